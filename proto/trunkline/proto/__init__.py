@@ -1,0 +1,5 @@
+"""The vocabulary of Trunkline: what is said on the bus and written to the record.
+
+Imports msgspec and the standard library only. Fields are appended with defaults, never reordered,
+retyped or removed, and a tag is never reused: bytes of an older release decode for ever.
+"""

@@ -1,0 +1,54 @@
+"""Errors that any part may meet.
+
+    TrunklineError
+    ├── Undecodable        bytes on the bus that are no message
+    │   └── UnknownTag     a message of a later release: skipped and counted
+    ├── BadInput           a caller, client or operator gave something unusable: names the field and what is allowed
+    │   └── BadSettings    the same, at start-up: exit status 2
+    ├── Fenced             another process owns the call now
+    └── StageUnavailable   no worker of a stage takes the call   (retryable)
+
+A class takes facts and writes the message; nobody parses text. Full is an answer (`Declined`), not an error.
+"""
+
+
+class TrunklineError(Exception):
+    retryable = False
+
+
+class Undecodable(TrunklineError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"undecodable message: {reason}")
+        self.reason = reason
+
+
+class UnknownTag(Undecodable):
+    def __init__(self, tag: str, call: str, sender: str, seq: int) -> None:
+        super().__init__(f"unknown tag {tag!r}")
+        self.tag, self.call, self.sender, self.seq = tag, call, sender, seq
+
+
+class BadInput(TrunklineError):
+    """param: the field, as its giver spells it; allowed: in words."""
+
+    def __init__(self, param: str, problem: str, allowed: str, *, code: str = "invalid_value") -> None:
+        super().__init__(f"{param}: {problem}; allowed: {allowed}" if allowed else f"{param}: {problem}")
+        self.param, self.problem, self.allowed, self.code = param, problem, allowed, code
+
+
+class BadSettings(BadInput):
+    pass
+
+
+class Fenced(TrunklineError):
+    def __init__(self, call: str, epoch: int) -> None:
+        super().__init__(f"call {call} is no longer owned under epoch {epoch}")
+        self.call, self.epoch = call, epoch
+
+
+class StageUnavailable(TrunklineError):
+    retryable = True
+
+    def __init__(self, stage: str, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(f"no {stage} worker takes the call: {reason}")
+        self.stage, self.reason, self.retry_after_s = stage, reason, retry_after_s

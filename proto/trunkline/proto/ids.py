@@ -1,0 +1,63 @@
+"""Identifiers: every id carries a prefix that says what it names.
+
+A call id holds its record's shard: `rtc_<shard, two digits>_<random>`.
+"""
+
+import re
+import secrets
+
+SHARDS = 16
+ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+CALL_PATTERN = re.compile(r"rtc_(\d{2})_[A-Za-z0-9_-]{1,100}")
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no look-alikes: ids are read aloud in incidents
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def new_call_id(shard: int) -> str:
+    """shard: 0 to SHARDS - 1, of the stream that keeps this call's record."""
+    if not 0 <= shard < SHARDS:
+        raise ValueError(f"shard must be 0 to {SHARDS - 1}, not {shard}")
+    return f"rtc_{shard:02d}_{_random(18)}"
+
+
+def new_item_id() -> str:
+    return f"item_{_random(18)}"
+
+
+def new_response_id() -> str:
+    return f"resp_{_random(18)}"
+
+
+def new_tool_call_id() -> str:
+    return f"call_{_random(18)}"
+
+
+def new_event_id() -> str:
+    """An event sent to a Realtime client."""
+    return f"event_{_random(18)}"
+
+
+def new_worker_id(stage: str) -> str:
+    """A process of this boot: the nonce makes a restarted process a different worker."""
+    return f"{stage}-{_random(8)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether text may stand as one token of a subject."""
+    return ID_PATTERN.fullmatch(text) is not None
+
+
+def is_call_id(text: str) -> bool:
+    match = CALL_PATTERN.fullmatch(text)
+    return match is not None and int(match[1]) < SHARDS
+
+
+def shard_of(call: str) -> int:
+    """The shard in a call id. Raises ValueError for anything that is not a call id."""
+    match = CALL_PATTERN.fullmatch(call)
+    if match is None or int(match[1]) >= SHARDS:
+        raise ValueError(f"not a call id: {call[:80]!r}")
+    return int(match[1])

@@ -1,0 +1,57 @@
+"""Who serves a call: heartbeats of workers, and the answers of a worker to a placement."""
+
+from typing import Literal
+
+import msgspec
+
+DeclineReason = Literal["full", "draining", "unknown_agent", "superseded", "unready", "bad_request"]
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A worker's heartbeat, every BEAT_S; a worker unheard for BEAT_LIMIT_S takes no new call.
+
+    capacity: calls it can take, 0 for no limit. digest: of the agent file (agent, tool_runner).
+    admin_port: of its health and metrics endpoint, on the worker's own host.
+    """
+
+    stage: str
+    worker: str
+    calls: int
+    capacity: int
+    draining: bool
+    version: str
+    digest: str = ""
+    pid: int = 0
+    admin_port: int = 0
+
+
+BEAT_S = 0.1
+BEAT_LIMIT_S = 0.45
+
+
+class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="accepted"):
+    """STT or TTS -> gateway: the call is placed here and audio may come. (The agent says Attached.)"""
+
+
+class Declined(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="declined"):
+    """Any worker -> gateway: not here; a full or draining worker is an answer, not an error."""
+
+    reason: DeclineReason
+    detail: str = ""
+    retry_after_s: float = 1.0
+
+
+class Release(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="release"):
+    """Gateway -> any worker: forget this call. The agent writes the call's end for any reason but `moved`."""
+
+    reason: str
+
+
+class CallFailed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="call_failed"):
+    """Any worker -> gateway: this worker can't go on with the call (it is contained there)."""
+
+    reason: str
+
+
+class Acknowledge(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ack"):
+    """Either way: carries only the envelope's cumulative ack; its own seq is 0 and is never acknowledged."""

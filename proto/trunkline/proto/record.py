@@ -1,0 +1,216 @@
+"""The durable record of a call: a list of events per log message, written by the call's one owner.
+
+Events are facts, past tense; at_us is wall time. A reader drops events of a lower epoch than it has seen.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from trunkline.proto.errors import Undecodable
+from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
+from trunkline.proto.tool import ToolStatus
+
+RECORD_VERSION = 1
+
+
+class Configured(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="configured"):
+    """settings: JSON object of the session as asked for."""
+
+    at_us: int
+    agent: str
+    settings: str = "{}"
+
+
+class OwnerTook(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="owner"):
+    """A new owner's first event: the batch's epoch is one more than the last owner's. This is the fence."""
+
+    at_us: int
+    worker: str
+    agent: str
+    digest: str
+
+
+class HubAttached(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="attached"):
+    at_us: int
+    hub: int
+    gateway: str
+
+
+class CallerSaid(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="user_item"):
+    """A turn of the caller. Samples at CALLER_RATE_HZ since the call began; both 0 for typed text."""
+
+    at_us: int
+    turn: int
+    item: str
+    text: str
+    source: TurnSource
+    from_sample: int = 0
+    to_sample: int = 0
+    previous: str = ""
+
+
+class ItemDeleted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="item_deleted"):
+    at_us: int
+    item: str
+
+
+class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response"):
+    at_us: int
+    response: str
+    turn: int
+
+
+class AssistantItem(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="assistant_item"):
+    """An assistant message begins; its words follow as SegmentSaid."""
+
+    at_us: int
+    response: str
+    item: str
+    phase: Phase | None
+    source: Source
+
+
+class SegmentSaid(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="segment"):
+    """Words handed to the caller's side, not yet known to be heard."""
+
+    at_us: int
+    item: str
+    index: int
+    text: str
+
+
+class ItemPhaseSettled(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="phase_settled"):
+    at_us: int
+    item: str
+    phase: Phase
+
+
+class ItemClosed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="item_done"):
+    at_us: int
+    item: str
+
+
+class ItemTruncated(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="truncated"):
+    """The caller heard only heard_text of this item; approximate: cut within a segment in proportion to time."""
+
+    at_us: int
+    item: str
+    heard_text: str
+    heard_samples: int
+    approximate: bool
+
+
+class PlayedOut(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="played"):
+    """One segment was heard to its end. samples at SPEECH_RATE_HZ."""
+
+    at_us: int
+    item: str
+    index: int
+    samples: int
+
+
+class ResponseClosed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response_done"):
+    at_us: int
+    response: str
+    status: ResponseStatus
+    reason: str = ""
+
+
+class ToolIntended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="intent"):
+    """Durable before the tool runs. arguments: the exact JSON that runs."""
+
+    at_us: int
+    tool_call: str
+    response: str
+    name: str
+    arguments: str
+    key: str
+    deadline_us: int
+
+
+class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="result"):
+    at_us: int
+    tool_call: str
+    status: ToolStatus
+    output: str
+    runner: str
+    elapsed_ms: float = 0.0
+    state_patch: str = "{}"
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ended"):
+    """The last event of a call. reason: "caller_hung_up", "agent_hung_up", "lost", "failed: ..." """
+
+    at_us: int
+    reason: str
+
+
+Event = (
+    Configured
+    | OwnerTook
+    | HubAttached
+    | CallerSaid
+    | ItemDeleted
+    | ResponseOpened
+    | AssistantItem
+    | SegmentSaid
+    | ItemPhaseSettled
+    | ItemClosed
+    | ItemTruncated
+    | PlayedOut
+    | ResponseClosed
+    | ToolIntended
+    | ToolFinished
+    | Ended
+)
+
+
+class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One log message. index: of its first event in the call, dense from 0; entry: id of this append."""
+
+    version: int
+    epoch: int
+    index: int
+    entry: str
+    events: list[Event]
+
+
+class CallSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A call's line in the index. Times in microseconds of wall time; ended_us 0 while it goes on."""
+
+    call: str
+    agent: str
+    started_us: int
+    ended_us: int = 0
+    turns: int = 0
+    status: Literal["live", "ended"] = "live"
+
+
+_encoder = msgspec.msgpack.Encoder()
+_entries = msgspec.msgpack.Decoder(RecordEntry)
+_summaries = msgspec.msgpack.Decoder(CallSummary)
+
+
+def encode_entry(entry: RecordEntry) -> bytes:
+    return _encoder.encode(entry)
+
+
+def decode_entry(data: bytes) -> RecordEntry:
+    """Raises Undecodable."""
+    try:
+        return _entries.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Undecodable(f"record entry: {error}") from error
+
+
+def encode_summary(summary: CallSummary) -> bytes:
+    return _encoder.encode(summary)
+
+
+def decode_summary(data: bytes) -> CallSummary:
+    """Raises Undecodable."""
+    try:
+        return _summaries.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Undecodable(f"call summary: {error}") from error

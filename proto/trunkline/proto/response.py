@@ -1,0 +1,155 @@
+"""The conversation between gateway and agent: turns in, phased messages out.
+
+The gateway decides turns, the agent decides the conversation's items. Commentary and final answer are
+items of one response; `phase` stays with an item from the model to the caller, the record and back.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Phase = Literal["commentary", "final_answer"]
+Source = Literal["model", "filler", "greeting"]
+ResponseStatus = Literal["completed", "cancelled", "failed", "incomplete"]
+TurnSource = Literal["speech", "text"]
+
+
+class Converse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="converse"):
+    """Gateway -> agent: take this call. hub: this gateway's number for the call, recorded as HubAttached.
+
+    agent: the wanted agent's name, empty for the file's default. instructions: of the session, empty for the agent's own.
+    """
+
+    hub: int
+    gateway: str
+    agent: str = ""
+    instructions: str = ""
+    modality: Literal["audio", "text"] = "audio"
+
+
+class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
+    """Agent -> gateway: the call is owned here under the envelope's epoch.
+
+    greeting: id of the response that follows by itself, empty for none.
+    dictations: see TurnRules.dictations.
+    """
+
+    agent: str
+    digest: str
+    greeting: str = ""
+    voice: str = ""
+    instructions: str = ""
+    dictations: tuple[str, ...] = ()
+
+
+class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
+    """Gateway -> agent: a committed turn of the caller, as item `item` after `previous`.
+
+    from_sample, to_sample: in the caller's audio; both 0 for typed text. respond: answer it now.
+    """
+
+    turn: int
+    item: str
+    text: str
+    source: TurnSource
+    from_sample: int = 0
+    to_sample: int = 0
+    respond: bool = True
+    previous: str = ""
+
+
+class Retract(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="retract"):
+    """Gateway -> agent: this turn was no turn (the caller went on, the client deleted it)."""
+
+    turn: int
+    item: str
+
+
+class Respond(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="respond"):
+    """Gateway -> agent: answer the conversation as it stands (a client's response.create)."""
+
+    instructions: str = ""
+
+
+class SegmentHeard(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """index: of the segment in its item. Samples at SPEECH_RATE_HZ; total is 0 while it isn't known."""
+
+    item: str
+    index: int
+    heard_samples: int
+    total_samples: int
+
+
+class Played(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="played"):
+    """Gateway -> agent: a segment was heard to its end."""
+
+    heard: SegmentHeard
+
+
+class Interrupt(msgspec.Struct, frozen=True, array_like=True, tag="interrupt"):
+    """Gateway -> agent: stop this response; what of it was heard, segment by segment, is all that was said.
+
+    reason: "turn_detected" (the caller spoke), "client_cancelled", "truncated" (the client's own extent).
+    """
+
+    response: str
+    reason: Literal["turn_detected", "client_cancelled", "truncated"]
+    heard: tuple[SegmentHeard, ...] = ()
+
+
+class ResponseStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response_started"):
+    """Agent -> gateway. turn: 0 for a greeting or a client's response.create."""
+
+    response: str
+    turn: int
+
+
+class ItemStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="item_started"):
+    """Agent -> gateway: an assistant message begins. phase: null until the round settles, where the model doesn't say."""
+
+    response: str
+    item: str
+    phase: Phase | None
+    source: Source = "model"
+
+
+class Say(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="say"):
+    """Agent -> gateway: the next segment of an item, passed by policy; texts of an item join to it without loss."""
+
+    response: str
+    item: str
+    index: int
+    text: str
+
+
+class PhaseSettled(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="phase_settled"):
+    """Agent -> gateway: the phase of an item that began without one."""
+
+    response: str
+    item: str
+    phase: Phase
+
+
+class ItemFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="item_finished"):
+    """Agent -> gateway: no segment follows; text is the whole of what was sent as Say."""
+
+    response: str
+    item: str
+    text: str
+    phase: Phase | None
+
+
+class ResponseFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response_finished"):
+    """Agent -> gateway: nothing follows in this response. detail: what went wrong, for `failed`."""
+
+    response: str
+    status: ResponseStatus
+    detail: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class HangUp(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hang_up"):
+    """Agent -> gateway: end the call once what was said is heard."""
+
+    reason: str

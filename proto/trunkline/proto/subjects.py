@@ -1,0 +1,88 @@
+"""Every NATS subject and stream name of Trunkline; none is spelt anywhere else.
+
+Token positions are fixed, so `tl.v1.*.*.<call>` hears what one call says and decides, and permissions
+can be written per stage.
+"""
+
+from typing import Literal
+
+from trunkline.proto.ids import SHARDS, is_id, shard_of
+
+Stage = Literal["gateway", "stt", "agent", "tool_runner", "tts"]
+STAGES: tuple[Stage, ...] = ("gateway", "stt", "agent", "tool_runner", "tts")
+
+ROOT = "tl.v1"
+AUDIO = "audio"  # stands where a call id would; call ids start with rtc_, so it is never one
+TOOLS_QUEUE = "tool_runners"
+ALL_TOOLS = f"{ROOT}.tools.*.*"
+ALL_BEATS = f"{ROOT}.beat.*.*"
+ALL_DEAD = f"{ROOT}.dead.*"
+INDEX_BUCKET = "CALLS_INDEX"  # key-value bucket: call id -> CallSummary
+
+
+def _token(text: str) -> str:
+    if not is_id(text):
+        raise ValueError(f"not a subject token ([A-Za-z0-9_-], 1 to 128 characters): {text[:80]!r}")
+    return text
+
+
+def inbox(stage: str, worker: str, call: str) -> str:
+    """Text and control for one call at one worker."""
+    return f"{ROOT}.{_token(stage)}.{_token(worker)}.{_token(call)}"
+
+
+def inbox_of(sender: str, call: str) -> str:
+    """sender: an Envelope's `<stage>.<worker>`; where its answer goes."""
+    stage, _, worker = sender.partition(".")
+    return inbox(stage, worker, call)
+
+
+def audio(stage: str, worker: str) -> str:
+    """Audio batches for one worker, the chunks of many calls in one message."""
+    return f"{ROOT}.{_token(stage)}.{_token(worker)}.{AUDIO}"
+
+
+def worker_inboxes(stage: str, worker: str) -> str:
+    """The one wildcard a worker subscribes: its text, control and audio, in one order."""
+    return f"{ROOT}.{_token(stage)}.{_token(worker)}.*"
+
+
+def live_tap(call: str) -> str:
+    return f"{ROOT}.*.*.{_token(call)}"
+
+
+def tool(name: str, call: str) -> str:
+    return f"{ROOT}.tools.{_token(name)}.{_token(call)}"
+
+
+def beat(stage: str, worker: str) -> str:
+    return f"{ROOT}.beat.{_token(stage)}.{_token(worker)}"
+
+
+def dead(stage: str) -> str:
+    """Undecodable bytes, with the reason."""
+    return f"{ROOT}.dead.{_token(stage)}"
+
+
+def last_token(subject: str) -> str:
+    return subject.rpartition(".")[2]
+
+
+def stream(shard: int) -> str:
+    if not 0 <= shard < SHARDS:
+        raise ValueError(f"shard must be 0 to {SHARDS - 1}, not {shard}")
+    return f"CALLS_{shard:02d}"
+
+
+def stream_subjects(shard: int) -> list[str]:
+    return [f"calls.{shard:02d}.*", f"claims.{shard:02d}.*.*"]
+
+
+def record(call: str) -> str:
+    """A call's durable events."""
+    return f"calls.{shard_of(call):02d}.{_token(call)}"
+
+
+def claim(call: str, key: str) -> str:
+    """A tool runner's claim of one execution, beside the call's events."""
+    return f"claims.{shard_of(call):02d}.{_token(call)}.{_token(key)}"

@@ -1,0 +1,60 @@
+"""Tool calls between agent and tool runners (queue group, so no order and no link: seq 0, resent by key)."""
+
+from typing import Literal
+
+import msgspec
+
+ToolStatus = Literal["ok", "error", "timeout", "denied", "cancelled", "unknown"]
+
+
+class RunTool(msgspec.Struct, frozen=True, array_like=True, tag="run_tool"):
+    """Agent -> one tool runner.
+
+    arguments: JSON object. key: idempotency key, the same on every resend. deadline_us: absolute wall time;
+    a runner never works past it. digest: of the agent file; a runner with another declines.
+    state: JSON object of the call's tool state.
+    """
+
+    tool_call: str
+    name: str
+    arguments: str
+    key: str
+    deadline_us: int
+    digest: str
+    state: str = "{}"
+
+
+class ToolStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_started"):
+    """Tool runner -> agent: taken; the result follows before the deadline."""
+
+    tool_call: str
+    runner: str
+
+
+class ToolResult(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_result"):
+    """Tool runner -> agent.
+
+    output: what the model reads: JSON of the return value, or the error in words.
+    state_patch: JSON object merged into the call's tool state; null values delete.
+    """
+
+    tool_call: str
+    status: ToolStatus
+    output: str
+    runner: str
+    elapsed_ms: float = 0.0
+    state_patch: str = "{}"
+
+
+class ToolDeclined(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_declined"):
+    """Tool runner -> agent: not run here: "digest" (another agent file), "busy", "draining", "unknown_tool"."""
+
+    tool_call: str
+    reason: Literal["digest", "busy", "draining", "unknown_tool", "expired"]
+    runner: str
+
+
+class CancelTool(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="cancel_tool"):
+    """Agent -> the runner that said ToolStarted, at its own inbox."""
+
+    tool_call: str
