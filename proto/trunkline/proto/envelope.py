@@ -122,5 +122,5 @@ def _explain(data: bytes, error: msgspec.MsgspecError) -> Undecodable:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Undecodable(str(error))
     if isinstance(body, list) and body and isinstance(body[0], str) and body[0] not in TAGS:
-        return UnknownTag(body[0], head.call, head.sender, head.seq)
+        return UnknownTag(body[0], head.call, head.sender, head.attach, head.seq, head.ack)
     return Undecodable(str(error))

@@ -23,9 +23,11 @@ class Undecodable(TrunklineError):
 
 
 class UnknownTag(Undecodable):
-    def __init__(self, tag: str, call: str, sender: str, seq: int) -> None:
+    """call to seq: of its envelope, so that a link can acknowledge what it skips."""
+
+    def __init__(self, tag: str, call: str, sender: str, attach: int, seq: int, ack: int) -> None:
         super().__init__(f"unknown tag {tag!r}")
-        self.tag, self.call, self.sender, self.seq = tag, call, sender, seq
+        self.tag, self.call, self.sender, self.attach, self.seq, self.ack = tag, call, sender, attach, seq, ack
 
 
 class BadInput(TrunklineError):

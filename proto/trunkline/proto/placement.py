@@ -54,4 +54,9 @@ class CallFailed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ca
 
 
 class Acknowledge(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ack"):
-    """Either way: carries only the envelope's cumulative ack; its own seq is 0 and is never acknowledged."""
+    """Either way: carries only the envelope's cumulative ack; its own seq is 0 and is never acknowledged.
+
+    gap: something after `ack` has arrived already, so what lies between is lost: send it again now.
+    """
+
+    gap: bool = False

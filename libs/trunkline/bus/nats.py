@@ -1,0 +1,155 @@
+"""The bus on core NATS.
+
+publish is synchronous: it appends to an outbox that one task writes, so that timers and callbacks can publish.
+A subscription's callback never works and never raises: a CancelledError leaving it would end the subscription.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import NamedTuple
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+from nats.errors import Error as NatsError
+from prometheus_client import Counter
+
+from trunkline.bus.port import Handler, Headers, PayloadTooLarge, Received
+from trunkline.telemetry import logs
+
+OUTBOX_MESSAGES = 8192  # about 5 s of 50 calls' audio, while the connection is down
+PENDING_MESSAGES = 65_536
+PENDING_BYTES = 32 * 1024 * 1024
+CONNECT_PATIENCE_S = 15.0
+RECONNECT_WAIT_S = 0.05
+
+log = logs.get(__name__)
+_dropped = Counter("trunkline_bus_outbox_dropped_total", "Messages dropped from a full outbox, oldest first")
+_failed = Counter("trunkline_bus_handler_errors_total", "Exceptions out of subscription handlers")
+_client_errors = Counter("trunkline_bus_client_errors_total", "Errors that the NATS client reported")
+
+
+class _Outgoing(NamedTuple):
+    subject: str
+    data: bytes
+    reply: str
+    headers: dict[str, str] | None
+
+
+class _NatsSubscription:
+    def __init__(self, subscription: NatsSubscription) -> None:
+        self._subscription = subscription
+
+    async def stop(self) -> None:
+        with contextlib.suppress(NatsError):  # the connection may be gone, and with it the subscription
+            await self._subscription.unsubscribe()
+
+
+class NatsBus:
+    def __init__(self, client: Client) -> None:
+        """client: connected; it stays the caller's for JetStream and is closed by close."""
+        self.client = client
+        self._outbox: deque[_Outgoing] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._writer = asyncio.create_task(self._write(), name="bus-writer")
+
+    @classmethod
+    async def connect(cls, urls: list[str], name: str) -> "NatsBus":
+        """name: the worker id, seen in the server's monitoring. Raises NatsError or OSError after CONNECT_PATIENCE_S."""
+        deadline = asyncio.get_running_loop().time() + CONNECT_PATIENCE_S
+        while True:
+            client = Client()
+            try:
+                await client.connect(
+                    servers=urls,
+                    name=name,
+                    error_cb=_note_error,
+                    reconnect_time_wait=RECONNECT_WAIT_S,
+                    max_reconnect_attempts=-1,
+                    allow_reconnect=True,
+                    ping_interval=0.5,
+                    max_outstanding_pings=2,
+                    connect_timeout=2.0,
+                    pending_size=2 * 1024 * 1024,
+                )
+            except (NatsError, OSError, TimeoutError):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(RECONNECT_WAIT_S)  # between tries to reach a server that starts up
+            else:
+                return cls(client)
+
+    @property
+    def max_payload(self) -> int:
+        return self.client.max_payload
+
+    @property
+    def connected(self) -> bool:
+        return self.client.is_connected
+
+    def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
+        if len(data) > self.client.max_payload:
+            raise PayloadTooLarge(subject, len(data), self.client.max_payload)
+        if len(self._outbox) >= OUTBOX_MESSAGES:
+            self._outbox.popleft()
+            _dropped.inc()
+        self._outbox.append(_Outgoing(subject, data, reply, dict(headers) if headers else None))
+        self._idle.clear()
+        self._wake.set()
+
+    async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> _NatsSubscription:
+        async def deliver(message: Msg) -> None:
+            headers = message.headers
+            unheard = headers is not None and headers.get("Status") == "503"
+            try:
+                handler(Received(message.subject, message.data, message.reply, headers, no_responders=unheard))
+            except Exception as error:  # the rim of every handler: one message, not the subscription
+                _failed.inc()
+                log.error("handler failed", subject=subject, error=repr(error), exc_info=True)
+
+        subscription = await self.client.subscribe(
+            subject,
+            queue=queue,
+            cb=deliver,
+            pending_msgs_limit=PENDING_MESSAGES,
+            pending_bytes_limit=PENDING_BYTES,
+        )
+        return _NatsSubscription(subscription)
+
+    async def flush(self) -> None:
+        await self._idle.wait()
+        await self.client.flush()
+
+    async def close(self) -> None:
+        """What was published goes out first, if the connection is up."""
+        if self.client.is_connected:
+            with contextlib.suppress(NatsError, TimeoutError):
+                await asyncio.wait_for(self.flush(), 2.0)
+        self._writer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._writer
+        await self.client.close()
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._outbox:
+                if not self.client.is_connected:  # keep it here, where the oldest goes first
+                    await asyncio.sleep(RECONNECT_WAIT_S)
+                    continue
+                outgoing = self._outbox.popleft()
+                try:
+                    await self.client.publish(*outgoing)
+                except NatsError as error:
+                    _client_errors.inc()
+                    log.warning("publish failed", subject=outgoing.subject, error=repr(error))
+            self._idle.set()
+
+
+async def _note_error(error: Exception) -> None:
+    _client_errors.inc()
+    log.warning("nats client", error=repr(error))

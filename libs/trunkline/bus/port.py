@@ -1,0 +1,60 @@
+"""What Trunkline needs of a message bus, in three verbs; NATS and memory pass the same conformance suite.
+
+Delivery is at most once and in order per publisher and subscription; what must arrive goes over a Link.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+Headers = Mapping[str, str]
+
+
+class Received:
+    """One message. no_responders: nobody heard what was published with this subject as its reply."""
+
+    __slots__ = ("data", "headers", "no_responders", "reply", "subject")
+
+    def __init__(
+        self, subject: str, data: bytes, reply: str = "", headers: Headers | None = None, *, no_responders: bool = False
+    ) -> None:
+        self.subject = subject
+        self.data = data
+        self.reply = reply
+        self.headers = headers
+        self.no_responders = no_responders
+
+
+Handler = Callable[[Received], None]
+"""Synchronous and short: it enqueues or does microseconds of work. An exception is logged and counted, never fatal."""
+
+
+class PayloadTooLarge(ValueError):
+    def __init__(self, subject: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"message of {size_bytes} bytes on {subject} is over the bus's limit of {limit_bytes}")
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+
+
+class Subscription(Protocol):
+    async def stop(self) -> None: ...
+
+
+class Bus(Protocol):
+    @property
+    def max_payload(self) -> int:
+        """Bytes that one message may hold."""
+        ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
+        """Into a bounded outbox that drops its oldest; raises PayloadTooLarge."""
+        ...
+
+    async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> Subscription: ...
+
+    async def flush(self) -> None:
+        """Until all that was published has reached the server."""
+        ...
+
+    async def close(self) -> None: ...
