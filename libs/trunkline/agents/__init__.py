@@ -1,0 +1,27 @@
+"""What a person imports to write an agent; an agent is a Python file that makes an `Agent`.
+
+    from typing import Annotated
+
+    import msgspec
+
+    from trunkline.agents import Agent, tool
+
+    Order = Annotated[str, msgspec.Meta(pattern=r"^\\d{4}$", description="The four digits of the order.")]
+
+    @tool(commentary="One moment, I am looking up order {order}.")
+    async def order_status(order: Order) -> str:
+        '''Where is my order: status and delivery of an order.'''
+        return f"Order {order} arrives tomorrow."
+
+    shop = Agent("shop", instructions="Help callers with their orders.", tools=[order_status], greeting="Hello!")
+
+Start it with `trunkline up --agent FILE.py`. Nothing here knows a service, the bus or a model: a tool is called
+and an agent is looked at in a plain unit test.
+"""
+
+from trunkline.agents.agent import Agent
+from trunkline.agents.context import ToolContext
+from trunkline.agents.load import AgentFile, load_agent_file
+from trunkline.agents.tool import FunctionTool, Tool, tool
+
+__all__ = ["Agent", "AgentFile", "FunctionTool", "Tool", "ToolContext", "load_agent_file", "tool"]

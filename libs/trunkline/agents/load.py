@@ -1,0 +1,107 @@
+"""Load an agent file: agent service, tool runner and CLI each run the same file and compare its digest.
+
+Whatever is wrong with the file is one line: BadInput with the path, the line and what is allowed.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from trunkline.agents.agent import Agent
+from trunkline.proto.errors import BadInput
+
+PARAM = "agent file"
+ALLOWED = "FILE.py or FILE.py:NAME of a Python file that makes an Agent"
+DIGEST_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFile:
+    """agents: by name, in the order of the file. default: the one asked for by NAME, else the first.
+
+    digest: tells one version of the file (with one version of Trunkline) from another; modules that the file
+    imports don't count.
+    """
+
+    path: Path
+    agents: dict[str, Agent]
+    default: Agent
+    digest: str
+
+
+def load_agent_file(spec: str) -> AgentFile:
+    """spec: `FILE.py` or `FILE.py:NAME`, NAME being an agent's name or its variable. Runs the file. Raises BadInput."""
+    place, name = _parse(spec)
+    path = Path(place).expanduser().resolve()
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise BadInput(PARAM, f"{place}: {error.strerror or error}", ALLOWED) from error
+    module = _run(path, source)
+    variables = {key: value for key, value in vars(module).items() if isinstance(value, Agent)}
+    agents = _by_name(path, variables)
+    return AgentFile(path, agents, _chosen(path, name, agents, variables), _digest(source))
+
+
+def _parse(spec: str) -> tuple[str, str]:
+    place, colon, name = spec.rpartition(":")
+    if not colon:
+        place, name = spec, ""
+    if not place.endswith(".py") or (colon and not name):
+        raise BadInput(PARAM, f"{spec!r} is unusable", ALLOWED)
+    return place, name
+
+
+def _digest(source: bytes) -> str:
+    version = importlib.metadata.version("trunkline")
+    return hashlib.sha256(version.encode() + b"\0" + source).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def _run(path: Path, source: bytes) -> ModuleType:
+    """Runs the file as `python FILE.py` would but for its `__main__`: modules beside it can be imported."""
+    spec = importlib.util.spec_from_file_location(f"trunkline_agent_file_{path.stem}", path)
+    if spec is None:
+        raise BadInput(PARAM, f"{path} is no Python file", ALLOWED)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # annotations are looked up there
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  # the agent file is the operator's code
+    except SyntaxError as error:
+        raise BadInput(PARAM, f"{error.filename}, line {error.lineno}: {error.msg}", "valid Python") from error
+    except BadInput as error:
+        raise BadInput(PARAM, f"{_where(path, error)}: {error.param}: {error.problem}", error.allowed) from error
+    except (Exception, SystemExit) as error:  # a rim: the file is anybody's code, and its failure is one line
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadInput(PARAM, f"{_where(path, error)}: {what}", "a file that can be imported") from error
+    return module
+
+
+def _where(path: Path, error: BaseException) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}, line {frames[-1].lineno}" if frames else str(path)
+
+
+def _by_name(path: Path, variables: dict[str, Agent]) -> dict[str, Agent]:
+    agents: dict[str, Agent] = {}
+    for agent in variables.values():
+        if agents.setdefault(agent.name, agent) is not agent:
+            raise BadInput(PARAM, f"{path} makes two agents named {agent.name!r}", "one Agent of each name")
+    if not agents:
+        raise BadInput(PARAM, f"{path} makes no Agent", 'a variable of the module, as in: desk = Agent("desk")')
+    return agents
+
+
+def _chosen(path: Path, name: str, agents: dict[str, Agent], variables: dict[str, Agent]) -> Agent:
+    if not name:
+        return next(iter(agents.values()))
+    chosen = agents.get(name) or variables.get(name)
+    if chosen is None:
+        raise BadInput(PARAM, f"{path} has no agent {name!r}", ", ".join(agents))
+    return chosen
