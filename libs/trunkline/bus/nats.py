@@ -58,7 +58,7 @@ class NatsBus:
 
     @classmethod
     async def connect(cls, urls: list[str], name: str) -> "NatsBus":
-        """name: the worker id, seen in the server's monitoring. Raises NatsError or OSError after CONNECT_PATIENCE_S."""
+        """name: the worker id, seen in the server's monitoring. Raises ConnectionError after CONNECT_PATIENCE_S."""
         deadline = asyncio.get_running_loop().time() + CONNECT_PATIENCE_S
         while True:
             client = Client()
@@ -75,9 +75,9 @@ class NatsBus:
                     connect_timeout=2.0,
                     pending_size=2 * 1024 * 1024,
                 )
-            except (NatsError, OSError, TimeoutError):
+            except (NatsError, OSError, TimeoutError) as error:
                 if asyncio.get_running_loop().time() > deadline:
-                    raise
+                    raise ConnectionError(f"no NATS server answers at {', '.join(urls)} ({error})") from error
                 await asyncio.sleep(RECONNECT_WAIT_S)  # between tries to reach a server that starts up
             else:
                 return cls(client)

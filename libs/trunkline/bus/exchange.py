@@ -1,0 +1,323 @@
+"""A worker's place on the bus: its one inbox, and the links and audio of all its calls.
+
+Everything of one worker arrives by one wildcard subscription, in order, and is handled in turns of the event
+loop; a handler is synchronous, and its exception concerns its own link alone.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+from prometheus_client import Counter
+
+from trunkline.bus.inbox import Inbox
+from trunkline.bus.link import Arrived, LinkState, Sent
+from trunkline.bus.port import Bus, Headers, Received, Subscription
+from trunkline.bus.windows import AudioWindows
+from trunkline.proto import subjects
+from trunkline.proto.audio import AudioChunk, decode_batch
+from trunkline.proto.envelope import Envelope, Message, decode, encode
+from trunkline.proto.errors import Undecodable, UnknownTag
+from trunkline.proto.placement import Acknowledge
+from trunkline.proto.subjects import Stage
+from trunkline.telemetry import logs
+
+TICK_S = 0.05  # how exactly resends and acknowledgements keep their time
+LINGER_S = 2.0  # a closed link's last words may take this long to be acknowledged
+CLOSED_LINKS = 4096  # remembered, so that a late message does not open a ghost of a call
+DEAD_BYTES = 1024  # of an undecodable message that are shown on the dead subject
+
+log = logs.get(__name__)
+_resent = Counter("trunkline_bus_resent_total", "Messages sent again after a gap or a silence")
+_stale = Counter("trunkline_bus_stale_total", "Messages and chunks of no current placement, dropped")
+_unknown = Counter("trunkline_bus_unknown_tags_total", "Messages of a later release, skipped")
+_dead = Counter("trunkline_bus_undecodable_total", "Messages that could not be decoded")
+
+LinkHandler = Callable[[Message, Headers | None], None]
+AudioHandler = Callable[[AudioChunk], None]
+
+
+class LinkKey(NamedTuple):
+    call: str
+    peer: str
+    attach: int
+
+
+class Link:
+    """One call, one peer, one placement. What is sent arrives in order and once, or the link is closed.
+
+    epoch: of the record's owner, as far as this side knows; goes out with every message.
+    """
+
+    def __init__(self, exchange: "Exchange", key: LinkKey, handler: LinkHandler) -> None:
+        self.call, self.peer, self.attach = key
+        self.epoch = 0
+        self.peer_epoch = 0
+        self.handler = handler
+        self._exchange = exchange
+        self._key = key
+        self._handles: list[int] = []
+        self._subject = subjects.inbox_of(self.peer, self.call)
+        self.state = LinkState()
+        self.closed_at_s: float | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.closed_at_s is not None
+
+    def send(self, message: Message, *, headers: Headers | None = None) -> None:
+        if self.closed:
+            return
+        exchange = self._exchange
+        self.transmit(self.state.send(message, headers, exchange.now_s()))
+        exchange.busy(self)
+
+    def send_audio(self, chunk: AudioChunk) -> None:
+        if not self.closed:
+            self._exchange.windows.add(self.peer, chunk)
+
+    def bind_audio(self, handle: int, on_chunk: AudioHandler) -> None:
+        """Audio of this handle from this peer and placement goes to on_chunk until the link is closed."""
+        self._handles.append(handle)
+        self._exchange.bind_audio(self, handle, on_chunk)
+
+    def close(self) -> None:
+        """Nothing is received any more; what was sent is still carried to its acknowledgement, for LINGER_S."""
+        if self.closed:
+            return
+        self.closed_at_s = self._exchange.now_s()
+        for handle in self._handles:
+            self._exchange.unbind_audio(self, handle)
+        self._exchange.busy(self)
+
+    def transmit(self, sent: Sent) -> None:
+        self._exchange.publish(self._subject, self._envelope(sent.seq, sent.message), sent.headers)
+
+    def acknowledge(self, gap: bool) -> None:
+        self._exchange.publish(self._subject, self._envelope(0, Acknowledge(gap)), None)
+
+    def _envelope(self, seq: int, message: Message) -> Envelope:
+        return Envelope(
+            call=self.call,
+            sender=self._exchange.address,
+            epoch=self.epoch,
+            attach=self.attach,
+            seq=seq,
+            ack=self.state.received,
+            sent_us=time.time_ns() // 1000,
+            message=message,
+        )
+
+    @property
+    def key(self) -> LinkKey:
+        return self._key
+
+
+class Exchange:
+    """on_placement: the first message of a call new to this worker; answers with the call's handler, or with None.
+    on_loose: messages outside any sequence. on_no_responders: nobody heard something posted for this call.
+    on_failure: a handler raised; the link is still open.
+    """
+
+    def __init__(self, bus: Bus, stage: Stage, worker: str) -> None:
+        self.bus = bus
+        self.stage = stage
+        self.worker = worker
+        self.address = f"{stage}.{worker}"
+        self.windows = AudioWindows(bus, self.address)
+        self.on_placement: Callable[[Link, Message, Headers | None], LinkHandler | None] | None = None
+        self.on_loose: Callable[[Envelope, Headers | None], None] | None = None
+        self.on_no_responders: Callable[[str], None] | None = None
+        self.on_failure: Callable[[Link, Exception], None] = _log_failure
+        self._links: dict[LinkKey, Link] = {}
+        self._closed: OrderedDict[LinkKey, None] = OrderedDict()
+        self._audio: dict[tuple[str, int], tuple[int, AudioHandler, Link]] = {}
+        self._busy: set[Link] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._inbox = Inbox(self._receive)
+        self._subscription: Subscription | None = None
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        pattern = subjects.worker_inboxes(self.stage, self.worker)
+        self._subscription = await self.bus.subscribe(pattern, self._inbox.put)
+        await self.bus.flush()  # the server knows the inbox before anybody is told of it
+
+    async def stop(self) -> None:
+        """What is in windows goes out; links are dropped, not lingered over."""
+        if self._subscription is not None:
+            await self._subscription.stop()
+        self.windows.close()
+        self._inbox.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._links.clear()
+
+    def now_s(self) -> float:
+        return self._loop.time()
+
+    def link(self, call: str, peer: str, attach: int, handler: LinkHandler) -> Link:
+        """The hub's side of a placement. peer: `<stage>.<worker>`."""
+        link = Link(self, LinkKey(call, peer, attach), handler)
+        self._links[link.key] = link
+        return link
+
+    def post(self, subject: str, call: str, message: Message, *, epoch: int = 0, headers: Headers | None = None) -> None:
+        """Outside any sequence: may be lost, and says so through on_no_responders when nobody listens."""
+        envelope = Envelope(call, self.address, epoch, 0, 0, 0, time.time_ns() // 1000, message)
+        reply = subjects.inbox(self.stage, self.worker, call)
+        self.bus.publish(subject, encode(envelope), reply=reply, headers=headers)
+
+    def publish(self, subject: str, envelope: Envelope, headers: Headers | None) -> None:
+        self.bus.publish(subject, encode(envelope), headers=headers)
+
+    def bind_audio(self, link: Link, handle: int, on_chunk: AudioHandler) -> None:
+        self._audio[link.peer, handle] = (link.attach, on_chunk, link)
+
+    def unbind_audio(self, link: Link, handle: int) -> None:
+        bound = self._audio.get((link.peer, handle))
+        if bound is not None and bound[2] is link:
+            del self._audio[link.peer, handle]
+
+    # what arrives
+
+    def _receive(self, received: Received) -> None:
+        token = subjects.last_token(received.subject)
+        if token == subjects.AUDIO:
+            self._receive_audio(received)
+        elif received.no_responders:
+            if self.on_no_responders is not None:
+                self.on_no_responders(token)
+        else:
+            self._receive_envelope(received)
+
+    def _receive_audio(self, received: Received) -> None:
+        try:
+            batch = decode_batch(received.data)
+        except (msgspec.MsgspecError, ValueError) as error:
+            self._bury(received, str(error))
+            return
+        for chunk in batch.chunks:
+            bound = self._audio.get((batch.sender, chunk.handle))
+            if bound is None or bound[0] != chunk.attach:
+                _stale.inc()
+                continue
+            try:
+                bound[1](chunk)
+            except Exception as error:  # the rim of a call's audio: other calls in the batch go on
+                self.on_failure(bound[2], error)
+
+    def _receive_envelope(self, received: Received) -> None:
+        try:
+            envelope = decode(received.data)
+        except UnknownTag as unknown:
+            _unknown.inc()
+            log.warning("unknown message skipped", tag=unknown.tag, call_id=unknown.call, sender=unknown.sender)
+            link = self._links.get(LinkKey(unknown.call, unknown.sender, unknown.attach))
+            if link is not None and unknown.seq:
+                link.state.acknowledged(unknown.ack, self.now_s())
+                self._deliver(link, unknown.seq, Arrived(None, None))
+            return
+        except Undecodable as error:
+            self._bury(received, error.reason)
+            return
+        if envelope.seq == 0 and not isinstance(envelope.message, Acknowledge):
+            if self.on_loose is not None:
+                self.on_loose(envelope, received.headers)
+            return
+        self._receive_linked(envelope, received.headers)
+
+    def _receive_linked(self, envelope: Envelope, headers: Headers | None) -> None:
+        key = LinkKey(envelope.call, envelope.sender, envelope.attach)
+        link = self._links.get(key)
+        if link is None:
+            if envelope.seq == 1 and self.on_placement is not None and key not in self._closed:
+                self._place(key, envelope, headers)
+            else:
+                _stale.inc()
+            return
+        link.peer_epoch = envelope.epoch
+        link.state.acknowledged(envelope.ack, self.now_s())
+        if isinstance(envelope.message, Acknowledge):
+            if envelope.message.gap:
+                link.state.peer_misses(self.now_s())
+            self.busy(link)
+        else:
+            self._deliver(link, envelope.seq, Arrived(envelope.message, headers))
+
+    def _place(self, key: LinkKey, envelope: Envelope, headers: Headers | None) -> None:
+        link = Link(self, key, _nothing)
+        self._links[key] = link
+        place = self.on_placement
+        assert place is not None
+
+        def first(message: Message, headers: Headers | None) -> None:
+            link.handler = place(link, message, headers) or _nothing
+
+        link.handler = first
+        self._deliver(link, envelope.seq, Arrived(envelope.message, headers))
+
+    def _deliver(self, link: Link, seq: int, arrived: Arrived) -> None:
+        for message, headers in link.state.receive(seq, arrived, self.now_s()):
+            if message is not None and not link.closed:
+                try:
+                    link.handler(message, headers)
+                except Exception as error:  # the rim of a call: contained there
+                    self.on_failure(link, error)
+        self.busy(link)
+
+    def _bury(self, received: Received, reason: str) -> None:
+        _dead.inc()
+        log.warning("undecodable message", subject=received.subject, size_bytes=len(received.data), reason=reason)
+        self.bus.publish(subjects.dead(self.stage), received.data[:DEAD_BYTES], headers={"Reason": _one_line(reason)})
+
+    # what is due
+
+    def busy(self, link: Link) -> None:
+        self._busy.add(link)
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now_s = self.now_s()
+        for link in list(self._busy):
+            again, owed, gap = link.state.due(now_s)
+            for sent in again:
+                _resent.inc()
+                link.transmit(sent)
+            if owed:
+                link.acknowledge(gap)
+            if link.closed_at_s is not None and (link.state.settled or now_s - link.closed_at_s > LINGER_S):
+                self._forget(link)
+            elif link.state.due_s == float("inf"):
+                self._busy.discard(link)
+        if self._busy:
+            self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _forget(self, link: Link) -> None:
+        if link.state.due_s != float("inf") and not link.state.settled:
+            log.info("link closed before its last message was acknowledged", call_id=link.call, peer=link.peer)
+        elif link.state.due_s != float("inf"):
+            link.acknowledge(gap=False)
+        self._busy.discard(link)
+        if self._links.get(link.key) is link:
+            del self._links[link.key]
+        self._closed[link.key] = None
+        if len(self._closed) > CLOSED_LINKS:
+            self._closed.popitem(last=False)
+
+
+def _nothing(message: Message, headers: Headers | None) -> None:
+    """The handler of a link that was declined or closed."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+def _log_failure(link: Link, error: Exception) -> None:
+    log.error("call handler failed", call_id=link.call, peer=link.peer, error=repr(error), exc_info=error)

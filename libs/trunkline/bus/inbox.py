@@ -1,0 +1,66 @@
+"""Between a subscription's callback and the work: a bounded queue that drops its oldest audio, and nothing else.
+
+Handled in slices, so that a flood leaves the loop's timers their turn.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from prometheus_client import Counter
+
+from trunkline.bus.port import Received
+from trunkline.proto import subjects
+
+INBOX_MESSAGES = 8192  # of audio: 20 ms batches of a few hundred calls for seconds
+SLICE_MESSAGES = 128
+
+_dropped = Counter("trunkline_bus_inbox_audio_dropped_total", "Audio messages dropped from a full inbox, oldest first")
+
+
+class Inbox:
+    def __init__(self, handle: Callable[[Received], None], limit_messages: int = INBOX_MESSAGES) -> None:
+        self._handle = handle
+        self._limit = limit_messages
+        self._waiting: deque[Received] = deque()
+        self._audio = 0
+        self._scheduled: asyncio.Handle | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, received: Received) -> None:
+        if _is_audio(received):
+            self._audio += 1
+            if self._audio > self._limit:
+                self._drop_oldest_audio()
+        self._waiting.append(received)
+        if self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._work)
+
+    def close(self) -> None:
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+        self._waiting.clear()
+
+    def _work(self) -> None:
+        self._scheduled = None
+        for _ in range(min(SLICE_MESSAGES, len(self._waiting))):
+            received = self._waiting.popleft()
+            if _is_audio(received):
+                self._audio -= 1
+            self._handle(received)
+        if self._waiting and self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._work)
+
+    def _drop_oldest_audio(self) -> None:
+        for i, received in enumerate(self._waiting):
+            if _is_audio(received):
+                del self._waiting[i]
+                self._audio -= 1
+                _dropped.inc()
+                return
+
+
+def _is_audio(received: Received) -> bool:
+    return received.subject.endswith("." + subjects.AUDIO)

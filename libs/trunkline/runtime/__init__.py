@@ -1,0 +1,1 @@
+"""The life of a service process: settings, bus, beats, health, signals, drain."""

@@ -1,0 +1,112 @@
+"""The calls at one stage worker: accepts placements, and contains a call that fails."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge
+
+from trunkline.bus.exchange import Exchange, Link, LinkHandler
+from trunkline.bus.port import Headers
+from trunkline.proto.envelope import Message
+from trunkline.proto.placement import CallFailed, Declined, DeclineReason, Release
+from trunkline.telemetry import logs
+
+log = logs.get(__name__)
+_calls = Gauge("trunkline_worker_calls", "Calls placed at this worker")
+_declined = Counter("trunkline_worker_declined_total", "Placements declined", ["reason"])
+_failures = Counter("trunkline_worker_call_failures_total", "Calls that failed and were contained")
+RETRY_AFTER_S = 1.0
+
+
+class Session(Protocol):
+    """One call at one worker. Everything is called on the event loop and must not block."""
+
+    def on_message(self, message: Message, headers: Headers | None) -> None: ...
+
+    def close(self, reason: str) -> None:
+        """Once: Release came, the call failed here, or the process ends."""
+        ...
+
+
+OpenSession = Callable[[Link, Message, Headers | None], Session | Declined]
+
+
+class CallPool:
+    """capacity: calls at a time, 0 for no limit."""
+
+    def __init__(self, exchange: Exchange, *, capacity: int, open_session: OpenSession) -> None:
+        self.capacity = capacity
+        self.draining = False
+        self._open_session = open_session
+        self._sessions: dict[str, tuple[Link, Session]] = {}
+        exchange.on_placement = self._place
+        exchange.on_failure = self._contain
+
+    @property
+    def calls(self) -> int:
+        return len(self._sessions)
+
+    def session(self, call: str) -> Session | None:
+        placed = self._sessions.get(call)
+        return placed[1] if placed else None
+
+    def sessions(self) -> list[Session]:
+        return [session for _, session in self._sessions.values()]
+
+    def fail(self, call: str, error: BaseException) -> None:
+        """For a session's own tasks: this call can't go on here; no other notices."""
+        placed = self._sessions.get(call)
+        if placed is not None:
+            self._contain(placed[0], error)
+
+    def close(self, reason: str) -> None:
+        for call in list(self._sessions):
+            self._remove(call, reason)
+
+    def _place(self, link: Link, message: Message, headers: Headers | None) -> LinkHandler | None:
+        placed = self._sessions.get(link.call)
+        if placed is not None and placed[0].attach > link.attach:
+            return self._decline(link, "superseded", "a later placement of this call is here")
+        if self.draining:
+            return self._decline(link, "draining", "")
+        if placed is not None:
+            self._remove(link.call, "superseded")
+        if self.capacity and self.calls >= self.capacity:
+            return self._decline(link, "full", f"{self.capacity} calls")
+        session = self._open_session(link, message, headers)
+        if isinstance(session, Declined):
+            return self._decline(link, session.reason, session.detail)
+        self._sessions[link.call] = (link, session)
+        _calls.set(self.calls)
+
+        def handle(message: Message, headers: Headers | None) -> None:
+            if isinstance(message, Release):
+                self._remove(link.call, message.reason)
+            else:
+                session.on_message(message, headers)
+
+        return handle
+
+    def _decline(self, link: Link, reason: DeclineReason, detail: str) -> None:
+        _declined.labels(reason).inc()
+        link.send(Declined(reason, detail, RETRY_AFTER_S))
+        link.close()
+
+    def _contain(self, link: Link, error: BaseException) -> None:
+        _failures.inc()
+        log.error("call failed", call_id=link.call, error=repr(error), exc_info=error)
+        link.send(CallFailed(f"{type(error).__name__}: {error}"[:500]))
+        placed = self._sessions.get(link.call)
+        if placed is not None and placed[0] is link:
+            self._remove(link.call, f"failed: {type(error).__name__}")
+        else:
+            link.close()
+
+    def _remove(self, call: str, reason: str) -> None:
+        link, session = self._sessions.pop(call)
+        _calls.set(self.calls)
+        try:
+            session.close(reason)
+        except Exception as error:  # the rim of a call: its end must not take the others along
+            log.error("call did not close cleanly", call_id=call, error=repr(error), exc_info=error)
+        link.close()

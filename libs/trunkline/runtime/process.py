@@ -1,0 +1,183 @@
+"""The life of a service process, the same for every stage.
+
+Start: settings, logs, bus, inbox, service (engines loaded and warm), admin endpoint, then the first beat, so
+that nobody places a call before it can be served. End: beats say draining, the service drains within its
+grace, the bus is closed last.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from typing import NoReturn, Protocol, TypeVar
+
+import msgspec
+import uvloop
+
+from trunkline.bus.exchange import Exchange
+from trunkline.bus.nats import NatsBus
+from trunkline.bus.port import Bus
+from trunkline.placement.beats import Beats
+from trunkline.proto.errors import BadInput, BadSettings
+from trunkline.proto.ids import is_id, new_worker_id
+from trunkline.proto.placement import Beat
+from trunkline.proto.subjects import Stage
+from trunkline.runtime import settings as settings_module
+from trunkline.runtime.admin import Admin
+from trunkline.runtime.settings import CoreSettings
+from trunkline.telemetry import logs, tracing
+
+VERSION = metadata.version("trunkline")
+EXIT_BAD_SETTINGS = 2
+EXIT_FAILED = 1
+
+log = logs.get(__name__)
+
+
+class Service(Protocol):
+    """One stage's work. digest: of the agent file it runs, empty for a stage without one."""
+
+    digest: str
+
+    async def start(self) -> None:
+        """Returns once a call could be served."""
+        ...
+
+    def load(self) -> tuple[int, int]:
+        """(calls now, capacity; 0 for no limit)."""
+        ...
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new call; returns when the last one is gone or grace_s is over."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
+class Context:
+    """What a service is built from."""
+
+    def __init__(self, bus: Bus, exchange: Exchange, worker: str, settings: CoreSettings) -> None:
+        self.bus = bus
+        self.exchange = exchange
+        self.worker = worker
+        self.settings = settings
+
+
+S = TypeVar("S", bound=CoreSettings)
+Build = Callable[[Context, S], Service]
+
+
+class Process:
+    """One service between its bus and its end; `run` wraps it for the command line, tests drive it directly."""
+
+    def __init__(self, stage: Stage, settings: CoreSettings, bus: Bus) -> None:
+        self.stage = stage
+        self.settings = settings
+        self.bus = bus
+        self.worker = settings.worker_id or new_worker_id(stage)
+        self.exchange = Exchange(bus, stage, self.worker)
+        self.context = Context(bus, self.exchange, self.worker, settings)
+        self.ready = False
+        self.draining = False
+        self.admin = Admin(settings.admin_host, settings.admin_port, self.unready)
+        self._beats = Beats(bus, self.describe)
+        self._service: Service | None = None
+
+    async def start(self, service: Service) -> None:
+        self._service = service
+        await self.admin.start()
+        await self.exchange.start()
+        await service.start()
+        self.ready = True
+        self._beats.start()
+        log.info("ready", stage=self.stage, worker=self.worker, admin_port=self.admin.port, version=VERSION)
+
+    async def stop(self) -> None:
+        """Drains within the grace of the settings, then leaves the bus."""
+        service = self._service
+        assert service is not None
+        self.draining = True
+        self._beats.now()
+        calls, _ = service.load()
+        log.info("draining", calls=calls, grace_s=self.settings.drain_grace_s)
+        await service.drain(self.settings.drain_grace_s)
+        self._beats.stop()
+        await service.stop()
+        await self.exchange.stop()
+        await self.bus.close()
+        await self.admin.stop()
+        log.info("stopped")
+
+    def unready(self) -> str:
+        if self.draining:
+            return "draining"
+        if not self.ready:
+            return "starting"
+        return "" if self.bus.connected else "no connection to NATS"
+
+    def describe(self) -> Beat:
+        service = self._service
+        assert service is not None
+        calls, capacity = service.load()
+        return Beat(
+            stage=self.stage,
+            worker=self.worker,
+            calls=calls,
+            capacity=capacity,
+            draining=self.draining,
+            version=VERSION,
+            digest=service.digest,
+            pid=os.getpid(),
+            admin_port=self.admin.port,
+        )
+
+
+def run(stage: Stage, settings_type: type[S], build: Build[S]) -> NoReturn:
+    """main() of a service: runs until SIGTERM or SIGINT and exits 0; a failed start says one line and exits 1 or 2."""
+    try:
+        settings = settings_module.load(settings_type, os.environ)
+        if settings.worker_id and not is_id(settings.worker_id):
+            raise BadSettings("TRUNKLINE_WORKER_ID", repr(settings.worker_id), "letters, digits, - and _")
+    except BadInput as error:
+        _exit(stage, error, EXIT_BAD_SETTINGS)
+    logs.configure(settings.log_level, stage, settings.worker_id)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_live(stage, settings, build))
+    except BadInput as error:
+        _exit(stage, error, EXIT_BAD_SETTINGS)
+    except OSError as error:
+        _exit(stage, error, EXIT_FAILED)
+    sys.exit(0)
+
+
+def _exit(stage: str, error: Exception, status: int) -> NoReturn:
+    print(f"trunkline-{stage.replace('_', '-')}: {error or type(error).__name__}", file=sys.stderr)  # noqa: T201
+    sys.exit(status)
+
+
+async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    worker = settings.worker_id or new_worker_id(stage)
+    bus = await NatsBus.connect([url.strip() for url in settings.nats_url.split(",")], worker)
+    process = Process(stage, _named(settings, worker), bus)
+    tracing.configure(stage, worker, endpoint=settings.otlp_endpoint, ratio=settings.trace_ratio)
+    logs.configure(settings.log_level, stage, worker)
+    try:
+        await process.start(build(process.context, settings))
+    except BaseException:
+        await bus.close()
+        raise
+    await asked_to_stop.wait()
+    await process.stop()
+    tracing.shutdown()
+
+
+def _named(settings: CoreSettings, worker: str) -> CoreSettings:
+    return msgspec.structs.replace(settings, worker_id=worker)

@@ -1,0 +1,63 @@
+"""Settings are frozen structs, read once, in main, from TRUNKLINE_* variables; nothing else reads the environment."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from trunkline.proto.errors import BadSettings
+
+PREFIX = "TRUNKLINE_"
+
+
+class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service has. Each field `foo_bar` is read from TRUNKLINE_FOO_BAR.
+
+    nats_url: comma-separated. capacity: calls at a time, 0 for the stage's own default. admin_port: health and
+    metrics, 0 for a free one. otlp_endpoint: of an OTLP/HTTP collector, empty for no traces.
+    """
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    worker_id: str = ""
+    log_level: str = "info"
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 0
+    capacity: int = 0
+    drain_grace_s: float = 30.0
+    otlp_endpoint: str = ""
+    trace_ratio: float = 1.0
+
+
+S = TypeVar("S", bound=CoreSettings)
+
+
+def variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def load(type_: type[S], environ: Mapping[str, str]) -> S:
+    """Raises BadSettings with the variable's name and what is allowed."""
+    given = {
+        field.name: environ[variable(field.name)]
+        for field in msgspec.structs.fields(type_)
+        if variable(field.name) in environ
+    }
+    for field in msgspec.structs.fields(type_):
+        if field.name in given:
+            _check(field, given[field.name])
+    settings = msgspec.convert(given, type_, strict=False)
+    if settings.log_level.lower() not in ("debug", "info", "warning", "error"):
+        raise BadSettings(variable("log_level"), f"{settings.log_level!r}", "debug, info, warning, error")
+    if not 0.0 <= settings.trace_ratio <= 1.0:
+        raise BadSettings(variable("trace_ratio"), f"{settings.trace_ratio}", "0 to 1")
+    if settings.capacity < 0:
+        raise BadSettings(variable("capacity"), f"{settings.capacity}", "0 or more")
+    return settings
+
+
+def _check(field: msgspec.structs.FieldInfo, text: str) -> None:
+    try:
+        msgspec.convert(text, field.type, strict=False)
+    except msgspec.ValidationError as error:
+        allowed = getattr(field.type, "__name__", str(field.type))
+        raise BadSettings(variable(field.name), f"{text!r} ({error})", f"a value of type {allowed}") from None
