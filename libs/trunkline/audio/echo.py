@@ -12,8 +12,9 @@ from trunkline.proto.audio import CALLER_RATE_HZ
 
 WINDOW_SAMPLES = CALLER_RATE_HZ * 300 // 1000
 LAG_SAMPLES = CALLER_RATE_HZ * 600 // 1000  # the longest way from our sending to the microphone and back
-_PRE_EMPHASIS = 0.97  # flattens the spectrum of voices, so that two of like pitch don't correlate by their bass
-_QUIET = 1e-6 * 32768.0**2  # mean square, -60 dBFS: too weak to tell whose voice it is
+_BAND_HZ = (200.0, 2_500.0)  # what telephones, loudspeakers and their filters leave of a voice
+_PRE_EMPHASIS = 0.9  # flattens the spectrum of voices, so that two of like pitch don't correlate by their bass
+_QUIET = 1e-6 * 32768.0**2 / 100  # mean square once shaped, of about -60 dBFS: too weak to tell whose voice it is
 
 
 def likeness(caller: Samples, played: Samples) -> float:
@@ -23,13 +24,13 @@ def likeness(caller: Samples, played: Samples) -> float:
     moment as `caller`; its last WINDOW_SAMPLES + LAG_SAMPLES count. Shorter arrays compare over what is there; a
     silent side gives 0.
     """
-    heard = _flatten(caller[-WINDOW_SAMPLES:])
-    sent = _flatten(played[-(WINDOW_SAMPLES + LAG_SAMPLES) :])
-    if len(heard) < 2 or len(sent) < len(heard):
+    caller, played = caller[-WINDOW_SAMPLES:], played[-(WINDOW_SAMPLES + LAG_SAMPLES) :]
+    if len(caller) < 2 or len(played) < len(caller):
         return 0.0
+    heard, sent = _shape(caller), _shape(played)
     heard_energy = float(np.dot(heard, heard))
     sent_energies = _moving_energy(sent, len(heard))
-    loud_enough = sent_energies > _QUIET * len(heard) * (1 - _PRE_EMPHASIS) ** 2
+    loud_enough = sent_energies > _QUIET * len(heard)
     if not heard_energy > 0.0 or not loud_enough.any():
         return 0.0
     products = _correlate(sent, heard)[loud_enough]
@@ -37,16 +38,20 @@ def likeness(caller: Samples, played: Samples) -> float:
     return min(1.0, float(scores.max()))
 
 
-def _flatten(samples: Samples) -> NDArray[np.float64]:
-    signal = samples.astype(np.float64)
-    flat: NDArray[np.float64] = signal[1:] - _PRE_EMPHASIS * signal[:-1]
-    return flat
+def _shape(samples: Samples) -> NDArray[np.float64]:
+    spectrum = np.fft.rfft(samples.astype(np.float64))
+    frequencies_hz = np.fft.rfftfreq(len(samples), 1.0 / CALLER_RATE_HZ)
+    weights = np.abs(1.0 - _PRE_EMPHASIS * np.exp(-2j * np.pi * frequencies_hz / CALLER_RATE_HZ))
+    weights[(frequencies_hz < _BAND_HZ[0]) | (frequencies_hz > _BAND_HZ[1])] = 0.0
+    shaped: NDArray[np.float64] = np.fft.irfft(spectrum * weights, len(samples))
+    return shaped
 
 
 def _moving_energy(signal: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     """Energy of every run of `window` samples; entry i is that of the run from i."""
     sums = np.concatenate(([0.0], np.cumsum(np.square(signal))))
-    return np.maximum(sums[window:] - sums[:-window], 0.0)
+    energies: NDArray[np.float64] = np.maximum(sums[window:] - sums[:-window], 0.0)
+    return energies
 
 
 def _correlate(sent: NDArray[np.float64], heard: NDArray[np.float64]) -> NDArray[np.float64]:

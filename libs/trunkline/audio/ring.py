@@ -1,7 +1,7 @@
 """The last seconds of one stream, addressed by sample position since the stream began.
 
 Holds what lies between `first` and `end` and never more than its limit: an append beyond that lets go of
-the oldest. Memory grows with what is held, in doublings, so a stream that is trimmed often stays small.
+the oldest. Memory follows what is held, in doublings, so that a quiet call costs little.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ class Ring:
         begin = max(self._end, end - self._limit)
         self._first += pushed_out
         if end - self._first > len(self._store):
-            self._grow(end - self._first)
+            self._resize(end - self._first)
         self._write(begin, samples[len(samples) - (end - begin) :])
         self._end = end
         return pushed_out
@@ -54,6 +54,8 @@ class Ring:
     def trim(self, to_sample: int) -> None:
         """Let go of everything before to_sample; a position outside what is held is brought to the nearest end."""
         self._first = min(max(self._first, to_sample), self._end)
+        if len(self._store) > max(_SMALLEST_SAMPLES, 4 * len(self)):
+            self._resize(2 * len(self))
 
     def skip(self, to_sample: int) -> None:
         """Forget everything and go on at to_sample, which lies at or after the end."""
@@ -75,10 +77,10 @@ class Ring:
         self._store[at : at + len(samples)] = samples[:head]
         self._store[: max(0, len(samples) - head)] = samples[head:]
 
-    def _grow(self, needed: int) -> None:
+    def _resize(self, needed: int) -> None:
         held_from = min(self._first, self._end)  # an append longer than the limit leaves nothing of what was held
         held = self._copy(held_from, self._end)
-        size = len(self._store)
+        size = _SMALLEST_SAMPLES
         while size < needed:
             size *= 2
         self._store = np.zeros(min(size, self._limit), dtype=np.int16)
