@@ -165,7 +165,9 @@ class Exchange:
         self._links[link.key] = link
         return link
 
-    def post(self, subject: str, call: str, message: Message, *, epoch: int = 0, headers: Headers | None = None) -> None:
+    def post(
+        self, subject: str, call: str, message: Message, *, epoch: int = 0, headers: Headers | None = None
+    ) -> None:
         """Outside any sequence: may be lost, and says so through on_no_responders when nobody listens."""
         envelope = Envelope(call, self.address, epoch, 0, 0, 0, time.time_ns() // 1000, message)
         reply = subjects.inbox(self.stage, self.worker, call)
@@ -320,4 +322,4 @@ def _one_line(text: str) -> str:
 
 
 def _log_failure(link: Link, error: Exception) -> None:
-    log.error("call handler failed", call_id=link.call, peer=link.peer, error=repr(error), exc_info=error)
+    log.error("call handler failed", call_id=link.call, peer=link.peer, error=repr(error), exc_info=True)

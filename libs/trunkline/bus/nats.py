@@ -67,12 +67,12 @@ class NatsBus:
                     servers=urls,
                     name=name,
                     error_cb=_note_error,
-                    reconnect_time_wait=RECONNECT_WAIT_S,
+                    reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # sleeps on it: fractions work
                     max_reconnect_attempts=-1,
                     allow_reconnect=True,
-                    ping_interval=0.5,
+                    ping_interval=0.5,  # type: ignore[arg-type]  # likewise
                     max_outstanding_pings=2,
-                    connect_timeout=2.0,
+                    connect_timeout=2,
                     pending_size=2 * 1024 * 1024,
                 )
             except (NatsError, OSError, TimeoutError) as error:

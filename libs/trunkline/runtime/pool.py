@@ -94,7 +94,7 @@ class CallPool:
 
     def _contain(self, link: Link, error: BaseException) -> None:
         _failures.inc()
-        log.error("call failed", call_id=link.call, error=repr(error), exc_info=error)
+        log.error("call failed", call_id=link.call, error=repr(error), exc_info=True)
         link.send(CallFailed(f"{type(error).__name__}: {error}"[:500]))
         placed = self._sessions.get(link.call)
         if placed is not None and placed[0] is link:
@@ -108,5 +108,5 @@ class CallPool:
         try:
             session.close(reason)
         except Exception as error:  # the rim of a call: its end must not take the others along
-            log.error("call did not close cleanly", call_id=call, error=repr(error), exc_info=error)
+            log.error("call did not close cleanly", call_id=call, error=repr(error), exc_info=True)
         link.close()

@@ -167,7 +167,7 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     worker = settings.worker_id or new_worker_id(stage)
     bus = await NatsBus.connect([url.strip() for url in settings.nats_url.split(",")], worker)
     process = Process(stage, _named(settings, worker), bus)
-    tracing.configure(stage, worker, endpoint=settings.otlp_endpoint, ratio=settings.trace_ratio)
+    tracing.configure(stage, worker, sample_ratio=settings.trace_ratio)
     logs.configure(settings.log_level, stage, worker)
     try:
         await process.start(build(process.context, settings))

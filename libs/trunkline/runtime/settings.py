@@ -14,7 +14,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every service has. Each field `foo_bar` is read from TRUNKLINE_FOO_BAR.
 
     nats_url: comma-separated. capacity: calls at a time, 0 for the stage's own default. admin_port: health and
-    metrics, 0 for a free one. otlp_endpoint: of an OTLP/HTTP collector, empty for no traces.
+    metrics, 0 for a free one. trace_ratio: share of calls that are traced, once OTEL_EXPORTER_OTLP_ENDPOINT is set.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -24,7 +24,6 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     admin_port: int = 0
     capacity: int = 0
     drain_grace_s: float = 30.0
-    otlp_endpoint: str = ""
     trace_ratio: float = 1.0
 
 

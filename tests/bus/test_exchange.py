@@ -1,0 +1,236 @@
+"""Two workers over an exchange each, on a bus in memory and on virtual time."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from support.virtual import run_virtual
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.memory import MemoryBroker, MemoryBus
+from trunkline.bus.port import Headers, Received
+from trunkline.proto import subjects
+from trunkline.proto.audio import CALLER_STREAM, AudioChunk
+from trunkline.proto.envelope import Message, attach_number
+from trunkline.proto.placement import Accepted
+from trunkline.proto.speech import Listen, Silent, TurnRules
+from trunkline.proto.tool import CancelTool
+
+CALL = "rtc_00_test"
+ATTACH = attach_number(1, 1)
+LISTEN = Listen(handle=1, from_sample=0, rules=TurnRules())
+
+
+class LossyBus(MemoryBus):
+    """Loses what `lose` picks."""
+
+    lose: Callable[[str, bytes], bool] = staticmethod(lambda subject, data: False)
+
+    def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
+        if not self.lose(subject, data):
+            super().publish(subject, data, reply=reply, headers=headers)
+
+
+class Pair:
+    """A hub and a worker; `placed` is the worker's link once a placement came."""
+
+    def __init__(self) -> None:
+        broker = MemoryBroker()
+        self.hub_bus, self.worker_bus = LossyBus(broker), LossyBus(broker)
+        self.hub = Exchange(self.hub_bus, "gateway", "gw")
+        self.worker = Exchange(self.worker_bus, "stt", "w")
+        self.worker.on_placement = self._place
+        self.at_hub: list[Message] = []
+        self.at_worker: list[Message] = []
+        self.placed: list[Link] = []
+        self.raise_on: Message | None = None
+
+    async def __aenter__(self) -> "Pair":
+        await self.hub.start()
+        await self.worker.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for side in (self.hub, self.worker):
+            await side.stop()
+            await side.bus.close()
+
+    def link(self, attach: int = ATTACH) -> Link:
+        return self.hub.link(CALL, self.worker.address, attach, lambda message, headers: self.at_hub.append(message))
+
+    def _place(self, link: Link, message: Message, headers: Headers | None) -> Callable[..., None]:
+        self.placed.append(link)
+        self.at_worker.append(message)
+        link.send(Accepted())
+
+        def handle(message: Message, headers: Headers | None) -> None:
+            if message == self.raise_on:
+                raise RuntimeError("this call is broken")
+            self.at_worker.append(message)
+
+        return handle
+
+
+def scenario(body: Callable[[Pair], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with Pair() as pair:
+            await body(pair)
+
+    run_virtual(main())
+
+
+def test_a_placement_is_answered() -> None:
+    async def body(pair: Pair) -> None:
+        pair.link().send(LISTEN)
+        await asyncio.sleep(0.01)
+        assert (pair.at_worker, pair.at_hub) == ([LISTEN], [Accepted()])
+
+    scenario(body)
+
+
+def test_lost_messages_are_sent_again_and_arrive_in_order() -> None:
+    async def body(pair: Pair) -> None:
+        rng = random.Random(7)
+        pair.hub_bus.lose = lambda subject, data: rng.random() < 0.3
+        link = pair.link()
+        link.send(LISTEN)
+        for i in range(20):
+            link.send(Silent(i))
+        await asyncio.sleep(60)
+        assert pair.at_worker == [LISTEN, *(Silent(i) for i in range(20))]
+        assert link.state.settled
+
+    scenario(body)
+
+
+def test_a_late_placement_order_does_not_open_a_ghost() -> None:
+    async def body(pair: Pair) -> None:
+        first = pair.link()
+        first.send(LISTEN)
+        await asyncio.sleep(1)
+        pair.placed[0].close()
+        await asyncio.sleep(5)
+        first.state.received = 0
+        first.transmit(first.state.send(LISTEN, None, 0.0)._replace(seq=1))
+        await asyncio.sleep(1)
+        assert len(pair.placed) == 1
+
+    scenario(body)
+
+
+def test_a_message_of_a_later_release_is_skipped_and_the_next_arrives() -> None:
+    async def body(pair: Pair) -> None:
+        link = pair.link()
+        link.send(LISTEN)
+        await asyncio.sleep(1)
+        later = ["tag_of_tomorrow", 1, 2]
+        sent = link.state.send(Silent(0), None, 1.0)
+        head = [CALL, pair.hub.address, 0, ATTACH, sent.seq, 1, 0, later]
+        pair.hub_bus.publish(subjects.inbox("stt", "w", CALL), msgspec.msgpack.encode(head))
+        link.send(Silent(9))
+        await asyncio.sleep(1)
+        assert pair.at_worker == [LISTEN, Silent(9)]
+        assert link.state.settled
+
+    scenario(body)
+
+
+def test_garbage_goes_to_the_dead_subject_with_its_reason_and_nothing_else_happens() -> None:
+    async def body(pair: Pair) -> None:
+        dead: list[Received] = []
+        await pair.hub_bus.subscribe(subjects.ALL_DEAD, dead.append)
+        pair.hub_bus.publish(subjects.inbox("stt", "w", CALL), b"\xff\x00garbage")
+        pair.hub_bus.publish(subjects.audio("stt", "w"), b"\x01\x02")
+        pair.link().send(LISTEN)
+        await asyncio.sleep(1)
+        assert [message.subject for message in dead] == ["tl.v1.dead.stt"] * 2
+        assert all(message.headers and message.headers["Reason"] for message in dead)
+        assert pair.at_worker == [LISTEN]
+
+    scenario(body)
+
+
+def test_a_handler_that_raises_is_reported_for_its_own_link() -> None:
+    async def body(pair: Pair) -> None:
+        failures: list[str] = []
+        pair.worker.on_failure = lambda link, error: failures.append(f"{link.call} {error}")
+        pair.raise_on = Silent(1)
+        link = pair.link()
+        for message in (LISTEN, Silent(1), Silent(2)):
+            link.send(message)
+        await asyncio.sleep(1)
+        assert failures == [f"{CALL} this call is broken"]
+        assert pair.at_worker == [LISTEN, Silent(2)]
+
+    scenario(body)
+
+
+def test_audio_reaches_the_handle_it_was_bound_for_and_no_other_placement() -> None:
+    async def body(pair: Pair) -> None:
+        got: list[AudioChunk] = []
+        link = pair.link()
+        link.send(LISTEN)
+        await asyncio.sleep(0.01)
+        pair.placed[0].bind_audio(1, got.append)
+        mine = AudioChunk(1, ATTACH, CALLER_STREAM, 0, b"\0\0")
+        for chunk in (mine, AudioChunk(1, ATTACH + 1, CALLER_STREAM, 0, b"\0\0"), AudioChunk(2, ATTACH, 0, 0, b"\0\0")):
+            link.send_audio(chunk)
+        await asyncio.sleep(0.1)
+        assert got == [mine]
+        pair.placed[0].close()
+        link.send_audio(mine)
+        await asyncio.sleep(0.1)
+        assert got == [mine]
+
+    scenario(body)
+
+
+def test_audio_of_many_calls_shares_messages() -> None:
+    async def body(pair: Pair) -> None:
+        batches: list[Received] = []
+        await pair.hub_bus.subscribe(subjects.audio("stt", "w"), batches.append)
+        for _ in range(50):
+            for handle in range(20):
+                pair.hub.windows.add("stt.w", AudioChunk(handle, ATTACH, CALLER_STREAM, 0, b"\0" * 640))
+                await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert len(batches) < 50 * 20 / 2
+
+    scenario(body)
+
+
+def test_a_chunk_marked_last_takes_the_window_with_it() -> None:
+    async def body(pair: Pair) -> None:
+        batches: list[Received] = []
+        await pair.hub_bus.subscribe(subjects.audio("stt", "w"), batches.append)
+        pair.hub.windows.add("stt.w", AudioChunk(1, ATTACH, 1, 0, b"\0\0"))
+        pair.hub.windows.add("stt.w", AudioChunk(1, ATTACH, 1, 1, b"\0\0", last=True))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(batches) == 1
+
+    scenario(body)
+
+
+def test_a_posted_message_that_nobody_hears_is_reported() -> None:
+    async def body(pair: Pair) -> None:
+        unheard: list[str] = []
+        pair.hub.on_no_responders = unheard.append
+        pair.hub.post(subjects.tool("get_weather", CALL), CALL, CancelTool("call_1"))
+        await asyncio.sleep(0.01)
+        assert unheard == [CALL]
+
+    scenario(body)
+
+
+def test_a_loose_message_reaches_the_worker_it_is_posted_to() -> None:
+    async def body(pair: Pair) -> None:
+        got: list[Message] = []
+        pair.worker.on_loose = lambda envelope, headers: got.append(envelope.message)
+        pair.hub.post(subjects.inbox("stt", "w", CALL), CALL, CancelTool("call_1"))
+        await asyncio.sleep(0.01)
+        assert got == [CancelTool("call_1")]
+
+    scenario(body)
