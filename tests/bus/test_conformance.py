@@ -1,7 +1,7 @@
 """What every bus does, the real one and the one in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from trunkline.bus.memory import MemoryBroker, MemoryBus, matches
 from trunkline.bus.nats import NatsBus
 from trunkline.bus.port import Bus, PayloadTooLarge, Received
 
-Pair = Callable[[], "asynccontextmanager[tuple[Bus, Bus]]"]
 Body = Callable[[Bus, Bus], Awaitable[None]]
 
 
@@ -34,7 +33,7 @@ async def nats_pair(url: str) -> AsyncIterator[tuple[Bus, Bus]]:
 
 
 @pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
-def on_a_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Body], None]:
+def on_a_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Body], None]]:
     def run(body: Body) -> None:
         async def main() -> None:
             if request.param == "memory":
@@ -47,10 +46,11 @@ def on_a_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Body],
         asyncio.run(asyncio.wait_for(main(), 20))
 
     if request.param == "memory":
-        return run
-    server = start(tmp_path)
-    request.addfinalizer(server.stop)
-    return run
+        yield run
+    else:
+        server = start(tmp_path)
+        yield run
+        server.stop()
 
 
 class Heard:

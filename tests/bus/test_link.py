@@ -1,6 +1,7 @@
 """A link delivers in order and once, whatever the bus loses, doubles or reorders."""
 
 import random
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +46,7 @@ def test_silence_resends_and_waits_longer_each_time() -> None:
     a = LinkState()
     sent = a.send(Silent(1), None, 0.0)
 
-    times = []
+    times: list[float] = []
     now_s = 0.0
     while len(times) < 4:
         now_s = round(now_s + 0.1, 1)
@@ -53,7 +54,7 @@ def test_silence_resends_and_waits_longer_each_time() -> None:
             times.append(now_s)
 
     assert times[0] == RESEND_S
-    gaps = [round(b - a, 1) for a, b in zip(times, times[1:], strict=False)]
+    gaps = [round(b - a, 1) for a, b in pairwise(times)]
     assert gaps == sorted(gaps)
     assert gaps[-1] > gaps[0]
 

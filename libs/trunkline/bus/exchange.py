@@ -322,4 +322,4 @@ def _one_line(text: str) -> str:
 
 
 def _log_failure(link: Link, error: Exception) -> None:
-    log.error("call handler failed", call_id=link.call, peer=link.peer, error=repr(error), exc_info=True)
+    log.error("call handler failed", call_id=link.call, peer=link.peer, error=repr(error), exc_info=error)

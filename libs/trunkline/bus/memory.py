@@ -14,10 +14,10 @@ log = logs.get(__name__)
 def matches(pattern: str, subject: str) -> bool:
     """NATS wildcards: `*` is one token, a closing `>` is one or more."""
     want, have = pattern.split("."), subject.split(".")
-    for i, token in enumerate(want):
-        if token == ">":
+    for i, wanted in enumerate(want):
+        if wanted == ">":
             return len(have) > i
-        if i >= len(have) or token not in ("*", have[i]):
+        if i >= len(have) or wanted not in ("*", have[i]):
             return False
     return len(want) == len(have)
 

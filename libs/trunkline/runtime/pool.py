@@ -66,16 +66,16 @@ class CallPool:
     def _place(self, link: Link, message: Message, headers: Headers | None) -> LinkHandler | None:
         placed = self._sessions.get(link.call)
         if placed is not None and placed[0].attach > link.attach:
-            return self._decline(link, "superseded", "a later placement of this call is here")
+            return _decline(link, "superseded", "a later placement of this call is here")
         if self.draining:
-            return self._decline(link, "draining", "")
+            return _decline(link, "draining", "")
         if placed is not None:
             self._remove(link.call, "superseded")
         if self.capacity and self.calls >= self.capacity:
-            return self._decline(link, "full", f"{self.capacity} calls")
+            return _decline(link, "full", f"{self.capacity} calls")
         session = self._open_session(link, message, headers)
         if isinstance(session, Declined):
-            return self._decline(link, session.reason, session.detail)
+            return _decline(link, session.reason, session.detail)
         self._sessions[link.call] = (link, session)
         _calls.set(self.calls)
 
@@ -87,14 +87,9 @@ class CallPool:
 
         return handle
 
-    def _decline(self, link: Link, reason: DeclineReason, detail: str) -> None:
-        _declined.labels(reason).inc()
-        link.send(Declined(reason, detail, RETRY_AFTER_S))
-        link.close()
-
     def _contain(self, link: Link, error: BaseException) -> None:
         _failures.inc()
-        log.error("call failed", call_id=link.call, error=repr(error), exc_info=True)
+        log.error("call failed", call_id=link.call, error=repr(error), exc_info=error)
         link.send(CallFailed(f"{type(error).__name__}: {error}"[:500]))
         placed = self._sessions.get(link.call)
         if placed is not None and placed[0] is link:
@@ -108,5 +103,12 @@ class CallPool:
         try:
             session.close(reason)
         except Exception as error:  # the rim of a call: its end must not take the others along
-            log.error("call did not close cleanly", call_id=call, error=repr(error), exc_info=True)
+            log.error("call did not close cleanly", call_id=call, error=repr(error), exc_info=error)
         link.close()
+
+
+def _decline(link: Link, reason: DeclineReason, detail: str) -> LinkHandler | None:
+    _declined.labels(reason).inc()
+    link.send(Declined(reason, detail, RETRY_AFTER_S))
+    link.close()
+    return None

@@ -17,7 +17,8 @@ TurnSource = Literal["speech", "text"]
 class Converse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="converse"):
     """Gateway -> agent: take this call. hub: this gateway's number for the call, recorded as HubAttached.
 
-    agent: the wanted agent's name, empty for the file's default. instructions: of the session, empty for the agent's own.
+    agent: the wanted agent's name, empty for the file's default.
+    instructions: of the session, empty for the agent's own.
     """
 
     hub: int
@@ -105,7 +106,10 @@ class ResponseStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
 
 
 class ItemStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="item_started"):
-    """Agent -> gateway: an assistant message begins. phase: null until the round settles, where the model doesn't say."""
+    """Agent -> gateway: an assistant message begins.
+
+    phase: null until the round settles, where the model doesn't say.
+    """
 
     response: str
     item: str
