@@ -1,0 +1,1 @@
+"""The agent service: owns the conversation of each placed call, folded from its record."""

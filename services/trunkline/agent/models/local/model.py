@@ -1,0 +1,154 @@
+"""The local model: from a request to the events of one round, without any state of its own.
+
+What was asked of the caller, and what is already known, is read from the conversation; so it answers the same
+after a failover.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from trunkline.agent.models.local.choose import choose
+from trunkline.agent.models.local.fill import fill
+from trunkline.agent.models.local.parameters import ParameterNeed, Value, parameters_of
+from trunkline.agent.models.local.say import COMMENTARY, answer_for, no_tool_fits, question_for, small_talk
+from trunkline.agent.models.seam import (
+    HistoryItem,
+    MessageItem,
+    ModelEvent,
+    ModelRequest,
+    RoundDone,
+    TextDelta,
+    ToolCall,
+    ToolCallItem,
+    ToolOffer,
+    ToolOutputItem,
+)
+from trunkline.proto.ids import new_tool_call_id
+
+
+class LocalModel:
+    """Deterministic. No language model: it picks a tool by shared words and speaks in templates."""
+
+    name = "local"
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        for event in reply_to(request):
+            yield event
+
+
+class _Intent(NamedTuple):
+    """arguments: found so far. missing: the first required one that wasn't."""
+
+    tool: ToolOffer
+    arguments: dict[str, Value]
+    missing: ParameterNeed | None
+
+
+class _Asked(NamedTuple):
+    """The question that the caller's words answer. earlier: what the caller had said before it."""
+
+    tool: ToolOffer
+    need: ParameterNeed
+    earlier: str
+
+
+def reply_to(request: ModelRequest) -> list[ModelEvent]:
+    """A round: commentary and a tool call, or the final answer."""
+    utterance, outputs = _last_turn(request.items)
+    if outputs:
+        return [TextDelta(answer_for(outputs), "final_answer"), RoundDone()]
+    intent = _intent(utterance, request)
+    if intent is None:
+        return [TextDelta(small_talk(utterance) or no_tool_fits(utterance, request.tools), "final_answer"), RoundDone()]
+    if intent.missing is not None:
+        return [TextDelta(question_for(intent.missing), "final_answer"), RoundDone()]
+    arguments = msgspec.json.encode(intent.arguments).decode()
+    return [
+        TextDelta(_commentary(intent), "commentary"),
+        ToolCall(new_tool_call_id(), intent.tool.name, arguments),
+        RoundDone(),
+    ]
+
+
+def _last_turn(items: Sequence[HistoryItem]) -> tuple[str, list[ToolOutputItem]]:
+    """What the caller said last, and what tools gave since."""
+    outputs: list[ToolOutputItem] = []
+    for item in reversed(items):
+        if isinstance(item, ToolOutputItem):
+            outputs.insert(0, item)
+        elif isinstance(item, MessageItem) and item.role == "user":
+            return item.text, outputs
+    return "", outputs
+
+
+def _intent(utterance: str, request: ModelRequest) -> _Intent | None:
+    choice = choose(utterance, request.tools)
+    asked = _asked(request)
+    if choice is None and (asked is None or small_talk(utterance)):
+        return None
+    if asked is not None and (choice is None or choice.tool == asked.tool):
+        tool, matched = asked.tool, choice.matched if choice else frozenset[str]()
+    else:
+        assert choice is not None
+        tool, matched, asked = choice.tool, choice.matched, None
+    arguments: dict[str, Value] = {}
+    missing: ParameterNeed | None = None
+    for need in parameters_of(tool):
+        value = _argument(need, utterance, matched, asked, request.items)
+        if value is not None:
+            arguments[need.name] = value
+        elif need.required and missing is None:
+            missing = need
+    return _Intent(tool, arguments, missing)
+
+
+def _argument(
+    need: ParameterNeed, utterance: str, matched: frozenset[str], asked: _Asked | None, items: Sequence[HistoryItem]
+) -> Value | None:
+    answering = asked is not None and asked.need.name == need.name
+    if not need.required and need.kind == "string" and not (need.values or need.pattern):
+        return None  # any words would fit
+    value = fill(need, utterance, matched, answering=answering)
+    if value is None and asked is not None and not answering:
+        choice = choose(asked.earlier, [asked.tool])
+        value = fill(need, asked.earlier, choice.matched if choice else frozenset())
+    if value is None and asked is None and need.required:
+        value = _said_before(need.name, items)
+    return value
+
+
+def _said_before(name: str, items: Sequence[HistoryItem]) -> Value | None:
+    """The argument of this name in the latest tool call that had one: "cancel that order"."""
+    for item in reversed(items):
+        if isinstance(item, ToolCallItem):
+            arguments: object = msgspec.json.decode(item.arguments)
+            value = arguments.get(name) if isinstance(arguments, dict) else None
+            if isinstance(value, str | int | float | bool):
+                return value
+    return None
+
+
+def _asked(request: ModelRequest) -> _Asked | None:
+    """The question for an argument that stands right before the caller's words, if the model had asked one."""
+    messages = [item for item in request.items if isinstance(item, MessageItem)]
+    while messages and messages[-1].role != "user":
+        messages.pop()
+    if len(messages) < 2 or messages[-2].role != "assistant":
+        return None
+    earlier = next((message.text for message in messages[-2::-1] if message.role == "user"), "")
+    before = choose(earlier, request.tools)
+    tools = [before.tool] if before else list(request.tools)
+    for tool in tools:
+        for need in parameters_of(tool):
+            if messages[-2].text == question_for(need):
+                return _Asked(tool, need, earlier)
+    return None
+
+
+def _commentary(intent: _Intent) -> str:
+    try:
+        return intent.tool.commentary.format(**intent.arguments) or COMMENTARY
+    except (KeyError, IndexError, ValueError):
+        return COMMENTARY  # it names an argument that was left to its default

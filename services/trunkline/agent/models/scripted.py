@@ -1,0 +1,106 @@
+"""A model that says what its script says, for tests and for load: deterministic, and the same after a failover.
+
+Where it stands in the script is read from the request alone (turns so far, tool calls in this turn); it keeps no state.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from trunkline.agent.models.seam import (
+    MessageItem,
+    ModelEvent,
+    ModelRequest,
+    RoundDone,
+    TextDelta,
+    ToolCall,
+    ToolCallItem,
+)
+from trunkline.proto.errors import BadSettings
+from trunkline.proto.ids import new_tool_call_id
+from trunkline.proto.response import Phase
+
+REPLY_WORDS = 20
+SETTING = "TRUNKLINE_MODEL_SCRIPT"
+ALLOWED = "a JSON list of turns, of rounds, of steps"
+
+
+class Words(msgspec.Struct, frozen=True, tag="say", tag_field="type", forbid_unknown_fields=True):
+    text: str
+    phase: Phase | None = None
+
+
+class Call(msgspec.Struct, frozen=True, tag="tool", tag_field="type", forbid_unknown_fields=True):
+    name: str
+    arguments: dict[str, msgspec.Raw] = {}
+
+
+class Wait(msgspec.Struct, frozen=True, tag="wait", tag_field="type", forbid_unknown_fields=True):
+    seconds: float
+
+
+class Fail(msgspec.Struct, frozen=True, tag="fail", tag_field="type", forbid_unknown_fields=True):
+    reason: str
+
+
+Step = Words | Call | Wait | Fail
+Script = Sequence[Sequence[Sequence[Step]]]  # turns, of rounds, of steps
+
+
+class ScriptFailure(Exception):
+    """What a Fail step raises."""
+
+
+class ScriptedModel:
+    """script: for each turn its rounds; turns beyond the last begin again at the first."""
+
+    name = "scripted"
+
+    def __init__(self, script: Script = ()) -> None:
+        self._script = script or _fixed_reply(REPLY_WORDS)
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        for step in self._round_of(request):
+            match step:
+                case Words(text, phase):
+                    yield TextDelta(text, phase)
+                case Call(name, arguments):
+                    yield ToolCall(new_tool_call_id(), name, msgspec.json.encode(arguments).decode())
+                case Wait(seconds):
+                    await asyncio.sleep(seconds)
+                case Fail(reason):
+                    raise ScriptFailure(reason)
+        yield RoundDone()
+
+    def _round_of(self, request: ModelRequest) -> Sequence[Step]:
+        turn, calls = 0, 0
+        for item in request.items:
+            if isinstance(item, MessageItem) and item.role == "user":
+                turn, calls = turn + 1, 0
+            elif isinstance(item, ToolCallItem):
+                calls += 1
+        rounds = self._script[max(0, turn - 1) % len(self._script)]
+        for steps in rounds:
+            made = sum(isinstance(step, Call) for step in steps)
+            if calls < made or made == 0:
+                return steps
+            calls -= made
+        return ()
+
+
+def load_script(path: str) -> Script:
+    """path: JSON list of turns, of rounds, of steps such as {"type": "say", "text": "Hello."}. Raises BadSettings."""
+    try:
+        script = msgspec.json.decode(Path(path).read_bytes(), type=list[list[list[Step]]])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadSettings(SETTING, f"{path}: {error}", "a JSON list of turns, of rounds, of steps") from error
+    if not script:
+        raise BadSettings(SETTING, f"{path} has no turn", ALLOWED)
+    return script
+
+
+def _fixed_reply(words: int) -> Script:
+    text = "I hear you, and this is " + "all that I was told to say " * (words // 7)
+    return [[[Words(text.strip() + ".", "final_answer")]]]

@@ -1,0 +1,95 @@
+"""The seam to a model: one request per round, answered by a stream of events.
+
+A phase goes back to the model exactly as it came, or as it was settled; a model never sees words that nobody heard.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
+
+import msgspec
+
+from trunkline.proto.response import Phase
+from trunkline.proto.tool import ToolStatus
+
+Role = Literal["user", "assistant"]
+
+
+class MessageItem(msgspec.Struct, frozen=True, gc=False):
+    """phase: of an assistant's message; None where it never had one, and always for a user's."""
+
+    role: Role
+    phase: Phase | None
+    text: str
+
+
+class ToolCallItem(msgspec.Struct, frozen=True, gc=False):
+    """arguments: the JSON object that ran."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolOutputItem(msgspec.Struct, frozen=True, gc=False):
+    """output: what the model reads: JSON of the return value, or what went wrong in words.
+
+    status: None while it runs.
+    """
+
+    id: str
+    output: str
+    status: ToolStatus | None
+
+
+HistoryItem = MessageItem | ToolCallItem | ToolOutputItem
+
+
+class ToolOffer(msgspec.Struct, frozen=True):
+    """A tool as a model is told of it. parameters: JSON Schema of an object. commentary: see trunkline.agents.Tool."""
+
+    name: str
+    description: str
+    parameters: dict[str, object]
+    commentary: str = ""
+
+
+class ModelRequest(msgspec.Struct, frozen=True):
+    """One round. items: the conversation so far, oldest first; a tool call is followed by its output."""
+
+    instructions: str
+    items: tuple[HistoryItem, ...]
+    tools: tuple[ToolOffer, ...]
+    call_id: str
+
+
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    """phase: None where the model doesn't say; it is settled at the round's end."""
+
+    text: str
+    phase: Phase | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
+    """id: `call_…`, the tool call's idempotency key too, so never used twice. arguments: JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class RoundDone(msgspec.Struct, frozen=True, gc=False):
+    """The last event of every round."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+ModelEvent = TextDelta | ToolCall | RoundDone
+
+
+class Model(Protocol):
+    """Any exception ends the response as failed, never the call. Closing the generator cancels the round."""
+
+    name: str
+
+    def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]: ...

@@ -1,0 +1,180 @@
+"""The local model on a front desk: the right tool, the right arguments, and whole sentences otherwise."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from trunkline.agent.models.local.model import reply_to
+from trunkline.agent.models.local.numbers import runs_of
+from trunkline.agent.models.seam import (
+    HistoryItem,
+    MessageItem,
+    ModelRequest,
+    RoundDone,
+    TextDelta,
+    ToolCall,
+    ToolCallItem,
+    ToolOffer,
+    ToolOutputItem,
+)
+from trunkline.agents import load_agent_file
+from trunkline.proto.tool import ToolStatus
+
+FRONTDESK = Path(__file__).parents[2] / "examples" / "agents" / "frontdesk.py"
+OFFERS = tuple(
+    ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary)
+    for tool in load_agent_file(str(FRONTDESK)).default.tools
+)
+
+
+def reply(said: str, *before: HistoryItem) -> tuple[str, str, dict[str, object]]:
+    """(what is spoken, the tool or "", its arguments)."""
+    text, tool, arguments = "", "", {}
+    for event in reply_to(ModelRequest("", (*before, MessageItem("user", None, said)), OFFERS, "rtc_00_a")):
+        match event:
+            case TextDelta():
+                text += event.text
+            case ToolCall():
+                tool, arguments = event.name, msgspec.json.decode(event.arguments, type=dict[str, object])
+    return text, tool, arguments
+
+
+def user(text: str) -> MessageItem:
+    return MessageItem("user", None, text)
+
+
+def answer(text: str) -> MessageItem:
+    return MessageItem("assistant", "final_answer", text)
+
+
+@pytest.mark.parametrize(
+    ("said", "tool", "arguments"),
+    [
+        ("What is the weather in Tokyo?", "get_weather", {"city": "Tokyo"}),
+        ("whether in tokyo", "get_weather", {"city": "tokyo"}),
+        ("What's the whether in Tokyo?", "get_weather", {"city": "Tokyo"}),
+        ("How is the weather in New York today, please?", "get_weather", {"city": "New York"}),
+        ("Tokyo weather please", "get_weather", {"city": "Tokyo"}),
+        (
+            "Hi, I would like to know where my order is. The order number is 4712.",
+            "lookup_order",
+            {"order_number": "4712"},
+        ),
+        (
+            "Hi, I would like to know where my order is. The order number is four seven one two.",
+            "lookup_order",
+            {"order_number": "4712"},
+        ),
+        ("Where is my order? It's four... seven, one, two.", "lookup_order", {"order_number": "4712"}),
+        ("My order is for seven one too", "lookup_order", {"order_number": "4712"}),
+        ("Please cancel order 4712, not 4711.", "cancel_order", {"order_number": "4712"}),
+        ("When are you open on Monday?", "opening_hours", {"day": "monday"}),
+        ("What time do you close on Sundays?", "opening_hours", {"day": "sunday"}),
+    ],
+)
+def test_a_caller_gets_the_tool_and_arguments_asked_for(said: str, tool: str, arguments: dict[str, object]) -> None:
+    assert (tool, arguments) == reply(said)[1:]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I want to talk to a human being.",
+        "Yes, please go ahead.",
+        "Mm-hmm.",
+        "",
+        "So, I ordered a pair of headphones last Tuesday, um, and the box arrived, but when I opened it, "
+        "the left one was missing.",
+    ],
+)
+def test_where_no_tool_fits_it_says_what_it_can_do(said: str) -> None:
+    text, tool, _ = reply(said)
+
+    assert tool == ""
+    assert "I can help with this: get weather, lookup order, cancel order or opening hours." in text
+
+
+def test_it_says_what_it_heard_when_no_tool_fits() -> None:
+    assert reply("I want to talk to a human being.")[0].startswith("I heard: I want to talk to a human being. ")
+
+
+def test_thanks_and_farewells_get_a_sentence() -> None:
+    assert reply("Thank you very much, goodbye.") == ("Thank you for calling. Goodbye.", "", {})
+
+
+def test_a_commentary_goes_before_the_tool() -> None:
+    request = ModelRequest("", (user("What is the weather in Tokyo?"),), OFFERS, "rtc_00_a")
+    text, call, done = reply_to(request)
+
+    assert TextDelta("One moment, let me check the weather in Tokyo.", "commentary") == text
+    assert isinstance(call, ToolCall)
+    assert RoundDone() == done
+
+
+def test_a_missing_argument_is_taken_from_the_last_tool_call_that_had_it() -> None:
+    before = (
+        user("Where is order 4712?"),
+        ToolCallItem("call_1", "lookup_order", '{"order_number":"4712"}'),
+        ToolOutputItem("call_1", '"It arrives."', "ok"),
+        answer("It arrives."),
+    )
+
+    assert reply("Please cancel that order.", *before)[1:] == ("cancel_order", {"order_number": "4712"})
+
+
+def test_a_missing_argument_is_asked_for_and_the_answer_is_understood() -> None:
+    asked = reply("Where is my order?")
+
+    assert asked == ("Which order number is it, please?", "", {})
+    assert reply("four seven one two", user("Where is my order?"), answer(asked[0]))[1:] == (
+        "lookup_order",
+        {"order_number": "4712"},
+    )
+
+
+def test_an_answer_of_one_lower_case_word_fills_a_text() -> None:
+    before = (user("What is the weather?"), answer("Which city is it, please?"))
+
+    assert reply("it's tokyo, please", *before)[1:] == ("get_weather", {"city": "tokyo"})
+
+
+def test_an_unusable_answer_is_asked_again() -> None:
+    before = (user("Where is my order?"), answer("Which order number is it, please?"))
+
+    assert reply("the blue headphones", *before) == ("Which order number is it, please?", "", {})
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "spoken"),
+    [
+        ('"It rains."', "ok", "It rains."),
+        ('{"city":"Tokyo","high_c":18}', "ok", "City: Tokyo, high c: 18."),
+        ('["a","b","c"]', "ok", "A, b and c."),
+        ("null", "ok", "That is done."),
+        ("no such order", "error", "I am sorry, that did not work. No such order."),
+        ("", "timeout", "I am sorry, that is taking too long, so I could not get an answer. Please try again later."),
+    ],
+)
+def test_results_are_spoken_in_sentences(output: str, status: ToolStatus, spoken: str) -> None:
+    items = (user("x"), ToolCallItem("call_1", "t", "{}"), ToolOutputItem("call_1", output, status))
+
+    assert [TextDelta(spoken, "final_answer"), RoundDone()] == reply_to(ModelRequest("", items, OFFERS, "rtc_00_a"))
+
+
+@pytest.mark.parametrize(
+    ("said", "digits"),
+    [
+        ("four seven one two", ["4712"]),
+        ("47 12", ["4712"]),
+        ("4-7-1-2", ["4712"]),
+        ("forty seven twelve", ["4712"]),
+        ("four thousand seven hundred and twelve", ["4712"]),
+        ("4,712", ["4712"]),
+        ("double four oh one", ["4401"]),
+        ("one apple and two pears", ["1", "2"]),
+        ("nothing", []),
+    ],
+)
+def test_spoken_numbers_become_digits(said: str, digits: list[str]) -> None:
+    assert digits == [run.text for run in runs_of(said)]
