@@ -1,0 +1,1 @@
+"""Synthesisers, one file each, behind the seam of `port`. Importing this package loads none of them."""

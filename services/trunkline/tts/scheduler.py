@@ -1,0 +1,116 @@
+"""Whose step of synthesis runs next, on a bounded number of threads.
+
+Rule: the first step of a response's first segment goes before all others; otherwise the call that will run out of
+audio soonest. One job per call waits here, so the queue is bounded by the calls.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
+
+from trunkline.tts.render import Rendered
+
+T = TypeVar("T")
+
+
+class Priority(NamedTuple):
+    """Lowest first. due_s: monotonic time at which the call's audio runs out."""
+
+    later: bool
+    due_s: float
+
+
+class Job(Protocol):
+    """step runs on a thread and blocks; everything else runs on the event loop. At most one step runs at a time."""
+
+    @property
+    def cancelled(self) -> bool: ...
+
+    def priority(self) -> Priority: ...
+
+    def step(self) -> Rendered: ...
+
+    def stepped(self, rendered: Rendered) -> None:
+        """Takes the step's result; adds itself again if there is more."""
+        ...
+
+    def failed(self, error: BaseException) -> None: ...
+
+
+class Scheduler:
+    """threads: steps at a time; 0 runs them on the event loop, one per turn of it."""
+
+    def __init__(self, threads: int) -> None:
+        self._limit = threads or 1
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="tts") if threads else None
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[Priority, int, Job]] = []
+        self._running = 0
+        self._order = itertools.count()
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def add(self, job: Job) -> None:
+        heapq.heappush(self._waiting, (job.priority(), next(self._order), job))
+        self._start()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Blocking work outside the queue: loading, before there are calls."""
+        if self._executor is None:
+            return work()
+        return await self._loop.run_in_executor(self._executor, work)
+
+    def close(self) -> None:
+        """A running step ends by itself; nobody hears of it."""
+        self._closed = True
+        self._waiting.clear()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self) -> None:
+        while self._waiting and self._running < self._limit and not self._closed:
+            _, _, job = heapq.heappop(self._waiting)
+            if job.cancelled:
+                continue
+            self._running += 1
+            if self._executor is None:
+                self._loop.call_soon(self._step_here, job)
+            else:
+                future = self._loop.run_in_executor(self._executor, job.step)
+                future.add_done_callback(partial(self._stepped, job))
+
+    def _step_here(self, job: Job) -> None:
+        future: asyncio.Future[Rendered] = self._loop.create_future()
+        try:
+            future.set_result(job.step())
+        except Exception as error:  # the rim of an engine: contained in its segment
+            future.set_exception(error)
+        self._stepped(job, future)
+
+    def _stepped(self, job: Job, future: "asyncio.Future[Rendered]") -> None:
+        self._running -= 1
+        try:
+            if self._closed or future.cancelled():
+                return
+            error = future.exception()
+            if not job.cancelled:
+                self._tell(job, future, error)
+        finally:
+            self._start()
+
+    @staticmethod
+    def _tell(job: Job, future: "asyncio.Future[Rendered]", error: BaseException | None) -> None:
+        if error is not None:
+            job.failed(error)
+            return
+        try:
+            job.stepped(future.result())
+        except Exception as problem:  # the rim of a call: others wait for this thread
+            job.failed(problem)

@@ -1,0 +1,57 @@
+"""The text-to-speech service: one engine, one scheduler, many calls."""
+
+import asyncio
+import os
+
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.port import Headers
+from trunkline.proto.envelope import Message
+from trunkline.proto.placement import Declined
+from trunkline.proto.speaking import Speak
+from trunkline.runtime.pool import CallPool, Session
+from trunkline.telemetry import logs
+from trunkline.tts.engines.port import Synthesiser
+from trunkline.tts.scheduler import Scheduler
+from trunkline.tts.session import SpeakingSession
+from trunkline.tts.settings import TtsSettings
+
+CALLS_PER_THREAD = 24  # measured with Piper: beyond, the first audio of a response takes over half a second
+INLINE_CALLS = 400
+DRAIN_POLL_S = 0.05
+
+log = logs.get(__name__)
+
+
+class TtsService:
+    digest = ""
+
+    def __init__(self, exchange: Exchange, settings: TtsSettings, engine: Synthesiser) -> None:
+        threads = 0 if engine.inline else settings.tts_threads or os.cpu_count() or 1
+        self._engine = engine
+        self._scheduler = Scheduler(threads)
+        self._loop = asyncio.get_running_loop()
+        capacity = settings.capacity or (threads * CALLS_PER_THREAD if threads else INLINE_CALLS)
+        self.calls = CallPool(exchange, capacity=capacity, open_session=self._open)
+
+    async def start(self) -> None:
+        begun_s = self._loop.time()
+        await self._scheduler.run(self._engine.warm)
+        log.info("engine warm", engine=self._engine.name, took_s=round(self._loop.time() - begun_s, 2))
+
+    def load(self) -> tuple[int, int]:
+        return self.calls.calls, self.calls.capacity
+
+    async def drain(self, grace_s: float) -> None:
+        self.calls.draining = True
+        ends_s = self._loop.time() + grace_s
+        while self.calls.calls and self._loop.time() < ends_s:  # noqa: ASYNC110  (the pool tells nobody of an end)
+            await asyncio.sleep(DRAIN_POLL_S)
+
+    async def stop(self) -> None:
+        self.calls.close("stopped")
+        self._scheduler.close()
+
+    def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
+        if not isinstance(message, Speak):
+            return Declined("bad_request", f"{type(message).__name__} places no call at this stage; allowed: Speak")
+        return SpeakingSession(link, message, self._engine, self._scheduler, self._loop.time)

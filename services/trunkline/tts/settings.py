@@ -1,0 +1,34 @@
+"""Settings of the text-to-speech service, beside the core ones."""
+
+from trunkline.proto.errors import BadSettings
+from trunkline.runtime.settings import CoreSettings, variable
+
+
+class TtsSettings(CoreSettings, frozen=True, kw_only=True):
+    """engine_tts: one of `registry.names()`. tts_threads: syntheses at a time, 0 for one per core.
+
+    piper_model: path of a Piper voice (NAME.onnx with NAME.onnx.json beside it), empty for the packaged one.
+    tone_character_ms: of tone per character. tone_segment_ms: length of every segment instead, 0 for by characters.
+    """
+
+    engine_tts: str = "piper"
+    tts_threads: int = 0
+    piper_model: str = ""
+    tone_character_ms: int = 60
+    tone_segment_ms: int = 0
+
+
+THREADS_LIMIT = 64
+TONE_LIMIT_MS = 600_000
+
+
+def check(settings: TtsSettings) -> None:
+    """Raises BadSettings for a number out of its range."""
+    for field, limit in (
+        ("tts_threads", THREADS_LIMIT),
+        ("tone_character_ms", 1_000),
+        ("tone_segment_ms", TONE_LIMIT_MS),
+    ):
+        value = getattr(settings, field)
+        if not 0 <= value <= limit:
+            raise BadSettings(variable(field), str(value), f"0 to {limit}")
