@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from trunkline.agents.agent import Agent
+from trunkline.agents.tool import Tool
 from trunkline.proto.errors import BadInput
 
 PARAM = "agent file"
@@ -33,6 +34,11 @@ class AgentFile:
     default: Agent
     digest: str
 
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """Of all its agents, by name: what a tool runner can be asked for."""
+        return {tool.name: tool for agent in self.agents.values() for tool in agent.tools}
+
 
 def load_agent_file(spec: str) -> AgentFile:
     """spec: `FILE.py` or `FILE.py:NAME`, NAME being an agent's name or its variable. Runs the file. Raises BadInput."""
@@ -45,6 +51,7 @@ def load_agent_file(spec: str) -> AgentFile:
     module = _run(path, source)
     variables = {key: value for key, value in vars(module).items() if isinstance(value, Agent)}
     agents = _by_name(path, variables)
+    _check_tools(path, agents)
     return AgentFile(path, agents, _chosen(path, name, agents, variables), _digest(source))
 
 
@@ -96,6 +103,14 @@ def _by_name(path: Path, variables: dict[str, Agent]) -> dict[str, Agent]:
     if not agents:
         raise BadInput(PARAM, f"{path} makes no Agent", 'a variable of the module, as in: desk = Agent("desk")')
     return agents
+
+
+def _check_tools(path: Path, agents: dict[str, Agent]) -> None:
+    """Agents may share a tool; a name alone must tell which function is meant."""
+    tools: dict[str, Tool] = {}
+    for tool in (tool for agent in agents.values() for tool in agent.tools):
+        if tools.setdefault(tool.name, tool) is not tool:
+            raise BadInput(PARAM, f"{path} has two different tools named {tool.name!r}", "one tool of each name")
 
 
 def _chosen(path: Path, name: str, agents: dict[str, Agent], variables: dict[str, Agent]) -> Agent:

@@ -1,0 +1,84 @@
+"""What came of a run, as the model reads it: JSON of the return value, or what went wrong in words.
+
+Never a traceback: that belongs into the log. Pure.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from trunkline.agents import Tool, ToolContext
+from trunkline.proto.errors import BadInput
+from trunkline.proto.tool import ToolStatus
+
+ERROR_CHARACTERS = 500
+NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """output, state_patch: see ToolResult. error: for the log, where the tool or its author is at fault."""
+
+    status: ToolStatus
+    output: str
+    state_patch: str = "{}"
+    error: BaseException | None = None
+
+
+def in_words(text: str) -> str:
+    """text as a JSON string, shortened: what stands in `output` is always JSON."""
+    shortened = text if len(text) <= ERROR_CHARACTERS else text[:ERROR_CHARACTERS] + "…"
+    return msgspec.json.encode(shortened.encode("utf-8", "replace").decode()).decode()
+
+
+def returned(tool: Tool, value: object, context: ToolContext, limit_bytes: int) -> Outcome:
+    """limit_bytes: for the return value and the changed state together."""
+    try:
+        output = msgspec.json.encode(value).decode()
+        patch = context.state_patch()
+    except NOT_JSON as error:
+        words = f"{tool.name} ran, but what it returned or left in the state is no JSON value: {error}"
+        return Outcome("error", in_words(words), error=error)
+    size_bytes = len(output.encode()) + len(patch.encode())
+    if size_bytes > limit_bytes:
+        words = f"{tool.name} ran, but its result of {size_bytes} bytes is over the limit of {limit_bytes} bytes"
+        return Outcome("error", in_words(words), error=ValueError(words))
+    return Outcome("ok", output, patch)
+
+
+def raised(tool: Tool, error: BaseException) -> Outcome:
+    """Nothing that the tool did to the state is kept."""
+    return Outcome("error", in_words(f"{tool.name} failed: {_said(error)}"), error=error)
+
+
+def misfit(tool: Tool, error: BadInput) -> Outcome:
+    """Arguments that don't fit are the model's to mend, so nobody's log is told."""
+    return Outcome("error", in_words(f"The arguments of {tool.name} don't fit. {error}"))
+
+
+def timed_out(tool: Tool, limit_s: float) -> Outcome:
+    return Outcome("timeout", in_words(f"{tool.name} did not finish within {limit_s:.3g} seconds{_effect(tool)}"))
+
+
+def cancelled(tool: Tool) -> Outcome:
+    return Outcome("cancelled", in_words(f"{tool.name} was cancelled{_effect(tool)}"))
+
+
+def cut_off(tool: Tool) -> Outcome:
+    """The process ended first."""
+    if tool.read_only:
+        return cancelled(tool)
+    return Outcome("unknown", in_words(f"{tool.name} was cut off{_effect(tool)}"))
+
+
+def _said(error: BaseException) -> str:
+    """An exception whose own text can't be made still has a name."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}" if str(error) else name
+    except Exception:  # a rim: the exception is anybody's code
+        return name
+
+
+def _effect(tool: Tool) -> str:
+    return "." if tool.read_only else "; whether it took effect is not known."

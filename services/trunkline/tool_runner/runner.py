@@ -1,0 +1,279 @@
+"""Runs tools: takes orders, contains whatever a tool does, and answers each order once the run is over.
+
+Every order that is taken is answered before its deadline, whatever the tool does; what a tool raises, returns or
+hangs on concerns no other run.
+"""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+from opentelemetry import trace
+from prometheus_client import Counter, Gauge, Histogram
+
+from trunkline.agents import Tool, ToolContext
+from trunkline.bus.port import Headers
+from trunkline.proto import subjects
+from trunkline.proto.envelope import Envelope, Message
+from trunkline.proto.errors import BadInput
+from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolResult, ToolStarted
+from trunkline.telemetry import logs, tracing
+from trunkline.telemetry.metrics import VOICE_BUCKETS_S
+from trunkline.tool_runner import outcome as outcomes
+from trunkline.tool_runner.admission import DeclineReason, Limits, Occupation, reason_to_decline
+from trunkline.tool_runner.ledger import Key, Ledger
+from trunkline.tool_runner.outcome import Outcome
+from trunkline.tool_runner.threads import in_thread
+
+STOP_S = 1.0  # asynchronous tools that were told to end may take this long
+
+log = logs.get(__name__)
+_runs = Counter("trunkline_tool_runner_runs_total", "Tool calls that were run and answered", ["tool", "status"])
+_declined = Counter("trunkline_tool_runner_declined_total", "Tool calls that were not run here", ["reason"])
+_seconds = Histogram("trunkline_tool_runner_run_seconds", "From order to result", ["tool"], buckets=VOICE_BUCKETS_S)
+_running = Gauge("trunkline_tool_runner_running_runs", "Runs going on now")
+_lost = Gauge("trunkline_tool_runner_lost_runs", "Runs that were given up but are not over")
+
+
+class Post(Protocol):
+    """Exchange.post."""
+
+    def __call__(
+        self, subject: str, call: str, message: Message, *, epoch: int = 0, headers: Headers | None = None
+    ) -> None: ...
+
+
+class Run:
+    """One order being carried out. ended: set when somebody decides its outcome before the tool does."""
+
+    def __init__(self, order: RunTool, tool: Tool, envelope: Envelope) -> None:
+        self.order = order
+        self.tool = tool
+        self.call = envelope.call
+        self.sender = envelope.sender
+        self.epoch = envelope.epoch
+        self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def end(self, outcome: Outcome) -> None:
+        if not self.ended.done():
+            self.ended.set_result(outcome)
+
+
+class Runner:
+    """tools: by name. worker: this runner's id. post: see Exchange. result_limit_bytes: of one result with its state.
+
+    wall_us: wall time in microseconds, what deadlines are in.
+    """
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        *,
+        digest: str,
+        worker: str,
+        post: Post,
+        limits: Limits,
+        result_limit_bytes: int,
+        wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._tools = tools
+        self._digest = digest
+        self._worker = worker
+        self._post = post
+        self._limits = limits
+        self._result_limit_bytes = result_limit_bytes
+        self._wall_us = wall_us
+        self.draining = False
+        self._ledger: Ledger[Run] = Ledger()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost: dict[asyncio.Future[Outcome], Tool] = {}
+
+    @property
+    def runs(self) -> int:
+        return len(self._ledger.running)
+
+    # what arrives
+
+    def receive(self, envelope: Envelope, headers: Headers | None) -> None:
+        match envelope.message:
+            case RunTool() as order:
+                self._take(order, envelope, headers)
+            case CancelTool(tool_call=tool_call):
+                self._cancel(envelope.call, tool_call)
+            case other:
+                log.warning("message is not for a tool runner", call_id=envelope.call, type=type(other).__name__)
+
+    def _take(self, order: RunTool, envelope: Envelope, headers: Headers | None) -> None:
+        key = Key(envelope.call, order.key)
+        if finished := self._ledger.result_of(key):
+            self._answer(envelope.sender, envelope.call, envelope.epoch, finished)
+        elif run := self._ledger.running.get(key):
+            run.sender, run.epoch = envelope.sender, envelope.epoch  # who asks last owns the call
+            self._started(run)
+        elif reason := self._reason_to_decline(order):
+            _declined.labels(reason=reason).inc()
+            log.info("tool call declined", call_id=envelope.call, tool=order.name, reason=reason)
+            declined = ToolDeclined(order.tool_call, reason, self._worker)
+            self._answer(envelope.sender, envelope.call, envelope.epoch, declined)
+        else:
+            self._begin(key, Run(order, self._tools[order.name], envelope), headers)
+
+    def _reason_to_decline(self, order: RunTool) -> DeclineReason | None:
+        runs = self._ledger.running.values()
+        of_tool = sum(run.tool.name == order.name for run in runs)
+        of_tool += sum(tool.name == order.name for tool in self._lost.values())
+        return reason_to_decline(
+            order,
+            self._tools.get(order.name),
+            digest=self._digest,
+            draining=self.draining,
+            now_us=self._wall_us(),
+            occupied=Occupation(len(runs), len(self._lost), of_tool),
+            limits=self._limits,
+        )
+
+    def _begin(self, key: Key, run: Run, headers: Headers | None) -> None:
+        self._started(run)
+        self._ledger.begin(key, run)
+        _running.set(self.runs)
+        task = asyncio.get_running_loop().create_task(self._carry_out(key, run, headers))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("result was not sent", error=repr(error))
+
+    def _cancel(self, call: str, tool_call: str) -> None:
+        for run in self._ledger.running.values():
+            if run.call == call and run.order.tool_call == tool_call:
+                run.end(outcomes.cancelled(run.tool))
+
+    # one run
+
+    async def _carry_out(self, key: Key, run: Run, headers: Headers | None) -> None:
+        """The task of one run."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        span = _span(run, headers)
+        with logs.bound(call_id=run.call, epoch=run.epoch), trace.use_span(span, end_on_exit=True):
+            outcome = await self._outcome(run)
+            elapsed_s = loop.time() - started_s
+            _tell(run, outcome, elapsed_s, span)
+        order, tool = run.order, run.tool
+        result = ToolResult(
+            order.tool_call, outcome.status, outcome.output, self._worker, elapsed_s * 1000, outcome.state_patch
+        )
+        self._ledger.finish(key, result)
+        _running.set(self.runs)
+        _runs.labels(tool=tool.name, status=outcome.status).inc()
+        _seconds.labels(tool=tool.name).observe(elapsed_s)
+        self._answer(run.sender, run.call, run.epoch, result)
+
+    async def _outcome(self, run: Run) -> Outcome:
+        """The tool's own, or an earlier end: its time is over, or somebody ended the run."""
+        order, tool = run.order, run.tool
+        limit_s = min(tool.timeout_s, max(0.0, (order.deadline_us - self._wall_us()) / 1e6))
+        try:
+            context = ToolContext(run.call, order.key, order.deadline_us / 1e6, order.state)
+            bound = tool.bind(order.arguments, context)
+        except BadInput as error:
+            return outcomes.misfit(tool, error)
+        except msgspec.MsgspecError as error:
+            return outcomes.raised(tool, error)
+        work = self._start(tool, bound, context)
+        await asyncio.wait({work, run.ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        self._give_up(work, tool)
+        return run.ended.result() if run.ended.done() else outcomes.timed_out(tool, limit_s)
+
+    def _start(self, tool: Tool, bound: Callable[[], object], context: ToolContext) -> asyncio.Future[Outcome]:
+        limit_bytes = self._result_limit_bytes
+        if tool.asynchronous:
+            return asyncio.get_running_loop().create_task(_awaited(tool, bound, context, limit_bytes))
+        return in_thread(lambda: _called(tool, bound, context, limit_bytes), f"tool-{tool.name}")
+
+    def _give_up(self, work: asyncio.Future[Outcome], tool: Tool) -> None:
+        """A task is told to end; a thread can't be, and counts until its function returns by itself."""
+        self._lost[work] = tool
+        _lost.set(len(self._lost))
+        work.add_done_callback(self._over)
+        if isinstance(work, asyncio.Task):
+            work.cancel()
+        else:
+            log.warning("tool hangs", tool=tool.name, lost_runs=len(self._lost))
+
+    def _over(self, work: asyncio.Future[Outcome]) -> None:
+        del self._lost[work]
+        _lost.set(len(self._lost))
+
+    # what is answered
+
+    def _started(self, run: Run) -> None:
+        self._answer(run.sender, run.call, run.epoch, ToolStarted(run.order.tool_call, self._worker))
+
+    def _answer(self, sender: str, call: str, epoch: int, message: Message) -> None:
+        self._post(subjects.inbox_of(sender, call), call, message, epoch=epoch)
+
+    # the end
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new order; returns when the last run is over or after grace_s."""
+        self.draining = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+
+    async def stop(self) -> None:
+        """Answers what still runs, honestly: nobody knows how far it got."""
+        self.draining = True
+        for run in self._ledger.running.values():
+            run.end(outcomes.cut_off(run.tool))
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        tasks = [work for work in self._lost if isinstance(work, asyncio.Task)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
+
+
+async def _awaited(tool: Tool, bound: Callable[[], object], context: ToolContext, limit_bytes: int) -> Outcome:
+    try:
+        value = await bound()  # type: ignore[misc]  # the function is a coroutine function: Tool.asynchronous
+    except BaseException as error:  # a rim: a tool is anybody's code, SystemExit and cancellation included
+        return outcomes.raised(tool, error)
+    return outcomes.returned(tool, value, context, limit_bytes)
+
+
+def _called(tool: Tool, bound: Callable[[], object], context: ToolContext, limit_bytes: int) -> Outcome:
+    try:
+        value = bound()
+    except BaseException as error:  # a rim, as above
+        return outcomes.raised(tool, error)
+    return outcomes.returned(tool, value, context, limit_bytes)
+
+
+def _span(run: Run, headers: Headers | None) -> tracing.Span:
+    """Names and attributes: OpenTelemetry semantic conventions for generative AI, `execute_tool`."""
+    parent = tracing.extract(headers) or tracing.call_context(run.call)
+    attributes = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": run.tool.name,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": run.order.tool_call,
+    }
+    return tracing.start_span(f"execute_tool {run.tool.name}", parent=parent, attributes=attributes)
+
+
+def _tell(run: Run, outcome: Outcome, elapsed_s: float, span: tracing.Span) -> None:
+    if outcome.error is not None:
+        trace_back = "".join(traceback.format_exception(outcome.error))
+        log.warning("tool failed", tool=run.tool.name, traceback=trace_back)
+    log.info("tool run", tool=run.tool.name, status=outcome.status, elapsed_ms=round(elapsed_s * 1000, 3))
+    span.set_attribute("trunkline.tool.status", outcome.status)
+    if outcome.status != "ok":
+        span.set_attribute("error.type", outcome.status)
+        span.set_status(trace.StatusCode.ERROR)

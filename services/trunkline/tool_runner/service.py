@@ -1,0 +1,90 @@
+"""The tool runner on the bus: one of many that share the orders, each of which reaches one of them."""
+
+from trunkline.agents import AgentFile, load_agent_file
+from trunkline.bus.port import Received, Subscription
+from trunkline.proto import subjects
+from trunkline.proto.envelope import decode
+from trunkline.proto.errors import BadSettings, Undecodable
+from trunkline.runtime.process import Context
+from trunkline.runtime.settings import CoreSettings
+from trunkline.telemetry import logs
+from trunkline.tool_runner.admission import Limits
+from trunkline.tool_runner.runner import Runner
+
+RESULT_SHARE = 4  # a result stands in one message of the record beside other events: at most this part of a payload
+RUNS = 64  # at a time: tools mostly wait for other systems
+DEAD_BYTES = 1024  # of an undecodable order that are shown on the dead subject
+
+log = logs.get(__name__)
+
+
+class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
+    """agent_file: FILE.py or FILE.py:NAME. capacity (core): tool calls at a time, 64 by default.
+
+    lost_runs: tool calls that were given up after their timeout but are not over; with so many none is taken.
+    """
+
+    agent_file: str = ""
+    lost_runs: int = 64
+
+
+class ToolRunnerService:
+    """Raises BadSettings (no file named) or BadInput (a file that doesn't load)."""
+
+    def __init__(self, context: Context, settings: ToolRunnerSettings) -> None:
+        if settings.lost_runs < 1:
+            raise BadSettings("TRUNKLINE_LOST_RUNS", str(settings.lost_runs), "1 or more")
+        self._context = context
+        self._file = _load(settings.agent_file)
+        self.digest = self._file.digest
+        self._limits = Limits(runs=settings.capacity or RUNS, lost_runs=settings.lost_runs)
+        self._runner = Runner(
+            self._file.tools,
+            digest=self.digest,
+            worker=context.worker,
+            post=context.exchange.post,
+            limits=self._limits,
+            result_limit_bytes=context.bus.max_payload // RESULT_SHARE,
+        )
+        self._orders: Subscription | None = None
+
+    async def start(self) -> None:
+        self._context.exchange.on_loose = self._runner.receive
+        self._orders = await self._context.bus.subscribe(subjects.ALL_TOOLS, self._receive, queue=subjects.TOOLS_QUEUE)
+        await self._context.bus.flush()
+        log.info("tools loaded", agent_file=str(self._file.path), tools=sorted(self._file.tools), digest=self.digest)
+
+    def load(self) -> tuple[int, int]:
+        return self._runner.runs, self._limits.runs
+
+    async def drain(self, grace_s: float) -> None:
+        await self._leave_queue()
+        await self._runner.drain(grace_s)
+
+    async def stop(self) -> None:
+        await self._leave_queue()
+        await self._runner.stop()
+        await self._context.bus.flush()
+
+    async def _leave_queue(self) -> None:
+        if self._orders is not None:
+            await self._orders.stop()
+            self._orders = None
+
+    def _receive(self, received: Received) -> None:
+        try:
+            envelope = decode(received.data)
+        except Undecodable as error:
+            log.warning("undecodable order", subject=received.subject, reason=error.reason)
+            dead = subjects.dead("tool_runner")
+            self._context.bus.publish(
+                dead, received.data[:DEAD_BYTES], headers={"Reason": " ".join(error.reason.split())[:200]}
+            )
+            return
+        self._runner.receive(envelope, received.headers)
+
+
+def _load(agent_file: str) -> AgentFile:
+    if not agent_file:
+        raise BadSettings("TRUNKLINE_AGENT_FILE", "is not set", "FILE.py or FILE.py:NAME")
+    return load_agent_file(agent_file)
