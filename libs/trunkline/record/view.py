@@ -1,0 +1,267 @@
+"""A call as its events tell it: items, responses, tools, state. Pure; the fold of a record builds it.
+
+Only apply changes a view, one event at a time, so that the writer's view and every reader's are the same. An event
+about something unknown is counted in strays and changes nothing else.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from trunkline.proto import record
+from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
+from trunkline.proto.tool import ToolStatus
+
+ItemStatus = Literal["in_progress", "completed", "interrupted", "blocked"]
+
+_object = msgspec.json.Decoder(dict[str, object])
+
+
+@dataclass(slots=True)
+class ItemView:
+    """A message of the conversation. turn: the caller's turn that it is or answers; 0 for none."""
+
+    id: str
+    role: Literal["user", "assistant"]
+    source: Source | TurnSource
+    turn: int
+    response: str = ""
+    phase: Phase | None = None
+    status: ItemStatus = "in_progress"
+    segments: dict[int, str] = field(default_factory=dict)
+    played: set[int] = field(default_factory=set)
+    truncated: record.ItemTruncated | None = None
+
+    @property
+    def text(self) -> str:
+        """What was said, heard or not."""
+        return "".join(self.segments.values())
+
+    @property
+    def heard_text(self) -> str:
+        """What the other side heard: of an assistant's item, whole segments unless it was cut within one."""
+        if self.role == "user":
+            return self.text
+        if self.truncated is not None:
+            return self.truncated.heard_text
+        return "".join(text for index, text in self.segments.items() if index in self.played)
+
+
+@dataclass(slots=True)
+class ResponseView:
+    """items: ids, in order. status: None while it goes on."""
+
+    id: str
+    turn: int
+    status: ResponseStatus | None = None
+    reason: str = ""
+    items: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ToolView:
+    """status: None while no outcome is recorded; `unknown` if there was none when the call ended."""
+
+    id: str
+    response: str
+    name: str
+    arguments: str
+    key: str
+    deadline_us: int
+    status: ToolStatus | None = None
+    output: str = ""
+    runner: str = ""
+    elapsed_ms: float = 0.0
+
+
+class CallView:
+    """items, responses and tools are in the conversation's order, by id. Readers change nothing."""
+
+    __slots__ = (
+        "agent",
+        "call",
+        "configured",
+        "digest",
+        "ended",
+        "epoch",
+        "event_count",
+        "gateway",
+        "hub",
+        "items",
+        "owner",
+        "responses",
+        "started_us",
+        "state",
+        "strays",
+        "tools",
+    )
+
+    def __init__(self, call: str) -> None:
+        self.call = call
+        self.epoch = 0
+        self.owner = ""
+        self.agent = ""
+        self.digest = ""
+        self.hub = 0
+        self.gateway = ""
+        self.configured: record.Configured | None = None
+        self.started_us = 0
+        self.ended: record.Ended | None = None
+        self.items: dict[str, ItemView] = {}
+        self.responses: dict[str, ResponseView] = {}
+        self.tools: dict[str, ToolView] = {}
+        self.state: dict[str, object] = {}
+        self.event_count = 0
+        self.strays = 0
+
+    @property
+    def turns(self) -> int:
+        """The caller's turns that stand."""
+        return sum(item.role == "user" for item in self.items.values())
+
+    def summary(self) -> record.CallSummary:
+        return record.CallSummary(
+            call=self.call,
+            agent=self.agent,
+            started_us=self.started_us,
+            ended_us=self.ended.at_us if self.ended else 0,
+            turns=self.turns,
+            status="ended" if self.ended else "live",
+        )
+
+    def apply_entry(self, entry: record.RecordEntry) -> None:
+        self.epoch = entry.epoch
+        for event in entry.events:
+            self.apply(event)
+
+    def apply(self, event: record.Event) -> None:
+        self.event_count += 1
+        self.started_us = self.started_us or event.at_us
+        match event:
+            case record.Configured():
+                self.configured = event
+                self.agent = self.agent or event.agent
+            case record.OwnerTook():
+                self.owner, self.agent, self.digest = event.worker, event.agent, event.digest
+            case record.HubAttached():
+                self.hub, self.gateway = event.hub, event.gateway
+            case record.CallerSaid():
+                self._add_caller_item(event)
+            case record.ItemDeleted():
+                self.strays += self.items.pop(event.item, None) is None
+            case record.ResponseOpened():
+                self.responses[event.response] = ResponseView(event.response, event.turn)
+            case record.AssistantItem():
+                self._add_assistant_item(event)
+            case record.ToolIntended():
+                self._add_tool(event)
+            case record.ToolFinished():
+                self._finish_tool(event)
+            case record.ResponseClosed():
+                self._close_response(event)
+            case record.Ended():
+                self._end(event)
+            case _:
+                self._change_item(event)
+
+    def _change_item(
+        self,
+        event: record.SegmentSaid
+        | record.ItemPhaseSettled
+        | record.ItemClosed
+        | record.ItemTruncated
+        | record.PlayedOut,
+    ) -> None:
+        item = self.items.get(event.item)
+        if item is None or item.role != "assistant":
+            self.strays += 1
+            return
+        match event:
+            case record.SegmentSaid():
+                item.segments.setdefault(event.index, event.text)
+            case record.ItemPhaseSettled():
+                item.phase = event.phase
+            case record.ItemClosed():
+                if item.status == "in_progress":
+                    item.status = "completed"
+            case record.PlayedOut():
+                item.played.add(event.index)
+            case record.ItemTruncated():
+                # what was heard can be found to be less later (a client's word), never more
+                if item.truncated is None or event.heard_samples <= item.truncated.heard_samples:
+                    item.truncated = event
+                    item.status = "interrupted"
+
+    def _add_caller_item(self, event: record.CallerSaid) -> None:
+        item = ItemView(event.item, "user", event.source, event.turn, status="completed", segments={0: event.text})
+        self._insert(item, event.previous)
+
+    def _add_assistant_item(self, event: record.AssistantItem) -> None:
+        response = self.responses.get(event.response)
+        if response is not None:
+            response.items.append(event.item)
+        turn = response.turn if response is not None else 0
+        self._insert(ItemView(event.item, "assistant", event.source, turn, event.response, event.phase), "")
+
+    def _insert(self, item: ItemView, previous: str) -> None:
+        """After previous; at the end if that is empty or gone."""
+        if not previous or previous not in self.items or previous == next(reversed(self.items)):
+            self.items[item.id] = item
+            return
+        before, self.items = self.items, {}
+        for key, other in before.items():
+            self.items[key] = other
+            if key == previous:
+                self.items[item.id] = item
+
+    def _close_response(self, event: record.ResponseClosed) -> None:
+        response = self.responses.get(event.response)
+        if response is None:
+            self.strays += 1
+            return
+        response.status, response.reason = event.status, event.reason
+        self._settle_open(response.items, "completed" if event.status == "completed" else "interrupted")
+
+    def _settle_open(self, items: list[str], status: ItemStatus) -> None:
+        for key in items:
+            item = self.items.get(key)
+            if item is not None and item.status == "in_progress":
+                item.status = status
+
+    def _add_tool(self, event: record.ToolIntended) -> None:
+        self.tools[event.tool_call] = ToolView(
+            event.tool_call, event.response, event.name, event.arguments, event.key, event.deadline_us
+        )
+        response = self.responses.get(event.response)
+        if response is not None:
+            response.tools.append(event.tool_call)
+
+    def _finish_tool(self, event: record.ToolFinished) -> None:
+        tool = self.tools.get(event.tool_call)
+        if tool is None:
+            self.strays += 1
+            return
+        tool.status, tool.output = event.status, event.output
+        tool.runner, tool.elapsed_ms = event.runner, event.elapsed_ms
+        self._patch_state(event.state_patch)
+
+    def _patch_state(self, patch: str) -> None:
+        """patch: JSON object; its members replace the state's, null deletes."""
+        try:
+            changes = _object.decode(patch)
+        except msgspec.MsgspecError:
+            self.strays += 1
+            return
+        for key, value in changes.items():
+            if value is None:
+                self.state.pop(key, None)
+            else:
+                self.state[key] = value
+
+    def _end(self, event: record.Ended) -> None:
+        self.ended = event
+        self._settle_open(list(self.items), "interrupted")
+        for tool in self.tools.values():
+            tool.status = tool.status or "unknown"
