@@ -1,0 +1,155 @@
+"""The call pool places, declines, contains and releases."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from support.virtual import run_virtual
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.memory import MemoryBroker, MemoryBus
+from trunkline.bus.port import Headers
+from trunkline.proto.audio import AudioChunk
+from trunkline.proto.envelope import Message, attach_number
+from trunkline.proto.placement import Accepted, CallFailed, Declined, Release
+from trunkline.proto.speech import Discard, Listen, Silent, TurnRules
+from trunkline.runtime.pool import CallPool
+
+LISTEN = Listen(handle=1, from_sample=0, rules=TurnRules())
+
+
+class FakeSession:
+    """Raises on Discard, records the rest."""
+
+    def __init__(self, link: Link) -> None:
+        self.got: list[Message] = []
+        self.closed: list[str] = []
+        link.send(Accepted())
+        link.bind_audio(1, self.on_audio)
+
+    def on_message(self, message: Message, headers: Headers | None) -> None:
+        if isinstance(message, Discard):
+            raise RuntimeError("broken")
+        self.got.append(message)
+
+    def on_audio(self, chunk: AudioChunk) -> None:
+        raise ValueError("broken audio")
+
+    def close(self, reason: str) -> None:
+        self.closed.append(reason)
+
+
+class Stage:
+    def __init__(self, capacity: int = 2) -> None:
+        broker = MemoryBroker()
+        self.hub = Exchange(MemoryBus(broker), "gateway", "gw")
+        self.worker = Exchange(MemoryBus(broker), "stt", "w")
+        self.opened: dict[str, FakeSession] = {}
+        self.pool = CallPool(self.worker, capacity=capacity, open_session=self._open)
+        self.heard: dict[str, list[Message]] = {}
+
+    def _open(self, link: Link, message: Message, headers: Headers | None) -> FakeSession | Declined:
+        if not isinstance(message, Listen):
+            return Declined("bad_request", f"a call begins with Listen, not {type(message).__name__}")
+        self.opened[link.call] = FakeSession(link)
+        return self.opened[link.call]
+
+    def place(self, call: str, number: int = 1, first: Message = LISTEN) -> Link:
+        heard = self.heard.setdefault(call, [])
+        link = self.hub.link(call, "stt.w", attach_number(1, number), lambda message, headers: heard.append(message))
+        link.send(first)
+        return link
+
+
+def scenario(body: Callable[[Stage], Awaitable[None]], capacity: int = 2) -> None:
+    async def main() -> None:
+        stage = Stage(capacity)
+        await stage.hub.start()
+        await stage.worker.start()
+        await body(stage)
+        for side in (stage.hub, stage.worker):
+            await side.stop()
+
+    run_virtual(main())
+
+
+def test_a_full_worker_declines_and_a_release_makes_room() -> None:
+    async def body(stage: Stage) -> None:
+        links = [stage.place(call) for call in ("a", "b", "c")]
+        await asyncio.sleep(0.1)
+        assert stage.heard["c"] == [Declined("full", "2 calls", 1.0)]
+        links[0].send(Release("done"))
+        await asyncio.sleep(0.1)
+        assert stage.opened["a"].closed == ["done"]
+        stage.place("d")
+        await asyncio.sleep(0.1)
+        assert stage.heard["d"] == [Accepted()]
+        assert stage.pool.calls == 2
+
+    scenario(body)
+
+
+def test_a_draining_worker_declines_and_keeps_its_calls() -> None:
+    async def body(stage: Stage) -> None:
+        link = stage.place("a")
+        await asyncio.sleep(0.1)
+        stage.pool.draining = True
+        stage.place("b")
+        link.send(Silent(1))
+        await asyncio.sleep(0.1)
+        assert isinstance(stage.heard["b"][0], Declined)
+        assert stage.opened["a"].got == [Silent(1)]
+
+    scenario(body)
+
+
+def test_a_call_that_raises_is_closed_and_reported_and_the_other_goes_on() -> None:
+    async def body(stage: Stage) -> None:
+        broken, other = stage.place("a"), stage.place("b")
+        await asyncio.sleep(0.1)
+        broken.send(Discard(0))
+        other.send(Silent(2))
+        await asyncio.sleep(0.1)
+        assert stage.heard["a"] == [Accepted(), CallFailed("RuntimeError: broken")]
+        assert stage.opened["a"].closed == ["failed: RuntimeError"]
+        assert stage.opened["b"].got == [Silent(2)]
+        assert stage.pool.calls == 1
+
+    scenario(body)
+
+
+def test_audio_that_breaks_a_call_breaks_only_that_call() -> None:
+    async def body(stage: Stage) -> None:
+        link = stage.place("a")
+        await asyncio.sleep(0.1)
+        link.send_audio(AudioChunk(1, link.attach, 0, 0, b"\0\0"))
+        await asyncio.sleep(0.1)
+        assert stage.heard["a"] == [Accepted(), CallFailed("ValueError: broken audio")]
+        assert stage.pool.calls == 0
+
+    scenario(body)
+
+
+def test_a_later_placement_replaces_an_earlier_and_never_the_other_way() -> None:
+    async def body(stage: Stage) -> None:
+        stage.place("a", number=2)
+        await asyncio.sleep(0.1)
+        first = stage.opened["a"]
+        stage.place("a", number=1)
+        await asyncio.sleep(0.1)
+        assert isinstance(stage.heard["a"][-1], Declined)
+        stage.place("a", number=3)
+        await asyncio.sleep(0.1)
+        assert first.closed == ["superseded"]
+        assert stage.pool.calls == 1
+
+    scenario(body)
+
+
+def test_a_first_message_that_places_nothing_is_declined_with_the_reason() -> None:
+    async def body(stage: Stage) -> None:
+        stage.place("a", first=Silent(1))
+        await asyncio.sleep(0.1)
+        (declined,) = stage.heard["a"]
+        assert isinstance(declined, Declined)
+        assert (declined.reason, stage.pool.calls) == ("bad_request", 0)
+
+    scenario(body)

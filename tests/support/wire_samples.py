@@ -1,0 +1,85 @@
+"""One sample of everything that travels or is kept; golden.txt holds the bytes of each, by name."""
+
+from trunkline.proto import placement, record, response, speaking, speech, tool
+from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
+from trunkline.proto.envelope import Envelope, Message, attach_number, encode
+
+HEARD = response.SegmentHeard("item_a", 1, 4800, 24000)
+
+MESSAGES: list[Message] = [
+    placement.Accepted(),
+    placement.Declined("full", "8 calls", 1.5),
+    placement.Release("caller_hung_up"),
+    placement.CallFailed("RuntimeError: broken"),
+    placement.Acknowledge(True),
+    speech.Listen(7, 320, speech.TurnRules(dictations=(r"\d{4}",)), "en"),
+    speech.Tune(speech.TurnRules(False, 0.6, 200, 700, 1500, ())),
+    speech.Finish(3, 1600, 48000),
+    speech.Discard(48000),
+    speech.SpeechStarted(1, 16000),
+    speech.SpeechStopped(1, 32000),
+    speech.Partial(1, "what is", 24000),
+    speech.Final(1, "What is the weather in Tokyo?", 16000, 32000, 41.5),
+    speech.Silent(64000),
+    speech.AudioMissing(6400),
+    speech.RecognitionFailed(2, "engine failed"),
+    speaking.Speak(7, "joe"),
+    speaking.Synthesise(1, "One moment.", "joe", 1.1, 240, True),
+    speaking.Hush(4),
+    speaking.SegmentSpoken(1, 24000, 72.0),
+    speaking.SegmentFailed(2, "queue full"),
+    response.Converse(1, "gateway-abc", "front desk", "Be kind.", "text"),
+    response.Attached("front desk", "d1g35t", "resp_a", "joe", "Be kind.", (r"\d{4}",)),
+    response.Turn(1, "item_u", "Where is my order?", "speech", 16000, 32000, True, "item_p"),
+    response.Retract(1, "item_u"),
+    response.Respond("Be brief."),
+    response.Played(HEARD),
+    response.Interrupt("resp_a", "turn_detected", (HEARD,)),
+    response.ResponseStarted("resp_a", 1),
+    response.ItemStarted("resp_a", "item_a", "commentary", "model"),
+    response.Say("resp_a", "item_a", 0, "One moment."),
+    response.PhaseSettled("resp_a", "item_a", "final_answer"),
+    response.ItemFinished("resp_a", "item_a", "One moment.", None),
+    response.ResponseFinished("resp_a", "completed", "", 120, 30),
+    response.HangUp("goodbye"),
+    tool.RunTool("call_a", "get_weather", '{"city":"Tokyo"}', "call_a", 1_800_000_000_000_000, "d1g35t", "{}"),
+    tool.ToolStarted("call_a", "tool_runner-x"),
+    tool.ToolResult("call_a", "ok", '"18 degrees"', "tool_runner-x", 12.5, '{"seen":true}'),
+    tool.ToolDeclined("call_a", "digest", "tool_runner-x"),
+    tool.CancelTool("call_a"),
+]
+
+EVENTS: list[record.Event] = [
+    record.Configured(1, "front desk", '{"voice":"joe"}'),
+    record.OwnerTook(2, "agent-x", "front desk", "d1g35t"),
+    record.HubAttached(3, 1, "gateway-abc"),
+    record.CallerSaid(4, 1, "item_u", "Where is my order?", "speech", 16000, 32000, ""),
+    record.ItemDeleted(5, "item_u"),
+    record.ResponseOpened(6, "resp_a", 1),
+    record.AssistantItem(7, "resp_a", "item_a", None, "model"),
+    record.SegmentSaid(8, "item_a", 0, "One moment."),
+    record.ItemPhaseSettled(9, "item_a", "commentary"),
+    record.ItemClosed(10, "item_a"),
+    record.ItemTruncated(11, "item_a", "One", 4800, True),
+    record.PlayedOut(12, "item_a", 0, 24000),
+    record.ResponseClosed(13, "resp_a", "cancelled", "turn_detected"),
+    record.ToolIntended(14, "call_a", "resp_a", "get_weather", '{"city":"Tokyo"}', "call_a", 99),
+    record.ToolFinished(15, "call_a", "ok", '"18 degrees"', "tool_runner-x", 12.5, "{}"),
+    record.Ended(16, "caller_hung_up"),
+]
+
+
+def enveloped(message: Message) -> Envelope:
+    return Envelope("rtc_03_abc", "gateway.gateway-abc", 2, attach_number(1, 5), 9, 4, 1_700_000_000_000_000, message)
+
+
+def encodings() -> dict[str, bytes]:
+    """Name to bytes, as this release writes them."""
+    named = {f"message {type(message).__name__}": encode(enveloped(message)) for message in MESSAGES}
+    for event in EVENTS:
+        entry = record.RecordEntry(record.RECORD_VERSION, 3, 17, "entry_a", [event])
+        named[f"event {type(event).__name__}"] = record.encode_entry(entry)
+    chunk = AudioChunk(7, attach_number(1, 5), 2, 4800, b"\x01\x00\xff\x7f", True)
+    named["audio AudioBatch"] = encode_batch(AudioBatch("tts.tts-x", [chunk]))
+    named["index CallSummary"] = record.encode_summary(record.CallSummary("rtc_03_abc", "front desk", 1, 2, 3, "ended"))
+    return named
