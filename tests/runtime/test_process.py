@@ -1,0 +1,144 @@
+"""The life of a service process: nobody places a call before it is ready, and it drains before it goes."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.nats_server import start
+from trunkline.bus.memory import MemoryBroker, MemoryBus
+from trunkline.placement.roster import Roster
+from trunkline.runtime.process import Process
+from trunkline.runtime.settings import CoreSettings
+
+SETTINGS = CoreSettings(worker_id="stt-test", drain_grace_s=3.0)
+
+
+class FakeService:
+    digest = "d1g35t"
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.loading = asyncio.Event()
+        self.may_start = asyncio.Event()
+
+    async def start(self) -> None:
+        self.loading.set()
+        await self.may_start.wait()
+        self.log.append("started")
+
+    def load(self) -> tuple[int, int]:
+        return (2, 8)
+
+    async def drain(self, grace_s: float) -> None:
+        self.log.append(f"drain {grace_s}")
+
+    async def stop(self) -> None:
+        self.log.append("stopped")
+
+
+async def get(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+def test_a_service_beats_only_once_it_is_ready_and_drains_before_it_stops() -> None:
+    async def main() -> None:
+        broker = MemoryBroker()
+        roster = Roster(asyncio.get_running_loop().time)
+        watching = MemoryBus(broker)
+        await roster.start(watching)
+        process, service = Process("stt", SETTINGS, MemoryBus(broker)), FakeService()
+        starting = asyncio.create_task(process.start(service))
+        await service.loading.wait()
+        assert (await get(process.admin.port, "/readyz"))[0] == 503
+        assert (await get(process.admin.port, "/healthz"))[0] == 200
+        assert roster.workers() == []
+
+        service.may_start.set()
+        await starting
+        await asyncio.sleep(0.05)
+
+        (beat,) = roster.workers()
+        assert (beat.worker, beat.calls, beat.capacity, beat.digest, beat.draining) == (
+            "stt-test",
+            2,
+            8,
+            "d1g35t",
+            False,
+        )
+        assert (beat.pid, beat.admin_port) == (os.getpid(), process.admin.port)
+        assert (await get(beat.admin_port, "/readyz"))[0] == 200
+        status, metrics = await get(beat.admin_port, "/metrics")
+        assert status == 200
+        assert any(f.name.startswith("trunkline_") for f in text_string_to_metric_families(metrics))
+
+        await process.stop()
+        await asyncio.sleep(0)
+        assert service.log == ["started", "drain 3.0", "stopped"]
+        assert roster.workers()[0].draining
+        await roster.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+SERVICE = """
+from trunkline.runtime.process import run
+from trunkline.runtime.settings import CoreSettings
+import sys
+sys.path.insert(0, {tests!r})
+import asyncio
+from runtime.test_process import FakeService
+def build(context, settings):
+    service = FakeService()
+    service.may_start.set()
+    return service
+run("stt", CoreSettings, build)
+"""
+
+
+async def run_service(environ: dict[str, str]) -> "asyncio.subprocess.Process":
+    code = SERVICE.format(tests=str(Path(__file__).parents[1]))
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, env={**os.environ, **environ}, stderr=asyncio.subprocess.PIPE
+    )
+
+
+@pytest.mark.nats
+def test_sigterm_drains_and_exits_with_status_0(tmp_path: Path) -> None:
+    server = start(tmp_path)
+
+    async def main() -> tuple[int, str]:
+        process = await run_service({"TRUNKLINE_NATS_URL": server.url, "TRUNKLINE_DRAIN_GRACE_S": "1"})
+        assert process.stderr is not None
+        lines: list[str] = []
+        while not any('"ready"' in line for line in lines):
+            lines.append((await process.stderr.readline()).decode())
+            assert lines[-1], lines
+        process.send_signal(signal.SIGTERM)
+        rest = (await process.stderr.read()).decode()
+        return await process.wait(), "".join(lines) + rest
+
+    status, logged = asyncio.run(asyncio.wait_for(main(), 30))
+    server.stop()
+
+    assert status == 0, logged
+    assert '"draining"' in logged
+
+
+def test_a_bad_setting_ends_the_start_with_status_2_and_one_line() -> None:
+    async def main() -> tuple[int, str]:
+        process = await run_service({"TRUNKLINE_CAPACITY": "many"})
+        _, logged = await process.communicate()
+        return process.returncode or 0, logged.decode()
+
+    status, logged = asyncio.run(asyncio.wait_for(main(), 30))
+
+    assert status == 2
+    assert logged.count("\n") == 1
+    assert logged.startswith("trunkline-stt: TRUNKLINE_CAPACITY: 'many'")
