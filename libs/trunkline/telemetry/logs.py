@@ -35,17 +35,17 @@ class Log:
     def info(self, message: str, /, **facts: Fact) -> None:
         self._write(logging.INFO, message, facts)
 
-    def warning(self, message: str, /, *, exc_info: bool = False, **facts: Fact) -> None:
+    def warning(self, message: str, /, *, exc_info: bool | BaseException = False, **facts: Fact) -> None:
         self._write(logging.WARNING, message, facts, exc_info)
 
-    def error(self, message: str, /, *, exc_info: bool = False, **facts: Fact) -> None:
+    def error(self, message: str, /, *, exc_info: bool | BaseException = False, **facts: Fact) -> None:
         """exc_info: with the traceback of the exception that is being handled."""
         self._write(logging.ERROR, message, facts, exc_info)
 
     def exception(self, message: str, /, **facts: Fact) -> None:
         self._write(logging.ERROR, message, facts, True)
 
-    def _write(self, level: int, message: str, facts: Mapping[str, Fact], exc_info: bool = False) -> None:
+    def _write(self, level: int, message: str, facts: Mapping[str, Fact], exc_info: bool | BaseException = False) -> None:
         if self._logger.isEnabledFor(level):
             self._logger.log(level, "%s", message, exc_info=exc_info, extra={"facts": {**_bound.get(), **facts}})
 
