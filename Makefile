@@ -1,0 +1,67 @@
+# Everything happens inside this checkout: the environment is $(VENV), what is made goes to out/.
+# `make help` lists the verbs.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := proto libs services
+UNIT := not nats and not engines and not stack and not bench
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_CACHE_DIR := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up test check check-k8s bench lock
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+
+demo: $(READY) ## set up, place one real call through all services; results in out/demo
+	@$(BIN)/python -m trunkline.cli.demo $(OUT)/demo
+
+up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C ends it)
+	@$(BIN)/trunkline up --agent examples/agents/frontdesk.py
+
+test: $(READY) ## every test but the benchmarks: real engines, real NATS, the whole stack
+	@$(BIN)/python -m pytest -m "not bench"
+
+check: $(READY) ## format, lint, types, architecture, unit tests: under a minute
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary $(SOURCES)
+	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/python -m pytest -m "$(UNIT)"
+
+check-k8s: $(READY) ## build and validate the manifests, lint the Dockerfile
+	@mkdir -p $(OUT)
+	@$(BIN)/kubectl kustomize k8s/base > $(OUT)/k8s.yaml
+	@$(BIN)/kubernetes-validate --strict $(OUT)/k8s.yaml
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/python -m pytest tests/k8s
+
+bench: $(READY) ## measure: latency with real engines, CPU per call with null engines; results in out/bench
+	@$(BIN)/python tests/bench/run.py $(OUT)/bench
+
+lock: ## pin every dependency again, with hashes (needs uv)
+	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
+	@uv pip compile --quiet --universal --generate-hashes --no-header --all-extras --group dev \
+		--output-file requirements.lock pyproject.toml
+
+# Keyed on the lock and the project file: a change of either installs again, anything else installs nothing.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Trunkline needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null \
+		|| { echo "$(PYTHON) can't make virtual environments. On Debian: apt install python3-venv"; exit 1; }
+	@echo "[1/3] making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/3] installing $$(grep -c == requirements.lock) pinned packages, speech models among them (some minutes on a slow line)"
+	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock > $(VENV)/install.log 2>&1 \
+		|| { tail -n 20 $(VENV)/install.log; echo "installing failed; the whole log: $(VENV)/install.log"; exit 1; }
+	@echo "[3/3] installing trunkline itself"
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e . >> $(VENV)/install.log 2>&1 \
+		|| { tail -n 20 $(VENV)/install.log; exit 1; }
+	@touch $@

@@ -1,0 +1,59 @@
+"""Questions to a gateway's HTTP API, one at a time. What doesn't answer is GatewaySilent, a refusal is Refused."""
+
+import asyncio
+import os
+
+import aiohttp
+import msgspec
+
+from trunkline.cli.errors import GatewaySilent, Refused
+from trunkline.cli.stack import Address
+
+TIMEOUT_S = 10.0
+
+
+class _ErrorBody(msgspec.Struct):
+    message: str = ""
+
+
+class _ErrorAnswer(msgspec.Struct):
+    """The vendor's shape: {"error": {"message": …}}."""
+
+    error: _ErrorBody
+
+
+def get(address: Address, path: str) -> bytes:
+    """The body of a 200 answer. Raises GatewaySilent, Refused."""
+    return asyncio.run(fetch(address, path))
+
+
+async def fetch(address: Address, path: str) -> bytes:
+    """As get, within a running loop."""
+    url = f"{address.base}{path}"
+    headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session,
+            session.get(url, headers=headers) as answer,
+        ):
+            body = await answer.read()
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise GatewaySilent(address.base, reason(error)) from error
+    if answer.status != 200:
+        raise Refused(url, answer.status, error_message(body))
+    return body
+
+
+def error_message(body: bytes) -> str:
+    """The words of the vendor's error object, or the start of whatever came instead."""
+    try:
+        return msgspec.json.decode(body, type=_ErrorAnswer).error.message
+    except msgspec.MsgspecError:
+        return body[:200].decode(errors="replace").strip() or "no reason given"
+
+
+def reason(error: BaseException) -> str:
+    """Of a connection that failed, in a few words."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

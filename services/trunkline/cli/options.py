@@ -1,0 +1,78 @@
+"""Values of options that need more than argparse: pure, and every refusal says what is allowed."""
+
+import importlib.metadata
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from trunkline.proto.errors import BadInput
+from trunkline.proto.subjects import STAGES, Stage
+
+# The services' own engines; a service refuses any other that no plugin brings, and a test compares the two.
+BUILT_IN_ENGINES: Mapping[str, tuple[str, ...]] = {
+    "stt": ("moonshine", "scripted"),
+    "tts": ("piper", "tone"),
+    "model": ("local", "scripted"),
+}
+WORKERS_LIMIT = 64  # of one stage on one machine
+PORTS = range(65_536)
+
+
+def workers(text: str) -> dict[Stage, int]:
+    """text: `stt=2,agent=2`; a stage that isn't named has one worker. Raises BadInput."""
+    counts: dict[Stage, int] = dict.fromkeys(STAGES, 1)
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        stage, equals, number = part.partition("=")
+        if stage not in get_args(Stage) or not equals:
+            raise BadInput("--workers", f"{part!r} is unusable", f"STAGE=N with a stage of {', '.join(STAGES)}")
+        if not number.isdecimal() or not 1 <= int(number) <= WORKERS_LIMIT:
+            raise BadInput("--workers", f"{part!r} has no usable number", f"1 to {WORKERS_LIMIT}")
+        counts[stage] = int(number)  # type: ignore[index]  # it is a Stage: looked up above
+    return counts
+
+
+def engines(choices: Sequence[str]) -> dict[str, str]:
+    """choices: `stt=moonshine`; only what was chosen is in the answer. Raises BadInput."""
+    chosen: dict[str, str] = {}
+    for choice in choices:
+        seam, equals, name = choice.partition("=")
+        if seam not in BUILT_IN_ENGINES or not equals:
+            raise BadInput("--engine", f"{choice!r} is unusable", f"{'=NAME, '.join(BUILT_IN_ENGINES)}=NAME")
+        known = engine_names(seam)
+        if name not in known:
+            raise BadInput("--engine", f"{seam} has no engine {name!r}", ", ".join(known))
+        chosen[seam] = name
+    return chosen
+
+
+def engine_names(seam: str) -> list[str]:
+    """Those that come with Trunkline, then those of installed plugins (entry points `trunkline.<seam>_engines`)."""
+    plugins = importlib.metadata.entry_points(group=f"trunkline.{seam}_engines")
+    return [*BUILT_IN_ENGINES[seam], *sorted(set(plugins.names) - set(BUILT_IN_ENGINES[seam]))]
+
+
+def port(text: str) -> int:
+    """0 asks for any free one. Raises BadInput."""
+    if not text.isdecimal() or int(text) not in PORTS:
+        raise BadInput("--port", f"{text!r} is no port", f"0 to {PORTS[-1]} (0: any free one)")
+    return int(text)
+
+
+def seconds(option: str, text: str) -> float:
+    """Raises BadInput."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 3600.0:
+        raise BadInput(option, f"{text!r} is no length of time", "seconds from 0 to 3600")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

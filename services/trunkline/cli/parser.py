@@ -1,0 +1,117 @@
+"""The command line: what can be asked for, and one line for what can't.
+
+Parsing has no side effects; a command's module is imported only when the command runs.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from trunkline.proto.errors import BadInput
+
+DEFAULT_DIR = ".trunkline"
+_CHOICE = re.compile(r"invalid choice: (.+) \(choose from (.+)\)")  # argparse's words
+_EPILOG = "Run `trunkline COMMAND --help` for a command's options. Settings and agents: README.md."
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose refusals are BadInput, each with what is allowed."""
+
+    def error(self, message: str) -> NoReturn:
+        if not message.startswith("argument "):
+            raise BadInput(self.prog, message, f"see {self.prog} --help")
+        param, _, problem = message.removeprefix("argument ").partition(": ")
+        if choice := _CHOICE.fullmatch(problem):
+            raise BadInput(param, f"there is no {choice[1]}", choice[2].replace("'", ""))
+        raise BadInput(param, problem, f"see {self.prog} --help")
+
+    @property
+    def options(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Raises BadInput; SystemExit(0) after --help and --version."""
+    parser, commands = _build()
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command = commands.get(parsed.command, parser)
+        stray = next((word for word in unknown if word.startswith("-")), None)
+        if stray is None:
+            raise BadInput(command.prog, f"unexpected {unknown[0]!r}", f"see {command.prog} --help")
+        raise BadInput(command.prog, f"unknown option {stray.partition('=')[0]}", ", ".join(command.options))
+    if parsed.command is None:
+        raise BadInput("trunkline", "no command", ", ".join(commands))
+    return parsed
+
+
+def _build() -> tuple[Parser, dict[str, Parser]]:
+    parser = Parser(prog="trunkline", description="Voice agents for call centres.", epilog=_EPILOG, allow_abbrev=False)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands: dict[str, Parser] = {}
+    group = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    def command(name: str, summary: str) -> Parser:
+        commands[name] = group.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        return commands[name]
+
+    _up(command("up", "start NATS and every service on this machine, and keep them running"))
+    _ps(command("ps", "list the workers of a running stack"))
+    _call(command("call", "be a caller: play WAV files over the Realtime WebSocket and hear the replies"))
+    _calls(command("calls", "list the calls on record"))
+    _show(command("show", "print one call's record: transcript with phases, tools, events"))
+    return parser, commands
+
+
+def _up(parser: Parser) -> None:
+    parser.add_argument("--agent", metavar="FILE.py[:NAME]", default="", help="agent file (default: a small one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", default="8080", help="port to listen on, 0 for any free one (default: %(default)s)")
+    parser.add_argument(
+        "--workers", metavar="STAGE=N,…", default="", help="more than one worker of a stage: stt=2,tts=2"
+    )
+    parser.add_argument(
+        "--engine", metavar="SEAM=NAME", action="append", default=[], help="stt=…, tts=… or model=…; may be repeated"
+    )
+    parser.add_argument("--dir", default=DEFAULT_DIR, help="run directory: records, logs, key (default: %(default)s)")
+
+
+def _find_stack(parser: Parser) -> None:
+    parser.add_argument("--dir", default="", help=f"run directory of the stack (default: {DEFAULT_DIR})")
+    parser.add_argument("--url", default="", help="address of a gateway instead (default: $TRUNKLINE_URL)")
+    parser.add_argument("--key", default="", help="API key (default: $TRUNKLINE_KEY, or the one in the run directory)")
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text for people")
+
+
+def _ps(parser: Parser) -> None:
+    _find_stack(parser)
+    _json(parser)
+
+
+def _call(parser: Parser) -> None:
+    parser.add_argument("wav", nargs="+", metavar="WAV", help="what the caller says, one turn per file; any rate")
+    parser.add_argument("--out", metavar="FILE.wav", default="", help="write the agent's side, 24 kHz mono")
+    parser.add_argument("--agent", default="", metavar="NAME", help="agent (or model name) to ask for")
+    parser.add_argument(
+        "--barge-in",
+        metavar="SECONDS",
+        default="",
+        help="start the next WAV this long after a reply begins to be heard",
+    )
+    _find_stack(parser)
+    _json(parser)
+
+
+def _calls(parser: Parser) -> None:
+    _find_stack(parser)
+    _json(parser)
+
+
+def _show(parser: Parser) -> None:
+    parser.add_argument("call", metavar="CALL", help="call id, as `trunkline calls` prints it")
+    _find_stack(parser)
+    _json(parser)

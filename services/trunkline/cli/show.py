@@ -1,0 +1,54 @@
+"""`trunkline show`: one call's record, as a conversation for people or as JSON."""
+
+import argparse
+
+import msgspec
+
+from trunkline.cli import api, record_json, stack
+from trunkline.cli.record_json import CallRecord, Event, ItemLine, ToolLine
+
+
+def show(parsed: argparse.Namespace) -> int:
+    path = record_json.path(parsed.call)
+    body = api.get(stack.find(parsed), path)
+    record = msgspec.json.decode(body, type=CallRecord)
+    print(msgspec.json.format(body).decode() if parsed.json else "\n".join(readable(record)))
+    return 0
+
+
+def readable(record: CallRecord) -> list[str]:
+    """Messages and tools in the order of the record."""
+    items = {item.id: item for item in record.items}
+    tools = {tool.id: tool for tool in record.tools}
+    lines = [f"call {record.call_id}"]
+    for event in record.events:
+        lines += _event_lines(event, items, tools)
+    return lines
+
+
+def _event_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, ToolLine]) -> list[str]:
+    match event["type"]:
+        case "user_item" | "assistant_item" if event["item"] in items:
+            return _item_lines(event, items[str(event["item"])])
+        case "intent":
+            tool = tools[str(event["tool_call"])]
+            return [
+                f"{_time(event)}  tool    {tool.status or 'running':<12}  {tool.name} {tool.arguments} -> {tool.result}"
+            ]
+        case "owner":
+            return [f"{_time(event)}  owner   epoch {event['epoch']}: {event['worker']}, agent {event['agent']}"]
+        case "ended":
+            return [f"{_time(event)}  ended   {event['reason']}"]
+    return []
+
+
+def _item_lines(event: Event, item: ItemLine) -> list[str]:
+    who = "caller" if item.role == "user" else "agent"
+    line = f"{_time(event)}  {who:<6}  {item.phase or '':<12}  {item.text}"
+    if item.status == "completed":
+        return [line]
+    return [line, f"{'':<16}({item.status}; heard: {item.heard_text or 'nothing'})"]
+
+
+def _time(event: Event) -> str:
+    return str(event["at"])[11:23]

@@ -1,0 +1,80 @@
+"""Where a stack is: its run directory, or an address and a key.
+
+The run directory's stack.json is written by `trunkline up` and is readable by its owner only: it holds the key.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from trunkline.cli.parser import DEFAULT_DIR
+from trunkline.proto.errors import BadInput
+
+STACK_FILE = "stack.json"
+_SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """url: of the gateways, http://host:port. pid: of `trunkline up`. nats_url: for a worker started by hand."""
+
+    url: str
+    key: str
+    pid: int = 0
+    nats_url: str = ""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """base: http(s)://host:port of a gateway, without a path. key may be empty."""
+
+    base: str
+    key: str
+
+    @property
+    def realtime(self) -> str:
+        """Where the Realtime WebSocket is."""
+        return f"ws{self.base.removeprefix('http')}/v1/realtime"
+
+
+def write(directory: Path, stack: Stack) -> None:
+    path = directory / STACK_FILE
+    fresh = path.with_suffix(".new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(stack)) + b"\n")
+    fresh.replace(path)
+
+
+def read(directory: Path) -> Stack | None:
+    """None when no stack was ever started there. Raises BadInput."""
+    path = directory / STACK_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Stack)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadInput(str(path), f"can't be read ({error})", "the file that trunkline up writes") from error
+
+
+def find(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Address:
+    """--url, else --dir, else TRUNKLINE_URL, else the default directory. Raises BadInput."""
+    url = options.url or ("" if options.dir else environ.get("TRUNKLINE_URL", ""))
+    if url:
+        return Address(base_of(url), options.key or environ.get("TRUNKLINE_KEY", ""))
+    directory = Path(options.dir or DEFAULT_DIR)
+    stack = read(directory)
+    if stack is None:
+        raise BadInput("--dir", f"{directory} holds no stack", "the --dir given to trunkline up, or --url and --key")
+    return Address(stack.url, options.key or stack.key)
+
+
+def base_of(url: str) -> str:
+    """The address of a gateway in any of its forms: ws:// or http://, with or without the Realtime path."""
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise BadInput("--url", f"{url!r} is no address", "ws://host:port or http://host:port")
+    path = parts.path.rstrip("/").removesuffix("/realtime").removesuffix("/v1")
+    return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, "", ""))

@@ -1,0 +1,261 @@
+"""`trunkline up`: a whole stack on one machine, each service a process of its own, until a signal ends it.
+
+Nothing is started before everything that was asked for has been checked. Services end first, NATS last.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from trunkline.agents import load_agent_file
+from trunkline.cli import api, options, stack
+from trunkline.cli.embedded_nats import EmbeddedNats, free_port
+from trunkline.cli.errors import CommandFailed, DirectoryTaken, PortTaken, StartFailed
+from trunkline.cli.listing import WorkerLine
+from trunkline.cli.stack import Address, Stack
+from trunkline.cli.supervisor import Child, Job, Supervisor, ending, last_line
+from trunkline.proto.errors import BadInput
+from trunkline.proto.subjects import Stage
+
+READY_LIMIT_S = 60.0
+STOP_SLACK_S = 10.0  # on top of the services' own grace
+DEFAULT_GRACE_S = 30.0
+_POLL_S = 0.1
+_DEFAULT_AGENT = Path(__file__).with_name("default_agent.py")
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to run, checked. agent: an agent file's spec. key: of the API. grace_s: for calls at the end."""
+
+    directory: Path
+    host: str
+    port: int
+    key: str
+    agent: str
+    workers: dict[Stage, int]
+    environ: dict[str, str]
+    grace_s: float
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def up(parsed: argparse.Namespace) -> int:
+    workers, engines = options.workers(parsed.workers), options.engines(parsed.engine)
+    port = options.port(parsed.port)
+    agent = _agent(parsed.agent)
+    directory = _make(Path(parsed.dir).absolute())
+    with _lock(directory):
+        port = _free(parsed.host, port)
+        key = _key(directory, parsed.host, os.environ)
+        environ = _environment(os.environ, parsed.host, port, agent, engines, directory)
+        plan = Plan(directory, parsed.host, port, key, agent, workers, environ, _grace_s(os.environ))
+        return asyncio.run(_Stack(plan).run())
+
+
+class _Stack:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._supervisor = Supervisor(_say)
+        self._services: dict[Stage, list[Child]] = {}
+        self._stopped = asyncio.Event()
+        self._signals = 0
+
+    async def run(self) -> int:
+        """Until a signal. Raises StartFailed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        nats = EmbeddedNats(self._plan.directory, self._plan.environ)
+        server = await self._supervisor.start(nats.job)
+        try:
+            if await self._start(nats):
+                self._announce()
+                await self._stopped.wait()
+        finally:
+            await self._stop(server)
+        return 0
+
+    async def _start(self, nats: EmbeddedNats) -> bool:
+        """Whether the stack became ready before a signal came. Raises StartFailed."""
+        starting = asyncio.create_task(self._become_ready(nats), name="become-ready")
+        stopped = asyncio.create_task(self._stopped.wait(), name="stopped")
+        try:
+            waited: set[asyncio.Future[Any]] = {starting, stopped, self._supervisor.died}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if self._supervisor.died.done():
+                child, status = self._supervisor.died.result()
+                raise StartFailed(child.job.name, f"it {ending(status)}: {last_line(child.job.log)}", child.job.log)
+            if starting.done():
+                await starting
+            return starting.done()
+        finally:
+            for task in (starting, stopped):
+                task.cancel()
+            await asyncio.gather(starting, stopped, return_exceptions=True)
+
+    async def _become_ready(self, nats: EmbeddedNats) -> None:
+        plan = self._plan
+        await nats.answers()
+        stack.write(plan.directory, Stack(plan.url, plan.key, os.getpid(), nats.url))
+        environ = {**plan.environ, "TRUNKLINE_NATS_URL": nats.url, "TRUNKLINE_API_KEYS": _keys(plan, os.environ)}
+        for stage, count in plan.workers.items():
+            jobs = [self._job(stage, number, environ) for number in range(1, count + 1)]
+            self._services[stage] = [await self._supervisor.start(job) for job in jobs]
+        await self._all_heard()
+        self._supervisor.settled = True
+
+    def _job(self, stage: Stage, number: int, environ: dict[str, str]) -> Job:
+        command = (sys.executable, "-m", f"trunkline.{stage}.main")
+        return Job(stage, command, environ, self._plan.directory / "logs" / f"{stage}-{number}.log")
+
+    async def _all_heard(self) -> None:
+        """Until a gateway hears as many workers of each stage as were started. Raises StartFailed."""
+        address = Address(self._plan.url, self._plan.key)
+        missing = "its gateway"
+        try:
+            async with asyncio.timeout(READY_LIMIT_S):
+                while missing:
+                    await asyncio.sleep(_POLL_S)
+                    missing = await _missing(address, self._plan.workers)
+        except TimeoutError:
+            logs = self._plan.directory / "logs"
+            raise StartFailed("the stack", f"{missing} wasn't ready within {READY_LIMIT_S:g} s", logs) from None
+
+    def _announce(self) -> None:
+        plan = self._plan
+        counted = ", ".join(f"{count} {stage}" for stage, count in plan.workers.items())
+        print(f"agent {plan.agent}\nworkers {counted}\nkey {plan.key}\nready {plan.url}", flush=True)
+
+    async def _stop(self, server: Child) -> None:
+        """Gateways first: they end the calls that the others serve."""
+        grace_s = self._plan.grace_s + STOP_SLACK_S
+        gateways = self._services.get("gateway", [])
+        rest = [child for stage, children in self._services.items() if stage != "gateway" for child in children]
+        await self._supervisor.stop(gateways, grace_s)
+        await self._supervisor.stop(rest, grace_s)
+        await self._supervisor.stop([server], STOP_SLACK_S)
+
+    def _on_signal(self) -> None:
+        """The first drains; the second doesn't wait."""
+        self._signals += 1
+        self._stopped.set()
+        if self._signals > 1:
+            self._supervisor.kill(child for children in self._services.values() for child in children)
+
+
+async def _missing(address: Address, wanted: Mapping[Stage, int]) -> str:
+    """The first stage that isn't there in full, empty when all are."""
+    try:
+        body = await api.fetch(address, "/v1/workers")
+    except CommandFailed:
+        return "gateway"
+    heard = [worker.stage for worker in msgspec.json.decode(body, type=list[WorkerLine])]
+    return next((stage for stage, count in wanted.items() if heard.count(stage) < count), "")
+
+
+def _agent(spec: str) -> str:
+    """An absolute spec of a file that loads. Raises BadInput."""
+    path, colon, name = (spec or str(_DEFAULT_AGENT)).partition(".py:")
+    spec = f"{path}{colon}{name}"
+    loaded = load_agent_file(spec)
+    return f"{loaded.path}:{loaded.default.name}"
+
+
+def _make(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (directory / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise BadInput("--dir", f"{directory}: {error.strerror}", "a directory that can be made and written") from error
+    return directory
+
+
+def _lock(directory: Path) -> IO[str]:
+    """Held for as long as the file is open, and let go by the kernel however we end. Raises DirectoryTaken."""
+    file = (directory / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip()
+        file.close()
+        raise DirectoryTaken(directory, int(owner) if owner.isdecimal() else 0) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _free(host: str, port: int) -> int:
+    """The port, once it is known that nobody listens on it. Raises PortTaken.
+
+    Without SO_REUSEPORT, which lets the gateways share the port, and would let a second stack share it too.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+    except OSError as error:
+        raise PortTaken(host, port, error.strerror or str(error)) from error
+    return port or free_port(host)
+
+
+def _key(directory: Path, host: str, environ: Mapping[str, str]) -> str:
+    """The first of the operator's keys, else the one kept in the run directory, else a new one. Raises BadInput."""
+    given = [key for key in environ.get("TRUNKLINE_API_KEYS", "").split(",") if key.strip()]
+    if given:
+        return given[0].strip()
+    if not options.is_loopback(host):
+        raise BadInput(
+            "--host", f"{host} can be reached by others, and no key is set", "TRUNKLINE_API_KEYS, or loopback"
+        )
+    kept = stack.read(directory)
+    return kept.key if kept else f"sk-{secrets.token_urlsafe(24)}"
+
+
+def _keys(plan: Plan, environ: Mapping[str, str]) -> str:
+    return environ.get("TRUNKLINE_API_KEYS") or plan.key
+
+
+def _environment(
+    environ: Mapping[str, str], host: str, port: int, agent: str, engines: Mapping[str, str], directory: Path
+) -> dict[str, str]:
+    """The operator's own, with what the options say: they win over variables. A worker's id is its own."""
+    return {
+        **{name: value for name, value in environ.items() if name != "TRUNKLINE_WORKER_ID"},
+        "TRUNKLINE_HOST": host,
+        "TRUNKLINE_PORT": str(port),
+        "TRUNKLINE_AGENT_FILE": agent,
+        "TRUNKLINE_DIR": str(directory),
+        "TRUNKLINE_ADMIN_PORT": "0",
+        **{f"TRUNKLINE_ENGINE_{seam.upper()}": name for seam, name in engines.items()},
+    }
+
+
+def _grace_s(environ: Mapping[str, str]) -> float:
+    """The services' own setting; a bad value is theirs to refuse."""
+    try:
+        return float(environ.get("TRUNKLINE_DRAIN_GRACE_S", DEFAULT_GRACE_S))
+    except ValueError:
+        return DEFAULT_GRACE_S
+
+
+def _say(line: str) -> None:
+    print(f"trunkline: {line}", file=sys.stderr, flush=True)
