@@ -91,13 +91,6 @@ def expected_rows(struct: type[msgspec.Struct]) -> list[Row]:
 def sections() -> dict[str, str]:
     """The page's text below each message's heading, by the whole heading."""
     parts = re.split(r"^### (`\w+`.*)$", PAGE, flags=re.MULTILINE)
-    texts = [re.split(r"^##? ", text, flags=re.MULTILINE)[0] for text in parts[2::2]]
-    return dict(zip(parts[1::2], texts, strict=True))
-
-
-def sections() -> dict[str, str]:
-    """The page's text below each message's heading, by the whole heading."""
-    parts = re.split(r"^### (`\w+`.*)$", PAGE, flags=re.MULTILINE)
     return dict(
         zip(parts[1::2], (re.split(r"^##? ", text, flags=re.MULTILINE)[0] for text in parts[2::2]), strict=True)
     )
