@@ -43,6 +43,7 @@ ORDERS = [  # number, where it is, whether it can still be cancelled
     ("4712", "was shipped yesterday and arrives tomorrow", True),
     ("9006", "was returned, and the money is on its way to you", False),
 ]
+CANCELLED = "is cancelled"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (number TEXT PRIMARY KEY, status TEXT NOT NULL, cancellable INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS cancellations (key TEXT PRIMARY KEY, number TEXT NOT NULL, answer TEXT NOT NULL);
@@ -125,10 +126,12 @@ def cancel(database: sqlite3.Connection, number: str) -> str:
     if row is None:
         return f"Order {spoken(number)} is not in our books."
     status, cancellable = row
+    if status == CANCELLED:
+        return f"Order {spoken(number)} {CANCELLED} already."
     if not cancellable:
         return f"Order {spoken(number)} {status}, so it can't be cancelled any more."
-    database.execute("UPDATE orders SET status = 'is cancelled', cancellable = 0 WHERE number = ?", (number,))
-    return f"Order {spoken(number)} is cancelled, and you will have your money back within five days."
+    database.execute("UPDATE orders SET status = ?, cancellable = 0 WHERE number = ?", (CANCELLED, number))
+    return f"Order {spoken(number)} {CANCELLED}, and you will have your money back within five days."
 
 
 @tool(commentary="Let me look at our opening hours.", read_only=True)

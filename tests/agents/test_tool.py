@@ -55,7 +55,7 @@ def test_the_schema_holds_types_defaults_and_descriptions() -> None:
     assert properties["note"] == {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}
     assert properties["where"] == {"$ref": "#/$defs/Address"}
     assert plan.parameters["required"] == ["city", "days", "size", "where"]
-    assert False is plan.parameters["additionalProperties"]
+    assert plan.parameters["additionalProperties"] is False
 
 
 def test_types_that_the_schema_refers_to_stand_in_it() -> None:
