@@ -53,7 +53,11 @@ class NatsServer:
 
     async def connect(self) -> Client:
         client = Client()
-        await client.connect(self.url, max_reconnect_attempts=-1)
+        await client.connect(
+            self.url,
+            reconnect_time_wait=0.05,  # type: ignore[arg-type]  # sleeps on it: fractions work
+            max_reconnect_attempts=-1,
+        )
         assert client._server_info["server_name"] == self.name, "another server answers on the test's port"
         return client
 

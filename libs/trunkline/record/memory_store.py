@@ -38,7 +38,9 @@ class MemoryRecordStore:
         return done
 
     async def read(self, call: str) -> list[StoredEntry]:
-        return list(self._entries.get(call, ()))
+        entries = list(self._entries.get(call, ()))
+        await asyncio.sleep(0)  # others append meanwhile, as they may while a real answer is under way
+        return entries
 
     async def put_summary(self, summary: CallSummary) -> None:
         self._summaries[summary.call] = summary

@@ -211,8 +211,8 @@ class NatsRecordStore:
         entries: list[StoredEntry] = []
         for wait_s in self._backoff():
             while True:
-                page = _Page(entries[-1].seq if entries else 0)
-                ask = {"seq": page.last_seq + 1, "next_by_subj": subject, "batch": PAGE_ENTRIES}
+                page = _Page()
+                ask = {"seq": entries[-1].seq + 1 if entries else 1, "next_by_subj": subject, "batch": PAGE_ENTRIES}
                 request = msgspec.json.encode(ask)
                 answered = await self._replies.ask(
                     f"{DIRECT_GET}.{stream}", request, page.take, limit_s=self._ack_limit_s
@@ -236,10 +236,12 @@ class NatsRecordStore:
 
 
 class _Page:
-    """The answer to one batch get: messages, then an end mark (204) or that there are none (404)."""
+    """The answer to one batch get: messages, then an end mark (204) or that there are none (404).
 
-    def __init__(self, last_seq: int) -> None:
-        self.last_seq = last_seq
+    Each names the sequence before it in this answer, 0 for the first, so a hole shows. Source: NATS ADR-31.
+    """
+
+    def __init__(self) -> None:
         self.entries: list[StoredEntry] = []
         self.pending = 0
         self.whole = False
@@ -248,16 +250,18 @@ class _Page:
         """Whether that was the end."""
         if answer.status == "404":
             self.whole = True
-        elif answer.status == "204":
-            self.whole = int(answer.headers["Nats-Last-Sequence"]) == self.last_seq
-            self.pending = int(answer.headers["Nats-Num-Pending"])
-        elif not answer.status:
-            if self.entries and int(answer.headers["Nats-Last-Sequence"]) != self.last_seq:
-                return True
-            self.last_seq = int(answer.headers["Nats-Sequence"])
-            self.entries.append(StoredEntry(self.last_seq, answer.headers.get("Nats-Msg-Id", ""), answer.data))
-            return False
-        return True
+            return True
+        if answer.status not in ("", "204"):
+            return True
+        headers = answer.headers
+        if int(headers["Nats-Last-Sequence"]) != (self.entries[-1].seq if self.entries else 0):
+            return True
+        if answer.status:
+            self.whole = True
+            self.pending = int(headers["Nats-Num-Pending"])
+            return True
+        self.entries.append(StoredEntry(int(headers["Nats-Sequence"]), headers.get("Nats-Msg-Id", ""), answer.data))
+        return False
 
 
 @contextlib.contextmanager

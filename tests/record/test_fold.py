@@ -1,0 +1,231 @@
+import itertools
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.proto.record import (
+    RECORD_VERSION,
+    AssistantItem,
+    CallerSaid,
+    Ended,
+    Event,
+    ItemClosed,
+    ItemDeleted,
+    ItemTruncated,
+    OwnerTook,
+    PlayedOut,
+    RecordEntry,
+    ResponseClosed,
+    ResponseOpened,
+    SegmentSaid,
+    ToolFinished,
+    ToolIntended,
+)
+from trunkline.record import BrokenRecord, CallView, events_of, fold, summary_to_json, to_json
+
+from .events import BEGAN_US, weather_call
+
+CALL = "rtc_03_abc"
+
+
+def entries(events: list[Event], *cuts: int, epoch: int = 1) -> list[RecordEntry]:
+    """The events as log messages that end at the cuts."""
+    edges = sorted({0, *(cut for cut in cuts if 0 < cut < len(events)), len(events)})
+    return [
+        RecordEntry(RECORD_VERSION, epoch, start, f"entry_{start}", events[start:end])
+        for start, end in itertools.pairwise(edges)
+    ]
+
+
+def folded(*events: Event) -> CallView:
+    return fold(CALL, entries(list(events)))
+
+
+@given(st.lists(st.integers(1, 30), max_size=12))
+def test_the_batching_of_events_makes_no_difference(cuts: list[int]) -> None:
+    whole = entries(weather_call())
+    parts = entries(weather_call(), *cuts)
+
+    assert to_json(fold(CALL, whole), events_of(CALL, whole)) == to_json(fold(CALL, parts), events_of(CALL, parts))
+
+
+def test_a_call_reads_as_it_was_heard() -> None:
+    view = folded(*weather_call())
+
+    told = [(item.role, item.phase, item.heard_text, item.status, item.turn) for item in view.items.values()]
+    assert told == [
+        ("assistant", "final_answer", "Hello.", "completed", 0),
+        ("user", None, "What is the weather in Tokyo?", "completed", 1),
+        ("assistant", "commentary", "One moment.", "completed", 1),
+        ("assistant", "final_answer", "It is sunny, and", "interrupted", 1),
+    ]
+    assert view.items["item_4"].text == "It is sunny, and it will stay so."
+    assert view.strays == 0
+
+
+def test_responses_hold_their_items_and_tools_in_order() -> None:
+    response = folded(*weather_call()).responses["resp_2"]
+
+    assert (response.items, response.tools) == (["item_3", "item_4"], ["call_1"])
+    assert (response.status, response.reason) == ("cancelled", "turn_detected")
+
+
+def test_entries_of_a_lower_epoch_are_dropped() -> None:
+    took = RecordEntry(RECORD_VERSION, 2, 0, "entry_a", [OwnerTook(1, "agent-b", "frontdesk", "d")])
+    stale = RecordEntry(RECORD_VERSION, 1, 1, "entry_b", [CallerSaid(2, 1, "item_1", "stale", "speech")])
+    goes_on = RecordEntry(RECORD_VERSION, 2, 1, "entry_c", [CallerSaid(3, 1, "item_2", "current", "speech")])
+
+    view = fold(CALL, [took, stale, goes_on])
+
+    assert list(view.items) == ["item_2"]
+    assert (view.epoch, view.owner, view.event_count) == (2, "agent-b", 2)
+
+
+def test_a_gap_in_the_indexes_is_an_error() -> None:
+    first, _, third = entries(weather_call(), 5, 10)
+
+    with pytest.raises(BrokenRecord, match="event 10 where 5 was due"):
+        fold(CALL, [first, third])
+
+
+def test_words_that_were_not_played_are_not_heard() -> None:
+    view = folded(
+        AssistantItem(1, "resp_1", "item_1", "final_answer", "model"),
+        SegmentSaid(2, "item_1", 0, "One. "),
+        SegmentSaid(3, "item_1", 1, "Two."),
+        ItemClosed(4, "item_1"),
+        PlayedOut(5, "item_1", 0, 100),
+    )
+
+    assert (view.items["item_1"].text, view.items["item_1"].heard_text) == ("One. Two.", "One. ")
+
+
+def test_a_later_truncation_shortens_but_never_extends() -> None:
+    events: list[Event] = [
+        AssistantItem(1, "resp_1", "item_1", "final_answer", "model"),
+        SegmentSaid(2, "item_1", 0, "One two three."),
+        ItemTruncated(3, "item_1", "One two", 200, True),
+    ]
+
+    longer = folded(*events, ItemTruncated(4, "item_1", "One two three.", 300, False))
+    shorter = folded(*events, ItemTruncated(4, "item_1", "One", 100, True))
+
+    assert longer.items["item_1"].heard_text == "One two"
+    assert shorter.items["item_1"].heard_text == "One"
+
+
+def test_a_deleted_turn_is_no_turn() -> None:
+    view = folded(CallerSaid(1, 1, "item_1", "hm", "speech"), ItemDeleted(2, "item_1"))
+
+    assert (view.items, view.turns) == ({}, 0)
+
+
+def test_a_callers_item_stands_after_the_one_it_names() -> None:
+    view = folded(
+        CallerSaid(1, 1, "item_1", "first", "text"),
+        CallerSaid(2, 2, "item_3", "third", "text"),
+        CallerSaid(3, 3, "item_2", "second", "text", previous="item_1"),
+        CallerSaid(4, 4, "item_4", "fourth", "text", previous="item_gone"),
+    )
+
+    assert list(view.items) == ["item_1", "item_2", "item_3", "item_4"]
+
+
+def test_the_end_leaves_nothing_in_progress() -> None:
+    view = folded(
+        ResponseOpened(1, "resp_1", 1),
+        AssistantItem(2, "resp_1", "item_1", "commentary", "model"),
+        SegmentSaid(3, "item_1", 0, "One moment."),
+        ToolIntended(4, "call_1", "resp_1", "cancel_order", "{}", "call_1", 9),
+        Ended(5, "caller_hung_up"),
+    )
+
+    assert view.items["item_1"].status == "interrupted"
+    assert view.tools["call_1"].status == "unknown"
+
+
+def test_an_open_item_ends_with_its_response() -> None:
+    opened: list[Event] = [ResponseOpened(1, "resp_1", 1), AssistantItem(2, "resp_1", "item_1", "commentary", "model")]
+
+    completed = folded(*opened, ResponseClosed(3, "resp_1", "completed"))
+    failed = folded(*opened, ResponseClosed(3, "resp_1", "failed"))
+
+    assert completed.items["item_1"].status == "completed"
+    assert failed.items["item_1"].status == "interrupted"
+
+
+def test_patches_change_the_tool_state_and_null_deletes() -> None:
+    intent = ToolIntended(1, "call_1", "resp_1", "lookup_order", "{}", "call_1", 9)
+    view = folded(
+        intent,
+        ToolFinished(2, "call_1", "ok", "{}", "r", 1.0, '{"order":"4712","asked":1}'),
+        ToolFinished(3, "call_1", "ok", "{}", "r", 1.0, '{"order":null,"asked":2}'),
+    )
+
+    assert view.state == {"asked": 2}
+
+
+def test_events_about_the_unknown_are_counted_and_change_nothing() -> None:
+    view = folded(
+        SegmentSaid(1, "item_x", 0, "?"),
+        ItemDeleted(2, "item_x"),
+        ResponseClosed(3, "resp_x", "completed"),
+        ToolFinished(4, "call_x", "ok", "", "r"),
+    )
+
+    assert (view.strays, view.event_count) == (4, 4)
+    assert (view.items, view.tools, view.responses) == ({}, {}, {})
+
+
+def test_the_json_of_a_call_has_what_was_promised() -> None:
+    log = entries(weather_call(), 4)
+    page = to_json(fold(CALL, log), events_of(CALL, log))
+
+    page = msgspec.json.decode(msgspec.json.encode(page))
+    assert page["call_id"] == CALL
+    assert [event["i"] for event in page["events"]] == list(range(len(weather_call())))
+    assert page["events"][8] == {
+        "i": 8,
+        "type": "user_item",
+        "epoch": 1,
+        "at": "2026-09-21T14:13:20.008000Z",
+        "turn": 1,
+        "item": "item_2",
+        "text": "What is the weather in Tokyo?",
+        "source": "speech",
+        "from_sample": 100,
+        "to_sample": 32_100,
+        "previous": "item_1",
+    }
+    assert page["items"][2]["phase"] == "commentary"
+    assert {"id", "role", "phase", "text", "heard_text", "status"} <= page["items"][3].keys()
+    tool = page["tools"][0]
+    assert (tool["id"], tool["name"], tool["arguments"]) == ("call_1", "get_weather", {"city": "Tokyo"})
+    assert (tool["status"], tool["result"]) == ("ok", {"sky": "sunny"})
+
+
+def test_a_result_in_words_stands_for_itself() -> None:
+    log = entries(
+        [
+            ToolIntended(1, "call_1", "resp_1", "lookup_order", '{"order_number":"4712"}', "call_1", 9),
+            ToolFinished(2, "call_1", "error", "No such order.", "r"),
+        ]
+    )
+
+    page = to_json(fold(CALL, log), events_of(CALL, log))
+
+    assert msgspec.json.decode(msgspec.json.encode(page))["tools"][0]["result"] == "No such order."
+
+
+def test_a_line_of_the_list_says_when_the_call_ended() -> None:
+    view = folded(OwnerTook(BEGAN_US, "agent-a", "frontdesk", "d"), *weather_call())
+
+    assert summary_to_json(view.summary()) == {
+        "call_id": CALL,
+        "started_at": "2026-09-21T14:13:20.000000Z",
+        "ended_at": "2026-09-21T14:13:20.023000Z",
+        "turns": 1,
+        "agent": "frontdesk",
+    }

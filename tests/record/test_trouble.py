@@ -1,0 +1,124 @@
+"""The store on NATS when answers are lost and servers die."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from nats.aio.msg import Msg
+
+from support.nats_server import NatsServer, start
+from trunkline.proto.record import CallerSaid
+from trunkline.record import NatsRecordStore, Recorder, StoreUnavailable, WrongSequence, read_call
+
+pytestmark = pytest.mark.nats
+
+
+class DeafStore(NatsRecordStore):
+    """Loses the next `lost` answers of JetStream, after JetStream did what was asked."""
+
+    lost = 0
+
+    def deafen(self) -> None:
+        receive = self._replies._receive
+
+        async def lose(message: Msg) -> None:
+            if self.lost:
+                self.lost -= 1
+            else:
+                await receive(message)
+
+        self._replies._receive = lose  # type: ignore[method-assign]  # the seam of this test
+
+
+@asynccontextmanager
+async def deaf_store(server: NatsServer, *, trouble_limit_s: float = 5.0) -> AsyncIterator[DeafStore]:
+    client = await server.connect()
+    store = DeafStore(client, ack_limit_s=0.1, trouble_limit_s=trouble_limit_s)
+    store.deafen()
+    await store.ensure()
+    yield store
+    await store.close()
+    with contextlib.suppress(ConnectionError):  # the server may be dead
+        await client.close()
+
+
+def test_a_lost_acknowledgement_neither_doubles_nor_fences(nats_server: NatsServer, call: str) -> None:
+    async def main() -> None:
+        async with deaf_store(nats_server) as store:
+            store.lost = 1
+
+            first = await store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+            await store.append(call, b"two", expected_seq=first, entry=f"{call}_2")
+
+            assert [entry.data for entry in await store.read(call)] == [b"one", b"two"]
+
+    asyncio.run(main())
+
+
+def test_a_lost_refusal_is_still_a_refusal(nats_server: NatsServer, call: str) -> None:
+    async def main() -> None:
+        async with deaf_store(nats_server) as store:
+            seq = await store.append(call, b"theirs", expected_seq=0, entry=f"{call}_1")
+            store.lost = 1
+
+            with pytest.raises(WrongSequence) as refused:
+                await store.append(call, b"ours", expected_seq=0, entry=f"{call}_2")
+
+            assert refused.value.found_seq == seq
+
+    asyncio.run(main())
+
+
+def test_a_lost_page_of_a_record_is_asked_for_again(nats_server: NatsServer, call: str) -> None:
+    async def main() -> None:
+        async with deaf_store(nats_server) as store:
+            first = await store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+            await store.append(call, b"two", expected_seq=first, entry=f"{call}_2")
+
+            for lost in (1, 2, 3):  # the first message, both, both and the end mark
+                store.lost = lost
+                assert [entry.data for entry in await store.read(call)] == [b"one", b"two"]
+
+    asyncio.run(main())
+
+
+def test_a_store_that_stays_silent_is_unavailable(tmp_path: Path, call: str) -> None:
+    async def main() -> None:
+        server = start(tmp_path / "nats")
+        async with deaf_store(server, trouble_limit_s=0.3) as store:
+            server.kill()
+
+            with pytest.raises(StoreUnavailable):
+                await store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+            with pytest.raises(StoreUnavailable):
+                await store.read(call)
+
+    asyncio.run(main())
+
+
+def test_a_call_goes_on_over_the_death_of_its_server(tmp_path: Path, call: str) -> None:
+    async def main() -> None:
+        server = start(tmp_path / "nats")
+        async with deaf_store(server) as store:
+            log = await Recorder(store).take(call, "agent-a", "frontdesk", "digest")
+            for turn in range(1, 61):
+                log.append(CallerSaid(turn, turn, f"item_{turn}", "hello", "speech"))
+                if turn == 20:
+                    server.kill()
+                if turn == 40:
+                    server.start()
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(10):
+                await log.durable()
+
+            read = await read_call(store, call)
+
+            assert read is not None
+            assert [recorded.i for recorded in read[1]] == list(range(61))
+            assert list(read[0].items) == [f"item_{turn}" for turn in range(1, 61)]
+        server.stop()
+
+    asyncio.run(main())
