@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if not message.startswith("argument "):
-            raise BadInput(self.prog, message, f"see {self.prog} --help")
+            raise BadInput(_name(self), message, f"see {self.prog} --help")
         param, _, problem = message.removeprefix("argument ").partition(": ")
         if choice := _CHOICE.fullmatch(problem):
             raise BadInput(param, f"there is no {choice[1]}", choice[2].replace("'", ""))
@@ -39,11 +39,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         command = commands.get(parsed.command, parser)
         stray = next((word for word in unknown if word.startswith("-")), None)
         if stray is None:
-            raise BadInput(command.prog, f"unexpected {unknown[0]!r}", f"see {command.prog} --help")
-        raise BadInput(command.prog, f"unknown option {stray.partition('=')[0]}", ", ".join(command.options))
+            raise BadInput(_name(command), f"unexpected {unknown[0]!r}", f"see {command.prog} --help")
+        raise BadInput(_name(command), f"unknown option {stray.partition('=')[0]}", ", ".join(command.options))
     if parsed.command is None:
-        raise BadInput("trunkline", "no command", ", ".join(commands))
+        raise BadInput("COMMAND", "none given", ", ".join(commands))
     return parsed
+
+
+def _name(parser: Parser) -> str:
+    """What a refusal names: the command, since the program's own name stands before every line."""
+    return parser.prog.removeprefix("trunkline ") if parser.prog != "trunkline" else "COMMAND"
 
 
 def _build() -> tuple[Parser, dict[str, Parser]]:

@@ -1,0 +1,88 @@
+"""Text for people: a call's record, its timeline, and tables."""
+
+from trunkline.cli.listener import Listener, Moment
+from trunkline.cli.listing import table
+from trunkline.cli.player import Player
+from trunkline.cli.record_json import CallRecord, ItemLine, ToolLine
+from trunkline.cli.report import report
+from trunkline.cli.show import readable
+from trunkline.cli.timeline import timeline
+
+RECORD = CallRecord(
+    "rtc_00_abc",
+    events=[
+        {
+            "i": 0,
+            "type": "owner",
+            "epoch": 1,
+            "at": "2026-01-01T10:00:00.000000Z",
+            "worker": "agent-x",
+            "agent": "desk",
+        },
+        {"i": 1, "type": "user_item", "epoch": 1, "at": "2026-01-01T10:00:02.000000Z", "item": "item_u"},
+        {"i": 2, "type": "assistant_item", "epoch": 1, "at": "2026-01-01T10:00:02.100000Z", "item": "item_c"},
+        {
+            "i": 3,
+            "type": "intent",
+            "epoch": 1,
+            "at": "2026-01-01T10:00:02.500000Z",
+            "tool_call": "call_1",
+            "response": "resp_1",
+            "arguments": '{"city":"Tokyo"}',
+        },
+        {
+            "i": 4,
+            "type": "result",
+            "epoch": 1,
+            "at": "2026-01-01T10:00:03.000000Z",
+            "tool_call": "call_1",
+            "status": "ok",
+            "output": '"18 degrees"',
+        },
+        {"i": 5, "type": "ended", "epoch": 1, "at": "2026-01-01T10:00:09.000000Z", "reason": "caller_hung_up"},
+    ],
+    items=[
+        ItemLine("item_u", "user", None, "What is the weather in Tokyo?", "What is the weather in Tokyo?", "completed"),
+        ItemLine("item_c", "assistant", "commentary", "One moment please.", "One moment", "interrupted"),
+    ],
+    tools=[ToolLine("call_1", "get_weather", {"city": "Tokyo"}, "ok", "18 degrees", "resp_1")],
+)
+
+
+def test_a_record_reads_as_one_conversation_with_phases_and_tools() -> None:
+    expected = [
+        "call rtc_00_abc",
+        "10:00:00.000  owner   epoch 1: agent-x, agent desk",
+        "10:00:02.000  caller                What is the weather in Tokyo?",
+        "10:00:02.100  agent   commentary    One moment please.",
+        "                (interrupted; heard: One moment)",
+        "10:00:02.500  tool    ok            get_weather {'city': 'Tokyo'} -> 18 degrees",
+        "10:00:09.000  ended   caller_hung_up",
+    ]
+
+    assert readable(RECORD) == expected
+
+
+def test_the_tool_stands_in_the_timeline_where_the_caller_would_have_noticed() -> None:
+    began_s = 1767261600.0  # 2026-01-01T10:00:00Z
+    moments = [Moment(24_000 * 4, "answer_audio"), Moment(24_000, "speech_end")]
+
+    rows = timeline(moments, RECORD, began_s)
+
+    expected = ["1.00 s  caller stops", "2.50 s  tool starts", "3.00 s  tool ends", "4.00 s  answer is heard"]
+    assert [expect for row, expect in zip(rows, expected, strict=True) if expect not in row] == []
+
+
+def test_tools_are_joined_to_the_turn_of_their_response() -> None:
+    listener = Listener(Player())
+    listener.begin_turn().responses.append("resp_0")
+    listener.begin_turn().responses.append("resp_1")
+
+    first, second = report(listener, RECORD).turns
+
+    assert first.tools == []
+    assert [(tool.name, tool.arguments) for tool in second.tools] == [("get_weather", {"city": "Tokyo"})]
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    assert table(["A", "LONG"], [["wide cell", "x"]]) == ["A          LONG", "wide cell  x"]
