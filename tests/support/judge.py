@@ -52,6 +52,7 @@ def words(text: str) -> list[str]:
     """Lower case, without punctuation; numbers below 100 as words, longer ones digit by digit."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower().replace("°c", " degrees celsius").replace("%", " percent"))
     text = re.sub(r"(?<=\d)-(?=\d)", "", text.replace("'", "").replace("’", ""))
+    text = re.sub(r"\b([ap])\.m\b", r"\1m", text)
     found: list[str] = []
     for word in re.findall(r"\d+|[^\W\d_]+", text):
         found += _number(word) if word.isdigit() else [word]
