@@ -14,8 +14,9 @@ from trunkline.proto.record import (
     OwnerTook,
     decode_entry,
 )
-from trunkline.record import CallLog, MemoryRecordStore, Recorder, StoredEntry, StoreUnavailable, fold, read_call
+from trunkline.record import CallLog, MemoryRecordStore, Recorder, RecordStore, StoredEntry, StoreUnavailable, read_call
 
+from .conftest import OpenStore
 from .events import weather_call
 
 CALL = "rtc_03_abc"
@@ -184,16 +185,38 @@ def test_a_fenced_owner_is_told_once_and_can_write_no_more() -> None:
     run_virtual(main())
 
 
-def test_of_two_that_take_a_call_at_once_exactly_one_owns_it() -> None:
+def test_of_two_that_take_a_call_at_once_exactly_one_writes_it(open_store: OpenStore, call: str) -> None:
+    async def write(store: RecordStore, worker: str) -> str:
+        log = await Recorder(store).take(call, worker, "frontdesk", "digest")
+        await asyncio.sleep(0.05)  # real time: until both have tried
+        log.append(said(1))
+        await log.durable()
+        return worker
+
+    async def main() -> None:
+        async with open_store() as store:
+            results = await asyncio.gather(write(store, "agent-a"), write(store, "agent-b"), return_exceptions=True)
+
+            (winner,) = [result for result in results if isinstance(result, str)]
+            assert sum(isinstance(result, Fenced) for result in results) == 1
+            read = await read_call(store, call)
+            assert read is not None
+            assert (read[0].owner, list(read[0].items)) == (winner, ["item_1"])
+
+    asyncio.run(main())
+
+
+def test_nothing_is_recorded_after_the_end() -> None:
     async def main() -> None:
         store = MemoryRecordStore()
+        log = await take(store)
+        log.append(Ended(9, "caller_hung_up"))
 
-        results = await asyncio.gather(take(store, "agent-a"), take(store, "agent-b"), return_exceptions=True)
+        log.append(said(1), Ended(10, "lost"))
+        await log.close()
 
-        owners = [result for result in results if isinstance(result, CallLog)]
-        assert len(owners) == 1
-        assert sum(isinstance(result, Fenced) for result in results) == 1
-        assert fold(CALL, [decode_entry(one.data) for one in await store.read(CALL)]).owner == owners[0].view.owner
+        assert await batches(store) == [1, 1]
+        assert log.view.items == {}
 
     run_virtual(main())
 

@@ -59,14 +59,17 @@ class CallLog:
         self._durable_waiters: list[tuple[int, asyncio.Future[None]]] = []
 
     def append(self, *events: Event) -> None:
-        """Into the view at once, into the record soon.
+        """Into the view at once, into the record soon; after Ended nothing is taken any more.
 
         Raises Fenced once the call is lost, StoreUnavailable when too much waits already.
         """
         if self._failure is not None:
             raise self._failure
-        if len(self._waiting) + len(events) > WAITING_EVENTS:
-            raise StoreUnavailable(self.call, CLOSE_LIMIT_S)
+        if self.view.ended is not None:
+            log.info("event after the call's end", call_id=self.call, epoch=self.epoch, events=len(events))
+            return
+        if self._flight is not None and len(self._waiting) + len(events) > WAITING_EVENTS:
+            raise StoreUnavailable(self.call, asyncio.get_running_loop().time() - self._flight.sent_s)
         for event in events:
             self.view.apply(event)
         self._waiting.extend(events)

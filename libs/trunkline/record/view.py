@@ -96,6 +96,7 @@ class CallView:
         "state",
         "strays",
         "tools",
+        "turns",
     )
 
     def __init__(self, call: str) -> None:
@@ -113,13 +114,9 @@ class CallView:
         self.responses: dict[str, ResponseView] = {}
         self.tools: dict[str, ToolView] = {}
         self.state: dict[str, object] = {}
+        self.turns = 0  # the caller's that stand
         self.event_count = 0
         self.strays = 0
-
-    @property
-    def turns(self) -> int:
-        """The caller's turns that stand."""
-        return sum(item.role == "user" for item in self.items.values())
 
     def summary(self) -> record.CallSummary:
         return record.CallSummary(
@@ -150,7 +147,7 @@ class CallView:
             case record.CallerSaid():
                 self._add_caller_item(event)
             case record.ItemDeleted():
-                self.strays += self.items.pop(event.item, None) is None
+                self._delete_item(event)
             case record.ResponseOpened():
                 self.responses[event.response] = ResponseView(event.response, event.turn)
             case record.AssistantItem():
@@ -197,6 +194,14 @@ class CallView:
     def _add_caller_item(self, event: record.CallerSaid) -> None:
         item = ItemView(event.item, "user", event.source, event.turn, status="completed", segments={0: event.text})
         self._insert(item, event.previous)
+        self.turns += 1
+
+    def _delete_item(self, event: record.ItemDeleted) -> None:
+        item = self.items.pop(event.item, None)
+        if item is None:
+            self.strays += 1
+        elif item.role == "user":
+            self.turns -= 1
 
     def _add_assistant_item(self, event: record.AssistantItem) -> None:
         response = self.responses.get(event.response)
