@@ -3,11 +3,14 @@
 Pure. The heard text is always the item's own words from where they stand; nothing is heard that wasn't said.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.record import ItemTruncated
 from trunkline.proto.response import SegmentHeard
+from trunkline.record import CallView
 
 SPOKEN_CHARACTERS_PER_S = 15  # of English speech; used only where a segment's length isn't known yet
 
@@ -24,10 +27,27 @@ class Heard(NamedTuple):
     whole: bool
 
 
-def heard_of(segments: Sequence[str], extents: Mapping[int, SegmentHeard], played: Mapping[int, int]) -> Heard:
+def truncations_of(
+    view: CallView, response: str, extents: Iterable[SegmentHeard], at_us: int
+) -> Iterator[ItemTruncated]:
+    """For each item of the response that wasn't heard whole. What extents don't name was heard if it was played."""
+    by_item: defaultdict[str, dict[int, SegmentHeard]] = defaultdict(dict)
+    for extent in extents:
+        by_item[extent.item][extent.index] = extent
+    for key in view.responses[response].items:
+        item = view.items.get(key)
+        if item is None:
+            continue
+        heard = heard_of(list(item.segments.values()), by_item[key], item.played)
+        if not heard.whole:
+            yield ItemTruncated(at_us, key, heard.text, heard.samples, heard.approximate)
+
+
+def heard_of(segments: Sequence[str], extents: Mapping[int, SegmentHeard], played: Collection[int]) -> Heard:
     """segments: the item's texts in order. extents: by index of the segment, as told with an interruption.
 
-    played: samples of the segments known to be heard to their end, by index; they count where extents say nothing.
+    played: indexes of segments known to be heard to their end; they count where extents say nothing, and their
+    length is estimated.
     """
     texts: list[str] = []
     samples = 0
@@ -37,7 +57,7 @@ def heard_of(segments: Sequence[str], extents: Mapping[int, SegmentHeard], playe
         extent = extents.get(index)
         if extent is None:
             heard_here = text if index in played else ""
-            samples += played.get(index, 0)
+            samples += _spoken_samples(heard_here)
         else:
             heard_here = _heard_within(text, extent)
             samples += extent.heard_samples
@@ -50,7 +70,7 @@ def heard_of(segments: Sequence[str], extents: Mapping[int, SegmentHeard], playe
 
 def _heard_within(text: str, extent: SegmentHeard) -> str:
     """The words of text that were over after extent.heard_samples; a word heard in part doesn't count."""
-    total_samples = extent.total_samples or len(text) * SPEECH_RATE_HZ // SPOKEN_CHARACTERS_PER_S
+    total_samples = extent.total_samples or _spoken_samples(text)
     if extent.heard_samples >= total_samples and extent.total_samples:
         return text
     cut = len(text) * max(0, extent.heard_samples) // max(1, total_samples)
@@ -61,6 +81,10 @@ def _heard_within(text: str, extent: SegmentHeard) -> str:
     if text[cut].isspace():
         return text[:cut]
     return text[: _start_of_word(text, cut)]
+
+
+def _spoken_samples(text: str) -> int:
+    return len(text) * SPEECH_RATE_HZ // SPOKEN_CHARACTERS_PER_S
 
 
 def _start_of_word(text: str, position: int) -> int:

@@ -1,0 +1,22 @@
+"""The agent's process."""
+
+from typing import NoReturn
+
+from trunkline.agent.service import AgentService, AgentSettings, load_file, load_model
+from trunkline.bus.nats import NatsBus
+from trunkline.record import NatsRecordStore
+from trunkline.runtime.process import Context, run
+
+
+def build(context: Context, settings: AgentSettings) -> AgentService:
+    assert isinstance(context.bus, NatsBus)  # the record lives in JetStream
+    store = NatsRecordStore(context.bus.client, replicas=settings.record_replicas)
+    return AgentService(context.exchange, load_file(settings), load_model(settings), store, capacity=settings.capacity)
+
+
+def main() -> NoReturn:
+    run("agent", AgentSettings, build)
+
+
+if __name__ == "__main__":
+    main()

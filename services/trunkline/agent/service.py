@@ -1,0 +1,135 @@
+"""The agent service: one model and one agent file, many calls."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from trunkline.agent.models.choose import choose
+from trunkline.agent.models.seam import Model
+from trunkline.agent.session import AgentSession, Staff
+from trunkline.agents import AgentFile, load_agent_file
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.port import Headers
+from trunkline.proto.envelope import Envelope, Message
+from trunkline.proto.errors import BadSettings
+from trunkline.proto.placement import Declined
+from trunkline.proto.response import Converse
+from trunkline.record import Recorder, RecordStore
+from trunkline.record.recorder import wall_us as system_wall_us
+from trunkline.runtime.pool import CallPool, Session
+from trunkline.runtime.settings import CoreSettings
+from trunkline.telemetry import logs
+
+CALLS = 500  # a call costs the agent little: it waits for models and tools
+DRAIN_POLL_S = 0.05
+STOP_S = 6.0  # for records to be closed: a little more than a log takes at most
+
+log = logs.get(__name__)
+
+
+class AgentSettings(CoreSettings, frozen=True, kw_only=True):
+    """agent_file: FILE.py or FILE.py:NAME. engine_model: local, scripted or a plugin's name.
+
+    model_script: JSON file of the scripted model, empty for its fixed reply. record_replicas: of the record's
+    streams where this process makes them, 1 or 3.
+    """
+
+    agent_file: str = ""
+    engine_model: str = "local"
+    model_script: str = ""
+    record_replicas: int = 1
+
+
+def load_file(settings: AgentSettings) -> AgentFile:
+    """Raises BadSettings (no file named) or BadInput (a file that doesn't load)."""
+    if not settings.agent_file:
+        raise BadSettings("TRUNKLINE_AGENT_FILE", "is not set", "FILE.py or FILE.py:NAME")
+    return load_agent_file(settings.agent_file)
+
+
+def load_model(settings: AgentSettings) -> Model:
+    return choose(settings.engine_model, settings.model_script)
+
+
+class AgentService:
+    def __init__(
+        self,
+        exchange: Exchange,
+        file: AgentFile,
+        model: Model,
+        store: RecordStore,
+        *,
+        capacity: int = 0,
+        wall_us: Callable[[], int] = system_wall_us,
+    ) -> None:
+        self.digest = file.digest
+        self._file = file
+        self._store = store
+        self._recorder = Recorder(store, now_us=wall_us)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.calls = CallPool(exchange, capacity=capacity or CALLS, open_session=self._open)
+        exchange.on_loose = self._on_loose
+        exchange.on_no_responders = self._on_no_responders
+        self._staff = Staff(
+            worker=exchange.worker,
+            digest=file.digest,
+            model=model,
+            store=store,
+            recorder=self._recorder,
+            exchange=exchange,
+            wall_us=wall_us,
+            fail=self.calls.fail,
+            keep=self._keep,
+        )
+
+    async def start(self) -> None:
+        await self._store.ensure()
+        log.info("agents loaded", agent_file=str(self._file.path), agents=list(self._file.agents), digest=self.digest)
+
+    def load(self) -> tuple[int, int]:
+        return self.calls.calls, self.calls.capacity
+
+    async def drain(self, grace_s: float) -> None:
+        self.calls.draining = True
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + grace_s
+        while self.calls.calls and loop.time() < ends_s:  # noqa: ASYNC110  (the pool tells nobody of an end)
+            await asyncio.sleep(DRAIN_POLL_S)
+
+    async def stop(self) -> None:
+        """What was said is recorded; calls that are still here can be taken by another agent."""
+        self.calls.close("stopped")
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
+            for task in late:
+                task.cancel()
+        await self._recorder.close()
+        await self._store.close()
+
+    def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
+        if not isinstance(message, Converse):
+            return Declined("bad_request", f"{type(message).__name__} places no call at this stage; allowed: Converse")
+        agent = self._file.agents.get(message.agent) if message.agent else self._file.default
+        if agent is None:
+            return Declined("unknown_agent", f"{message.agent!r}; allowed: {', '.join(self._file.agents)}")
+        return AgentSession(link, message, agent, self._staff)
+
+    def _on_loose(self, envelope: Envelope, headers: Headers | None) -> None:
+        session = self.calls.session(envelope.call)
+        if isinstance(session, AgentSession):
+            session.on_tool_message(envelope.message)
+
+    def _on_no_responders(self, call: str) -> None:
+        session = self.calls.session(call)
+        if isinstance(session, AgentSession):
+            session.on_no_responders()
+
+    def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task of a call failed", error=repr(error), exc_info=error)
