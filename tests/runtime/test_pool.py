@@ -153,3 +153,19 @@ def test_a_first_message_that_places_nothing_is_declined_with_the_reason() -> No
         assert (declined.reason, stage.pool.calls) == ("bad_request", 0)
 
     scenario(body)
+
+
+def test_a_drain_waits_for_the_last_call_and_no_longer_than_its_grace() -> None:
+    async def body(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        link = stage.place("a")
+        await asyncio.sleep(0.1)
+        begun_s = loop.time()
+        await stage.pool.drain(2.0)
+        assert loop.time() - begun_s == 2.0
+        loop.call_later(1.0, link.send, Release("done"))
+        await stage.pool.drain(20.0)
+        assert loop.time() - begun_s < 3.2
+        assert stage.pool.calls == 0
+
+    scenario(body)

@@ -1,5 +1,7 @@
 """The calls at one stage worker: accepts placements, and contains a call that fails."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -39,6 +41,8 @@ class CallPool:
         self.draining = False
         self._open_session = open_session
         self._sessions: dict[str, tuple[Link, Session]] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
         exchange.on_placement = self._place
         exchange.on_failure = self._contain
 
@@ -59,6 +63,12 @@ class CallPool:
         if placed is not None:
             self._contain(placed[0], error)
 
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new call; returns when the last one is gone or grace_s is over."""
+        self.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), grace_s)
+
     def close(self, reason: str) -> None:
         for call in list(self._sessions):
             self._remove(call, reason)
@@ -77,6 +87,7 @@ class CallPool:
         if isinstance(session, Declined):
             return _decline(link, session.reason, session.detail)
         self._sessions[link.call] = (link, session)
+        self._empty.clear()
         _calls.set(self.calls)
 
         def handle(message: Message, headers: Headers | None) -> None:
@@ -99,6 +110,8 @@ class CallPool:
 
     def _remove(self, call: str, reason: str) -> None:
         link, session = self._sessions.pop(call)
+        if not self._sessions:
+            self._empty.set()
         _calls.set(self.calls)
         try:
             session.close(reason)
