@@ -1,4 +1,5 @@
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -6,7 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from trunkline.proto.errors import BadSettings
-from trunkline.telemetry import tracing
+from trunkline.telemetry import exporting, tracing
 
 CALL = "rtc_01_abc"
 
@@ -115,3 +116,15 @@ def test_an_endpoint_without_the_exporter_is_one_clear_error(monkeypatch: pytest
 
     with pytest.raises(BadSettings, match=r"install trunkline\[otlp\]"):
         tracing.configure("gateway", "gateway-abc", environ={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"})
+
+
+def test_a_dead_collector_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(exporting, "FLUSH_LIMIT_S", 0.1)
+    tracing.configure("gateway", "gateway-abc")
+    tracing.start_call(CALL, "call")
+
+    began_s = time.monotonic()
+    tracing.shutdown()
+
+    assert time.monotonic() - began_s < 1.0

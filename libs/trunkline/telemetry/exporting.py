@@ -1,11 +1,12 @@
 """The recording half of tracing: built on the OpenTelemetry SDK, imported only where spans are exported."""
 
+import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
@@ -13,6 +14,8 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from trunkline.proto.errors import BadSettings
+
+FLUSH_LIMIT_S = 2.0
 
 _forced: ContextVar[tuple[int, int] | None] = ContextVar("trunkline_forced_span_ids", default=None)
 
@@ -36,7 +39,10 @@ class Exporting:
         self._provider = TracerProvider(
             resource=resource, sampler=ParentBased(self._ratio), id_generator=_Ids(), shutdown_on_exit=False
         )
-        self._provider.add_span_processor(_processor(exporter))
+        self._exporter = exporter or _otlp_exporter()
+        # a given exporter gets each span at once, OTLP gets batches
+        processor = SimpleSpanProcessor(exporter) if exporter else BatchSpanProcessor(self._exporter)
+        self._provider.add_span_processor(processor)
         self.tracer = self._provider.get_tracer("trunkline")
 
     def samples(self, trace_id: int) -> bool:
@@ -51,13 +57,17 @@ class Exporting:
             _forced.reset(token)
 
     def shutdown(self) -> None:
+        """Exports what waits, within FLUSH_LIMIT_S: a dead collector must not hold up the end of a process."""
+        flushing = threading.Thread(target=self._provider.force_flush, name="trace-flush", daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_LIMIT_S)
+        if flushing.is_alive():
+            self._exporter.shutdown()  # wakes it from waiting for its next try
         self._provider.shutdown()
 
 
-def _processor(exporter: SpanExporter | None) -> SpanProcessor:
-    """exporter: given every span at once; None is OTLP over HTTP, in batches, as OTEL_* variables say."""
-    if exporter is not None:
-        return SimpleSpanProcessor(exporter)
+def _otlp_exporter() -> SpanExporter:
+    """Over HTTP, as the OTEL_* variables say. Raises BadSettings."""
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError as error:
@@ -66,4 +76,4 @@ def _processor(exporter: SpanExporter | None) -> SpanProcessor:
             "is set, but the OTLP exporter is not installed",
             "unset it, or install trunkline[otlp]",
         ) from error
-    return BatchSpanProcessor(OTLPSpanExporter())
+    return OTLPSpanExporter()

@@ -45,7 +45,9 @@ class Log:
     def exception(self, message: str, /, **facts: Fact) -> None:
         self._write(logging.ERROR, message, facts, True)
 
-    def _write(self, level: int, message: str, facts: Mapping[str, Fact], exc_info: bool | BaseException = False) -> None:
+    def _write(
+        self, level: int, message: str, facts: Mapping[str, Fact], exc_info: bool | BaseException = False
+    ) -> None:
         if self._logger.isEnabledFor(level):
             self._logger.log(level, "%s", message, exc_info=exc_info, extra={"facts": {**_bound.get(), **facts}})
 
