@@ -1,0 +1,1 @@
+"""The gateway: terminates callers' sockets; the hub and supervisor of each call."""

@@ -1,0 +1,125 @@
+"""What a call tells its client's dialect, in the order in which the caller is to learn it.
+
+Facts in the call's own terms (samples, items, responses); how a protocol words them is the dialect's business.
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from trunkline.proto.response import Phase, ResponseStatus
+
+
+class SpeechBegan(msgspec.Struct, frozen=True, gc=False):
+    """at_sample, here and below: in the caller's audio, at CALLER_RATE_HZ."""
+
+    item: str
+    at_sample: int
+
+
+class SpeechEnded(msgspec.Struct, frozen=True, gc=False):
+    item: str
+    at_sample: int
+
+
+class AudioCommitted(msgspec.Struct, frozen=True, gc=False):
+    """A caller's item begins; its words follow in Transcribed or never, in TranscriptionFailed."""
+
+    item: str
+
+
+class Transcribed(msgspec.Struct, frozen=True, gc=False):
+    item: str
+    text: str
+    audio_s: float
+
+
+class TranscriptionFailed(msgspec.Struct, frozen=True, gc=False):
+    item: str
+    reason: str
+
+
+class ResponseOpened(msgspec.Struct, frozen=True, gc=False):
+    """audible: its items are spoken; otherwise they are text alone."""
+
+    response: str
+    audible: bool
+
+
+class ItemOpened(msgspec.Struct, frozen=True, gc=False):
+    response: str
+    item: str
+    phase: Phase | None
+
+
+class WordsSaid(msgspec.Struct, frozen=True, gc=False):
+    """The text of a segment, as its audio begins."""
+
+    response: str
+    item: str
+    text: str
+
+
+class AudioSaid(msgspec.Struct, frozen=True, gc=False):
+    """pcm: int16 LE mono at SPEECH_RATE_HZ."""
+
+    response: str
+    item: str
+    pcm: bytes
+
+
+class ItemEnded(msgspec.Struct, frozen=True, gc=False):
+    """whole: False when it was cut short."""
+
+    response: str
+    item: str
+    phase: Phase | None
+    whole: bool
+
+
+class ResponseEnded(msgspec.Struct, frozen=True, gc=False):
+    """The response slot is free. reason: of a cancellation or failure."""
+
+    response: str
+    status: ResponseStatus
+    reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class ItemCut(msgspec.Struct, frozen=True, gc=False):
+    """The client's truncation is done: only this much of the item counts as heard."""
+
+    item: str
+    index: int
+    heard_ms: int
+
+
+class CallOver(msgspec.Struct, frozen=True, gc=False):
+    """Nothing follows. code: empty for an ordinary end, otherwise what the client is told went wrong."""
+
+    code: Literal["", "stage_lost", "server_error", "draining"]
+    detail: str = ""
+
+
+CallEvent = (
+    SpeechBegan
+    | SpeechEnded
+    | AudioCommitted
+    | Transcribed
+    | TranscriptionFailed
+    | ResponseOpened
+    | ItemOpened
+    | WordsSaid
+    | AudioSaid
+    | ItemEnded
+    | ResponseEnded
+    | ItemCut
+    | CallOver
+)
+
+
+class Client(Protocol):
+    """The dialect's end of a call: synchronous, never blocks, never fails for a slow peer."""
+
+    def on_event(self, event: CallEvent) -> None: ...

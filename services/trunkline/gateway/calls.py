@@ -1,0 +1,106 @@
+"""The calls at this gateway: places them, watches over their workers, ends them."""
+
+import asyncio
+import contextlib
+import random
+from itertools import count
+
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.gateway import metrics
+from trunkline.gateway.call import Call
+from trunkline.gateway.ticker import Ticker
+from trunkline.placement.roster import Roster
+from trunkline.proto.errors import StageUnavailable
+from trunkline.proto.ids import SHARDS, new_call_id
+
+WATCH_S = 0.1  # between two looks at the heartbeats of the workers of all calls
+FAREWELL_S = 0.05  # for what was said to workers and clients to get out
+
+
+class Calls:
+    """capacity: calls at a time, 0 for no limit."""
+
+    def __init__(self, exchange: Exchange, roster: Roster, capacity: int) -> None:
+        self.capacity = capacity
+        self.draining = False
+        self._exchange = exchange
+        self._roster = roster
+        self._ticker = Ticker(asyncio.get_running_loop())
+        self._calls: dict[str, Call] = {}
+        self._handles = count(1)
+        self._placing = 0
+        self._watcher: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        exchange.on_failure = self._contain
+
+    def __len__(self) -> int:
+        return len(self._calls) + self._placing
+
+    def start(self) -> None:
+        self._watch()
+
+    async def place(self, agent: str) -> Call:
+        """agent: by name, empty for the default. Raises StageUnavailable, and BadInput for an unknown agent."""
+        if self.draining:
+            raise StageUnavailable("gateway", "it is draining")
+        if self.capacity and len(self) >= self.capacity:
+            raise StageUnavailable("gateway", f"it has its {self.capacity} calls")
+        call = Call(
+            new_call_id(random.randrange(SHARDS)),
+            next(self._handles),
+            self._exchange,
+            self._roster,
+            self._ticker,
+            agent=agent,
+            on_end=self._forget,
+        )
+        self._placing += 1
+        try:
+            with metrics.placing_s.time():
+                await call.place()
+        finally:
+            self._placing -= 1
+            self._note_empty()
+        if call.ended:  # lost a worker in the very turn in which it was placed
+            raise StageUnavailable("gateway", "the call failed while it was placed")
+        self._calls[call.call_id] = call
+        metrics.calls.set(len(self))
+        return call
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no call; returns when the last has ended, or those left were ended after grace_s."""
+        self.draining = True
+        self._note_empty()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), grace_s)
+        for call in list(self._calls.values()):
+            call.drain()
+        await asyncio.sleep(FAREWELL_S)
+
+    def stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self._ticker.close()
+
+    def _forget(self, call: Call) -> None:
+        self._calls.pop(call.call_id, None)
+        metrics.calls.set(len(self))
+        self._note_empty()
+
+    def _note_empty(self) -> None:
+        if self.draining and not len(self):
+            self._empty.set()
+
+    def _contain(self, link: Link, error: Exception) -> None:
+        call = self._calls.get(link.call)
+        if call is not None:
+            call.fail(error)
+
+    def _watch(self) -> None:
+        """A call ends with the first of its workers that falls silent. Hearing nobody at all, the gateway waits."""
+        if self._roster.workers():
+            for call in list(self._calls.values()):
+                for stage, worker in call.workers.items():
+                    if not self._roster.alive(stage, worker):
+                        call.lose(stage, "no heartbeat")
+        self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)

@@ -1,0 +1,202 @@
+"""One Realtime client on its WebSocket: reads its events, answers each, and writes what the call tells.
+
+Every event is answered in one turn of the loop, in order; a bad one gets an `error` with its event_id and changes
+nothing. Reading ends with the client, the call or a message that is too large; then the call has ended too.
+"""
+
+import asyncio
+import contextlib
+from itertools import count
+
+from aiohttp import WSMsgType, web
+
+from trunkline.gateway import metrics
+from trunkline.gateway.call import Call
+from trunkline.gateway.call_events import CallEvent, CallOver, ResponseOpened
+from trunkline.gateway.dialects.realtime import events_in, events_out
+from trunkline.gateway.dialects.realtime.edge_audio import Ear
+from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
+from trunkline.gateway.dialects.realtime.outbox import FINISH_LIMIT_S, Outbox
+from trunkline.gateway.dialects.realtime.projection import Projection
+from trunkline.gateway.dialects.realtime.session import merge, new_session, wishes
+from trunkline.proto.errors import BadInput
+from trunkline.proto.ids import is_id, new_event_id, new_item_id
+from trunkline.telemetry import logs
+
+GREETING_LIMIT_S = 1.0  # that a client's first event waits for an announced greeting to open
+CLOSE_NORMAL, CLOSE_BAD_DATA, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1003, 1009, 1011
+
+log = logs.get(__name__)
+
+
+class Connection:
+    """model: as the client spelt it. message_limit_bytes: of one event."""
+
+    def __init__(self, call: Call, outbox: Outbox, *, model: str, message_limit_bytes: int) -> None:
+        attached = call.attached
+        assert attached is not None, "the call is placed before its client is answered"
+        self._call = call
+        self._outbox = outbox
+        self._limit_bytes = message_limit_bytes
+        self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
+        self._own = attached.instructions, attached.voice
+        self._session = new_session(f"sess_{call.call_id}", model, *self._own)
+        self._projection = Projection(self._next_event_id, self._session.audio.output.format)
+        self._ear = Ear(self._session.audio.input.format)
+        self._greeted = asyncio.Event()
+        if not attached.greeting:
+            self._greeted.set()
+
+    async def run(self, websocket: web.WebSocketResponse) -> None:
+        """Until either side ends it; the call has ended then."""
+        writer = asyncio.create_task(self._outbox.write())
+        try:
+            self._send(events_out.SessionCreated(event_id=self._next_event_id(), session=self._session))
+            self._call.start(self)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._greeted.wait(), GREETING_LIMIT_S)
+            await self._read(websocket)
+        finally:
+            self._call.end("caller_hung_up")
+            self._outbox.finish(CLOSE_NORMAL, "")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(writer, FINISH_LIMIT_S)
+
+    # the call's side
+
+    def on_event(self, event: CallEvent) -> None:
+        for translated in self._projection.translate(event):
+            self._send(translated)
+        if isinstance(event, ResponseOpened):
+            self._greeted.set()
+        elif isinstance(event, CallOver):
+            self._take_leave(event)
+
+    def _take_leave(self, over: CallOver) -> None:
+        self._greeted.set()
+        if over.code:
+            self._send_error(BadInput("", over.detail, "", code=over.code), None, kind="server_error")
+            self._outbox.finish(CLOSE_FAILED, over.code)
+        else:
+            self._outbox.finish(CLOSE_NORMAL, "")
+
+    # the client's side
+
+    async def _read(self, websocket: web.WebSocketResponse) -> None:
+        async for message in websocket:
+            if self._call.ended:
+                return
+            if message.type is not WSMsgType.TEXT:
+                self._send_error(BadInput("", "a binary message is no event", "JSON as text"), None)
+                continue
+            text: str = message.data
+            if len(text) > self._limit_bytes:
+                allowed = f"{self._limit_bytes} bytes"
+                self._send_error(
+                    BadInput("", f"the event has {len(text)} bytes", allowed, code="event_too_large"), None
+                )
+                self._call.end("failed: event too large")
+                self._outbox.finish(CLOSE_TOO_LARGE, "event too large")
+                return
+            self._receive(text)
+
+    def _receive(self, text: str) -> None:
+        try:
+            event = events_in.decode(text)
+        except BadEvent as bad:
+            self._send_error(bad.cause, bad.event_id)
+            return
+        try:
+            self._obey(event)
+        except BadInput as error:
+            self._send_error(error, event.event_id)
+        except Exception as error:  # the rim of a call: other calls of this process don't notice
+            self._call.fail(error)
+
+    def _obey(self, event: ClientEvent) -> None:
+        match event:
+            case events_in.AppendAudio(audio=audio):
+                self._call.hear(self._ear.hear(audio))
+            case events_in.UpdateSession():
+                self._update(event)
+            case events_in.CommitAudio():
+                self._call.hear(self._ear.rest())
+                self._call.commit_audio()
+            case events_in.ClearAudio():
+                self._ear.rest()
+                self._call.clear_audio()
+                self._send(events_out.Cleared(event_id=self._next_event_id()))
+            case events_in.CreateItem():
+                self._create_item(event)
+            case events_in.RetrieveItem(item_id=item):
+                found = self._projection.item(item)
+                self._send(events_out.ItemRetrieved(event_id=self._next_event_id(), item=found))
+            case events_in.TruncateItem():
+                self._truncate(event)
+            case events_in.CreateResponse(response=options):
+                if options is not None and options.output_modalities not in (None, self._session.output_modalities):
+                    raise _unsupported("response.output_modalities", "that of the session")
+                self._call.respond((options.instructions if options else None) or "")
+            case events_in.CancelResponse(response_id=response):
+                self._call.cancel(response)
+
+    def _update(self, event: events_in.UpdateSession) -> None:
+        session = merge(self._session, event.session)
+        if session.audio.input.format != self._session.audio.input.format:
+            self._call.hear(self._ear.rest())
+            self._ear = Ear(session.audio.input.format)
+        self._projection.speak(session.audio.output.format)
+        self._session = session
+        self._call.configure(wishes(session, *self._own))
+        self._send(events_out.SessionUpdated(event_id=self._next_event_id(), session=session))
+
+    def _create_item(self, event: events_in.CreateItem) -> None:
+        item = event.item
+        if item.type != "message" or item.role != "user":
+            what = "item.type" if item.type != "message" else "item.role"
+            raise _unsupported(what, "a message of the role user")
+        for i, part in enumerate(item.content):
+            if part.type != "input_text":
+                raise _unsupported(f"item.content[{i}].type", "input_text")
+        text = "".join(part.text or "" for part in item.content).strip()
+        if not text or len(text) > events_in.MAX_TEXT:
+            raise BadInput("item.content", f"has {len(text)} characters of text", f"1 to {events_in.MAX_TEXT}")
+        if event.previous_item_id not in (None, self._projection.last_item):
+            raise _unsupported("previous_item_id", "the last item, or leave it out")
+        if item.id is not None and (not is_id(item.id) or self._projection.has(item.id)):
+            raise BadInput("item.id", "is taken or not an id", "1 to 128 of letters, digits, - and _, used once")
+        name = item.id or new_item_id()
+        for told in self._projection.typed(name, text):
+            self._send(told)
+        self._call.type_text(name, text)
+
+    def _truncate(self, event: events_in.TruncateItem) -> None:
+        if event.content_index != 0:
+            raise BadInput("content_index", f"is {event.content_index}", "0")
+        if event.audio_end_ms < 0:
+            raise BadInput("audio_end_ms", f"is {event.audio_end_ms}", "0 or more")
+        self._call.truncate(event.item_id, event.content_index, event.audio_end_ms)
+
+    # out
+
+    def _next_event_id(self) -> str:
+        return next(self._event_ids)
+
+    def _send(self, event: events_out.ServerEvent) -> None:
+        if not self._outbox.put(events_out.encode(event)):
+            log.warning("client reads too slowly", call_id=self._call.call_id)
+            self._call.end("failed: slow client")
+
+    def _send_error(self, error: BadInput, event_id: str | None, kind: str = "invalid_request_error") -> None:
+        metrics.client_errors.labels(error.code).inc()
+        message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
+        if error.param:
+            message = f"{error.param}: {message}"
+        problem = events_out.Problem(
+            type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id
+        )
+        self._send(events_out.Error(event_id=self._next_event_id(), error=problem))
+
+
+def _unsupported(param: str, allowed: str) -> BadInput:
+    return BadInput(param, "is not supported yet", allowed, code="not_supported")

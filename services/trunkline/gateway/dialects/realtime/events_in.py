@@ -1,0 +1,169 @@
+"""What a Realtime client may say: one Struct per event, decoded in one step, base64 included.
+
+An event that can't be read raises BadEvent with the client's own event_id, so that the answer can be told apart.
+"""
+
+import re
+from typing import Literal
+
+import msgspec
+
+from trunkline.gateway.dialects.realtime.session import SessionPatch
+from trunkline.proto.errors import BadInput
+
+MAX_TEXT = 100_000  # characters of one typed item
+MAX_ID = 128
+
+Id = str
+
+
+class _Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, forbid_unknown_fields=True):
+    event_id: str | None = None
+
+
+class UpdateSession(_Event, frozen=True, tag="session.update"):
+    session: SessionPatch
+
+
+class AppendAudio(_Event, frozen=True, tag="input_audio_buffer.append", gc=False):
+    audio: bytes
+
+
+class CommitAudio(_Event, frozen=True, tag="input_audio_buffer.commit"):
+    pass
+
+
+class ClearAudio(_Event, frozen=True, tag="input_audio_buffer.clear"):
+    pass
+
+
+class NewPart(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    text: str | None = None
+
+
+class NewItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the kinds of item that the protocol has, callers' messages of text are taken today."""
+
+    type: str
+    id: str | None = None
+    object: str | None = None
+    role: str | None = None
+    status: str | None = None
+    content: list[NewPart] = []
+
+
+class CreateItem(_Event, frozen=True, tag="conversation.item.create"):
+    item: NewItem
+    previous_item_id: str | None = None
+
+
+class RetrieveItem(_Event, frozen=True, tag="conversation.item.retrieve"):
+    item_id: str
+
+
+class TruncateItem(_Event, frozen=True, tag="conversation.item.truncate"):
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    instructions: str | None = None
+    conversation: Literal["auto"] | None = None
+    output_modalities: list[Literal["audio", "text"]] | None = None
+
+
+class CreateResponse(_Event, frozen=True, tag="response.create"):
+    response: ResponseOptions | None = None
+
+
+class CancelResponse(_Event, frozen=True, tag="response.cancel"):
+    response_id: str | None = None
+
+
+ClientEvent = (
+    UpdateSession
+    | AppendAudio
+    | CommitAudio
+    | ClearAudio
+    | CreateItem
+    | RetrieveItem
+    | TruncateItem
+    | CreateResponse
+    | CancelResponse
+)
+
+SUPPORTED = tuple(sorted(str(t.__struct_config__.tag) for t in ClientEvent.__args__))
+NOT_SERVED = ("conversation.item.delete", "output_audio_buffer.clear", "transcription_session.update")
+"""Events of the protocol that this release answers with an error of their own."""
+
+
+class BadEvent(Exception):
+    """cause: for the client. event_id: its own, if it could be read."""
+
+    def __init__(self, cause: BadInput, event_id: str | None) -> None:
+        super().__init__(str(cause))
+        self.cause, self.event_id = cause, event_id
+
+
+class _Head(msgspec.Struct, frozen=True):
+    type: str | None = None
+    event_id: str | None = None
+
+
+_decoder = msgspec.json.Decoder(ClientEvent)
+_heads = msgspec.json.Decoder(_Head)
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
+
+
+def decode(text: str | bytes) -> ClientEvent:
+    """Raises BadEvent."""
+    try:
+        event: ClientEvent = _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise _explain(text, error) from error
+    if event.event_id is not None and len(event.event_id) > 512:
+        raise BadEvent(BadInput("event_id", "is too long", "up to 512 characters"), None)
+    return event
+
+
+def _explain(text: str | bytes, error: Exception) -> BadEvent:
+    try:
+        head = _heads.decode(text)
+    except msgspec.ValidationError:
+        return BadEvent(BadInput("", "the event has the wrong shape", "a JSON object with a `type` in text"), None)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return BadEvent(BadInput("", "the event is not JSON", "a JSON object", code="invalid_json"), None)
+    event_id = head.event_id
+    if head.type is None:
+        return BadEvent(
+            BadInput("type", "is missing", ", ".join(SUPPORTED), code="missing_required_parameter"), event_id
+        )
+    if head.type in NOT_SERVED:
+        problem = f"{head.type!r} is not supported yet"
+        return BadEvent(BadInput("type", problem, ", ".join(SUPPORTED), code="not_supported"), event_id)
+    if head.type not in SUPPORTED:
+        problem = f"{head.type[:80]!r} is no event of this protocol"
+        return BadEvent(BadInput("type", problem, ", ".join(SUPPORTED), code="unknown_event_type"), event_id)
+    return BadEvent(explain_validation(error), event_id)
+
+
+def explain_validation(error: Exception) -> BadInput:
+    """msgspec says what is wrong and where; the place becomes the parameter, spelt as the client spells it."""
+    text = str(error)
+    place = _PLACE.search(text)
+    param = place[1] if place else ""
+    problem = text[: place.start()] if place else text
+    unknown = _UNKNOWN_FIELD.match(problem)
+    if unknown:
+        param = f"{param}.{unknown[1]}".lstrip(".")
+        return BadInput(param, "is unknown or not supported yet", "", code="unknown_parameter")
+    missing = re.match(r"Object missing required field `(.*?)`", problem)
+    if missing:
+        param = f"{param}.{missing[1]}".lstrip(".")
+        return BadInput(param, "is missing", "", code="missing_required_parameter")
+    if "base64" in problem:
+        return BadInput(param or "audio", "is not base64", "base64 of audio in the session's input format")
+    return BadInput(param, problem[:1].lower() + problem[1:], "")

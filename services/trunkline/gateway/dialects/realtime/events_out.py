@@ -1,0 +1,204 @@
+"""What a Realtime client hears: one Struct per event; `type` and `event_id` are always there, nulls never are.
+
+Only fields with a default are left out when they have it, so what the protocol requires has none.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from trunkline.gateway.dialects.realtime.session import Session
+from trunkline.proto.response import Phase
+
+ResponseState = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """type: input_audio, input_text, output_audio, output_text; of an event's `part`: audio or text."""
+
+    type: str
+    text: str | None = None
+    transcript: str | None = None
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    id: str
+    object: str
+    type: str
+    status: ItemStatus
+    role: Literal["user", "assistant"]
+    content: list[Part]
+    phase: Phase | None = None
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    type: str
+    reason: str | None = None
+    error: dict[str, str] | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    total_tokens: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Response(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    id: str
+    object: str
+    status: ResponseState
+    output: list[Item]
+    output_modalities: list[str]
+    status_details: Reason | None = None
+    usage: Usage | None = None
+
+
+class Duration(msgspec.Struct, frozen=True):
+    type: str
+    seconds: float
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """event_id: the client's event that caused it."""
+
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    event_id: str | None = None
+
+
+class ServerEvent(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
+    event_id: str
+
+
+class Error(ServerEvent, frozen=True, tag="error"):
+    error: Problem
+
+
+class SessionCreated(ServerEvent, frozen=True, tag="session.created"):
+    session: Session
+
+
+class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
+    session: Session
+
+
+class SpeechStarted(ServerEvent, frozen=True, tag="input_audio_buffer.speech_started"):
+    audio_start_ms: int
+    item_id: str
+
+
+class SpeechStopped(ServerEvent, frozen=True, tag="input_audio_buffer.speech_stopped"):
+    audio_end_ms: int
+    item_id: str
+
+
+class Committed(ServerEvent, frozen=True, tag="input_audio_buffer.committed"):
+    item_id: str
+    previous_item_id: str | None = None
+
+
+class Cleared(ServerEvent, frozen=True, tag="input_audio_buffer.cleared"):
+    pass
+
+
+class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemDone(ServerEvent, frozen=True, tag="conversation.item.done"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemRetrieved(ServerEvent, frozen=True, tag="conversation.item.retrieved"):
+    item: Item
+
+
+class TranscriptionCompleted(ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.completed"):
+    item_id: str
+    content_index: int
+    transcript: str
+    usage: Duration
+
+
+class TranscriptionFailed(ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.failed"):
+    item_id: str
+    content_index: int
+    error: Problem
+
+
+class ItemTruncated(ServerEvent, frozen=True, tag="conversation.item.truncated"):
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ResponseCreated(ServerEvent, frozen=True, tag="response.created"):
+    response: Response
+
+
+class ResponseDone(ServerEvent, frozen=True, tag="response.done"):
+    response: Response
+
+
+class OutputItemAdded(ServerEvent, frozen=True, tag="response.output_item.added"):
+    response_id: str
+    output_index: int
+    item: Item
+
+
+class OutputItemDone(ServerEvent, frozen=True, tag="response.output_item.done"):
+    response_id: str
+    output_index: int
+    item: Item
+
+
+class _InItem(ServerEvent, frozen=True):
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+
+
+class PartAdded(_InItem, frozen=True, tag="response.content_part.added"):
+    part: Part
+
+
+class PartDone(_InItem, frozen=True, tag="response.content_part.done"):
+    part: Part
+
+
+class AudioDelta(_InItem, frozen=True, tag="response.output_audio.delta", gc=False):
+    delta: bytes
+
+
+class AudioDone(_InItem, frozen=True, tag="response.output_audio.done"):
+    pass
+
+
+class TranscriptDelta(_InItem, frozen=True, tag="response.output_audio_transcript.delta"):
+    delta: str
+
+
+class TranscriptDone(_InItem, frozen=True, tag="response.output_audio_transcript.done"):
+    transcript: str
+
+
+class TextDelta(_InItem, frozen=True, tag="response.output_text.delta"):
+    delta: str
+
+
+class TextDone(_InItem, frozen=True, tag="response.output_text.done"):
+    text: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: ServerEvent) -> bytes:
+    """JSON; audio as base64."""
+    return _encoder.encode(event)

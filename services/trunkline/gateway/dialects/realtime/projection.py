@@ -1,0 +1,237 @@
+"""The client's view of the call: its items, and each of the call's events in the words of the protocol.
+
+Pure. An item is stored before an event tells of it, so a `retrieve` that answers the event finds it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import TypedDict
+
+import msgspec
+
+from trunkline.gateway import call_events as call
+from trunkline.gateway.dialects.realtime import events_out as out
+from trunkline.gateway.dialects.realtime.edge_audio import Mouth
+from trunkline.gateway.dialects.realtime.session import Format
+from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.proto.errors import BadInput
+
+ITEMS = 4_000  # of one call that can still be retrieved
+REALTIME_ITEM = "realtime.item"
+
+
+class _Place(TypedDict):
+    """Where a piece of content stands; the fields that every such event has."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+
+
+class _OpenResponse:
+    def __init__(self, response: str, audible: bool) -> None:
+        self.id = response
+        self.audible = audible
+        self.items: list[str] = []
+
+    def index(self, item: str) -> int:
+        return self.items.index(item)
+
+
+class Projection:
+    """new_event_id: mints ids of events."""
+
+    def __init__(self, new_event_id: Callable[[], str], output: Format) -> None:
+        self._id = new_event_id
+        self._mouth = Mouth(output)
+        self._items: OrderedDict[str, out.Item] = OrderedDict()
+        self._open: _OpenResponse | None = None
+
+    def speak(self, output: Format) -> None:
+        """The client's output format, from the next audio on."""
+        if output != self._mouth.format:
+            self._mouth = Mouth(output)
+
+    @property
+    def last_item(self) -> str | None:
+        return next(reversed(self._items), None)
+
+    def has(self, item: str) -> bool:
+        return item in self._items
+
+    def item(self, item: str) -> out.Item:
+        """Raises BadInput."""
+        found = self._items.get(item)
+        if found is None:
+            raise BadInput("item_id", f"no item {item[:80]!r}", "the id of an item", code="item_not_found")
+        return found
+
+    def typed(self, item: str, text: str) -> list[out.ServerEvent]:
+        """A text of the client's own is an item from now on."""
+        return list(self._new_user_item(item, out.Part("input_text", text=text)))
+
+    def translate(self, event: call.CallEvent) -> list[out.ServerEvent]:
+        return list(self._translate(event))
+
+    def _translate(self, event: call.CallEvent) -> Iterator[out.ServerEvent]:
+        match event:
+            case call.AudioSaid():
+                yield from self._audio(event.item, self._mouth.say(event.pcm))
+            case call.SpeechBegan():
+                yield out.SpeechStarted(event_id=self._id(), audio_start_ms=_ms(event.at_sample), item_id=event.item)
+            case call.SpeechEnded():
+                yield out.SpeechStopped(event_id=self._id(), audio_end_ms=_ms(event.at_sample), item_id=event.item)
+            case call.AudioCommitted():
+                yield out.Committed(event_id=self._id(), item_id=event.item, previous_item_id=self.last_item)
+                yield from self._new_user_item(event.item, out.Part("input_audio"))
+            case call.Transcribed():
+                yield self._transcribed(event)
+            case call.TranscriptionFailed():
+                problem = out.Problem(type="transcription_error", code="transcription_failed", message=event.reason)
+                yield out.TranscriptionFailed(event_id=self._id(), item_id=event.item, content_index=0, error=problem)
+            case call.ResponseOpened():
+                self._open = _OpenResponse(event.response, event.audible)
+                yield out.ResponseCreated(event_id=self._id(), response=self._response("in_progress"))
+            case call.ItemOpened():
+                yield from self._open_item(event)
+            case call.WordsSaid():
+                yield from self._words(event)
+            case call.ItemEnded():
+                yield from self._close_item(event)
+            case call.ResponseEnded():
+                yield self._close_response(event)
+            case call.ItemCut():
+                yield out.ItemTruncated(
+                    event_id=self._id(), item_id=event.item, content_index=event.index, audio_end_ms=event.heard_ms
+                )
+            case call.CallOver():
+                return
+
+    # the caller's items
+
+    def _new_user_item(self, item: str, part: out.Part) -> Iterator[out.ServerEvent]:
+        previous = self.last_item
+        made = out.Item(id=item, object=REALTIME_ITEM, type="message", status="completed", role="user", content=[part])
+        self._store(made)
+        yield out.ItemAdded(event_id=self._id(), item=made, previous_item_id=previous)
+        yield out.ItemDone(event_id=self._id(), item=made, previous_item_id=previous)
+
+    def _transcribed(self, event: call.Transcribed) -> out.ServerEvent:
+        known = self._items.get(event.item)
+        if known is not None:
+            self._store(msgspec.structs.replace(known, content=[out.Part("input_audio", transcript=event.text)]))
+        return out.TranscriptionCompleted(
+            event_id=self._id(),
+            item_id=event.item,
+            content_index=0,
+            transcript=event.text,
+            usage=out.Duration("duration", round(event.audio_s, 3)),
+        )
+
+    # the agent's
+
+    def _open_item(self, event: call.ItemOpened) -> Iterator[out.ServerEvent]:
+        opened = self._opened()
+        previous = self.last_item
+        item = out.Item(
+            id=event.item,
+            object=REALTIME_ITEM,
+            type="message",
+            status="in_progress",
+            role="assistant",
+            content=[],
+            phase=event.phase,
+        )
+        self._store(item)
+        opened.items.append(event.item)
+        index = opened.index(event.item)
+        yield out.OutputItemAdded(event_id=self._id(), response_id=opened.id, output_index=index, item=item)
+        yield out.ItemAdded(event_id=self._id(), item=item, previous_item_id=previous)
+        part = out.Part("audio", transcript="") if opened.audible else out.Part("text", text="")
+        yield out.PartAdded(event_id=self._id(), **self._place(event.item), part=part)
+
+    def _words(self, event: call.WordsSaid) -> Iterator[out.ServerEvent]:
+        item = self._items.get(event.item)
+        if item is not None:
+            self._store(msgspec.structs.replace(item, content=[self._part(self._text_of(item) + event.text)]))
+        delta = out.TranscriptDelta if self._opened().audible else out.TextDelta
+        yield delta(event_id=self._id(), **self._place(event.item), delta=event.text)
+
+    def _audio(self, item: str, audio: bytes) -> Iterator[out.ServerEvent]:
+        if audio:
+            yield out.AudioDelta(event_id=self._id(), **self._place(item), delta=audio)
+
+    def _close_item(self, event: call.ItemEnded) -> Iterator[out.ServerEvent]:
+        opened, place = self._opened(), self._place(event.item)
+        item = msgspec.structs.replace(
+            self._items[event.item], status="completed" if event.whole else "incomplete", phase=event.phase
+        )
+        self._store(item)
+        text = self._text_of(item)
+        if opened.audible:
+            yield from self._audio(event.item, self._mouth.rest())
+            yield out.AudioDone(event_id=self._id(), **place)
+            yield out.TranscriptDone(event_id=self._id(), **place, transcript=text)
+            part = out.Part("audio", transcript=text)
+        else:
+            yield out.TextDone(event_id=self._id(), **place, text=text)
+            part = out.Part("text", text=text)
+        yield out.PartDone(event_id=self._id(), **place, part=part)
+        yield out.ItemDone(event_id=self._id(), item=item)
+        yield out.OutputItemDone(
+            event_id=self._id(), response_id=opened.id, output_index=opened.index(event.item), item=item
+        )
+
+    def _close_response(self, event: call.ResponseEnded) -> out.ServerEvent:
+        details = None
+        if event.status == "failed":
+            error = {"type": "server_error", "code": "response_failed", "message": event.reason}
+            details = out.Reason("failed", error=error)
+        elif event.status != "completed":
+            details = out.Reason(event.status, reason=event.reason)
+        total = event.input_tokens + event.output_tokens
+        response = msgspec.structs.replace(
+            self._response(event.status),
+            status_details=details,
+            usage=out.Usage(total, event.input_tokens, event.output_tokens),
+        )
+        self._open = None
+        return out.ResponseDone(event_id=self._id(), response=response)
+
+    # pieces
+
+    def _opened(self) -> _OpenResponse:
+        assert self._open is not None, "an item without a response"
+        return self._open
+
+    def _response(self, status: out.ResponseState) -> out.Response:
+        opened = self._opened()
+        return out.Response(
+            id=opened.id,
+            object="realtime.response",
+            status=status,
+            output=[self._items[item] for item in opened.items if item in self._items],
+            output_modalities=["audio" if opened.audible else "text"],
+        )
+
+    def _place(self, item: str) -> _Place:
+        opened = self._opened()
+        return {"response_id": opened.id, "item_id": item, "output_index": opened.index(item), "content_index": 0}
+
+    def _part(self, text: str) -> out.Part:
+        if self._opened().audible:
+            return out.Part("output_audio", transcript=text)
+        return out.Part("output_text", text=text)
+
+    def _text_of(self, item: out.Item) -> str:
+        return (item.content[0].transcript or item.content[0].text or "") if item.content else ""
+
+    def _store(self, item: out.Item) -> None:
+        self._items[item.id] = item
+        if len(self._items) > ITEMS:
+            self._items.popitem(last=False)
+
+
+def _ms(samples: int) -> int:
+    return samples * 1000 // CALLER_RATE_HZ

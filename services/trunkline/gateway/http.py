@@ -1,0 +1,82 @@
+"""What operators and tools read over HTTP: calls, their records, the workers. All of it needs a key."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from trunkline.gateway.auth import Keys, answer, refuse
+from trunkline.placement.roster import Roster
+from trunkline.proto.errors import Undecodable
+from trunkline.proto.ids import is_call_id
+from trunkline.record import BrokenRecord, RecordStore, StoreUnavailable, read_call, summary_to_json, to_json
+from trunkline.telemetry import logs
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logs.get(__name__)
+
+
+class Http:
+    def __init__(self, keys: Keys, store: RecordStore, roster: Roster) -> None:
+        self._keys = keys
+        self._store = store
+        self._roster = roster
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/v1/calls", self._guarded(self._calls))
+        app.router.add_get("/v1/calls/{call}", self._guarded(self._call))
+        app.router.add_get("/v1/workers", self._guarded(self._workers))
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            if not self._keys.allow(request):
+                return refuse(401, "invalid_api_key", "the API key is missing or wrong")
+            try:
+                return await handler(request)
+            except StoreUnavailable as unavailable:
+                return refuse(503, "store_unavailable", str(unavailable), retry_after_s=1.0)
+
+        return guarded
+
+    async def _calls(self, request: web.Request) -> web.StreamResponse:
+        return answer([summary_to_json(summary) for summary in await self._store.summaries()])
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        call = request.match_info["call"]
+        try:
+            found = await read_call(self._store, call) if is_call_id(call) else None
+        except (Undecodable, BrokenRecord) as error:
+            log.error("record can't be read", call_id=call, error=str(error))
+            return refuse(500, "record_unreadable", f"the record of {call} can't be read: {error}")
+        if found is None:
+            return refuse(404, "call_not_found", f"no call {call[:80]!r}", param="call_id")
+        return answer(to_json(*found))
+
+    async def _workers(self, request: web.Request) -> web.StreamResponse:
+        return answer(
+            [
+                {
+                    "stage": beat.stage,
+                    "worker": beat.worker,
+                    "pid": beat.pid,
+                    "calls": beat.calls,
+                    "capacity": beat.capacity,
+                    "draining": beat.draining,
+                    "version": beat.version,
+                    "admin_port": beat.admin_port,
+                }
+                for beat in self._roster.workers()
+            ]
+        )
+
+
+@web.middleware
+async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """aiohttp's own refusals (unknown path, wrong method, body too large) in the vendor's shape."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status, "invalid_request")
+        return refuse(error.status, code, f"{request.method} {request.path}: {error.reason}")

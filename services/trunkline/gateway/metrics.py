@@ -1,0 +1,37 @@
+"""What the gateway counts and times; no label ever holds a call id."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from trunkline.telemetry.metrics import VOICE_BUCKETS_S
+
+calls = Gauge("trunkline_gateway_calls", "Calls at this gateway")
+refused = Counter("trunkline_gateway_refused_total", "Calls refused before the upgrade", ["reason"])
+ended = Counter("trunkline_gateway_ended_total", "Calls ended", ["how"])
+placing_s = Histogram("trunkline_gateway_placing_seconds", "From the request to a call placed at all stages")
+first_commentary_s = Histogram(
+    "trunkline_gateway_first_commentary_seconds",
+    "From the caller's last voiced sample to the first commentary audio of the turn",
+    buckets=VOICE_BUCKETS_S,
+)
+first_answer_s = Histogram(
+    "trunkline_gateway_first_answer_seconds",
+    "From the caller's last voiced sample to the first answer audio of the turn; commentary never closes it",
+    buckets=VOICE_BUCKETS_S,
+)
+playout_late_s = Histogram(
+    "trunkline_gateway_playout_late_seconds",
+    "Silence within a segment since its audio came too late",
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
+)
+ticker_late_s = Histogram(
+    "trunkline_gateway_ticker_late_seconds",
+    "How late the playout ticker ran",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+)
+slow_clients = Counter("trunkline_gateway_slow_clients_total", "Clients closed since they read too slowly")
+client_errors = Counter("trunkline_gateway_client_errors_total", "Error events sent to clients", ["code"])
+ring_dropped = Counter("trunkline_gateway_ring_dropped_samples_total", "Caller's audio pushed out of a full ring")
+speech_missing = Counter("trunkline_gateway_speech_missing_total", "Segments of which audio was ordered again")
+speech_failed = Counter("trunkline_gateway_speech_failed_total", "Segments that TTS could not speak")
+echoes = Counter("trunkline_gateway_echoes_total", "Utterances dropped as the agent's own voice")
+interruptions = Counter("trunkline_gateway_interruptions_total", "Responses that ended early", ["reason"])

@@ -1,0 +1,124 @@
+"""What is still to be said to the caller, in order, and what of it has been heard.
+
+Pure. The script is what the agent said, laid out as the client is to learn it: an item opens when the one before it
+has been sent, not when the agent thought of it.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from trunkline.bus.port import Headers
+from trunkline.gateway.playout import Segment
+from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.errors import BadInput
+from trunkline.proto.response import Phase, ResponseStatus, SegmentHeard
+
+REMEMBERED_RESPONSES = 16  # whose items a client may still truncate
+
+
+class OpenResponse(msgspec.Struct, frozen=True):
+    response: str
+    turn: int
+    audible: bool
+
+
+class OpenItem(msgspec.Struct, frozen=True):
+    response: str
+    item: str
+    phase: Phase | None
+
+
+class Words(msgspec.Struct):
+    """A segment. audible: spoken; otherwise text alone. urgent: the first of its response. begun: its text went out."""
+
+    response: str
+    segment: Segment
+    text: str
+    audible: bool
+    urgent: bool = False
+    headers: Headers | None = None
+    begun: bool = False
+
+
+class CloseItem(msgspec.Struct, frozen=True):
+    response: str
+    item: str
+
+
+class CloseResponse(msgspec.Struct, frozen=True):
+    response: str
+    status: ResponseStatus
+    detail: str
+    input_tokens: int
+    output_tokens: int
+
+
+class End(msgspec.Struct, frozen=True):
+    """Hang up once everything before is heard."""
+
+    reason: str
+    response: str = ""
+
+
+Line = OpenResponse | OpenItem | Words | CloseItem | CloseResponse | End
+
+
+class Said:
+    """The segments of the last responses."""
+
+    def __init__(self) -> None:
+        self._responses: OrderedDict[str, list[Segment]] = OrderedDict()
+
+    def add(self, response: str, segment: Segment) -> None:
+        if response not in self._responses:
+            self._responses[response] = []
+            if len(self._responses) > REMEMBERED_RESPONSES:
+                self._responses.popitem(last=False)
+        self._responses[response].append(segment)
+
+    def heard(self, response: str) -> tuple[SegmentHeard, ...]:
+        return tuple(segment.extent() for segment in self._responses.get(response, ()))
+
+    def unheard(self) -> list[str]:
+        """Responses of which something was or will be sent and wasn't heard to the end."""
+        return [response for response, segments in self._responses.items() if not all(s.told for s in segments)]
+
+    def settle(self, response: str) -> None:
+        """Nothing more of it will be sent or heard."""
+        for segment in self._responses.get(response, ()):
+            segment.drop()
+            segment.told = True
+
+    def of_item(self, item: str) -> tuple[str, list[Segment]]:
+        """Raises BadInput for an item that isn't an assistant's, or too long ago."""
+        for response, segments in self._responses.items():
+            found = [segment for segment in segments if segment.item == item]
+            if found:
+                return response, found
+        raise BadInput(
+            "item_id", f"{item!r} has no audio of the agent", "an item that was spoken", code="item_not_found"
+        )
+
+
+def shorten(segments: list[Segment], end_ms: int) -> bool:
+    """Lowers what counts as heard of an item to its first end_ms; never raises it. Whether anything changed.
+
+    Raises BadInput for an end beyond what was sent.
+    """
+    sent_ms = sum(segment.sent for segment in segments) * 1000 // SPEECH_RATE_HZ
+    if end_ms > sent_ms:
+        raise BadInput("audio_end_ms", f"{end_ms} ms is beyond the {sent_ms} ms of audio", f"0 to {sent_ms}")
+    left = end_ms * SPEECH_RATE_HZ // 1000
+    changed = False
+    for segment in segments:
+        part = min(left, segment.sent)
+        left -= part
+        if part < segment.heard:
+            segment.heard = part
+            changed = True
+    return changed
+
+
+def heard_ms(segments: list[Segment]) -> int:
+    return sum(segment.heard for segment in segments) * 1000 // SPEECH_RATE_HZ

@@ -1,0 +1,56 @@
+"""The gateway as a service: its HTTP server, its calls and its view of the workers."""
+
+from aiohttp import web
+
+from trunkline.gateway.auth import Keys
+from trunkline.gateway.calls import Calls
+from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
+from trunkline.gateway.http import Http, vendor_errors
+from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of
+from trunkline.placement.roster import Roster
+from trunkline.record import RecordStore
+from trunkline.runtime.process import Context
+
+REQUEST_LIMIT_BYTES = 64 * 1024  # of a request's body; events come over the socket
+
+
+class GatewayService:
+    digest = ""
+
+    def __init__(self, context: Context, settings: GatewaySettings, store: RecordStore) -> None:
+        self._bus = context.bus
+        self._settings = settings
+        self._store = store
+        self._roster = Roster(context.exchange.now_s)
+        self._calls = Calls(context.exchange, self._roster, settings.capacity)
+        keys = Keys(keys_of(settings))
+        app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=[vendor_errors])
+        realtime = RealtimeEndpoint(self._calls, keys, aliases_of(settings), settings.message_limit_bytes)
+        app.router.add_get("/v1/realtime", realtime.handle)
+        Http(keys, store, self._roster).add_routes(app)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Raises OSError when the port is taken."""
+        await self._store.ensure()
+        await self._roster.start(self._bus)
+        self._calls.start()
+        await self._runner.setup()
+        site = web.TCPSite(
+            self._runner, self._settings.host, self._settings.port, reuse_port=self._settings.share_port or None
+        )
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    def load(self) -> tuple[int, int]:
+        return len(self._calls), self._settings.capacity
+
+    async def drain(self, grace_s: float) -> None:
+        await self._calls.drain(grace_s)
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+        self._calls.stop()
+        await self._roster.stop()
+        await self._store.close()

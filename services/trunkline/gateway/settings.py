@@ -1,0 +1,37 @@
+"""Settings of the gateway, read once, in main."""
+
+from trunkline.proto.errors import BadSettings
+from trunkline.runtime.settings import CoreSettings, variable
+
+VENDOR_MODELS = ("gpt-realtime", "gpt-realtime-2", "gpt-realtime-mini", "gpt-4o-realtime-preview")
+"""Names that stock clients ask for; they mean the default agent."""
+
+
+class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
+    """host, port: where callers come. share_port: several gateways on one port (SO_REUSEPORT).
+
+    api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` pairs, comma-separated, an
+    empty agent for the default one; they add to the vendor's names. message_limit_bytes: of one client event.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    share_port: bool = False
+    api_keys: str = ""
+    model_aliases: str = ""
+    message_limit_bytes: int = 1_048_576
+
+
+def keys_of(settings: GatewaySettings) -> list[str]:
+    return [key for key in (part.strip() for part in settings.api_keys.split(",")) if key]
+
+
+def aliases_of(settings: GatewaySettings) -> dict[str, str]:
+    """Model name -> agent name. Raises BadSettings."""
+    aliases = dict.fromkeys(("", *VENDOR_MODELS), "")
+    for part in filter(None, (part.strip() for part in settings.model_aliases.split(","))):
+        name, equals, agent = part.partition("=")
+        if not equals or not name.strip():
+            raise BadSettings(variable("model_aliases"), f"{part!r}", "pairs like name=agent, comma-separated")
+        aliases[name.strip()] = agent.strip()
+    return aliases

@@ -1,0 +1,380 @@
+"""The speaking side of a call: the agent's words to TTS, its audio to the caller, what was heard back to the agent.
+
+One response has the slot at a time, from the turn that asks for it until its end has been sent to the client.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Literal
+
+from trunkline.bus.port import Headers
+from trunkline.gateway import metrics
+from trunkline.gateway.call_events import (
+    AudioSaid,
+    CallEvent,
+    ItemCut,
+    ItemEnded,
+    ItemOpened,
+    ResponseEnded,
+    ResponseOpened,
+    WordsSaid,
+)
+from trunkline.gateway.playout import Playout, Segment
+from trunkline.gateway.script import (
+    CloseItem,
+    CloseResponse,
+    End,
+    Line,
+    OpenItem,
+    OpenResponse,
+    Said,
+    Words,
+    heard_ms,
+    shorten,
+)
+from trunkline.proto.audio import SPEECH_RATE_HZ, AudioChunk
+from trunkline.proto.envelope import Message
+from trunkline.proto.errors import BadInput
+from trunkline.proto.response import (
+    HangUp,
+    Interrupt,
+    ItemFinished,
+    ItemStarted,
+    Phase,
+    PhaseSettled,
+    Played,
+    ResponseFinished,
+    ResponseStarted,
+    Say,
+)
+from trunkline.proto.speaking import Hush, SegmentFailed, SegmentSpoken, Synthesise
+
+ORDER_AHEAD = 3  # segments at TTS that aren't sent yet: enough to be gapless, little to throw away
+ASK_AGAIN_SAMPLES = SPEECH_RATE_HZ  # between two orders for the same missing audio
+AUDIO_GRACE_SAMPLES = SPEECH_RATE_HZ * 200 // 1000  # audio may come this much after the word that it is complete
+REMEMBERED_CANCELLED = 16
+
+Send = Callable[[Message, Headers | None], None]
+Reason = Literal["turn_detected", "client_cancelled", "truncated"]
+
+
+class _Awaited:
+    """A response that was asked for and hasn't started. doomed: it is to be cancelled when it does."""
+
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
+        self.doomed = False
+
+
+class Speaking:
+    """clock: in samples at SPEECH_RATE_HZ. on_free: a turn's response is over. on_hang_up: the last word is heard."""
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        *,
+        emit: Callable[[CallEvent], None],
+        tell_agent: Callable[[Message], None],
+        on_free: Callable[[int], None],
+        on_hang_up: Callable[[str], None],
+    ) -> None:
+        self.voice, self.speed, self.audible = "", 1.0, True
+        self.playout = Playout()
+        self._clock = clock
+        self._emit = emit
+        self._tell_agent = tell_agent
+        self._on_free = on_free
+        self._on_hang_up = on_hang_up
+        self._tts: Send | None = None
+        self._started = False
+        self._script: deque[Line] = deque()
+        self._said = Said()
+        self._awaited: deque[_Awaited] = deque()
+        self._cancelled: OrderedDict[str, None] = OrderedDict()
+        self._phases: dict[str, Phase | None] = {}
+        self._unordered: deque[Words] = deque()
+        self._ordered: dict[int, Words] = {}  # at TTS and not yet sent whole
+        self._number = 0
+        self._response_audible = True  # of the response that the agent speaks now
+        self._fresh = False  # its first segment is still to come
+        self._open: OpenResponse | None = None  # as the client knows it
+        self._open_item = ""
+        self._asked_at: dict[int, int] = {}  # turn -> clock of the caller's last voiced sample
+        self._timed: set[str] = set()  # latencies of the open response that are measured
+
+    # the slot
+
+    @property
+    def slot_taken(self) -> bool:
+        return self._open is not None or bool(self._awaited) or any(isinstance(x, OpenResponse) for x in self._script)
+
+    @property
+    def busy(self) -> bool:
+        """A response is on its way or still being heard."""
+        return self.slot_taken or bool(self._script) or self.playout.lead(self._clock()) > 0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to send or to hear to its end: the beat isn't needed."""
+        return not self._script and self.playout.lead(self._clock()) == 0 and not self.playout.pending
+
+    def expect(self, turn: int, ended_at: int | None = None) -> None:
+        """A response is asked for. turn: 0 for a client's own. ended_at: clock of the caller's last voiced sample."""
+        self._awaited.append(_Awaited(turn))
+        if ended_at is not None:
+            self._asked_at[turn] = ended_at
+
+    def start(self) -> None:
+        """The client is there: what waits goes out."""
+        self._started = True
+        self.pump()
+
+    def tts_placed(self, tts: Send) -> None:
+        self._tts = tts
+        self._order_ahead()
+
+    # what the agent says
+
+    def on_agent(self, message: Message, headers: Headers | None) -> None:
+        response = getattr(message, "response", "")
+        if response in self._cancelled:
+            return
+        match message:
+            case ResponseStarted():
+                self._begin_response(message)
+            case ItemStarted(item=item, phase=phase):
+                self._phases[item] = phase
+                self._script.append(OpenItem(response, item, phase))
+            case Say():
+                self._say(message, headers)
+            case PhaseSettled(item=item, phase=phase):
+                self._phases[item] = phase
+            case ItemFinished(item=item, phase=phase):
+                self._phases[item] = phase or self._phases.get(item)
+                self._script.append(CloseItem(response, item))
+            case ResponseFinished():
+                tokens = message.input_tokens, message.output_tokens
+                self._script.append(CloseResponse(response, message.status, message.detail, *tokens))
+            case HangUp(reason=reason):
+                self._script.append(End(reason))
+        self.pump()
+
+    def _begin_response(self, message: ResponseStarted) -> None:
+        awaited = next((a for a in self._awaited if a.turn == message.turn), None)
+        if awaited is not None:
+            self._awaited.remove(awaited)
+        self._response_audible, self._fresh = self.audible, True
+        self._script.append(OpenResponse(message.response, message.turn, self.audible))
+        if awaited is not None and awaited.doomed:
+            self.interrupt("turn_detected")
+
+    def _say(self, message: Say, headers: Headers | None) -> None:
+        self._number += 1
+        segment = Segment(self._number, message.item, message.index)
+        words = Words(message.response, segment, message.text, self._response_audible, self._fresh, headers)
+        self._fresh = False
+        self._said.add(message.response, segment)
+        self._script.append(words)
+        if words.audible:
+            self._unordered.append(words)
+            self._order_ahead()
+
+    # what TTS says
+
+    def on_tts(self, message: Message) -> None:
+        match message:
+            case SegmentSpoken(segment=number, samples=samples) if number in self._ordered:
+                segment = self._ordered[number].segment
+                segment.total = samples
+                if not segment.complete and segment.asked_at is None:
+                    segment.asked_at = self._clock() - ASK_AGAIN_SAMPLES + AUDIO_GRACE_SAMPLES
+            case SegmentFailed(segment=number) if number in self._ordered:
+                metrics.speech_failed.inc()
+                segment = self._ordered[number].segment
+                segment.close()
+                segment.told = segment.total == 0  # nobody will hear it
+        self.pump()
+
+    def on_chunk(self, chunk: AudioChunk) -> None:
+        words = self._ordered.get(chunk.stream)
+        if words is None:  # hushed meanwhile
+            return
+        segment = words.segment
+        if not segment.arrive(chunk.position, chunk.pcm, chunk.last):
+            if segment.asked_at is None:
+                self._order(words)
+        elif segment.total is not None and not segment.complete:
+            segment.asked_at = self._clock()
+        if self.playout.lead(self._clock()) < SPEECH_RATE_HZ // 50:  # otherwise the next beat is early enough
+            self.pump()
+
+    def _order_ahead(self) -> None:
+        while self._tts is not None and self._unordered and len(self._ordered) < ORDER_AHEAD:
+            words = self._unordered.popleft()
+            self._ordered[words.segment.number] = words
+            self._order(words)
+
+    def _order(self, words: Words) -> None:
+        segment = words.segment
+        if segment.received:
+            metrics.speech_missing.inc()
+            segment.asked_at = self._clock()
+        order = Synthesise(segment.number, words.text, self.voice, self.speed, segment.received, words.urgent)
+        assert self._tts is not None
+        self._tts(order, words.headers)
+
+    # what goes out
+
+    def hold(self) -> None:
+        self.playout.held = True
+
+    def resume(self) -> None:
+        self.playout.held = False
+        self.pump()
+
+    def pump(self) -> None:
+        """Sends what is due; on every beat, and when something new came."""
+        if not self._started:
+            return
+        now = self._clock()
+        for segment in self.playout.advance(now):
+            self._tell_played(segment)
+        while self._script:
+            line = self._script[0]
+            if isinstance(line, Words) and not self._utter(line, now):
+                break
+            if isinstance(line, End) and self.playout.lead(now) > 0:
+                break
+            self._script.popleft()
+            self._perform(line)
+        self._order_ahead()
+
+    def _perform(self, line: Line) -> None:
+        match line:
+            case OpenResponse():
+                self._open = line
+                self._timed.clear()
+                self._emit(ResponseOpened(line.response, line.audible))
+            case OpenItem(response=response, item=item):
+                self._open_item = item
+                self._emit(ItemOpened(response, item, self._phases.get(item)))
+            case CloseItem(response=response, item=item):
+                self._open_item = ""
+                self._emit(ItemEnded(response, item, self._phases.pop(item, None), True))
+            case CloseResponse():
+                self._close_response(line)
+            case End(reason=reason):
+                self._on_hang_up(reason)
+
+    def _utter(self, words: Words, now: int) -> bool:
+        """Whether all of it was sent."""
+        segment = words.segment
+        if not words.audible:
+            self._emit(WordsSaid(words.response, segment.item, words.text))
+            segment.close()
+            self._tell_played(segment)
+            return True
+        late = self.playout.lateness(now)
+        pcm = self.playout.take(segment, now)
+        if pcm or segment.all_sent:
+            self._begin_words(words, now, late)
+        if pcm:
+            self._emit(AudioSaid(words.response, segment.item, pcm))
+        if segment.all_sent:
+            self._ordered.pop(segment.number, None)
+            if segment.heard >= segment.sent:  # nothing to hear, or its length was told only now
+                self._tell_played(segment)
+            return True
+        if segment.asked_at is not None and now - segment.asked_at >= ASK_AGAIN_SAMPLES and not segment.waiting:
+            self._order(words)
+        return False
+
+    def _begin_words(self, words: Words, now: int, late: int) -> None:
+        if words.begun:
+            if late > 0 and not words.segment.all_sent:
+                metrics.playout_late_s.observe(late / SPEECH_RATE_HZ)
+            return
+        words.begun = True
+        self._emit(WordsSaid(words.response, words.segment.item, words.text))
+        kind = "commentary" if self._phases.get(words.segment.item) == "commentary" else "answer"
+        asked_at = self._asked_at.get(self._open.turn) if self._open is not None else None
+        if asked_at is not None and kind not in self._timed:
+            self._timed.add(kind)
+            histogram = metrics.first_commentary_s if kind == "commentary" else metrics.first_answer_s
+            histogram.observe(max(0, now - asked_at) / SPEECH_RATE_HZ)
+
+    def _close_response(self, line: CloseResponse) -> None:
+        turn = self._open.turn if self._open is not None else 0
+        self._open = None  # before the client hears of it: it may ask for the next at once
+        self._asked_at.pop(turn, None)
+        reason = line.detail if line.status != "completed" else ""
+        self._emit(ResponseEnded(line.response, line.status, reason, line.input_tokens, line.output_tokens))
+        self._on_free(turn)
+
+    def _tell_played(self, segment: Segment) -> None:
+        if not segment.told:
+            segment.told = True
+            self._tell_agent(Played(segment.extent()))
+
+    # the end before its time
+
+    def cancel(self, response: str | None) -> None:
+        """The client's word. Raises BadInput when there is nothing to cancel."""
+        current = self._open.response if self._open is not None else None
+        if not self.slot_taken or (response is not None and current is not None and response != current):
+            raise BadInput("response_id", "no such response is active", "", code="response_cancel_not_active")
+        self.interrupt("client_cancelled")
+
+    def truncate(self, item: str, index: int, end_ms: int) -> None:
+        """The client's word on what was heard of an item; cuts what is still being said of it. Raises BadInput."""
+        response, segments = self._said.of_item(item)
+        going_on = response in self._said.unheard()
+        if going_on:
+            self.playout.flush(self._clock())
+        changed = shorten(segments, end_ms)
+        if going_on:
+            self.interrupt("truncated")
+        elif changed:
+            self._tell_agent(Interrupt(response, "truncated", self._said.heard(response)))
+        self._emit(ItemCut(item, index, min(end_ms, heard_ms(segments))))
+
+    def interrupt(self, reason: Reason) -> None:
+        """Ends every response that is asked for, going on or not heard to its end."""
+        now = self._clock()
+        for segment in self.playout.advance(now):
+            self._tell_played(segment)
+        self.playout.flush(now)
+        for awaited in self._awaited:
+            awaited.doomed = True
+        if self._ordered and self._tts is not None:
+            self._tts(Hush(max(self._ordered)), None)
+        self._ordered.clear()
+        self._unordered.clear()
+        lines, self._script = self._script, deque()
+        unopened = [line for line in lines if isinstance(line, OpenResponse)]
+        opened = [self._open] if self._open is not None else []
+        for response in dict.fromkeys([*self._said.unheard(), *(x.response for x in opened + unopened)]):
+            self._cut(response, reason)
+        self._end_cut(unopened, "turn_detected" if reason == "turn_detected" else "client_cancelled")
+
+    def _cut(self, response: str, reason: Reason) -> None:
+        metrics.interruptions.labels(reason).inc()
+        self._tell_agent(Interrupt(response, reason, self._said.heard(response)))
+        self._said.settle(response)
+        self._cancelled[response] = None
+        if len(self._cancelled) > REMEMBERED_CANCELLED:
+            self._cancelled.popitem(last=False)
+
+    def _end_cut(self, unopened: list[OpenResponse], reason: str) -> None:
+        """The client learns of the end of each response, also of one that it never saw begin."""
+        opened, self._open = self._open, None
+        item, self._open_item = self._open_item, ""
+        if opened is not None and item:
+            self._emit(ItemEnded(opened.response, item, self._phases.get(item), False))
+        self._phases.clear()
+        for line in unopened:
+            self._emit(ResponseOpened(line.response, line.audible))
+        for line in ([opened] if opened is not None else []) + unopened:
+            self._asked_at.pop(line.turn, None)
+            self._emit(ResponseEnded(line.response, "cancelled", reason))
+            self._on_free(line.turn)

@@ -1,0 +1,316 @@
+"""What a caller's speech means for the call: hold, resume, flush, and turns, decided from facts.
+
+Pure: no clock, no loop. Positions are samples since the call began, at CALLER_RATE_HZ. Each utterance has one item
+and makes at most one turn, in the order in which utterances began.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.proto.errors import BadInput
+from trunkline.proto.response import TurnSource
+
+CONFIRM_SAMPLES = CALLER_RATE_HZ * 250 // 1000  # voice this long over the agent's is no cough
+COMMIT_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # the least that a client may commit, as with the vendor
+MANUAL_FROM = 1_000_000  # numbers of utterances that a client bounds; those of VAD count from 1
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """automatic: VAD bounds utterances. respond: a turn is answered by itself. interrupt: speech stops the agent."""
+
+    automatic: bool = True
+    respond: bool = True
+    interrupt: bool = True
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Send the agent's audio no further for now."""
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """It was nothing: go on."""
+
+
+class Flush(msgspec.Struct, frozen=True):
+    """The caller speaks: the agent's response is over."""
+
+
+class AnnounceStarted(msgspec.Struct, frozen=True):
+    item: str
+    at_sample: int
+
+
+class AnnounceStopped(msgspec.Struct, frozen=True):
+    item: str
+    at_sample: int
+
+
+class CommitAudio(msgspec.Struct, frozen=True):
+    """The utterance's audio is an item of the conversation now; its words may follow later."""
+
+    item: str
+
+
+class TakeTurn(msgspec.Struct, frozen=True):
+    """text is empty when a client bounded an utterance and no words were heard: an item, but no turn."""
+
+    turn: int
+    item: str
+    text: str
+    source: TurnSource
+    from_sample: int = 0
+    to_sample: int = 0
+    respond: bool = False
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """A committed item whose words will never be known."""
+
+    item: str
+    reason: str
+
+
+class OrderFinish(msgspec.Struct, frozen=True):
+    utterance: int
+    from_sample: int
+    to_sample: int
+
+
+class OrderDiscard(msgspec.Struct, frozen=True):
+    to_sample: int
+
+
+Decision = (
+    Hold
+    | Resume
+    | Flush
+    | AnnounceStarted
+    | AnnounceStopped
+    | CommitAudio
+    | TakeTurn
+    | GiveUp
+    | OrderFinish
+    | OrderDiscard
+)
+
+
+class _Utterance:
+    """echo: the agent's own voice so far. tentative: holds the playout until it is confirmed or was nothing."""
+
+    __slots__ = (
+        "announced",
+        "at_sample",
+        "committed",
+        "echo",
+        "item",
+        "number",
+        "outcome",
+        "stopped",
+        "tentative",
+        "voiced_samples",
+    )
+
+    def __init__(self, number: int, item: str, at_sample: int) -> None:
+        self.number = number
+        self.item = item
+        self.at_sample = at_sample
+        self.voiced_samples = 0
+        self.echo = self.tentative = self.announced = self.stopped = self.committed = False
+        self.outcome: list[Decision] | None = None  # what its end means; None while it isn't known
+
+
+class Turns:
+    def __init__(self, new_item: Callable[[], str]) -> None:
+        """new_item: mints ids of callers' items."""
+        self.policy = Policy()
+        self._new_item = new_item
+        self._utterances: dict[int, _Utterance] = {}  # in the order in which they began
+        self._turn = 0
+        self._next_number = MANUAL_FROM
+        self._taken_to = 0  # audio before belongs to a turn, or was cleared
+
+    @property
+    def watching(self) -> bool:
+        """Whether goes_on has anything to decide."""
+        return any(u.echo or u.tentative for u in self._utterances.values() if not u.stopped)
+
+    @property
+    def unsettled(self) -> bool:
+        """Something is committed whose words aren't there yet."""
+        return any(u.committed for u in self._utterances.values())
+
+    @property
+    def speaking(self) -> bool:
+        """The caller is known to speak right now."""
+        return any(u.announced and not u.stopped for u in self._utterances.values())
+
+    # what STT says
+
+    def speech_started(self, number: int, at_sample: int, now_sample: int, *, busy: bool, echo: bool) -> list[Decision]:
+        """now_sample: the newest audio. busy: a response is on its way or heard. echo: it sounds like the agent."""
+        if not self.policy.automatic or number in self._utterances:
+            return []
+        utterance = self._utterances[number] = _Utterance(number, self._new_item(), at_sample)
+        utterance.voiced_samples = max(0, now_sample - at_sample)
+        if echo:
+            utterance.echo = True
+            return []
+        return self._open(utterance, busy)
+
+    def goes_on(self, voiced_samples: int, *, busy: bool, echo: bool | None) -> list[Decision]:
+        """More audio of an utterance that is being watched. echo: a new verdict, None for none."""
+        decisions: list[Decision] = []
+        for utterance in self._utterances.values():
+            if utterance.stopped or not (utterance.echo or utterance.tentative):
+                continue
+            utterance.voiced_samples += voiced_samples
+            if utterance.echo and echo is False:
+                utterance.echo = False
+                utterance.voiced_samples = voiced_samples
+                decisions += self._open(utterance, busy)
+            elif utterance.tentative and echo:
+                utterance.echo = True
+                decisions += self._let_go(utterance)
+            elif utterance.tentative and utterance.voiced_samples >= CONFIRM_SAMPLES:
+                decisions += self._confirm(utterance)
+        return decisions
+
+    def speech_stopped(self, number: int, at_sample: int) -> list[Decision]:
+        utterance = self._utterances.get(number)
+        if utterance is None or utterance.stopped:
+            return []
+        utterance.stopped = True
+        return [AnnounceStopped(utterance.item, at_sample)] if utterance.announced else []
+
+    def final(self, number: int, text: str, from_sample: int, to_sample: int) -> list[Decision]:
+        utterance = self._utterances.get(number)
+        if utterance is None or utterance.outcome is not None:
+            return []
+        text = text.strip()
+        decisions: list[Decision] = []
+        if utterance.echo and not utterance.committed:
+            utterance.outcome = []
+        elif not text and not utterance.committed:
+            decisions = self._let_go(utterance) + self.speech_stopped(number, to_sample)
+            utterance.outcome = []
+        else:
+            decisions = self._confirm(utterance) + self.speech_stopped(number, to_sample)
+            utterance.outcome = [] if utterance.committed else [CommitAudio(utterance.item)]
+            utterance.outcome.append(self._turn_of(utterance, text, from_sample, to_sample))
+        utterance.stopped = True
+        self._taken_to = max(self._taken_to, to_sample)
+        return decisions + self._release()
+
+    def failed(self, number: int, reason: str) -> list[Decision]:
+        utterance = self._utterances.get(number)
+        if utterance is None or utterance.outcome is not None:
+            return []
+        utterance.stopped = True
+        known = utterance.announced or utterance.committed
+        decisions = self._let_go(utterance)
+        utterance.outcome = [] if utterance.committed or not known else [CommitAudio(utterance.item)]
+        if known:
+            utterance.outcome.append(GiveUp(utterance.item, reason))
+        return decisions + self._release()
+
+    # what the client says
+
+    def commit(self, end_sample: int) -> list[Decision]:
+        """The client ends the turn at end_sample. Raises BadInput when there is next to no audio since the last."""
+        open_one = next((u for u in self._utterances.values() if not u.stopped), None)
+        from_sample = self._taken_to
+        if end_sample - from_sample < COMMIT_SAMPLES:
+            held_ms = max(0, end_sample - from_sample) * 1000 // CALLER_RATE_HZ
+            raise BadInput(
+                "input_audio_buffer",
+                f"holds {held_ms} ms of audio",
+                "a commit of at least 100 ms",
+                code="input_audio_buffer_commit_empty",
+            )
+        number, self._next_number = self._next_number, self._next_number + 1
+        decisions: list[Decision] = []
+        item = self._new_item()
+        if open_one is not None:  # the client's word replaces what VAD had begun
+            del self._utterances[open_one.number]
+            item = open_one.item
+            decisions += self._confirm(open_one)
+            if open_one.announced:
+                decisions.append(AnnounceStopped(item, end_sample))
+        utterance = self._utterances[number] = _Utterance(number, item, from_sample)
+        utterance.committed = utterance.stopped = True
+        self._taken_to = end_sample
+        return [*decisions, OrderFinish(number, from_sample, end_sample), CommitAudio(item)]
+
+    def clear(self, end_sample: int) -> list[Decision]:
+        """The client forgets what it has said and not committed."""
+        decisions: list[Decision] = []
+        for utterance in [u for u in self._utterances.values() if not u.committed]:
+            decisions += self._let_go(utterance)
+            del self._utterances[utterance.number]
+        self._taken_to = end_sample
+        return [*decisions, OrderDiscard(end_sample), *self._release()]
+
+    def typed(self, item: str, text: str) -> list[Decision]:
+        """Waits behind what was said before it."""
+        number, self._next_number = self._next_number, self._next_number + 1
+        utterance = self._utterances[number] = _Utterance(number, item, self._taken_to)
+        utterance.stopped = True
+        self._turn += 1
+        utterance.outcome = [TakeTurn(self._turn, item, text, "text")]
+        return self._release()
+
+    # the steps
+
+    def _open(self, utterance: _Utterance, busy: bool) -> list[Decision]:
+        if not busy or not self.policy.interrupt:
+            utterance.announced = True
+            return [AnnounceStarted(utterance.item, utterance.at_sample)]
+        held = self._held()
+        utterance.tentative = True
+        return [] if held else [Hold()]
+
+    def _confirm(self, utterance: _Utterance) -> list[Decision]:
+        if not utterance.tentative:
+            return []
+        utterance.tentative = False
+        utterance.announced = True
+        return [Flush(), AnnounceStarted(utterance.item, utterance.at_sample)]
+
+    def _let_go(self, utterance: _Utterance) -> list[Decision]:
+        if not utterance.tentative:
+            return []
+        utterance.tentative = False
+        return [] if self._held() else [Resume()]
+
+    def _held(self) -> bool:
+        return any(u.tentative for u in self._utterances.values())
+
+    def _turn_of(self, utterance: _Utterance, text: str, from_sample: int, to_sample: int) -> TakeTurn:
+        if text:
+            self._turn += 1
+        return TakeTurn(
+            turn=self._turn if text else 0,
+            item=utterance.item,
+            text=text,
+            source="speech",
+            from_sample=from_sample,
+            to_sample=to_sample,
+            respond=bool(text) and not utterance.committed and self.policy.respond,
+        )
+
+    def _release(self) -> list[Decision]:
+        """Outcomes of utterances before which nothing is open; a turn after which the caller goes on isn't answered."""
+        decisions: list[Decision] = []
+        while self._utterances:
+            number, utterance = next(iter(self._utterances.items()))
+            if utterance.outcome is None:
+                break
+            del self._utterances[number]
+            goes_on = any(u.announced for u in self._utterances.values())
+            for decision in utterance.outcome:
+                if isinstance(decision, TakeTurn) and decision.respond and goes_on:
+                    decision = msgspec.structs.replace(decision, respond=False)
+                decisions.append(decision)
+        return decisions
