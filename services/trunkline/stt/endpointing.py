@@ -1,0 +1,303 @@
+"""When an utterance begins and ends: a pure state machine over voice probabilities and the words so far.
+
+One per placement; fed one window after the other, it answers with decisions. Every `Stopped` names the attempt whose
+words are its utterance's Final, and every `Started` is followed by exactly one `Stopped` unless the hub discards it or
+turns automatic rules off.
+"""
+
+from collections import deque
+
+import msgspec
+
+from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.proto.speech import TurnRules
+from trunkline.stt.vad import WINDOW_SAMPLES
+from trunkline.stt.words import looks_unfinished
+
+ONSET_WINDOWS = 3  # 96 ms of voice begin an utterance: less than that is a click
+RESUME_WINDOWS = 2  # and 64 ms continue one
+HYSTERESIS = 0.15
+TENTATIVE_MS = 200  # silence after which recognition starts, in case this is the end
+LEAD_MS = 100  # before the first voice, for the recogniser: more silence than this costs it digits ("4712")
+LONGEST_SAMPLES = 28 * CALLER_RATE_HZ  # an utterance that goes on is cut at its best pause
+CUT_WINDOWS = 10 * CALLER_RATE_HZ // WINDOW_SAMPLES  # of its last seconds
+QUIET_SAMPLES = CALLER_RATE_HZ  # how often silence is reported
+NO_ATTEMPT = 0
+
+
+class Started(msgspec.Struct, frozen=True):
+    utterance: int
+    at_sample: int
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """Recognise these samples now; whether the words are wanted turns out later."""
+
+    utterance: int
+    number: int
+    from_sample: int
+    to_sample: int
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """The caller went on, or the client had its word: the attempt's words are not wanted."""
+
+    attempt: int
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """The utterance that was open is none: discarded, or rules are no longer automatic."""
+
+    utterance: int
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """The words of `attempt` (none for NO_ATTEMPT) are the Final. announced: a Started came before."""
+
+    utterance: int
+    attempt: int
+    from_sample: int
+    to_sample: int
+    announced: bool
+
+
+class Quiet(msgspec.Struct, frozen=True):
+    """Nothing before to_sample will be listened to again."""
+
+    to_sample: int
+
+
+Decision = Started | Attempt | Resumed | Dropped | Stopped | Quiet
+
+
+class _Utterance:
+    """words_from: where the recogniser begins. voiced_to: after the last voiced sample.
+
+    attempt: of the silence since then; words: its words, once there.
+    """
+
+    def __init__(self, number: int, from_sample: int, voiced_from: int, voiced_to: int) -> None:
+        self.number = number
+        self.from_sample = from_sample
+        self.words_from = max(from_sample, voiced_from - _samples(LEAD_MS))
+        self.voiced_to = voiced_to
+        self.resuming_windows = 0
+        self.attempt = NO_ATTEMPT
+        self.words: str | None = None
+        self.recent: deque[tuple[float, int]] = deque(maxlen=CUT_WINDOWS)
+
+
+class _Finish(msgspec.Struct, frozen=True):
+    utterance: int
+    from_sample: int
+    to_sample: int
+
+
+class Endpointer:
+    """from_sample: of the first window."""
+
+    def __init__(self, rules: TurnRules, from_sample: int) -> None:
+        self._rules = rules
+        self._heard_to = from_sample
+        self._floor = from_sample  # what lies before belongs to an earlier utterance, or was discarded
+        self._utterances = 0
+        self._attempts = 0
+        self._open: _Utterance | None = None
+        self._onset_windows = 0
+        self._voiced = False
+        self._voices: deque[tuple[int, int]] = deque(maxlen=1024)  # for Finish: voiced runs after the floor
+        self._finishes: deque[_Finish] = deque()
+        self._quiet_to = from_sample
+
+    @property
+    def heard_to(self) -> int:
+        return self._heard_to
+
+    @property
+    def needed_from(self) -> int:
+        """Audio before this position may be let go of."""
+        if self._open is not None:
+            return self._open.from_sample
+        if not self._rules.automatic or self._finishes:
+            return self._floor
+        onset = self._onset_windows + 1
+        return max(self._floor, self._heard_to - onset * WINDOW_SAMPLES - _samples(self._rules.prefix_padding_ms))
+
+    # what is asked
+
+    def tune(self, rules: TurnRules) -> list[Decision]:
+        went_manual = self._rules.automatic and not rules.automatic
+        self._rules = rules
+        return self._drop_open() if went_manual else []
+
+    def discard(self, to_sample: int) -> list[Decision]:
+        self._floor = max(self._floor, to_sample)
+        while self._voices and self._voices[0][1] <= self._floor:
+            self._voices.popleft()
+        if self._open is None or self._open.from_sample >= to_sample:
+            return []
+        return self._drop_open()
+
+    def finish(self, utterance: int, from_sample: int, to_sample: int) -> list[Decision]:
+        """Acts at once if the audio has been heard, else once it has."""
+        self._finishes.append(_Finish(utterance, from_sample, to_sample))
+        return self._finish_due()
+
+    def recognised(self, attempt: int, words: str) -> list[Decision]:
+        utterance = self._open
+        if utterance is None or utterance.attempt != attempt or attempt == NO_ATTEMPT:
+            return []
+        utterance.words = words
+        return self._stop_if_silent(utterance)
+
+    # what is heard
+
+    def hear(self, probability: float) -> list[Decision]:
+        """The next window of WINDOW_SAMPLES."""
+        self._heard_to += WINDOW_SAMPLES
+        self._judge(probability)
+        decisions: list[Decision] = []
+        if self._rules.automatic:
+            decisions += self._go_on(self._open, probability) if self._open is not None else self._look_for_onset()
+        decisions += self._finish_due()
+        return decisions
+
+    def _judge(self, probability: float) -> None:
+        """Between the two thresholds a window is what the one before it was."""
+        limit = self._rules.threshold - (HYSTERESIS if self._voiced else 0.0)
+        self._voiced = probability >= max(limit, 0.01)
+        if self._voiced:
+            from_sample = self._heard_to - WINDOW_SAMPLES
+            if self._voices and self._voices[-1][1] == from_sample:
+                from_sample = self._voices.pop()[0]
+            self._voices.append((from_sample, self._heard_to))
+
+    def _look_for_onset(self) -> list[Decision]:
+        self._onset_windows = self._onset_windows + 1 if self._voiced else 0
+        if self._onset_windows < ONSET_WINDOWS:
+            return self._quiet()
+        voiced_from = max(self._floor, self._heard_to - self._onset_windows * WINDOW_SAMPLES)
+        from_sample = max(self._floor, voiced_from - _samples(self._rules.prefix_padding_ms))
+        return [self._start(from_sample, voiced_from, self._heard_to)]
+
+    def _start(self, from_sample: int, voiced_from: int, voiced_to: int) -> Started:
+        self._utterances += 1
+        self._onset_windows = 0
+        self._open = _Utterance(self._utterances, from_sample, voiced_from, voiced_to)
+        return Started(self._utterances, voiced_from)
+
+    def _go_on(self, utterance: _Utterance, probability: float) -> list[Decision]:
+        utterance.recent.append((probability, self._heard_to))
+        utterance.resuming_windows = utterance.resuming_windows + 1 if self._voiced else 0
+        decisions: list[Decision] = []
+        if self._voiced and self._resumes(utterance):
+            decisions += self._resume(utterance)
+        elif not self._voiced:
+            decisions += self._stop_if_silent(utterance)
+        if self._open is utterance and self._heard_to - utterance.from_sample >= LONGEST_SAMPLES:
+            decisions += self._cut(utterance)
+        return decisions
+
+    def _resumes(self, utterance: _Utterance) -> bool:
+        unbroken = self._heard_to - utterance.voiced_to <= WINDOW_SAMPLES
+        return unbroken or utterance.resuming_windows >= RESUME_WINDOWS
+
+    def _resume(self, utterance: _Utterance) -> list[Decision]:
+        utterance.voiced_to = self._heard_to
+        if utterance.attempt == NO_ATTEMPT:
+            return []
+        abandoned, utterance.attempt, utterance.words = utterance.attempt, NO_ATTEMPT, None
+        return [Resumed(abandoned)]
+
+    def _stop_if_silent(self, utterance: _Utterance) -> list[Decision]:
+        """Short silence: begin to recognise. Longer: stop if the words look finished. Longest: stop in any case."""
+        rules = self._rules
+        silence = self._heard_to - utterance.voiced_to
+        decisions: list[Decision] = []
+        if utterance.attempt == NO_ATTEMPT and silence >= _samples(min(TENTATIVE_MS, rules.silence_ms)):
+            decisions.append(self._attempt(utterance, self._heard_to))
+        if utterance.attempt == NO_ATTEMPT or utterance.resuming_windows or silence < _samples(rules.silence_ms):
+            return decisions
+        finished = utterance.words is not None and not looks_unfinished(utterance.words, rules.dictations)
+        if finished or silence >= _samples(max(rules.silence_ms, rules.unfinished_ms)):
+            decisions += self._stop(utterance, utterance.voiced_to)
+        return decisions
+
+    def _attempt(self, utterance: _Utterance, to_sample: int) -> Attempt:
+        self._attempts += 1
+        utterance.attempt, utterance.words = self._attempts, None
+        return Attempt(utterance.number, self._attempts, utterance.words_from, to_sample)
+
+    def _stop(self, utterance: _Utterance, to_sample: int) -> list[Decision]:
+        self._open = None
+        self._floor = max(self._floor, to_sample)
+        return [Stopped(utterance.number, utterance.attempt, utterance.from_sample, to_sample, announced=True)]
+
+    def _cut(self, utterance: _Utterance) -> list[Decision]:
+        """Too long for a recogniser: ends at the window least like a voice, and the next begins right there."""
+        decisions: list[Decision] = []
+        if utterance.attempt != NO_ATTEMPT:
+            decisions.append(Resumed(utterance.attempt))
+        _, cut = min(utterance.recent, key=lambda window: window[0])
+        decisions.append(self._attempt(utterance, cut))
+        decisions += self._stop(utterance, cut)
+        voiced_to = min(max(utterance.voiced_to, cut), self._heard_to)
+        decisions.append(self._start(cut, cut, voiced_to))
+        return decisions
+
+    def _drop_open(self) -> list[Decision]:
+        dropped = self._open
+        return [*self._close_open(), Dropped(dropped.number)] if dropped is not None else []
+
+    def _close_open(self) -> list[Decision]:
+        closed, self._open, self._onset_windows = self._open, None, 0
+        return [Resumed(closed.attempt)] if closed is not None and closed.attempt != NO_ATTEMPT else []
+
+    def _quiet(self) -> list[Decision]:
+        if self._onset_windows or self._finishes or self.needed_from - self._quiet_to < QUIET_SAMPLES:
+            return []
+        self._quiet_to = self.needed_from
+        while self._voices and self._voices[0][1] <= self._quiet_to:
+            self._voices.popleft()
+        return [Quiet(self._quiet_to)]
+
+    # the client's own word that the turn is over
+
+    def _finish_due(self) -> list[Decision]:
+        decisions: list[Decision] = []
+        while self._finishes and self._finishes[0].to_sample < self._heard_to + WINDOW_SAMPLES:
+            decisions += self._finish_now(self._finishes.popleft())
+        return decisions
+
+    def _finish_now(self, finish: _Finish) -> list[Decision]:
+        """What is open under the same number becomes this utterance; what is open under another ends without words."""
+        decisions: list[Decision] = []
+        opened, announced = self._open, False
+        if opened is not None and (opened.from_sample < finish.to_sample or opened.number == finish.utterance):
+            decisions += self._close_open()
+            announced = opened.number == finish.utterance
+            if not announced:
+                decisions.append(Stopped(opened.number, NO_ATTEMPT, opened.from_sample, opened.voiced_to, True))
+        self._utterances = max(self._utterances, finish.utterance)
+        from_sample = max(self._floor, finish.from_sample)
+        voice = self._voice_within(from_sample, finish.to_sample)
+        self._floor = max(self._floor, finish.to_sample)
+        if voice is None:
+            nothing = Stopped(finish.utterance, NO_ATTEMPT, from_sample, finish.to_sample, announced)
+            return [*decisions, nothing]
+        self._attempts += 1
+        to_sample = min(finish.to_sample, voice[1] + _samples(TENTATIVE_MS))
+        decisions.append(Attempt(finish.utterance, self._attempts, voice[0], to_sample))
+        decisions.append(Stopped(finish.utterance, self._attempts, *voice, announced))
+        return decisions
+
+    def _voice_within(self, from_sample: int, to_sample: int) -> tuple[int, int] | None:
+        """From the first voice (padded) to the last; None where no more than a click was heard."""
+        runs = [(max(a, from_sample), min(b, to_sample)) for a, b in self._voices if a < to_sample and b > from_sample]
+        if sum(b - a for a, b in runs) < RESUME_WINDOWS * WINDOW_SAMPLES:
+            return None
+        return max(from_sample, runs[0][0] - _samples(LEAD_MS)), runs[-1][1]
+
+
+def _samples(duration_ms: int) -> int:
+    return duration_ms * CALLER_RATE_HZ // 1000

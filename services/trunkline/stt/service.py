@@ -1,0 +1,80 @@
+"""The STT stage of one process: engines, threads and calls, between start and stop."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.port import Headers
+from trunkline.proto.envelope import Message
+from trunkline.proto.errors import BadSettings
+from trunkline.proto.placement import Declined
+from trunkline.proto.speech import Listen
+from trunkline.runtime.pool import CallPool, Session
+from trunkline.runtime.settings import variable
+from trunkline.stt.engines.choose import choose
+from trunkline.stt.listening import Listening
+from trunkline.stt.recognition import Recognition
+from trunkline.stt.session import CallerSession
+from trunkline.stt.settings import SttSettings
+from trunkline.telemetry import logs
+
+CALLS_PER_CORE = 24  # at 27 ms CPU per second of speech; beyond it finals take over half a second
+NULL_ENGINE_CALLS = 1000
+DRAIN_LOOK_S = 0.05
+
+log = logs.get(__name__)
+
+
+class SttService:
+    digest = ""
+
+    def __init__(self, exchange: Exchange, settings: SttSettings) -> None:
+        """Raises BadSettings."""
+        if settings.stt_threads < 0:
+            raise BadSettings(variable("stt_threads"), f"{settings.stt_threads}", "0 or more")
+        cores = os.cpu_count() or 1
+        self._engine = choose(settings.engine_stt, read_script(settings.stt_script))
+        usual = NULL_ENGINE_CALLS if settings.engine_stt == "scripted" else cores * CALLS_PER_CORE
+        threads = settings.stt_threads or cores
+        self._voice_thread = ThreadPoolExecutor(1, "vad")
+        self._threads = ThreadPoolExecutor(threads, "recognise")
+        self._listening = Listening(self._engine.detector, self._voice_thread)
+        self._recognition = Recognition(self._engine.recogniser, self._threads, threads)
+        self._ready = False
+        self.pool = CallPool(exchange, capacity=settings.capacity or usual, open_session=self._open)
+
+    async def start(self) -> None:
+        """Loads and warms the engine. Raises BadSettings when it isn't installed."""
+        await asyncio.to_thread(self._engine.warm)
+        self._ready = True
+        log.info("engine warm", engine=self._engine.recogniser.name)
+
+    def load(self) -> tuple[int, int]:
+        return self.pool.calls, self.pool.capacity
+
+    async def drain(self, grace_s: float) -> None:
+        """Hubs see the beat and move their calls; what is left after grace_s is closed by stop."""
+        self.pool.draining = True
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + grace_s
+        while self.pool.calls and loop.time() < until_s:  # noqa: ASYNC110  the pool counts, it does not signal
+            await asyncio.sleep(DRAIN_LOOK_S)
+
+    async def stop(self) -> None:
+        self.pool.close("stopped")
+        self._listening.stop()
+        self._recognition.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._voice_thread.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
+        if not isinstance(message, Listen):
+            return Declined("bad_request", f"a placement at STT begins with Listen, not {type(message).__name__}")
+        if not self._ready:
+            return Declined("unready", "the engine is being loaded")
+        return CallerSession(link, message, self._listening, self._recognition, self.pool.fail)
+
+
+def read_script(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.split("|") if line.strip())

@@ -1,0 +1,267 @@
+"""One call at this worker: audio in, facts out. Decides nothing: `Endpointer` does, this carries its decisions out."""
+
+import asyncio
+from collections.abc import Callable
+
+from opentelemetry.trace import Status, StatusCode
+from prometheus_client import Counter, Histogram
+
+from trunkline.audio import pcm
+from trunkline.audio.pcm import Samples
+from trunkline.bus.exchange import Link
+from trunkline.bus.port import Headers
+from trunkline.proto.audio import CALLER_RATE_HZ, CALLER_STREAM, AudioChunk
+from trunkline.proto.envelope import Message
+from trunkline.proto.placement import Accepted
+from trunkline.proto.speech import (
+    AudioMissing,
+    Discard,
+    Final,
+    Finish,
+    Listen,
+    Partial,
+    RecognitionFailed,
+    Silent,
+    SpeechStarted,
+    SpeechStopped,
+    Tune,
+)
+from trunkline.stt.endpointing import (
+    NO_ATTEMPT,
+    Attempt,
+    Decision,
+    Dropped,
+    Endpointer,
+    Quiet,
+    Resumed,
+    Started,
+    Stopped,
+)
+from trunkline.stt.intake import Intake, Overrun
+from trunkline.stt.listening import Listening
+from trunkline.stt.recognition import Job, Outcome, Recognition
+from trunkline.stt.vad import WINDOW_SAMPLES, VoiceState
+from trunkline.telemetry import logs, tracing
+from trunkline.telemetry.metrics import VOICE_BUCKETS_S
+
+ASK_AGAIN_S = 0.3  # for missing audio; doubles with every time
+ASK_TIMES = 5  # then the gap is taken as silence
+
+log = logs.get(__name__)
+_final = Histogram("trunkline_stt_final_seconds", "From the end of an utterance to its words", buckets=VOICE_BUCKETS_S)
+_gaps = Counter("trunkline_stt_gaps_total", "Times that missing audio was asked for")
+_lost = Counter("trunkline_stt_lost_seconds_total", "Audio that never came and was taken as silence")
+
+
+class _Try:
+    """An attempt: its job, its words once they are there, and the utterance's end once that is known."""
+
+    def __init__(self, job: Job, to_sample: int, begun_s: float) -> None:
+        self.job = job
+        self.to_sample = to_sample
+        self.begun_s = begun_s
+        self.recognise_ms = 0.0
+        self.outcome: Outcome | None = None
+        self.stopped: Stopped | None = None
+        self.stopped_s = 0.0
+
+
+class CallerSession:
+    """voice: see Listener. on_failure: what to do when a callback of this call raises."""
+
+    def __init__(
+        self,
+        link: Link,
+        listen: Listen,
+        listening: Listening,
+        recognition: Recognition,
+        on_failure: Callable[[str, Exception], None],
+    ) -> None:
+        self.voice = VoiceState()
+        self._link = link
+        self._listening = listening
+        self._recognition = recognition
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._intake = Intake(listen.from_sample)
+        self._endpointer = Endpointer(listen.rules, listen.from_sample)
+        self._tries: dict[int, _Try] = {}
+        self._spans: dict[int, tracing.Span] = {}
+        self._asking: asyncio.TimerHandle | None = None
+        self._closed = False
+        link.bind_audio(listen.handle, self.on_chunk)
+        link.send(Accepted())
+
+    # the pool's side
+
+    def on_message(self, message: Message, headers: Headers | None) -> None:
+        match message:
+            case Tune(rules=rules):
+                self._carry_out(self._endpointer.tune(rules))
+            case Finish():
+                self._begin_span(message.utterance)
+                finish = self._endpointer.finish(message.utterance, message.from_sample, message.to_sample)
+                self._carry_out(finish)
+            case Discard(to_sample=to_sample):
+                self._carry_out(self._endpointer.discard(to_sample))
+            case _:
+                log.warning("message not for STT", call_id=self._link.call, message=type(message).__name__)
+        self._intake.ring.trim(self._endpointer.needed_from)
+
+    def close(self, reason: str) -> None:
+        self._closed = True
+        self._listening.forget(self)
+        for attempt in self._tries.values():
+            self._recognition.cancel(attempt.job)
+        self._tries.clear()
+        self._stop_asking()
+        for span in self._spans.values():
+            span.end()
+        self._spans.clear()
+
+    # audio
+
+    def on_chunk(self, chunk: AudioChunk) -> None:
+        if chunk.stream != CALLER_STREAM or self._closed:
+            return
+        end = self._intake.ring.end
+        added = self._intake.take(chunk.position, pcm.from_bytes(chunk.pcm))
+        if self._intake.missing:
+            self._ask(first=True)
+            return
+        if not added:
+            return
+        if chunk.position > end:
+            _lost.inc((chunk.position - end) / CALLER_RATE_HZ)
+        self._stop_asking()
+        if self._intake.ring.first > self._endpointer.heard_to:
+            raise Overrun(self._intake.ring.end - self._endpointer.heard_to)
+        self._enlist()
+
+    def next_window(self) -> Samples | None:
+        heard_to, ring = self._endpointer.heard_to, self._intake.ring
+        if self._closed or ring.end - heard_to < WINDOW_SAMPLES:
+            return None
+        return ring.read(heard_to, heard_to + WINDOW_SAMPLES)
+
+    def hear(self, probability: float) -> None:
+        self._carry_out(self._endpointer.hear(probability))
+        ring = self._intake.ring
+        ring.trim(min(self._endpointer.needed_from, self._endpointer.heard_to))
+        self._enlist()
+
+    def fail(self, error: Exception) -> None:
+        self._on_failure(self._link.call, error)
+
+    def _enlist(self) -> None:
+        if self._intake.ring.end - self._endpointer.heard_to >= WINDOW_SAMPLES:
+            self._listening.enlist(self)
+
+    def _ask(self, *, first: bool, times: int = 0) -> None:
+        """For missing audio: once per gap, and again by timer."""
+        if first and self._asking is not None:
+            return
+        if times == ASK_TIMES:
+            log.warning("missing audio never came", call_id=self._link.call, from_sample=self._intake.ring.end)
+            self._intake.give_up()
+        _gaps.inc()
+        self._link.send(AudioMissing(self._intake.ring.end))
+        wait_s = ASK_AGAIN_S * 2 ** min(times, ASK_TIMES)
+        self._asking = self._loop.call_later(wait_s, lambda: self._ask(first=False, times=times + 1))
+
+    def _stop_asking(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+    # decisions
+
+    def _carry_out(self, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            match decision:
+                case Started(utterance=utterance, at_sample=at_sample):
+                    self._begin_span(utterance)
+                    self._link.send(SpeechStarted(utterance, at_sample))
+                case Attempt():
+                    self._recognise(decision)
+                case Resumed(attempt=number):
+                    attempt = self._tries.pop(number, None)
+                    if attempt is not None:
+                        self._recognition.cancel(attempt.job)
+                case Dropped(utterance=utterance):
+                    self._end_span(utterance)
+                case Stopped():
+                    self._stop(decision)
+                case Quiet(to_sample=to_sample):
+                    if not self._tries:  # words still to come may need their audio again, at another worker
+                        self._link.send(Silent(to_sample))
+
+    def _recognise(self, decision: Attempt) -> None:
+        ring, number = self._intake.ring, decision.number
+        from_sample = min(max(decision.from_sample, ring.first), ring.end)
+        audio = ring.read(from_sample, max(from_sample, min(decision.to_sample, ring.end)))
+        job = Job(self._link.call, decision.utterance, audio, lambda outcome: self._recognised(number, outcome))
+        self._tries[number] = _Try(job, decision.to_sample, self._loop.time())
+        self._recognition.submit(job)
+
+    def _recognised(self, number: int, outcome: Outcome) -> None:
+        attempt = self._tries.get(number)
+        if attempt is None:
+            return
+        attempt.outcome = outcome
+        attempt.recognise_ms = (self._loop.time() - attempt.begun_s) * 1000.0
+        try:
+            if attempt.stopped is not None:
+                self._tell(number, attempt, attempt.stopped, outcome)
+                return
+            words = outcome if isinstance(outcome, str) else ""
+            self._carry_out(self._endpointer.recognised(number, words))
+            if number in self._tries and words:
+                self._link.send(Partial(attempt.job.utterance, words, attempt.to_sample))
+        except Exception as error:  # the rim of a call: a thread's result concerns no other
+            self.fail(error)
+
+    def _stop(self, stopped: Stopped) -> None:
+        if stopped.announced:
+            self._link.send(SpeechStopped(stopped.utterance, stopped.to_sample))
+        if stopped.attempt == NO_ATTEMPT:
+            self._send_final(stopped, "", 0.0)
+            return
+        attempt = self._tries[stopped.attempt]
+        attempt.stopped, attempt.stopped_s = stopped, self._loop.time()
+        self._recognition.want(attempt.job)
+        if attempt.outcome is not None:
+            self._tell(stopped.attempt, attempt, stopped, attempt.outcome)
+
+    def _tell(self, number: int, attempt: _Try, stopped: Stopped, outcome: Outcome) -> None:
+        del self._tries[number]
+        _final.observe(self._loop.time() - attempt.stopped_s)
+        if isinstance(outcome, str):
+            self._send_final(stopped, outcome, attempt.recognise_ms)
+            return
+        log.error("recognition failed", call_id=self._link.call, utterance=stopped.utterance, error=str(outcome))
+        self._end_span(stopped.utterance, str(outcome))
+        self._link.send(RecognitionFailed(stopped.utterance, str(outcome)[:300]))
+
+    def _send_final(self, stopped: Stopped, text: str, recognise_ms: float) -> None:
+        span = self._spans.pop(stopped.utterance, None)
+        final = Final(stopped.utterance, text, stopped.from_sample, stopped.to_sample, recognise_ms)
+        self._link.send(final, headers=tracing.inject(span) if span is not None else None)
+        if span is not None:
+            span.set_attribute("trunkline.audio_s", (stopped.to_sample - stopped.from_sample) / CALLER_RATE_HZ)
+            span.set_attribute("trunkline.recognise_ms", recognise_ms)
+            span.end()
+
+    def _begin_span(self, utterance: int) -> None:
+        if utterance not in self._spans:
+            parent = tracing.call_context(self._link.call)
+            self._spans[utterance] = tracing.start_span(
+                "stt.utterance", parent=parent, attributes={tracing.CALL_ATTRIBUTE: self._link.call}
+            )
+
+    def _end_span(self, utterance: int, problem: str = "") -> None:
+        span = self._spans.pop(utterance, None)
+        if span is not None:
+            if problem:
+                span.set_status(Status(StatusCode.ERROR, problem))
+            span.end()

@@ -1,0 +1,14 @@
+"""What an operator can set for this stage, beside what every service has."""
+
+from trunkline.runtime.settings import CoreSettings
+
+
+class SttSettings(CoreSettings, frozen=True, kw_only=True):
+    """engine_stt: moonshine, scripted or a plugin's name. stt_threads: recognitions at a time, 0 for one per core.
+
+    stt_script: lines of the scripted engine, separated by |: what each call's first, second … utterance says.
+    """
+
+    engine_stt: str = "moonshine"
+    stt_threads: int = 0
+    stt_script: str = ""
