@@ -156,6 +156,44 @@ def test_an_open_item_ends_with_its_response() -> None:
     assert failed.items["item_1"].status == "interrupted"
 
 
+def test_a_tool_call_stands_behind_its_commentary_or_else_behind_the_turn() -> None:
+    events: list[Event] = [CallerSaid(1, 1, "item_1", "where is it", "speech"), ResponseOpened(2, "resp_1", 1)]
+    silent = ToolIntended(3, "call_1", "resp_1", "lookup_order", "{}", "call_1", 9)
+    commented = ToolIntended(5, "call_2", "resp_1", "lookup_order", "{}", "call_2", 9)
+
+    view = folded(*events, silent, AssistantItem(4, "resp_1", "item_2", "commentary", "model"), commented)
+
+    assert {tool.id: tool.after for tool in view.tools.values()} == {"call_1": "item_1", "call_2": "item_2"}
+
+
+ITEMS, RESPONSES, TOOLS = (st.sampled_from([f"{kind}_{n}" for n in range(3)]) for kind in ("item", "resp", "call"))
+ANY_EVENT: st.SearchStrategy[Event] = st.one_of(
+    st.builds(CallerSaid, st.just(1), st.just(1), ITEMS, st.text(), st.just("speech"), previous=ITEMS),
+    st.builds(ItemDeleted, st.just(1), ITEMS),
+    st.builds(ResponseOpened, st.just(1), RESPONSES, st.just(1)),
+    st.builds(AssistantItem, st.just(1), RESPONSES, ITEMS, st.none(), st.just("model")),
+    st.builds(SegmentSaid, st.just(1), ITEMS, st.integers(0, 2), st.text()),
+    st.builds(ItemClosed, st.just(1), ITEMS),
+    st.builds(ItemTruncated, st.just(1), ITEMS, st.text(), st.integers(0, 9), st.booleans()),
+    st.builds(PlayedOut, st.just(1), ITEMS, st.integers(0, 2), st.just(1)),
+    st.builds(ResponseClosed, st.just(1), RESPONSES, st.sampled_from(["completed", "cancelled", "failed"])),
+    st.builds(ToolIntended, st.just(1), TOOLS, RESPONSES, st.just("f"), st.text(), st.just("k"), st.just(9)),
+    st.builds(ToolFinished, st.just(1), TOOLS, st.just("ok"), st.text(), st.just("r"), state_patch=st.text()),
+)
+
+
+@given(st.lists(ANY_EVENT, max_size=40))
+def test_any_events_in_any_order_fold_to_a_call_that_can_be_shown(events: list[Event]) -> None:
+    log = entries([*events, Ended(2, "lost")])
+    view = fold(CALL, log)
+
+    msgspec.json.encode(to_json(view, events_of(CALL, log)))
+    assert view.event_count == len(events) + 1
+    assert view.turns == sum(item.role == "user" for item in view.items.values())
+    assert all(item.status != "in_progress" for item in view.items.values())
+    assert all(tool.status is not None for tool in view.tools.values())
+
+
 def test_patches_change_the_tool_state_and_null_deletes() -> None:
     intent = ToolIntended(1, "call_1", "resp_1", "lookup_order", "{}", "call_1", 9)
     view = folded(
@@ -165,6 +203,14 @@ def test_patches_change_the_tool_state_and_null_deletes() -> None:
     )
 
     assert view.state == {"asked": 2}
+
+
+def test_what_begins_twice_began_once() -> None:
+    turn = CallerSaid(1, 1, "item_1", "hello", "speech")
+    view = folded(turn, CallerSaid(2, 1, "item_1", "hello again", "speech"))
+
+    assert [item.text for item in view.items.values()] == ["hello"]
+    assert (view.turns, view.strays) == (1, 1)
 
 
 def test_events_about_the_unknown_are_counted_and_change_nothing() -> None:

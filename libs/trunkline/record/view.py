@@ -1,7 +1,7 @@
 """A call as its events tell it: items, responses, tools, state. Pure; the fold of a record builds it.
 
 Only apply changes a view, one event at a time, so that the writer's view and every reader's are the same. An event
-about something unknown is counted in strays and changes nothing else.
+about something unknown, or that begins something known, is counted in strays and changes nothing else.
 """
 
 from dataclasses import dataclass, field
@@ -62,7 +62,10 @@ class ResponseView:
 
 @dataclass(slots=True)
 class ToolView:
-    """status: None while no outcome is recorded; `unknown` if there was none when the call ended."""
+    """after: the message behind which the tool was called, empty for none.
+
+    status: None while no outcome is recorded; `unknown` if there was none when the call ended.
+    """
 
     id: str
     response: str
@@ -70,6 +73,7 @@ class ToolView:
     arguments: str
     key: str
     deadline_us: int
+    after: str = ""
     status: ToolStatus | None = None
     output: str = ""
     runner: str = ""
@@ -149,7 +153,7 @@ class CallView:
             case record.ItemDeleted():
                 self._delete_item(event)
             case record.ResponseOpened():
-                self.responses[event.response] = ResponseView(event.response, event.turn)
+                self._open_response(event)
             case record.AssistantItem():
                 self._add_assistant_item(event)
             case record.ToolIntended():
@@ -194,7 +198,6 @@ class CallView:
     def _add_caller_item(self, event: record.CallerSaid) -> None:
         item = ItemView(event.item, "user", event.source, event.turn, status="completed", segments={0: event.text})
         self._insert(item, event.previous)
-        self.turns += 1
 
     def _delete_item(self, event: record.ItemDeleted) -> None:
         item = self.items.pop(event.item, None)
@@ -205,21 +208,32 @@ class CallView:
 
     def _add_assistant_item(self, event: record.AssistantItem) -> None:
         response = self.responses.get(event.response)
-        if response is not None:
-            response.items.append(event.item)
         turn = response.turn if response is not None else 0
-        self._insert(ItemView(event.item, "assistant", event.source, turn, event.response, event.phase), "")
+        item = ItemView(event.item, "assistant", event.source, turn, event.response, event.phase)
+        if self._insert(item, "") and response is not None:
+            response.items.append(event.item)
 
-    def _insert(self, item: ItemView, previous: str) -> None:
-        """After previous; at the end if that is empty or gone."""
-        if not previous or previous not in self.items or previous == next(reversed(self.items)):
+    def _insert(self, item: ItemView, previous: str) -> bool:
+        """After previous; at the end if that is empty or gone. False for an id that is there already."""
+        if item.id in self.items:
+            self.strays += 1
+            return False
+        self.turns += item.role == "user"
+        if previous not in self.items or previous == next(reversed(self.items)):
             self.items[item.id] = item
-            return
+            return True
         before, self.items = self.items, {}
         for key, other in before.items():
             self.items[key] = other
             if key == previous:
                 self.items[item.id] = item
+        return True
+
+    def _open_response(self, event: record.ResponseOpened) -> None:
+        if event.response in self.responses:
+            self.strays += 1
+        else:
+            self.responses[event.response] = ResponseView(event.response, event.turn)
 
     def _close_response(self, event: record.ResponseClosed) -> None:
         response = self.responses.get(event.response)
@@ -236,10 +250,14 @@ class CallView:
                 item.status = status
 
     def _add_tool(self, event: record.ToolIntended) -> None:
-        self.tools[event.tool_call] = ToolView(
-            event.tool_call, event.response, event.name, event.arguments, event.key, event.deadline_us
-        )
+        if event.tool_call in self.tools:
+            self.strays += 1
+            return
         response = self.responses.get(event.response)
+        after = response.items[-1] if response is not None and response.items else next(reversed(self.items), "")
+        self.tools[event.tool_call] = ToolView(
+            event.tool_call, event.response, event.name, event.arguments, event.key, event.deadline_us, after
+        )
         if response is not None:
             response.tools.append(event.tool_call)
 
