@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from support.nats_server import NatsServer, start
+from support.nats_server import NatsServer, running
 from trunkline.proto.record import CallerSaid
 from trunkline.record import NatsRecordStore, Recorder, StoreUnavailable, WrongSequence, read_call
 
@@ -86,8 +86,7 @@ def test_a_lost_page_of_a_record_is_asked_for_again(nats_server: NatsServer, cal
 
 
 def test_a_store_that_stays_silent_is_unavailable(tmp_path: Path, call: str) -> None:
-    async def main() -> None:
-        server = start(tmp_path / "nats")
+    async def main(server: NatsServer) -> None:
         async with deaf_store(server, trouble_limit_s=0.3) as store:
             server.kill()
 
@@ -96,12 +95,12 @@ def test_a_store_that_stays_silent_is_unavailable(tmp_path: Path, call: str) -> 
             with pytest.raises(StoreUnavailable):
                 await store.read(call)
 
-    asyncio.run(main())
+    with running(tmp_path / "nats") as server:
+        asyncio.run(main(server))
 
 
 def test_a_call_goes_on_over_the_death_of_its_server(tmp_path: Path, call: str) -> None:
-    async def main() -> None:
-        server = start(tmp_path / "nats")
+    async def main(server: NatsServer) -> None:
         async with deaf_store(server) as store:
             log = await Recorder(store).take(call, "agent-a", "frontdesk", "digest")
             for turn in range(1, 61):
@@ -119,6 +118,6 @@ def test_a_call_goes_on_over_the_death_of_its_server(tmp_path: Path, call: str) 
             assert read is not None
             assert [recorded.i for recorded in read[1]] == list(range(61))
             assert list(read[0].items) == [f"item_{turn}" for turn in range(1, 61)]
-        server.stop()
 
-    asyncio.run(main())
+    with running(tmp_path / "nats") as server:
+        asyncio.run(main(server))
