@@ -163,10 +163,13 @@ class Speaking:
         awaited = next((a for a in self._awaited if a.turn == message.turn), None)
         if awaited is not None:
             self._awaited.remove(awaited)
-        self._response_audible, self._fresh = self.audible, True
-        self._script.append(OpenResponse(message.response, message.turn, self.audible))
+        line = OpenResponse(message.response, message.turn, self.audible)
         if awaited is not None and awaited.doomed:
-            self.interrupt("turn_detected")
+            self._cut(line.response, "turn_detected")
+            self._end_unseen(line, "turn_detected")
+            return
+        self._response_audible, self._fresh = self.audible, True
+        self._script.append(line)
 
     def _say(self, message: Say, headers: Headers | None) -> None:
         self._number += 1
@@ -369,12 +372,19 @@ class Speaking:
         """The client learns of the end of each response, also of one that it never saw begin."""
         opened, self._open = self._open, None
         item, self._open_item = self._open_item, ""
-        if opened is not None and item:
-            self._emit(ItemEnded(opened.response, item, self._phases.get(item), False))
+        if opened is not None:
+            if item:
+                self._emit(ItemEnded(opened.response, item, self._phases.get(item), False))
+            self._end_early(opened, reason)
         self._phases.clear()
         for line in unopened:
-            self._emit(ResponseOpened(line.response, line.audible))
-        for line in ([opened] if opened is not None else []) + unopened:
-            self._asked_at.pop(line.turn, None)
-            self._emit(ResponseEnded(line.response, "cancelled", reason))
-            self._on_free(line.turn)
+            self._end_unseen(line, reason)
+
+    def _end_unseen(self, line: OpenResponse, reason: str) -> None:
+        self._emit(ResponseOpened(line.response, line.audible))
+        self._end_early(line, reason)
+
+    def _end_early(self, line: OpenResponse, reason: str) -> None:
+        self._asked_at.pop(line.turn, None)
+        self._emit(ResponseEnded(line.response, "cancelled", reason))
+        self._on_free(line.turn)

@@ -40,7 +40,7 @@ class Connection:
         self._limit_bytes = message_limit_bytes
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
         self._own = attached.instructions, attached.voice
-        self._session = new_session(f"sess_{call.call_id}", model, *self._own)
+        self._session = new_session(call.call_id, model, *self._own)
         self._projection = Projection(self._next_event_id, self._session.audio.output.format)
         self._ear = Ear(self._session.audio.input.format)
         self._greeted = asyncio.Event()

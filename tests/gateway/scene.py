@@ -1,0 +1,254 @@
+"""A gateway in memory, with workers that do as the test says; real links, pools and heartbeats between them."""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+
+from trunkline.audio.resample import resample
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.memory import MemoryBroker, MemoryBus
+from trunkline.bus.port import Headers
+from trunkline.gateway.call import Call
+from trunkline.gateway.call_events import AudioSaid, CallEvent
+from trunkline.gateway.calls import Calls
+from trunkline.placement.beats import Beats
+from trunkline.placement.roster import Roster
+from trunkline.proto import response as r
+from trunkline.proto import speaking as sp
+from trunkline.proto import speech as s
+from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ, AudioChunk
+from trunkline.proto.envelope import Message
+from trunkline.proto.placement import Accepted, Beat, Declined
+from trunkline.proto.subjects import Stage
+from trunkline.runtime.pool import CallPool
+
+SAMPLES_PER_LETTER = 1_200  # 50 ms
+TTS_CHUNK = 2_400
+
+
+class Session:
+    """A call at a fake worker; `got` is everything that was said to it."""
+
+    def __init__(self, worker: "Worker", link: Link, order: Message) -> None:
+        self.worker = worker
+        self.link = link
+        self.order = order
+        self.got: list[Message] = []
+        self.headers: list[Headers | None] = []
+        self.audio: list[AudioChunk] = []
+        self.closed = ""
+
+    def say(self, message: Message) -> None:
+        self.link.send(message)
+
+    def on_message(self, message: Message, headers: Headers | None) -> None:
+        self.got.append(message)
+        self.headers.append(headers)
+        self.worker.react(self, message)
+
+    def close(self, reason: str) -> None:
+        self.closed = reason
+
+    def all(self, kind: type) -> list[Message]:
+        return [message for message in self.got if isinstance(message, kind)]
+
+
+React = Callable[[Session, Message], None]
+
+
+class Worker:
+    def __init__(self, broker: MemoryBroker, stage: Stage, worker: str, react: React, capacity: int = 0) -> None:
+        self.stage = stage
+        self.name = worker
+        self.sessions: list[Session] = []
+        self.declines: Declined | None = None
+        self.mute = False
+        self.attached = r.Attached("frontdesk", "d1")
+        self._bus = MemoryBus(broker)
+        self._exchange = Exchange(self._bus, stage, worker)
+        self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
+        self._react = react
+        self._beats = Beats(self._bus, self._describe)
+
+    async def start(self) -> None:
+        await self._exchange.start()
+        self._beats.start()
+
+    async def stop(self) -> None:
+        self._beats.stop()
+        await self._exchange.stop()
+
+    def silence(self) -> None:
+        """As if it hung."""
+        self._beats.stop()
+
+    def react(self, session: Session, message: Message) -> None:
+        self._react(session, message)
+
+    def _open(self, link: Link, order: Message, headers: Headers | None) -> Session | Declined:
+        if self.declines is not None:
+            return self.declines
+        session = Session(self, link, order)
+        self.sessions.append(session)
+        if isinstance(order, s.Listen | sp.Speak):
+            link.bind_audio(order.handle, session.audio.append)
+        if not self.mute:
+            link.send(self.attached if self.stage == "agent" else Accepted())
+        return session
+
+    def _describe(self) -> Beat:
+        return Beat(self.stage, self.name, self.pool.calls, self.pool.capacity, False, "test", pid=1)
+
+
+class Agent:
+    """Answers a turn with `answer` in one segment, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.answer = "Fine."
+        self.responses = 0
+
+    def react(self, session: Session, message: Message) -> None:
+        match message:
+            case r.Turn(respond=True, turn=turn):
+                self.respond(session, turn)
+            case r.Respond():
+                self.respond(session, 0)
+
+    def respond(self, session: Session, turn: int) -> None:
+        if self.answer:
+            self.responses += 1
+            self.speak(session, f"resp_{self.responses}", turn, self.answer)
+
+    def speak(self, session: Session, response: str, turn: int, *segments: str) -> None:
+        """A whole response of one item."""
+        session.say(r.ResponseStarted(response, turn))
+        self.item(session, response, f"item_{response}", "final_answer", *segments)
+        session.say(r.ResponseFinished(response, "completed", "", 3, 4))
+
+    def item(self, session: Session, response: str, item: str, phase: r.Phase | None, *segments: str) -> None:
+        session.say(r.ItemStarted(response, item, phase))
+        for index, text in enumerate(segments):
+            session.say(r.Say(response, item, index, text))
+        session.say(r.ItemFinished(response, item, "".join(segments), phase))
+
+
+class Tts:
+    """Speaks at once: a ramp that tells each sample of a segment from the others. lose: chunks that never arrive."""
+
+    def __init__(self) -> None:
+        self.lose: set[tuple[int, int]] = set()  # (segment, position), each once
+        self.fail: set[int] = set()
+
+    def react(self, session: Session, message: Message) -> None:
+        if not isinstance(message, sp.Synthesise):
+            return
+        if message.segment in self.fail:
+            session.say(sp.SegmentFailed(message.segment, "no voice"))
+            return
+        assert isinstance(session.order, sp.Speak)
+        samples = spoken(message.text)
+        for at in range(message.from_sample, len(samples), TTS_CHUNK):
+            if (message.segment, at) in self.lose:
+                self.lose.discard((message.segment, at))
+                continue
+            pcm = samples[at : at + TTS_CHUNK].tobytes()
+            last = at + TTS_CHUNK >= len(samples)
+            session.link.send_audio(
+                AudioChunk(session.order.handle, session.link.attach, message.segment, at, pcm, last)
+            )
+        session.say(sp.SegmentSpoken(message.segment, len(samples)))
+
+
+def spoken(text: str) -> np.ndarray:
+    """The audio of a text: deterministic noise, so that nothing correlates with anything else."""
+    rng = np.random.default_rng(sum(text.encode()))
+    return rng.integers(-8000, 8000, len(text) * SAMPLES_PER_LETTER, dtype=np.int16)
+
+
+def ignore(session: Session, message: Message) -> None:
+    pass
+
+
+class Scene:
+    """`async with Scene() as scene`: workers are up and heard of. Everything is in one loop."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+        self.agent_mind = Agent()
+        self.tts_voice = Tts()
+        self.stt = Worker(self.broker, "stt", "stt-1", ignore)
+        self.agent = Worker(self.broker, "agent", "agent-1", self.agent_mind.react)
+        self.tts = Worker(self.broker, "tts", "tts-1", self.tts_voice.react)
+        self.workers = [self.stt, self.agent, self.tts]
+        self.bus = MemoryBus(self.broker)
+        self.exchange = Exchange(self.bus, "gateway", "gateway-1")
+        self.roster = Roster(self.exchange.now_s)
+        self.calls = Calls(self.exchange, self.roster, 0)
+
+    async def __aenter__(self) -> "Scene":
+        await self.exchange.start()
+        await self.roster.start(self.bus)
+        for worker in self.workers:
+            await worker.start()
+        self.calls.start()
+        await settle()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.calls.stop()
+        for worker in self.workers:
+            await worker.stop()
+        await self.exchange.stop()
+
+    async def call(self, agent: str = "") -> tuple[Call, "Line"]:
+        call = await self.calls.place(agent)
+        line = Line(call)
+        call.start(line)
+        return call, line
+
+
+class Line:
+    """A client that takes notes, and can speak in real time."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.events: list[CallEvent] = []
+        self.at_s: list[float] = []
+
+    def on_event(self, event: CallEvent) -> None:
+        self.events.append(event)
+        self.at_s.append(asyncio.get_running_loop().time())
+
+    def kinds(self) -> list[str]:
+        """Names of the events in order; audio once per run."""
+        names = [type(event).__name__ for event in self.events]
+        return [name for i, name in enumerate(names) if name != "AudioSaid" or names[i - 1] != "AudioSaid"]
+
+    def all(self, kind: type) -> list[CallEvent]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def samples_said(self) -> int:
+        return sum(len(event.pcm) // SAMPLE_BYTES for event in self.events if isinstance(event, AudioSaid))
+
+    async def speaks(self, seconds: float, level: int = 6000, seed: int = 7) -> None:
+        """Noise in 20 ms frames, in (virtual) real time."""
+        rng = np.random.default_rng(seed)
+        for _ in range(round(seconds / 0.02)):
+            frame = rng.integers(-level, level, CALLER_RATE_HZ // 50, dtype=np.int16) if level else np.zeros(320, "i2")
+            self.call.hear(frame.astype(np.int16))
+            await asyncio.sleep(0.02)
+
+    async def echoes(self, seconds: float, *, delay_s: float, gain: float) -> None:
+        """The line carries what the agent says, later and weaker."""
+        for _ in range(round(seconds / 0.02)):
+            now = asyncio.get_running_loop().time() - delay_s
+            played = self.call.speaking.playout.recent(int(now * SPEECH_RATE_HZ), SPEECH_RATE_HZ * 3 // 10)
+            caller = resample(played, SPEECH_RATE_HZ, CALLER_RATE_HZ)[-CALLER_RATE_HZ // 50 :]
+            self.call.hear((caller * gain).astype(np.int16))
+            await asyncio.sleep(0.02)
+
+
+async def settle(seconds: float = 0.03) -> None:
+    """What is on its way arrives."""
+    await asyncio.sleep(seconds)
