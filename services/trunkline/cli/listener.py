@@ -14,6 +14,7 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.response import Phase
 
 SAMPLES_PER_MS = SPEECH_RATE_HZ // 1000
+SESSION_PREFIX = "sess_"  # a Trunkline session is named after its call: sess_rtc_…
 
 
 @dataclass(slots=True)
@@ -50,7 +51,16 @@ class Moment:
     text: str = ""
 
 
-KINDS = ("speech_end", "transcript", "commentary_audio", "answer_audio", "item", "interrupted", "error")
+KINDS = (
+    "greeting_audio",
+    "speech_end",
+    "transcript",
+    "commentary_audio",
+    "answer_audio",
+    "item",
+    "interrupted",
+    "error",
+)
 
 
 class Listener:
@@ -94,7 +104,7 @@ class Listener:
         self.last_event = event.type
         match event.type:
             case "session.created" | "session.updated":
-                self.call_id = event.session.id or self.call_id
+                self.call_id = event.session.id.removeprefix(SESSION_PREFIX) or self.call_id
                 self.configured = event.type == "session.updated"
             case "input_audio_buffer.speech_started":
                 self._speaking = True
@@ -148,8 +158,12 @@ class Listener:
         start = self.player.receive(item.item, samples, now)
         if item.first_sample < 0:
             item.first_sample = start
-            kind = "commentary_audio" if item.phase == "commentary" else "answer_audio"
-            self._tell(Moment(start, kind))
+            self._tell(Moment(start, self._kind(item)))
+
+    def _kind(self, item: HeardItem) -> str:
+        if item in self.turns[0].items:
+            return "greeting_audio"
+        return "commentary_audio" if item.phase == "commentary" else "answer_audio"
 
     def _stop_playing(self, now: int) -> list[ClientEvent]:
         cuts = self.player.stop(now)

@@ -11,6 +11,7 @@ from trunkline.cli.report import CallReport, TurnReport
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
 _WORDS = {
+    "greeting_audio": "greeting is heard",
     "speech_end": "caller stops speaking",
     "transcript": "transcript",
     "commentary_audio": "commentary is heard",

@@ -62,11 +62,16 @@ def up(parsed: argparse.Namespace) -> int:
         key = _key(directory, parsed.host, os.environ)
         environ = _environment(os.environ, parsed.host, port, agent, engines, directory)
         plan = Plan(directory, parsed.host, port, key, agent, workers, environ, _grace_s(os.environ))
-        return asyncio.run(_Stack(plan).run())
+        return asyncio.run(_run(plan))
+
+
+async def _run(plan: Plan) -> int:
+    return await _Stack(plan).run()
 
 
 class _Stack:
     def __init__(self, plan: Plan) -> None:
+        """Needs a running loop."""
         self._plan = plan
         self._supervisor = Supervisor(_say)
         self._services: dict[Stage, list[Child]] = {}
@@ -110,7 +115,12 @@ class _Stack:
         plan = self._plan
         await nats.answers()
         stack.write(plan.directory, Stack(plan.url, plan.key, os.getpid(), nats.url))
-        environ = {**plan.environ, "TRUNKLINE_NATS_URL": nats.url, "TRUNKLINE_API_KEYS": _keys(plan, os.environ)}
+        environ = {
+            **plan.environ,
+            "TRUNKLINE_NATS_URL": nats.url,
+            "TRUNKLINE_API_KEYS": _keys(plan, os.environ),
+            "TRUNKLINE_SHARE_PORT": str(plan.workers["gateway"] > 1).lower(),
+        }
         for stage, count in plan.workers.items():
             jobs = [self._job(stage, number, environ) for number in range(1, count + 1)]
             self._services[stage] = [await self._supervisor.start(job) for job in jobs]
