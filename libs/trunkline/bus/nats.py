@@ -131,7 +131,8 @@ class NatsBus:
         self._writer.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._writer
-        await self.client.close()
+        with contextlib.suppress(ConnectionError):  # the server may be gone
+            await self.client.close()
 
     async def _write(self) -> None:
         while True:

@@ -20,7 +20,7 @@ from trunkline.bus.exchange import Exchange
 from trunkline.bus.nats import NatsBus
 from trunkline.bus.port import Bus
 from trunkline.placement.beats import Beats
-from trunkline.proto.errors import BadInput, BadSettings
+from trunkline.proto.errors import BadInput, BadSettings, TrunklineError
 from trunkline.proto.ids import is_id, new_worker_id
 from trunkline.proto.placement import Beat
 from trunkline.proto.subjects import Stage
@@ -149,7 +149,7 @@ def run(stage: Stage, settings_type: type[S], build: Build[S]) -> NoReturn:
             runner.run(_live(stage, settings, build))
     except BadInput as error:
         _exit(stage, error, EXIT_BAD_SETTINGS)
-    except OSError as error:
+    except (OSError, TrunklineError) as error:
         _exit(stage, error, EXIT_FAILED)
     sys.exit(0)
 
