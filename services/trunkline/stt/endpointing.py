@@ -118,10 +118,11 @@ class Endpointer:
         """Audio before this position may be let go of."""
         if self._open is not None:
             return self._open.from_sample
+        floor = min(self._floor, self._heard_to)  # what isn't judged yet can lie before a Discard or Finish
         if not self._rules.automatic or self._finishes:
-            return self._floor
+            return floor
         onset = self._onset_windows + 1
-        return max(self._floor, self._heard_to - onset * WINDOW_SAMPLES - _samples(self._rules.prefix_padding_ms))
+        return max(floor, self._heard_to - onset * WINDOW_SAMPLES - _samples(self._rules.prefix_padding_ms))
 
     # what is asked
 
@@ -296,7 +297,9 @@ class Endpointer:
         runs = [(max(a, from_sample), min(b, to_sample)) for a, b in self._voices if a < to_sample and b > from_sample]
         if sum(b - a for a, b in runs) < RESUME_WINDOWS * WINDOW_SAMPLES:
             return None
-        return max(from_sample, runs[0][0] - _samples(LEAD_MS)), runs[-1][1]
+        speaking = runs[-1][1] == self._heard_to  # and so in the rest of a window that is not judged yet
+        voiced_to = to_sample if speaking else runs[-1][1]
+        return max(from_sample, runs[0][0] - _samples(LEAD_MS)), voiced_to
 
 
 def _samples(duration_ms: int) -> int:

@@ -146,8 +146,7 @@ class CallerSession:
 
     def hear(self, probability: float) -> None:
         self._carry_out(self._endpointer.hear(probability))
-        ring = self._intake.ring
-        ring.trim(min(self._endpointer.needed_from, self._endpointer.heard_to))
+        self._intake.ring.trim(self._endpointer.needed_from)
         self._enlist()
 
     def fail(self, error: Exception) -> None:
