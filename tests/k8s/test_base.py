@@ -125,6 +125,23 @@ def test_there_is_one_deployment_per_service() -> None:
     assert {m["metadata"]["name"] for m in manifests() if m["kind"] == "Deployment"} == set(SERVICES)
 
 
+def test_the_overlay_of_the_page_builds(tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```$", (ROOT / "k8s" / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    shutil.copytree(ROOT / "k8s" / "base", tmp_path / "base")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text("".join(blocks))
+    shutil.copy(ROOT / "examples" / "agents" / "frontdesk.py", overlay / "shop.py")
+
+    done = subprocess.run([tool("kubectl"), "kustomize", overlay], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    mounted = [m for m in yaml.safe_load_all(done.stdout) if "agents" in str(m.get("spec", {}).get("template"))]
+    assert {m["metadata"]["name"] for m in mounted} == {"agent", "tool-runner"}
+
+
 def test_no_secret_is_in_the_base() -> None:
     assert [m["metadata"]["name"] for m in manifests() if m["kind"] == "Secret"] == []
 
