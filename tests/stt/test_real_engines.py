@@ -1,4 +1,4 @@
-"""Real models on the callers' lines: are they heard, in noise, on the telephone, and with pauses in what they dictate?"""
+"""Real models on the callers' lines: in noise, on the telephone, and with pauses in what is dictated."""
 
 import json
 import re
@@ -23,7 +23,7 @@ TRANSCRIPTS = {name: line["text"] for name, line in json.loads((CALLERS / "trans
 SENTENCES = sorted(TRANSCRIPTS.keys() - {"mhm"})  # no recogniser spells a backchannel alike twice
 ORDER = TurnRules(dictations=(r"\d{4}",))
 DIGITS = {"four": "4", "seven": "7", "one": "1", "two": "2"}
-BEFORE_SEVEN_S, BEFORE_ONE_S = 3.34, 3.77  # of order_status.wav
+BEFORE_FOUR_S, BEFORE_SEVEN_S, BEFORE_TWO_S = 3.34, 3.665, 4.175  # of order_status.wav
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_every_line_starts_at_its_voice_and_ends_behind_it(name: str, silero: Si
 
 
 @pytest.mark.parametrize("pause_s", [0.5, 0.9, 1.2])
-@pytest.mark.parametrize("cuts_s", [[BEFORE_SEVEN_S], [BEFORE_ONE_S], [BEFORE_SEVEN_S, BEFORE_ONE_S]])
+@pytest.mark.parametrize("cuts_s", [[BEFORE_FOUR_S], [BEFORE_SEVEN_S], [BEFORE_SEVEN_S, BEFORE_TWO_S]])
 def test_pauses_while_dictating_a_number_cut_nobody_off(
     pause_s: float, cuts_s: list[float], moonshine: Moonshine, silero: Silero
 ) -> None:
@@ -114,10 +114,7 @@ def test_pauses_while_dictating_a_number_cut_nobody_off(
     caller = hear_audio(in_a_call(*spoken), ORDER, silero, moonshine)
 
     assert len(caller.finals) == 1
-    assert (
-        plain_words(caller.finals[0].text)[:13]
-        == plain_words("Hi, I would like to know where my order is. The order")[:13]
-    )
+    assert "4712" in "".join(words_of(caller))
 
 
 def test_a_batch_of_calls_hears_exactly_what_each_would_alone(silero: Silero) -> None:
