@@ -4,7 +4,6 @@ Its data is a SQLite file in the run directory, so that any number of tool runne
 sentences that can be spoken as they are.
 """
 
-import functools
 import os
 import sqlite3
 import tempfile
@@ -44,42 +43,36 @@ ORDERS = [  # number, where it is, whether it can still be cancelled
     ("9006", "was returned, and the money is on its way to you", False),
 ]
 CANCELLED = "is cancelled"
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS orders (number TEXT PRIMARY KEY, status TEXT NOT NULL, cancellable INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS cancellations (key TEXT PRIMARY KEY, number TEXT NOT NULL, answer TEXT NOT NULL);
-"""
 
 
 def database_path() -> Path:
     """In the run directory of `trunkline up`, else in one that all of this user's processes share."""
     directory = os.environ.get("TRUNKLINE_DIR")
-    return Path(directory or tempfile.gettempdir()) / (
-        "frontdesk.sqlite" if directory else f"frontdesk-{os.getuid()}.sqlite"
-    )
-
-
-@functools.cache
-def prepare(path: Path) -> None:
-    """Creates and fills the file, once; what is there already stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path, timeout=BUSY_S) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.executescript(SCHEMA)
-        database.executemany("INSERT OR IGNORE INTO orders VALUES (?, ?, ?)", ORDERS)
-    database.close()
+    if directory:
+        return Path(directory) / "frontdesk.sqlite"
+    return Path(tempfile.gettempdir()) / f"frontdesk-{os.getuid()}.sqlite"
 
 
 @contextmanager
 def transaction() -> Iterator[sqlite3.Connection]:
+    """Alone with the data: whoever comes first fills the file, and nobody sees it half full."""
     path = database_path()
-    prepare(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     try:
         database.execute("BEGIN IMMEDIATE")
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'orders'").fetchone() is None:
+            fill(database)
         yield database
         database.execute("COMMIT")
     finally:
         database.close()  # without COMMIT this rolls back
+
+
+def fill(database: sqlite3.Connection) -> None:
+    database.execute("CREATE TABLE orders (number TEXT PRIMARY KEY, status TEXT, cancellable INTEGER)")
+    database.execute("CREATE TABLE cancellations (key TEXT PRIMARY KEY, number TEXT, answer TEXT)")
+    database.executemany("INSERT INTO orders VALUES (?, ?, ?)", ORDERS)
 
 
 def spoken(number: str) -> str:
