@@ -4,7 +4,9 @@ A frame is sent when its last sample would have been captured. One task sends, o
 """
 
 import asyncio
+import base64
 import contextlib
+import secrets
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -139,14 +141,16 @@ class Caller:
         self._tasks.append(asyncio.create_task(self._pace(), name="caller-pace"))
 
     async def _refusal(self, headers: dict[str, str]) -> str:
-        """Why the upgrade was refused: the client library drops that answer's body, so ask again without upgrading."""
+        """Why the upgrade was refused: aiohttp drops that answer's body, so the same is asked by hand. RFC 6455, 4.1."""
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        upgrade["Sec-WebSocket-Key"] = base64.b64encode(secrets.token_bytes(16)).decode()
+        url, params = f"{self._address.base}/v1/realtime", {"model": self._agent} if self._agent else {}
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with asyncio.timeout(CONNECT_LIMIT_S):
-                params = {"model": self._agent} if self._agent else {}
-                async with self._session.get(
-                    f"{self._address.base}/v1/realtime", headers=headers, params=params
-                ) as answer:
-                    return api.error_message(await answer.read())
+            async with (
+                asyncio.timeout(CONNECT_LIMIT_S),
+                self._session.get(url, headers=headers | upgrade, params=params) as answer,
+            ):
+                return api.error_message(await answer.read()) if answer.status >= 400 else ""
         return ""
 
     async def _until(self, holds: Callable[[], bool], limit_s: float, complaint: str) -> None:

@@ -1,0 +1,117 @@
+"""Whole calls to the real stack: phases, commentary before a slow tool's result, barge-in, echo."""
+
+import asyncio
+from datetime import datetime
+
+from stack import lines, placing
+from support import judge
+from support.running_stack import RunningStack
+from trunkline.audio import pcm
+from trunkline.cli.caller import Caller
+from trunkline.cli.record_json import CallRecord
+from trunkline.proto.audio import SPEECH_RATE_HZ
+
+STOP_LIMIT_S = 0.3
+ECHO_DB = -20.0
+
+
+def at_of(record: CallRecord, kind: str) -> list[str]:
+    """Times of the events of a type; ISO 8601 in UTC sorts by time."""
+    return [str(event["at"]) for event in record.events if event["type"] == kind]
+
+
+def test_a_call_is_answered_in_speech_that_another_recogniser_understands(stack: RunningStack) -> None:
+    said = [lines.spoken("weather_tokyo.wav"), lines.spoken("order_status.wav")]
+
+    report, record, caller = placing.place(stack, said)
+
+    heard = judge.hear(caller.sound(), SPEECH_RATE_HZ).lower()
+    print(heard)
+    assert [(turn.tools[0].name, turn.tools[0].status) for turn in report.turns] == [
+        ("get_weather", "ok"),
+        ("lookup_order", "ok"),
+    ]
+    assert all(word in heard for word in ("tokyo", "degrees", "rain", "order", "shipped"))
+    assert [item.phase for item in record.items if item.role == "assistant"] == [
+        "final_answer",  # the greeting
+        *["commentary", "final_answer"] * 2,
+    ]
+    assert all(item.heard_text == item.text for item in record.items)
+
+
+def test_commentary_is_heard_before_the_result_of_a_slow_tool_and_the_answer_after(stack: RunningStack) -> None:
+    report, record, caller = placing.place(stack, [lines.spoken("weather_tokyo.wav")], agent="slow")
+
+    (turn,) = report.turns
+    (item,) = (item for item in caller.listener.turns[1].items if item.phase == "commentary")
+    (result_at,) = at_of(record, "result")
+    commentary_at_s = caller.began_s + item.first_sample / SPEECH_RATE_HZ
+    assert commentary_at_s < _wall_s(result_at) - 1.0
+    assert turn.commentary_audio_s is not None
+    assert turn.answer_audio_s is not None
+    assert turn.answer_audio_s > turn.commentary_audio_s + 1.0
+    assert [item.phase for item in record.items if item.role == "assistant"] == ["commentary", "final_answer"]
+
+
+def test_speech_while_the_agent_speaks_stops_it_and_the_record_has_what_was_heard(stack: RunningStack) -> None:
+    async def interrupt() -> tuple[float, CallRecord, Caller]:
+        async with Caller(stack.address, agent="talker") as caller:
+            first = await caller.say(lines.spoken("Tell me the weather story."))
+            await caller.reply_heard(first, for_s=3.5)
+            began = caller.now
+            second = await caller.say(lines.spoken("wait_stop.wav"))
+            stopped_s = (caller.listener.player.end - began) / SPEECH_RATE_HZ
+            await caller.reply(second)
+        return stopped_s, await placing.record_of(stack, caller), caller
+
+    stopped_s, record, caller = asyncio.run(interrupt())
+
+    onset_s = _onset_s(lines.spoken("wait_stop.wav").samples)
+    print(f"the agent stopped {stopped_s - onset_s:.3f} s after the caller's first sound")
+    (cut,) = (item for item in record.items if item.status == "interrupted")
+    assert stopped_s - onset_s <= STOP_LIMIT_S
+    assert cut.text.startswith(cut.heard_text)
+    assert 0 < len(cut.heard_text) < len(cut.text)
+    heard = _heard_of(caller, cut.id)
+    assert judge.word_error_rate(cut.heard_text, heard) < 0.35
+
+
+def test_the_agents_own_sound_fed_back_does_not_interrupt_it(stack: RunningStack) -> None:
+    async def listen() -> tuple[CallRecord, Caller]:
+        async with Caller(stack.address, agent="talker", echo_db=ECHO_DB) as caller:
+            await caller.reply(await caller.say(lines.spoken("Tell me the weather story.")), limit_s=60.0)
+            await asyncio.sleep(2.0)  # for a turn that would be made of the echo
+        return await placing.record_of(stack, caller), caller
+
+    record, caller = asyncio.run(listen())
+
+    assert [item.status for item in record.items] == ["completed"] * len(record.items)
+    assert sum(item.role == "user" for item in record.items) == 1
+    assert not any(item.interrupted for turn in caller.listener.turns for item in turn.items)
+
+
+def test_two_calls_at_a_time_are_answered_each_for_itself(stack: RunningStack) -> None:
+    said = [lines.spoken("weather_tokyo.wav"), lines.spoken("order_status.wav")]
+
+    assert placing.tools_asked(stack, said, agent="frontdesk") == [
+        [("get_weather", {"city": "tokyo"})],
+        [("lookup_order", {"order_number": "4712"})],
+    ]
+
+
+def _onset_s(samples: pcm.Samples) -> float:
+    """When the first 10 ms window above -40 dBFS begins."""
+    size = SPEECH_RATE_HZ // 100
+    windows = (index for index in range(0, len(samples), size) if pcm.level_dbfs(samples[index : index + size]) > -40)
+    return next(windows) / SPEECH_RATE_HZ
+
+
+def _heard_of(caller: Caller, item_id: str) -> str:
+    """What the judge hears of one item's sound."""
+    (item,) = (item for turn in caller.listener.turns for item in turn.items if item.item == item_id)
+    player = caller.listener.player
+    return judge.hear(player.render(item.first_sample, player.heard(item_id, player.end)), SPEECH_RATE_HZ)
+
+
+def _wall_s(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
