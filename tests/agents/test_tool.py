@@ -103,6 +103,7 @@ def test_the_context_is_handed_over_and_kept_from_the_model() -> None:
         ('{"order":"4712","day":"monday","count":9}', "count", "a whole number (at least 1, at most 5)"),
         ('["4712"]', "arguments", "an object with order, day, count"),
         ('{"order":', "arguments", "an object with order, day, count"),
+        ('{"order":' + "[" * 100_000, "arguments", "an object with order, day, count"),
         ('{"order":"\udc00"}', "arguments", "an object with order, day, count"),
     ],
 )

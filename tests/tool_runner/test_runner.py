@@ -214,6 +214,27 @@ def test_arguments_that_do_not_fit_never_reach_the_tool_and_say_what_is_allowed(
     run_virtual(scenario())
 
 
+def test_a_type_of_the_tools_own_that_raises_is_an_error() -> None:
+    class Place(msgspec.Struct):
+        name: str
+
+        def __post_init__(self) -> None:
+            raise RuntimeError("no such place")
+
+    def go(place: Place) -> None:
+        """Go to a place."""
+
+    async def scenario() -> None:
+        desk = Desk([tool(go)])
+        desk.send(an_order("go", '{"place":{"name":"Atlantis"}}'))
+
+        result = await desk.result()
+
+        assert (result.status, words(result)) == ("error", "go failed: RuntimeError: no such place")
+
+    run_virtual(scenario())
+
+
 def test_what_a_tool_changes_in_the_state_comes_back_as_a_patch() -> None:
     async def scenario() -> None:
         desk = Desk([visit])

@@ -75,7 +75,7 @@ class Signature:
         names = ", ".join(parameter.name for parameter in self.parameters) or "no arguments"
         try:
             given = msgspec.json.decode(arguments.strip() or "{}", type=dict[str, msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
             raise BadInput("arguments", f"not a JSON object ({error})", f"an object with {names}") from error
         unknown = given.keys() - {parameter.name for parameter in self.parameters}
         if unknown:
@@ -89,7 +89,7 @@ class Signature:
 def _value(parameter: Parameter, raw: msgspec.Raw) -> object:
     try:
         return parameter.decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(parameter.name, str(error), allowed(parameter.schema)) from error
 
 

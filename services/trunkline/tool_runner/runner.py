@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import msgspec
 from opentelemetry import trace
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -183,7 +182,7 @@ class Runner:
             bound = tool.bind(order.arguments, context)
         except BadInput as error:
             return outcomes.misfit(tool, error)
-        except msgspec.MsgspecError as error:
+        except Exception as error:  # a rim: a state that is no object, or a type of the tool's own that raises
             return outcomes.raised(tool, error)
         work = self._start(tool, bound, context)
         await asyncio.wait({work, run.ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
