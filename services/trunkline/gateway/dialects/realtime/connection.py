@@ -24,7 +24,7 @@ from trunkline.proto.ids import is_id, new_event_id, new_item_id
 from trunkline.telemetry import logs
 
 GREETING_LIMIT_S = 1.0  # that a client's first event waits for an announced greeting to open
-CLOSE_NORMAL, CLOSE_BAD_DATA, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1003, 1009, 1011
+CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 
 log = logs.get(__name__)
 
@@ -95,8 +95,8 @@ class Connection:
                 self._send_error(
                     BadInput("", f"the event has {len(text)} bytes", allowed, code="event_too_large"), None
                 )
-                self._call.end("failed: event too large")
                 self._outbox.finish(CLOSE_TOO_LARGE, "event too large")
+                self._call.end("failed: event too large")
                 return
             self._receive(text)
 

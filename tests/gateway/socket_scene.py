@@ -1,0 +1,121 @@
+"""The gateway's HTTP server on a free port, in front of a scene's workers; a client that takes what comes."""
+
+import asyncio
+import base64
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from gateway.scene import Scene, settle
+from trunkline.gateway.service import GatewayService
+from trunkline.gateway.settings import GatewaySettings
+from trunkline.record import MemoryRecordStore
+from trunkline.runtime.process import Context
+
+KEY = "sk-test"
+LIMIT_BYTES = 40_000
+Event = dict[str, Any]
+
+
+class Server:
+    """`async with Server() as server`: a Scene whose calls come over real sockets."""
+
+    def __init__(self, **settings: object) -> None:
+        self.scene = Scene()
+        given = {"port": 0, "api_keys": f"{KEY}, sk-other", "message_limit_bytes": LIMIT_BYTES} | settings
+        self.settings = msgspec.convert(given, GatewaySettings)
+        self.store = MemoryRecordStore()
+        self.service: GatewayService
+
+    async def __aenter__(self) -> "Server":
+        await self.scene.__aenter__()
+        context = Context(self.scene.bus, self.scene.exchange, "gateway-1", self.settings)
+        self.service = GatewayService(context, self.settings, self.store)
+        await self.service.start()
+        self.client = aiohttp.ClientSession(f"http://127.0.0.1:{self.service.port}")
+        await settle(0.15)  # the first heartbeats
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.client.close()
+        await self.service.drain(0.0)
+        await self.service.stop()
+        await self.scene.__aexit__()
+
+    def connect(self, key: str = KEY, model: str = "gpt-realtime") -> "Caller":
+        return Caller(self, key, model)
+
+    async def get(self, path: str, key: str = KEY) -> tuple[int, Any]:
+        async with self.client.get(path, headers={"Authorization": f"Bearer {key}"}) as answer:
+            return answer.status, await answer.json()
+
+    async def refused(self, key: str = KEY, model: str = "gpt-realtime") -> tuple[int, Event, str]:
+        """(status, body, Retry-After) of an upgrade that isn't granted."""
+        headers = {
+            "Authorization": f"Bearer {key}",
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(),
+        }
+        async with self.client.get("/v1/realtime", params={"model": model}, headers=headers) as answer:
+            return answer.status, await answer.json(), answer.headers.get("Retry-After", "")
+
+
+class Caller:
+    """`async with server.connect() as caller`."""
+
+    def __init__(self, server: Server, key: str, model: str) -> None:
+        self._server = server
+        self._key = key
+        self._model = model
+        self.seen: list[Event] = []
+
+    async def __aenter__(self) -> "Caller":
+        self.socket = await self._server.client.ws_connect(
+            "/v1/realtime", params={"model": self._model}, headers={"Authorization": f"Bearer {self._key}"}
+        )
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.socket.close()
+
+    async def send(self, **event: object) -> None:
+        await self.socket.send_str(msgspec.json.encode(event).decode())
+
+    async def append(self, audio: bytes) -> None:
+        await self.send(type="input_audio_buffer.append", audio=base64.b64encode(audio).decode())
+
+    async def next(self) -> Event:
+        message = await asyncio.wait_for(self.socket.receive(), 5.0)
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        event: Event = msgspec.json.decode(message.data)
+        self.seen.append(event)
+        return event
+
+    async def until(self, kind: str) -> Event:
+        """The next event of this type; those before it are in `seen`."""
+        while True:
+            event = await self.next()
+            if event["type"] == kind:
+                return event
+
+    async def closed(self) -> int | None:
+        """The code with which the server closed."""
+        while True:
+            message = await asyncio.wait_for(self.socket.receive(), 5.0)
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                return int(message.data)
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return self.socket.close_code
+            self.seen.append(msgspec.json.decode(message.data))
+
+    async def error(self) -> Event:
+        event = await self.until("error")
+        error = event["error"]
+        assert isinstance(error, dict)
+        return error

@@ -1,0 +1,368 @@
+"""The Realtime endpoint as clients meet it: real sockets, the workers in memory; bad input gets a clear answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import msgspec
+import pytest
+
+from gateway.scene import settle
+from gateway.socket_scene import LIMIT_BYTES, Caller, Event, Server
+from trunkline.proto import response as r
+from trunkline.proto import speech as s
+from trunkline.proto.placement import Declined
+from trunkline.proto.response import Attached
+
+SILENCE = bytes(4_800)  # 100 ms at 24 kHz
+
+
+def with_caller(
+    scenario: Callable[[Server, Caller], Awaitable[None]], prepare: Callable[[Server], None] = lambda _: None
+) -> None:
+    async def main() -> None:
+        async with Server() as server:
+            prepare(server)
+            async with server.connect() as caller:
+                await caller.until("session.created")
+                await scenario(server, caller)
+            await settle(0.1)
+            assert server.service.load()[0] == 0
+
+    asyncio.run(main())
+
+
+async def still_works(server: Server, caller: Caller) -> None:
+    """The call goes on as if nothing had been sent."""
+    await caller.send(
+        type="conversation.item.create",
+        item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+    )
+    await caller.send(type="response.create", event_id="after")
+    done = await caller.until("response.done")
+    assert response(done)["status"] == "completed"
+
+
+def response(event: Event) -> Event:
+    found = event["response"]
+    assert isinstance(found, dict)
+    return found
+
+
+def kinds(caller: Caller) -> list[str]:
+    names = [str(event["type"]) for event in caller.seen]
+    return [name for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+
+
+def test_a_spoken_turn_comes_in_the_order_of_the_protocol() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        for _ in range(5):
+            await caller.append(SILENCE)
+        await settle()
+        stt = server.scene.stt.sessions[0]
+        stt.say(s.SpeechStarted(1, 800))
+        stt.say(s.SpeechStopped(1, 7000))
+        stt.say(s.Final(1, "How are you?", 800, 7000))
+        done = await caller.until("response.done")
+
+        assert kinds(caller) == [
+            "session.created",
+            "input_audio_buffer.speech_started",
+            "input_audio_buffer.speech_stopped",
+            "input_audio_buffer.committed",
+            "conversation.item.added",
+            "conversation.item.done",
+            "conversation.item.input_audio_transcription.completed",
+            "response.created",
+            "response.output_item.added",
+            "conversation.item.added",
+            "response.content_part.added",
+            "response.output_audio_transcript.delta",
+            "response.output_audio.delta",
+            "response.output_audio.done",
+            "response.output_audio_transcript.done",
+            "response.content_part.done",
+            "conversation.item.done",
+            "response.output_item.done",
+            "response.done",
+        ]
+        assert all(event["event_id"] for event in caller.seen)
+        assert caller.seen[1]["audio_start_ms"] == 50
+        [item] = response(done)["output"]
+        assert item["phase"] == "final_answer"
+        assert item["content"] == [{"type": "output_audio", "transcript": "Fine."}]
+        assert response(done)["usage"] == {"total_tokens": 7, "input_tokens": 3, "output_tokens": 4}
+
+    with_caller(scenario)
+
+
+def test_no_event_holds_a_null_but_the_session() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await still_works(server, caller)
+
+        for event in caller.seen[1:]:
+            assert b":null" not in msgspec.json.encode(event)
+
+    with_caller(scenario)
+
+
+def test_a_transcript_is_stored_before_it_is_told() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        stt = server.scene.stt.sessions[0]
+        stt.say(s.SpeechStarted(1, 0))
+        stt.say(s.SpeechStopped(1, 100))
+        stt.say(s.Final(1, "How are you?", 0, 100))
+        told = await caller.until("conversation.item.input_audio_transcription.completed")
+        await caller.send(type="conversation.item.retrieve", item_id=told["item_id"])
+        got = await caller.until("conversation.item.retrieved")
+
+        assert isinstance(got["item"], dict)
+        assert got["item"]["content"] == [{"type": "input_audio", "transcript": "How are you?"}]
+
+    with_caller(scenario)
+
+
+def test_a_greeting_opens_before_the_client_is_answered() -> None:
+    def prepare(server: Server) -> None:
+        server.scene.agent.attached = Attached("frontdesk", "d1", greeting="resp_hello")
+
+    async def main() -> None:
+        async with Server() as server:
+            prepare(server)
+            async with server.connect() as caller:
+                await caller.send(type="session.update", session={"type": "realtime"})
+                await settle(0.05)
+                server.scene.agent_mind.speak(server.scene.agent.sessions[0], "resp_hello", 0, "Hello.")
+                await caller.until("session.updated")
+
+                assert kinds(caller)[:2] == ["session.created", "response.created"]
+
+    asyncio.run(main())
+
+
+def bad(type_: str, **fields: object) -> str:
+    return msgspec.json.encode({"type": type_, "event_id": "e1"} | fields).decode()
+
+
+APPEND, CREATE, UPDATE = "input_audio_buffer.append", "conversation.item.create", "session.update"
+FORMAT = {"audio": {"input": {"format": {"type": "audio/mp3"}}}}
+SEMANTIC = {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
+IMAGE = {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "x"}]}
+CUT = {"item_id": "x", "content_index": 0, "audio_end_ms": 1}
+BAD = {  # what -> (sent, param, code, echoed event_id)
+    "text that is no JSON": ("{nonsense", "", "invalid_json", None),
+    "a deep nest": ('{"x": ' + "[" * 10_000, "", "invalid_json", None),
+    "JSON that is no object": ("[1, 2]", "", "invalid_value", None),
+    "no type": ('{"event_id": "e1"}', "type", "missing_required_parameter", "e1"),
+    "an unknown type": (bad("nonsense"), "type", "unknown_event_type", "e1"),
+    "a type not served yet": (bad("conversation.item.delete", item_id="x"), "type", "not_supported", "e1"),
+    "audio that is no base64": (bad(APPEND, audio="%%%"), "audio", "invalid_value", "e1"),
+    "audio of odd length": (bad(APPEND, audio="AAAA"), "audio", "invalid_value", "e1"),
+    "audio that is a number": (bad(APPEND, audio=5), "audio", "invalid_value", "e1"),
+    "no audio": (bad(APPEND), "audio", "missing_required_parameter", "e1"),
+    "an empty commit": (
+        bad("input_audio_buffer.commit"),
+        "input_audio_buffer",
+        "input_audio_buffer_commit_empty",
+        "e1",
+    ),
+    "a cancel of nothing": (bad("response.cancel"), "response_id", "response_cancel_not_active", "e1"),
+    "an item that isn't there": (bad("conversation.item.retrieve", item_id="x"), "item_id", "item_not_found", "e1"),
+    "a cut of no item": (bad("conversation.item.truncate", **CUT), "item_id", "item_not_found", "e1"),
+    "a tool of the client": (bad(UPDATE, session={"tools": [{}]}), "session.tools", "not_supported", "e1"),
+    "an unknown format": (bad(UPDATE, session=FORMAT), "session.audio.input.format.type", "invalid_value", "e1"),
+    "an unknown setting": (bad(UPDATE, session={"colour": 1}), "session.colour", "unknown_parameter", "e1"),
+    "semantic VAD": (
+        bad(UPDATE, session=SEMANTIC),
+        "session.audio.input.turn_detection.type",
+        "not_supported",
+        "e1",
+    ),
+    "an image": (bad(CREATE, item=IMAGE), "item.content[0].type", "not_supported", "e1"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_gets_an_error_with_its_event_id_and_the_call_goes_on(what: str) -> None:
+    text, param, code, event_id = BAD[what]
+
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.socket.send_str(text)
+        error = await caller.error()
+
+        assert (error.get("param", ""), error["code"], error.get("event_id")) == (param, code, event_id)
+        assert error["message"]
+        await still_works(server, caller)
+
+    with_caller(scenario)
+
+
+def test_a_binary_message_gets_an_error() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.socket.send_bytes(b"\x00\x01")
+        assert "binary" in str((await caller.error())["message"])
+        await still_works(server, caller)
+
+    with_caller(scenario)
+
+
+def test_a_torn_append_loses_nothing_of_the_others() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.append(SILENCE)
+        await caller.append(b"\x01\x02\x03")
+        await caller.append(SILENCE)
+        await caller.send(type="input_audio_buffer.commit")
+        await caller.until("input_audio_buffer.committed")
+        await settle()
+
+        stt = server.scene.stt.sessions[0]
+        assert sum(len(chunk.pcm) // 2 for chunk in stt.audio) == 3_200
+        [finish] = stt.all(s.Finish)
+        assert isinstance(finish, s.Finish)
+        assert finish.to_sample == 3_200
+
+    with_caller(scenario)
+
+
+@pytest.mark.parametrize("size", [LIMIT_BYTES + 1, LIMIT_BYTES * 5])
+def test_an_oversized_message_closes_the_socket_with_1009(size: int) -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.socket.send_str("x" * size)
+        code = await caller.closed()
+        await settle(0.1)
+
+        assert code == 1009
+        if size < LIMIT_BYTES * 4:
+            assert [e["error"]["code"] for e in caller.seen if e["type"] == "error"] == ["event_too_large"]
+        assert server.scene.stt.sessions[0].closed
+
+    with_caller(scenario)
+
+
+@pytest.mark.parametrize("moment", ["mid-utterance", "mid-answer"])
+def test_a_client_that_goes_away_leaves_no_call_behind(moment: str) -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.append(SILENCE)
+        await settle()
+        stt = server.scene.stt.sessions[0]
+        stt.say(s.SpeechStarted(1, 0))
+        if moment == "mid-answer":
+            server.scene.agent_mind.answer = "A long answer that goes on for quite a while."
+            stt.say(s.SpeechStopped(1, 800))
+            stt.say(s.Final(1, "Hello", 0, 800))
+            await caller.until("response.output_audio.delta")
+        async with server.connect() as other:
+            await other.until("session.created")
+            assert caller.socket._response.connection is not None
+            caller.socket._response.connection.transport.abort()  # type: ignore[union-attr]  # as a line that breaks
+            await settle(0.2)
+
+            assert stt.closed == server.scene.agent.sessions[0].closed == "caller_hung_up"
+            assert server.service.load()[0] == 1
+            await still_works(server, other)
+
+    with_caller(scenario)
+
+
+@pytest.mark.parametrize("key", ["", "sk-wrong", "sk-tes", "s\u00fc"])
+def test_a_wrong_key_is_refused_before_the_upgrade(key: str) -> None:
+    async def main() -> None:
+        async with Server() as server:
+            status, body, _ = await server.refused(key.encode("latin-1").decode("latin-1"))
+
+            assert status == 401
+            assert body["error"]["code"] == "invalid_api_key"
+            assert server.scene.stt.sessions == []
+
+    asyncio.run(main())
+
+
+def test_an_unknown_model_is_refused_before_the_upgrade() -> None:
+    async def main() -> None:
+        async with Server() as server:
+            server.scene.agent.declines = Declined("unknown_agent", "no agent 'nobody'")
+            status, body, _ = await server.refused(model="nobody")
+
+            assert status == 404
+            assert body["error"]["code"] == "model_not_found"
+            assert body["error"]["param"] == "model"
+
+    asyncio.run(main())
+
+
+def test_no_room_is_an_answer_with_a_time_to_come_back() -> None:
+    async def main() -> None:
+        async with Server() as server:
+            server.scene.tts.declines = Declined("full")
+            status, body, retry_after = await server.refused()
+
+            assert (status, retry_after) == (503, "1")
+            assert body["error"]["type"] == "server_error"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("model", "agent"), [("gpt-realtime-2", ""), ("night", "nightdesk"), ("frontdesk", "frontdesk")]
+)
+def test_a_model_names_an_agent_or_an_alias(model: str, agent: str) -> None:
+    async def main() -> None:
+        async with Server(model_aliases="night=nightdesk") as server, server.connect(model=model) as caller:
+            await caller.until("session.created")
+
+            order = server.scene.agent.sessions[0].order
+            assert isinstance(order, r.Converse)
+            assert order.agent == agent
+
+    asyncio.run(main())
+
+
+def test_a_lost_stage_is_told_and_the_socket_closed() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        server.scene.agent.silence()
+        code = await caller.closed()
+
+        assert code == 1011
+        assert caller.seen[-1]["error"]["code"] == "stage_lost"
+
+    with_caller(scenario)
+
+
+def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.gateway.dialects.realtime.outbox.LIMIT_BYTES", 2_000)
+
+    async def scenario(server: Server, caller: Caller) -> None:
+        for _ in range(20):
+            await caller.send(type="nonsense")
+        await settle(0.2)
+
+        assert server.scene.stt.sessions[0].closed == "failed: slow client"
+
+    async def stuck(self: aiohttp.web.WebSocketResponse, *args: object) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr("aiohttp.web.WebSocketResponse.send_frame", stuck)
+
+    async def main() -> None:
+        async with Server() as server, server.connect() as caller:
+            await scenario(server, caller)
+            assert server.service.load()[0] == 0
+
+    asyncio.run(main())
+
+
+def test_calls_workers_and_records_need_a_key_and_say_what_is_missing() -> None:
+    async def main() -> None:
+        async with Server() as server:
+            assert (await server.get("/v1/calls", key="sk-no"))[0] == 401
+            assert await server.get("/v1/calls") == (200, [])
+            status, body = await server.get("/v1/calls/rtc_00_nobody")
+            assert (status, body["error"]["code"]) == (404, "call_not_found")
+            assert (await server.get("/v1/calls/..%2f"))[0] == 404
+            status, body = await server.get("/v1/nowhere")
+            assert (status, body["error"]["code"]) == (404, "not_found")
+            status, workers = await server.get("/v1/workers")
+            assert [w["stage"] for w in workers] == ["agent", "stt", "tts"]
+            assert set(workers[0]) >= {"stage", "worker", "pid", "calls", "capacity", "draining", "version"}
+
+    asyncio.run(main())
