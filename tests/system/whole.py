@@ -1,0 +1,144 @@
+"""All five services in one process over a bus and a record in memory, with null engines and a real socket in front."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+import numpy as np
+
+from trunkline.agent.models.local import LocalModel
+from trunkline.agent.models.seam import Model
+from trunkline.agent.service import AgentService
+from trunkline.agents import load_agent_file
+from trunkline.bus.memory import MemoryBroker, MemoryBus
+from trunkline.bus.port import Received
+from trunkline.cli import line
+from trunkline.cli.caller import Caller
+from trunkline.cli.line import Line
+from trunkline.cli.listener import HeardTurn
+from trunkline.cli.stack import Address
+from trunkline.gateway.service import GatewayService
+from trunkline.gateway.settings import GatewaySettings
+from trunkline.proto import subjects
+from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.record import Event
+from trunkline.proto.subjects import Stage
+from trunkline.record import CallView, MemoryRecordStore, read_call
+from trunkline.runtime.process import Process, Service
+from trunkline.runtime.settings import CoreSettings
+from trunkline.stt.service import SttService
+from trunkline.stt.settings import SttSettings
+from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
+from trunkline.tts.registry import open_engine
+from trunkline.tts.service import TtsService
+from trunkline.tts.settings import TtsSettings
+
+KEY = "sk-test"
+WEATHER_DESK = Path(__file__).parent / "weather_desk.py"
+ANSWER_LIMIT_S = 10.0
+Build = Callable[[Process, CoreSettings], Service]
+
+
+def hum(seconds: float = 0.6) -> Line:
+    """Something to hear for the energy detector; the words come from the STT script."""
+    t = np.arange(int(seconds * SPEECH_RATE_HZ)) / SPEECH_RATE_HZ
+    samples = (8000 * np.sin(2 * np.pi * 180 * t)).astype(np.int16)
+    return line.make(samples, SPEECH_RATE_HZ)
+
+
+class Whole:
+    """`async with Whole(...) as whole`. says: what each utterance is heard as, in turn."""
+
+    def __init__(self, *says: str, model: Model | None = None, agent_file: Path = WEATHER_DESK) -> None:
+        self.broker = MemoryBroker()
+        self.store = MemoryRecordStore()
+        self.model = model or LocalModel()
+        self._says = says
+        self._agent_file = agent_file
+        self._stack = AsyncExitStack()
+        self.processes: dict[Stage, Process] = {}
+        self.gateway: GatewayService
+
+    async def __aenter__(self) -> "Whole":
+        script = "|".join(self._says)
+        await self._start("stt", SttSettings(engine_stt="scripted", stt_script=script), self._stt)
+        await self._start("tts", TtsSettings(engine_tts="tone", tone_segment_ms=300), self._tts)
+        await self._start("tool_runner", ToolRunnerSettings(agent_file=str(self._agent_file)), self._tools)
+        await self._start("agent", CoreSettings(), self._agent)
+        await self._start("gateway", GatewaySettings(port=0, api_keys=KEY), self._gateway)
+        await self._beats()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def caller(self) -> Caller:
+        return Caller(Address(f"http://127.0.0.1:{self.gateway.port}", KEY))
+
+    async def conversation(self, turns: int) -> tuple[list[HeardTurn], CallView, list[Event]]:
+        """A call of so many turns, each said and answered; then its record once that has its end."""
+        async with self.caller() as caller:
+            await caller.greeting()
+            heard = []
+            for _ in range(turns):
+                heard.append(await caller.say(hum()))
+                await caller.reply(heard[-1], ANSWER_LIMIT_S)
+        return heard, *await self.record(caller.call_id)
+
+    async def record(self, call: str) -> tuple[CallView, list[Event]]:
+        """Of a call that has ended or is about to."""
+        while True:
+            found = await read_call(self.store, call)
+            assert found is not None
+            view, events = found
+            if view.ended:
+                return view, [recorded.event for recorded in events]
+            await asyncio.sleep(0)
+
+    async def _start(
+        self, stage: Stage, settings: CoreSettings, build: Callable[[Process, CoreSettings], Service]
+    ) -> None:
+        named = msgspec.structs.replace(settings, worker_id=f"{stage}-1", drain_grace_s=0.2)
+        process = Process(stage, named, MemoryBus(self.broker))
+        await process.start(build(process, named))
+        self.processes[stage] = process
+        self._stack.push_async_callback(process.stop)
+
+    def _stt(self, process: Process, settings: CoreSettings) -> Service:
+        assert isinstance(settings, SttSettings)
+        return SttService(process.exchange, settings)
+
+    def _tts(self, process: Process, settings: CoreSettings) -> Service:
+        assert isinstance(settings, TtsSettings)
+        return TtsService(process.exchange, settings, open_engine(settings))
+
+    def _tools(self, process: Process, settings: CoreSettings) -> Service:
+        assert isinstance(settings, ToolRunnerSettings)
+        return ToolRunnerService(process.context, settings)
+
+    def _agent(self, process: Process, settings: CoreSettings) -> Service:
+        return AgentService(process.exchange, load_agent_file(str(self._agent_file)), self.model, self.store)
+
+    def _gateway(self, process: Process, settings: CoreSettings) -> Service:
+        assert isinstance(settings, GatewaySettings)
+        self.gateway = GatewayService(process.context, settings, self.store)
+        return self.gateway
+
+    async def _beats(self) -> None:
+        """Until every worker has beaten once more, so that the gateway knows them all."""
+        waited_for = {subjects.beat(stage, process.worker) for stage, process in self.processes.items()}
+        all_heard = asyncio.Event()
+
+        def hear(received: Received) -> None:
+            waited_for.discard(received.subject)
+            if not waited_for:
+                all_heard.set()
+
+        listening = await MemoryBus(self.broker).subscribe(subjects.ALL_BEATS, hear)
+        await all_heard.wait()
+        await listening.stop()
