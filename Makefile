@@ -43,7 +43,7 @@ check-k8s: $(READY) ## build and validate the manifests, lint the Dockerfile
 	@$(BIN)/python -m pytest tests/k8s
 
 bench: $(READY) ## measure: latency with real engines, CPU per call with null engines; results in out/bench
-	@$(BIN)/python tests/bench/run.py $(OUT)/bench
+	@PYTHONPATH=tests $(BIN)/python -m bench.run $(OUT)/bench
 
 lock: ## pin every dependency again, with hashes (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }

@@ -33,6 +33,13 @@ _FRAME_S = FRAME_MS / 1000
 LATENESS_FRAMES = 50 * 600  # the last ten minutes of a call's frames
 
 
+def _append(frame: Samples) -> realtime.Append:
+    return realtime.Append(pcm.to_bytes(frame))
+
+
+_SILENCE = realtime.encode(_append(np.zeros(FRAME_SAMPLES, dtype=np.int16))).decode()  # most of what a caller sends
+
+
 class Caller:
     """One call. Use as a context manager: entering dials, leaving hangs up.
 
@@ -141,7 +148,7 @@ class Caller:
         self._tasks.append(asyncio.create_task(self._pace(), name="caller-pace"))
 
     async def _refusal(self, headers: dict[str, str]) -> str:
-        """Why the upgrade was refused: aiohttp drops that answer's body, so the same is asked by hand. RFC 6455, 4.1."""
+        """Why the upgrade was refused: aiohttp drops that answer's body, so it is asked by hand (RFC 6455, 4.1)."""
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         upgrade["Sec-WebSocket-Key"] = base64.b64encode(secrets.token_bytes(16)).decode()
         url, params = f"{self._address.base}/v1/realtime", {"model": self._agent} if self._agent else {}
@@ -189,7 +196,8 @@ class Caller:
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             if len(self.lateness_s) < LATENESS_FRAMES:
                 self.lateness_s.append(loop.time() - due_s)
-            await self._send(realtime.Append(pcm.to_bytes(self._next_frame())))
+            silent = self._line is None and self._echo_db is None
+            await self._send_text(_SILENCE if silent else realtime.encode(_append(self._next_frame())).decode())
             self._frames += 1
             await self._notify()
 
@@ -212,8 +220,11 @@ class Caller:
             self._line = None
 
     async def _send(self, event: realtime.ClientEvent) -> None:
+        await self._send_text(realtime.encode(event).decode())
+
+    async def _send_text(self, text: str) -> None:
         try:
-            await self._socket.send_str(realtime.encode(event).decode())
+            await self._socket.send_str(text)
         except (ConnectionError, aiohttp.ClientError) as error:
             await self._lose(str(error) or "the socket closed")
 
