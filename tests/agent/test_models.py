@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.agent.models.choose import choose
-from trunkline.agent.models.history import STILL_RUNNING, ToolPlaces, history_of
+from trunkline.agent.models.history import STILL_RUNNING, history_of
 from trunkline.agent.models.scripted import ScriptedModel, load_script
 from trunkline.agent.models.seam import (
     HistoryItem,
@@ -91,11 +91,10 @@ def test_without_a_script_the_reply_is_always_the_same() -> None:
 
 
 def history(*events: Event) -> tuple[HistoryItem, ...]:
-    view, places = CallView("rtc_00_a"), ToolPlaces()
+    view = CallView("rtc_00_a")
     for event in events:
         view.apply(event)
-        places.apply(event)
-    return history_of(view, places.behind)
+    return history_of(view)
 
 
 SAID = record.CallerSaid(0, 1, "item_u", "Where is it?", "speech")

@@ -20,7 +20,6 @@ from trunkline.runtime.settings import CoreSettings
 from trunkline.telemetry import logs
 
 CALLS = 500  # a call costs the agent little: it waits for models and tools
-DRAIN_POLL_S = 0.05
 STOP_S = 6.0  # for records to be closed: a little more than a log takes at most
 
 log = logs.get(__name__)
@@ -73,7 +72,6 @@ class AgentService:
             worker=exchange.worker,
             digest=file.digest,
             model=model,
-            store=store,
             recorder=self._recorder,
             exchange=exchange,
             wall_us=wall_us,
@@ -89,11 +87,7 @@ class AgentService:
         return self.calls.calls, self.calls.capacity
 
     async def drain(self, grace_s: float) -> None:
-        self.calls.draining = True
-        loop = asyncio.get_running_loop()
-        ends_s = loop.time() + grace_s
-        while self.calls.calls and loop.time() < ends_s:  # noqa: ASYNC110  (the pool tells nobody of an end)
-            await asyncio.sleep(DRAIN_POLL_S)
+        await self.calls.drain(grace_s)
 
     async def stop(self) -> None:
         """What was said is recorded; calls that are still here can be taken by another agent."""

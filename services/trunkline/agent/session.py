@@ -34,7 +34,7 @@ from trunkline.proto.response import (
     Turn,
 )
 from trunkline.proto.tool import RunTool
-from trunkline.record import CallLog, Recorder, RecordStore, read_call
+from trunkline.record import CallLog, Recorder
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
@@ -54,7 +54,6 @@ class Staff(NamedTuple):
     worker: str
     digest: str
     model: Model
-    store: RecordStore
     recorder: Recorder
     exchange: Exchange
     wall_us: Callable[[], int]
@@ -144,9 +143,7 @@ class AgentSession:
             record.Configured(now_us, self._agent.name, settings),
             record.HubAttached(now_us, order.hub, order.gateway),
         )
-        stored = await read_call(staff.store, call) if call_log.epoch > 1 else None
-        recorded = [one.event for one in stored[1]] if stored else []
-        conversation = Conversation(call_log, recorded, staff.wall_us)
+        conversation = Conversation(call_log, staff.wall_us)
         desk = ToolDesk(conversation, self._agent, staff.digest, self._post, lambda error: staff.fail(call, error))
         return _Owned(call_log, conversation, desk)
 

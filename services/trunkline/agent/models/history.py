@@ -5,36 +5,19 @@ its output, even while there is none.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
-from trunkline.proto.record import AssistantItem, CallerSaid, Event, ToolIntended
 from trunkline.record import CallView, ItemView, ToolView
 
 STILL_RUNNING = "This tool is still running; its result is not known yet."
 
 
-class ToolPlaces:
-    """Behind which message each tool call stands: a fold of the same events as the call's view, in the same order."""
-
-    def __init__(self) -> None:
-        self.behind: dict[str, str] = {}
-        self._last_item = ""
-
-    def apply(self, event: Event) -> None:
-        match event:
-            case CallerSaid(item=item) | AssistantItem(item=item):
-                self._last_item = item
-            case ToolIntended(tool_call=tool_call):
-                self.behind[tool_call] = self._last_item
-
-
-def history_of(view: CallView, behind: Mapping[str, str]) -> tuple[HistoryItem, ...]:
-    """behind: see ToolPlaces. The calls of a message that was deleted meanwhile come first: their effects remain."""
+def history_of(view: CallView) -> tuple[HistoryItem, ...]:
+    """Oldest first. The tool calls of a message that was deleted meanwhile lead: their effects remain."""
     tools: defaultdict[str, list[ToolView]] = defaultdict(list)
     for tool in view.tools.values():
-        place = behind.get(tool.id, "")
-        tools[place if place in view.items else ""].append(tool)
+        tools[tool.after if tool.after in view.items else ""].append(tool)
     items: list[HistoryItem] = [*_tool_items(tools[""])]
     for item in view.items.values():
         if message := _message(item):
