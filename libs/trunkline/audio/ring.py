@@ -74,8 +74,11 @@ class Ring:
     def _write(self, position: int, samples: Samples) -> None:
         at = position % len(self._store)
         head = len(self._store) - at
-        self._store[at : at + len(samples)] = samples[:head]
-        self._store[: max(0, len(samples) - head)] = samples[head:]
+        if len(samples) <= head:
+            self._store[at : at + len(samples)] = samples
+        else:
+            self._store[at:] = samples[:head]
+            self._store[: len(samples) - head] = samples[head:]
 
     def _resize(self, needed: int) -> None:
         held_from = min(self._first, self._end)  # an append longer than the limit leaves nothing of what was held

@@ -93,6 +93,8 @@ class Listening:
 
     def _judged_on_thread(self, listeners: Sequence[Listener], run: asyncio.Future[list[float]]) -> None:
         self._run = None
+        if run.cancelled():  # the process ends
+            return
         error = run.exception()
         if isinstance(error, Exception):
             self._fail(listeners, error)

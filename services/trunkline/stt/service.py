@@ -21,7 +21,6 @@ from trunkline.telemetry import logs
 
 CALLS_PER_CORE = 24  # at 27 ms CPU per second of speech; beyond it finals take over half a second
 NULL_ENGINE_CALLS = 1000
-DRAIN_LOOK_S = 0.05
 
 log = logs.get(__name__)
 
@@ -55,11 +54,7 @@ class SttService:
 
     async def drain(self, grace_s: float) -> None:
         """Hubs see the beat and move their calls; what is left after grace_s is closed by stop."""
-        self.pool.draining = True
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + grace_s
-        while self.pool.calls and loop.time() < until_s:  # noqa: ASYNC110  the pool counts, it does not signal
-            await asyncio.sleep(DRAIN_LOOK_S)
+        await self.pool.drain(grace_s)
 
     async def stop(self) -> None:
         self.pool.close("stopped")
