@@ -145,7 +145,7 @@ class Call:
             assert isinstance(answer, Attached)
             self.attached = answer
             self._tell_rules()
-        log.info("placed", call_id=self.call_id, worker=placement.worker)
+        log.info("placed", call_id=self.call_id, placed_at=placement.worker)
 
     def start(self, client: Client) -> None:
         """The client is there; a greeting that waits begins now."""

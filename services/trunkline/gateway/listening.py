@@ -27,7 +27,7 @@ from trunkline.proto.speech import (
 
 RING_SAMPLES = CALLER_RATE_HZ * 30
 CHUNK_SAMPLES = CALLER_RATE_HZ  # of a client that sends seconds at once, so that no bus message grows too large
-RECHECK_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # of new audio between two verdicts on an echo
+RECHECK_SAMPLES = CALLER_RATE_HZ * 40 // 1000  # of new audio between two verdicts on an echo
 ECHO_LIKENESS = 0.5
 STILL_VOICED_DB = 15.0  # below the level of its beginning an utterance pauses
 
@@ -92,7 +92,7 @@ class Listening:
                 metrics.ring_dropped.inc(dropped)
         self._heard_at = self._clock()
         if self._turns.watching:
-            self._watch(samples)
+            self._watch()
 
     def on_stt(self, message: Message) -> None:
         turns = self._turns
@@ -120,14 +120,16 @@ class Listening:
             metrics.echoes.inc()
         self._decide(self._turns.speech_started(number, at_sample, self.ring.end, busy=self._busy(), echo=echo))
 
-    def _watch(self, samples: Samples) -> None:
+    def _watch(self) -> None:
         """The utterance that is being watched goes on, or pauses."""
+        begin = max(self._checked_to, self.ring.first)
+        if self.ring.end - begin < RECHECK_SAMPLES:
+            return
+        self._checked_to = self.ring.end
+        samples = self.ring.read(begin, self.ring.end)
         voiced = pcm.level_dbfs(samples) > self._onset_dbfs - STILL_VOICED_DB
-        verdict = None
-        if self.ring.end - self._checked_to >= RECHECK_SAMPLES:
-            self._checked_to = self.ring.end
-            verdict = self._echo.verdict()
-        self._decide(self._turns.goes_on(len(samples) if voiced else 0, busy=self._busy(), echo=verdict))
+        echo = self._echo.verdict()
+        self._decide(self._turns.goes_on(len(samples) if voiced else 0, self.ring.end, echo=echo))
 
     def _send_again(self, from_sample: int) -> None:
         """Asked for what is gone, STT gets what is left: it sees the jump in position."""

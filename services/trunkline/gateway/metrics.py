@@ -33,5 +33,5 @@ client_errors = Counter("trunkline_gateway_client_errors_total", "Error events s
 ring_dropped = Counter("trunkline_gateway_ring_dropped_samples_total", "Caller's audio pushed out of a full ring")
 speech_missing = Counter("trunkline_gateway_speech_missing_total", "Segments of which audio was ordered again")
 speech_failed = Counter("trunkline_gateway_speech_failed_total", "Segments that TTS could not speak")
-echoes = Counter("trunkline_gateway_echoes_total", "Utterances dropped as the agent's own voice")
+echoes = Counter("trunkline_gateway_echoes_total", "Onsets of speech that were the agent's own voice")
 interruptions = Counter("trunkline_gateway_interruptions_total", "Responses that ended early", ["reason"])

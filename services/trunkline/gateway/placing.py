@@ -68,7 +68,7 @@ class Placer:
                 raise
             else:
                 return placement
-            log.info("worker declined", call_id=self._call, worker=worker, reason=refusals[worker].reason)
+            log.info("worker declined", call_id=self._call, declined_by=worker, reason=refusals[worker].reason)
             if refusals[worker].reason == "unknown_agent":
                 allowed = "the name of an agent, or an alias of one"
                 raise BadInput("model", refusals[worker].detail or "no such agent", allowed, code="model_not_found")

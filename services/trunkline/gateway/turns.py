@@ -12,7 +12,7 @@ from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import TurnSource
 
-CONFIRM_SAMPLES = CALLER_RATE_HZ * 250 // 1000  # voice this long over the agent's is no cough
+CONFIRM_SAMPLES = CALLER_RATE_HZ * 200 // 1000  # voice this long over the agent's is no cough
 COMMIT_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # the least that a client may commit, as with the vendor
 MANUAL_FROM = 1_000_000  # numbers of utterances that a client bounds; those of VAD count from 1
 
@@ -97,13 +97,12 @@ Decision = (
 
 
 class _Utterance:
-    """echo: the agent's own voice so far. tentative: holds the playout until it is confirmed or was nothing."""
+    """tentative: holds the playout until it is confirmed or was nothing."""
 
     __slots__ = (
         "announced",
         "at_sample",
         "committed",
-        "echo",
         "item",
         "number",
         "outcome",
@@ -117,7 +116,7 @@ class _Utterance:
         self.item = item
         self.at_sample = at_sample
         self.voiced_samples = 0
-        self.echo = self.tentative = self.announced = self.stopped = self.committed = False
+        self.tentative = self.announced = self.stopped = self.committed = False
         self.outcome: list[Decision] | None = None  # what its end means; None while it isn't known
 
 
@@ -134,7 +133,7 @@ class Turns:
     @property
     def watching(self) -> bool:
         """Whether goes_on has anything to decide."""
-        return any(u.echo or u.tentative for u in self._utterances.values() if not u.stopped)
+        return any(u.tentative for u in self._utterances.values() if not u.stopped)
 
     @property
     def unsettled(self) -> bool:
@@ -152,30 +151,23 @@ class Turns:
         """now_sample: the newest audio. busy: a response is on its way or heard. echo: it sounds like the agent."""
         if not self.policy.automatic or number in self._utterances:
             return []
+        if echo:  # discarded, so that STT hears afresh when the caller speaks in the middle of it
+            return [OrderDiscard(now_sample)]
         utterance = self._utterances[number] = _Utterance(number, self._new_item(), at_sample)
         utterance.voiced_samples = max(0, now_sample - at_sample)
-        if echo:
-            utterance.echo = True
-            return []
         return self._open(utterance, busy)
 
-    def goes_on(self, voiced_samples: int, *, busy: bool, echo: bool | None) -> list[Decision]:
-        """More audio of an utterance that is being watched. echo: a new verdict, None for none."""
+    def goes_on(self, voiced_samples: int, now_sample: int, *, echo: bool) -> list[Decision]:
+        """More audio of an utterance that is being watched, so many samples of it voice. echo: the latest verdict."""
         decisions: list[Decision] = []
-        for utterance in self._utterances.values():
-            if utterance.stopped or not (utterance.echo or utterance.tentative):
-                continue
+        for utterance in [u for u in self._utterances.values() if u.tentative and not u.stopped]:
             utterance.voiced_samples += voiced_samples
-            if utterance.echo and echo is False:
-                utterance.echo = False
-                utterance.voiced_samples = voiced_samples
-                decisions += self._open(utterance, busy)
-            elif utterance.tentative and echo:
-                utterance.echo = True
-                decisions += self._let_go(utterance)
-            elif utterance.tentative and utterance.voiced_samples >= CONFIRM_SAMPLES:
+            if echo:
+                del self._utterances[utterance.number]
+                decisions += [*self._let_go(utterance), OrderDiscard(now_sample)]
+            elif utterance.voiced_samples >= CONFIRM_SAMPLES:
                 decisions += self._confirm(utterance)
-        return decisions
+        return decisions + self._release()
 
     def speech_stopped(self, number: int, at_sample: int) -> list[Decision]:
         utterance = self._utterances.get(number)
@@ -190,9 +182,7 @@ class Turns:
             return []
         text = text.strip()
         decisions: list[Decision] = []
-        if utterance.echo and not utterance.committed:
-            utterance.outcome = []
-        elif not text and not utterance.committed:
+        if not text and not utterance.committed:
             decisions = self._let_go(utterance) + self.speech_stopped(number, to_sample)
             utterance.outcome = []
         else:
