@@ -1,13 +1,24 @@
 """A call at the agent, from its placement to its end, as the hub sees it and as the record keeps it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
 
 from agent.scene import CALL, DIGEST, Scene, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.local import LocalModel
 from trunkline.agent.models.scripted import Call, Fail, Script, Step, Wait, Words
-from trunkline.agent.models.seam import MessageItem, ToolCallItem, ToolOutputItem
+from trunkline.agent.models.seam import (
+    MessageItem,
+    ModelEvent,
+    ModelRequest,
+    RoundDone,
+    TextDelta,
+    ToolCall,
+    ToolCallItem,
+    ToolOutputItem,
+)
 from trunkline.agent.rounds import APOLOGY, GIVING_UP, MAX_ROUNDS
 from trunkline.agents import Agent
 from trunkline.proto import record
@@ -18,15 +29,17 @@ from trunkline.proto.response import (
     ItemFinished,
     ItemStarted,
     PhaseSettled,
+    Played,
     Respond,
     ResponseFinished,
     ResponseStarted,
     Retract,
     Say,
     SegmentHeard,
+    Turn,
 )
 from trunkline.proto.tool import ToolDeclined, ToolResult
-from trunkline.record import MemoryRecordStore
+from trunkline.record import MemoryRecordStore, StoreUnavailable
 
 SURE: Sequence[Sequence[Step]] = [[Words("Sure.", "final_answer")]]
 LOOKS_UP: Sequence[Sequence[Step]] = [
@@ -295,7 +308,114 @@ def test_a_tool_without_a_result_is_unknown_in_the_end() -> None:
     run_virtual(scenario())
 
 
-def test_an_unknown_tool_and_broken_arguments_are_results_that_the_model_reads() -> None:
+class Breaks:
+    """A model that asks for a tool with unusable arguments, then gives up."""
+
+    name = "breaks"
+
+    def __init__(self, arguments: str) -> None:
+        self.arguments = arguments
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        if len(request.items) == 1:
+            yield ToolCall("call_0", "lookup", self.arguments)
+        else:
+            yield TextDelta("Sorry.", "final_answer")
+        yield RoundDone(10, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("{", "The arguments can't be read"),
+        ("[1]", "The arguments can't be read"),
+        ('"' + "x" * 1_000_000 + '"', "The arguments are too long; allowed: 65536 bytes of JSON."),
+    ],
+)
+def test_unusable_arguments_are_a_result_that_the_model_reads(arguments: str, problem: str) -> None:
+    async def scenario() -> None:
+        async with Scene(model=Breaks(arguments)) as scene:
+            await scene.place()
+            scene.says("Look.")
+            await asyncio.sleep(1)
+
+            (tool,) = (await scene.view()).tools.values()
+            assert (tool.status, tool.arguments) == ("error", "{}")
+            assert tool.output.startswith(problem)
+            assert scene.runner.orders == []
+            assert (scene.finished[0].input_tokens, scene.finished[0].output_tokens) == (20, 4)
+
+    run_virtual(scenario())
+
+
+class Failing(MemoryRecordStore):
+    down = False
+
+    def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        if not self.down:
+            return super().append(call, data, expected_seq=expected_seq, entry=entry)
+        failed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        failed.set_exception(StoreUnavailable(call, 1.0))
+        return failed
+
+
+def test_a_tool_whose_intent_cannot_be_recorded_does_not_run() -> None:
+    async def scenario() -> None:
+        store = Failing()
+        async with Scene([LOOKS_UP], store=store) as scene:
+            await scene.place()
+            store.down = True
+            scene.says("Where is order 4712?")
+            await asyncio.sleep(1)
+            store.down = False
+            await asyncio.sleep(1)
+
+            assert scene.runner.orders == []
+            (tool,) = (await scene.view()).tools.values()
+            assert (tool.status, tool.output) == (
+                "error",
+                "This was not run: the call's record can't be written at present.",
+            )
+            assert "It arrives tomorrow." in scene.said
+
+    run_virtual(scenario())
+
+
+def test_tools_of_one_round_run_side_by_side() -> None:
+    async def scenario() -> None:
+        script: Script = [[[Call("lookup", {}), Call("lookup", {})], [Words("Both.", "final_answer")]]]
+        async with Scene(script) as scene:
+            scene.runner.took_s = 2.0
+            await scene.place()
+            scene.says("Both?")
+            await asyncio.sleep(2.5)
+
+            assert len(scene.runner.orders) == 2
+            assert scene.said == ["Both."]
+
+    run_virtual(scenario())
+
+
+def test_one_call_that_fails_does_not_concern_another() -> None:
+    async def scenario() -> None:
+        async with Scene([LONG]) as scene:
+            await scene.place("rtc_00_other")
+            other = scene.link
+            await scene.place()
+            for _ in range(3):
+                scene.link.send(Played(SegmentHeard("item_unknown", 0, 1, 1)))
+            scene.service.calls.fail(CALL, RuntimeError("broken"))
+            other.send(Turn(1, "item_a", "Count.", "speech"))
+            await asyncio.sleep(4)
+
+            assert [done.status for done in scene.finished] == ["completed"]
+            assert CallFailed("RuntimeError: broken") in scene.told
+            assert scene.service.load()[0] == 1
+
+    run_virtual(scenario())
+
+
+def test_an_unknown_tool_is_a_result_that_the_model_reads() -> None:
     async def scenario() -> None:
         async with Scene([[[Call("fly", {})], [Words("Sorry.", "final_answer")]]]) as scene:
             await scene.place()

@@ -44,12 +44,14 @@ class _Open:
         self.started = False
         self.refused = ""
         self.retries = 0
-        self.timers: list[asyncio.TimerHandle] = []
+        self.overdue: asyncio.TimerHandle | None = None
+        self.retry: asyncio.TimerHandle | None = None  # while it waits to be sent again
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
-        for timer in self.timers:
-            timer.cancel()
+        for timer in (self.overdue, self.retry):
+            if timer is not None:
+                timer.cancel()
         if not self.done.done():
             self.done.set_result(None)
 
@@ -100,7 +102,7 @@ class ToolDesk:
     def on_no_responders(self) -> None:
         """Some order of this call reached nobody; which one isn't told, so each that hasn't started is sent again."""
         for one in list(self._open.values()):
-            if one.posted_s is None or one.started:
+            if one.posted_s is None or one.started or one.retry is not None:
                 continue
             if self._loop.time() - one.posted_s >= NO_RUNNER_S:
                 self._settle(one, "error", f"{one.order.name} was not run: no tool runner is available.")
@@ -155,14 +157,17 @@ class ToolDesk:
         if one.posted_s is None:
             one.posted_s = self._loop.time()
             wait_s = max(0.0, (one.order.deadline_us - self._conversation.wall_us()) / 1e6) + OVERDUE_S
-            one.timers.append(self._loop.call_later(wait_s, self._overdue, one))
+            one.overdue = self._loop.call_later(wait_s, self._overdue, one)
+        one.retry = None
         self._post(subjects.tool(one.order.name, self._conversation.log.call), one.order, one.headers)
 
     def _try_again(self, one: _Open, reason: str) -> None:
+        if one.retry is not None:
+            return
         one.refused = reason
         wait_s = min(RETRY_LIMIT_S, RETRY_S * 2**one.retries)
         one.retries += 1
-        one.timers[1:] = [self._loop.call_later(wait_s, self._send, one)]
+        one.retry = self._loop.call_later(wait_s, self._send, one)
 
     def _overdue(self, one: _Open) -> None:
         name = one.order.name
