@@ -142,3 +142,18 @@ def test_a_bad_setting_ends_the_start_with_status_2_and_one_line() -> None:
     assert status == 2
     assert logged.count("\n") == 1
     assert logged.startswith("trunkline-stt: TRUNKLINE_CAPACITY: 'many'")
+
+
+def test_a_service_that_finds_no_nats_can_be_stopped_and_says_little() -> None:
+    async def main() -> tuple[int, str]:
+        process = await run_service({"TRUNKLINE_NATS_URL": "nats://127.0.0.1:9"})
+        assert process.stderr is not None
+        first = (await process.stderr.readline()).decode()
+        process.send_signal(signal.SIGTERM)
+        rest = (await process.stderr.read()).decode()
+        return await process.wait(), first + rest
+
+    status, logged = asyncio.run(asyncio.wait_for(main(), 30))
+
+    assert status == 0, logged
+    assert logged.count("nats client") == 1

@@ -23,6 +23,7 @@ PENDING_MESSAGES = 65_536
 PENDING_BYTES = 32 * 1024 * 1024
 CONNECT_PATIENCE_S = 15.0
 RECONNECT_WAIT_S = 0.05
+LOG_EVERY_S = 5.0  # of errors that the client reports
 
 log = logs.get(__name__)
 _dropped = Counter("trunkline_bus_outbox_dropped_total", "Messages dropped from a full outbox, oldest first")
@@ -59,14 +60,14 @@ class NatsBus:
     @classmethod
     async def connect(cls, urls: list[str], name: str) -> "NatsBus":
         """name: the worker id, seen in the server's monitoring. Raises ConnectionError after CONNECT_PATIENCE_S."""
-        deadline = asyncio.get_running_loop().time() + CONNECT_PATIENCE_S
-        while True:
-            client = Client()
-            try:
+        client = Client()
+        errors = _Errors()
+        try:
+            async with asyncio.timeout(CONNECT_PATIENCE_S):
                 await client.connect(
                     servers=urls,
                     name=name,
-                    error_cb=_note_error,
+                    error_cb=errors.note,
                     reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # sleeps on it: fractions work
                     max_reconnect_attempts=-1,
                     allow_reconnect=True,
@@ -75,12 +76,10 @@ class NatsBus:
                     connect_timeout=2,
                     pending_size=2 * 1024 * 1024,
                 )
-            except (NatsError, OSError, TimeoutError) as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise ConnectionError(f"no NATS server answers at {', '.join(urls)} ({error})") from error
-                await asyncio.sleep(RECONNECT_WAIT_S)  # between tries to reach a server that starts up
-            else:
-                return cls(client)
+        except (NatsError, OSError, TimeoutError) as error:
+            await client.close()
+            raise ConnectionError(f"no NATS server answers at {', '.join(urls)} ({errors.last or error})") from error
+        return cls(client)
 
     @property
     def max_payload(self) -> int:
@@ -151,6 +150,17 @@ class NatsBus:
             self._idle.set()
 
 
-async def _note_error(error: Exception) -> None:
-    _client_errors.inc()
-    log.warning("nats client", error=repr(error))
+class _Errors:
+    """What the client reports; a server that is away is tried again every RECONNECT_WAIT_S, and said once a while."""
+
+    def __init__(self) -> None:
+        self.last: Exception | None = None
+        self._logged_s = float("-inf")
+
+    async def note(self, error: Exception) -> None:
+        _client_errors.inc()
+        self.last = error
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._logged_s >= LOG_EVERY_S:
+            self._logged_s = now_s
+            log.warning("nats client", error=repr(error))

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib import metadata
 from typing import NoReturn, Protocol, TypeVar
 
@@ -67,6 +67,7 @@ class Context:
 
 
 S = TypeVar("S", bound=CoreSettings)
+T = TypeVar("T")
 Build = Callable[[Context, S], Service]
 
 
@@ -93,7 +94,7 @@ class Process:
         await service.start()
         self.ready = True
         self._beats.start()
-        log.info("ready", stage=self.stage, worker=self.worker, admin_port=self.admin.port, version=VERSION)
+        log.info("ready", admin_port=self.admin.port, version=VERSION)
 
     async def stop(self) -> None:
         """Drains within the grace of the settings, then leaves the bus."""
@@ -165,7 +166,9 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     worker = settings.worker_id or new_worker_id(stage)
-    bus = await NatsBus.connect([url.strip() for url in settings.nats_url.split(",")], worker)
+    bus = await _unless(asked_to_stop, NatsBus.connect([url.strip() for url in settings.nats_url.split(",")], worker))
+    if bus is None:
+        return
     process = Process(stage, _named(settings, worker), bus)
     tracing.configure(stage, worker, sample_ratio=settings.trace_ratio)
     logs.configure(settings.log_level, stage, worker)
@@ -177,6 +180,17 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     await asked_to_stop.wait()
     await process.stop()
     tracing.shutdown()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
+    """The work's result; None when asked to stop first. Raises what the work raises."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
 
 
 def _named(settings: CoreSettings, worker: str) -> CoreSettings:
