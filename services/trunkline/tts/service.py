@@ -17,7 +17,6 @@ from trunkline.tts.settings import TtsSettings
 
 CALLS_PER_THREAD = 24  # measured with Piper: beyond, the first audio of a response takes over half a second
 INLINE_CALLS = 400
-DRAIN_POLL_S = 0.05
 
 log = logs.get(__name__)
 
@@ -42,10 +41,7 @@ class TtsService:
         return self.calls.calls, self.calls.capacity
 
     async def drain(self, grace_s: float) -> None:
-        self.calls.draining = True
-        ends_s = self._loop.time() + grace_s
-        while self.calls.calls and self._loop.time() < ends_s:  # noqa: ASYNC110  (the pool tells nobody of an end)
-            await asyncio.sleep(DRAIN_POLL_S)
+        await self.calls.drain(grace_s)
 
     async def stop(self) -> None:
         self.calls.close("stopped")
