@@ -103,6 +103,13 @@ def test_thanks_and_farewells_get_a_sentence() -> None:
     assert reply("Thank you very much, goodbye.") == ("Thank you for calling. Goodbye.", "", {})
 
 
+def test_of_a_very_long_text_the_end_is_read() -> None:
+    text, tool, arguments = reply("Cancel order 9006. " + "4 " * 100_000 + "What is the weather in Tokyo?")
+
+    assert (tool, arguments) == ("get_weather", {"city": "Tokyo"})
+    assert text == "One moment, let me check the weather in Tokyo."
+
+
 def test_a_commentary_goes_before_the_tool() -> None:
     request = ModelRequest("", (user("What is the weather in Tokyo?"),), OFFERS, "rtc_00_a")
     text, call, done = reply_to(request)

@@ -47,12 +47,14 @@ class Segmenter:
         self._first = True
 
     def feed(self, text: str) -> list[str]:
-        self._held += text
+        held = self._held + text
+        at = 0
         segments = []
-        while (end := _cut(self._held, first=self._first)) > 0:
-            segments.append(self._held[:end])
-            self._held = self._held[end:]
+        while (length := _cut(held[at : at + LIMIT_CHARACTERS + 1], first=self._first)) > 0:
+            segments.append(held[at : at + length])
+            at += length
             self._first = False
+        self._held = held[at:]
         return segments
 
     def flush(self) -> list[str]:
@@ -62,7 +64,7 @@ class Segmenter:
 
 
 def _cut(text: str, *, first: bool) -> int:
-    """The end of the next segment, or 0 while it can't be told."""
+    """The length of the next segment, or 0 while it can't be told. text: LIMIT_CHARACTERS and one are enough."""
     joint = 0
     previous: _Boundary | None = None
     for boundary in _boundaries(text):
@@ -81,7 +83,7 @@ def _cut(text: str, *, first: bool) -> int:
 
 def _boundaries(text: str) -> Iterator[_Boundary]:
     start = len(text) - len(text.lstrip())
-    for words, match in enumerate(_WORD.finditer(text[: LIMIT_CHARACTERS + 1], start), start=1):
+    for words, match in enumerate(_WORD.finditer(text, start), start=1):
         yield _Boundary(match.end(), words, match.group().rstrip(), text[match.end()])
 
 

@@ -27,6 +27,8 @@ from trunkline.agent.models.seam import (
 )
 from trunkline.proto.ids import new_tool_call_id
 
+READ_CHARACTERS = 2000  # of what the caller said last: a round must not hold up the other calls
+
 
 class LocalModel:
     """Deterministic. No language model: it picks a tool by shared words and speaks in templates."""
@@ -79,7 +81,7 @@ def _last_turn(items: Sequence[HistoryItem]) -> tuple[str, list[ToolOutputItem]]
         if isinstance(item, ToolOutputItem):
             outputs.insert(0, item)
         elif isinstance(item, MessageItem) and item.role == "user":
-            return item.text, outputs
+            return item.text[-READ_CHARACTERS:], outputs
     return "", outputs
 
 
@@ -137,7 +139,7 @@ def _asked(request: ModelRequest) -> _Asked | None:
         messages.pop()
     if len(messages) < 2 or messages[-2].role != "assistant":
         return None
-    earlier = next((message.text for message in messages[-2::-1] if message.role == "user"), "")
+    earlier = next((message.text[-READ_CHARACTERS:] for message in messages[-2::-1] if message.role == "user"), "")
     before = choose(earlier, request.tools)
     tools = [before.tool] if before else list(request.tools)
     for tool in tools:
