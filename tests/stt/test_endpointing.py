@@ -234,7 +234,7 @@ def test_turning_automatic_rules_off_drops_the_open_utterance_and_keeps_its_audi
 
 
 def test_hysteresis_keeps_a_wavering_voice_in_one_utterance() -> None:
-    wavering = [0.9, 0.9, 0.9] + [0.4, 0.36, 0.55] * 20
+    wavering = [0.9, 0.9, 0.9] + [0.4, 0.22, 0.55] * 20
     caller = says("hello").hear(wavering + silence(1.0))
 
     [stopped] = caller.of(Stopped)

@@ -115,3 +115,9 @@ def test_a_batch_of_calls_hears_exactly_what_each_would_alone(silero: Silero) ->
 
 def window_of(samples: Samples, number: int) -> Samples:
     return samples[number * WINDOW_SAMPLES : (number + 1) * WINDOW_SAMPLES]
+
+
+def test_a_sentence_end_on_the_telephone_cuts_nobody_off(moonshine: Moonshine, silero: Silero) -> None:
+    finals = hear_audio(on_the_telephone(in_a_call(clip("order_status"))), ORDER, silero, moonshine).finals
+
+    assert len(finals) == 1

@@ -16,7 +16,9 @@ from trunkline.stt.words import looks_unfinished
 
 ONSET_WINDOWS = 3  # 96 ms of voice begin an utterance: less than that is a click
 RESUME_WINDOWS = 2  # and 64 ms continue one
-HYSTERESIS = 0.15
+ONSET_HYSTERESIS = 0.15  # below the threshold a voice that has begun still counts, by so much before the onset is sure
+HYSTERESIS = 0.3  # and so much in an utterance: the telephone makes word ends faint, and 0.15 cut callers off there
+FAINTEST = 0.1  # no threshold goes below
 TENTATIVE_MS = 200  # silence after which recognition starts, in case this is the end
 LEAD_MS = 100  # before the first voice, for the recogniser: more silence than this costs it digits ("4712")
 LONGEST_SAMPLES = 28 * CALLER_RATE_HZ  # an utterance that goes on is cut at its best pause
@@ -165,8 +167,9 @@ class Endpointer:
 
     def _judge(self, probability: float) -> None:
         """Between the two thresholds a window is what the one before it was."""
-        limit = self._rules.threshold - (HYSTERESIS if self._voiced else 0.0)
-        self._voiced = probability >= max(limit, 0.01)
+        margin = HYSTERESIS if self._open is not None else ONSET_HYSTERESIS
+        limit = self._rules.threshold - (margin if self._voiced else 0.0)
+        self._voiced = probability >= max(limit, FAINTEST)
         if self._voiced:
             from_sample = self._heard_to - WINDOW_SAMPLES
             if self._voices and self._voices[-1][1] == from_sample:
