@@ -4,9 +4,8 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 FILE_LINES = 400
@@ -71,24 +70,30 @@ def too_long(tree: ast.AST) -> Iterator[str]:
                 yield f"{node.name} has {lines} lines"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
-def test_no_file_has_two_reasons_to_exist(path: Path) -> None:
-    source = path.read_text()
-
-    assert list(too_long(ast.parse(source))) == []
-    assert len(source.splitlines()) <= FILE_LINES
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every source file by its path in the project."""
+    return {relative(path): ast.parse(path.read_text()) for path in SOURCES}
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if relative(p) != BUILDS_SUBJECTS], ids=relative)
-def test_subjects_are_built_in_one_file(path: Path) -> None:
-    assert list(subject_literals(ast.parse(path.read_text()))) == []
+def test_no_function_is_too_long() -> None:
+    assert [f"{name}: {found}" for name, tree in trees().items() for found in too_long(tree)] == []
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if not relative(p).startswith(SPEAKS_NATS)], ids=relative)
-def test_only_the_bus_and_the_record_import_nats(path: Path) -> None:
-    modules = imports(ast.parse(path.read_text()))
+def test_no_file_is_too_long() -> None:
+    assert [relative(path) for path in SOURCES if len(path.read_text().splitlines()) > FILE_LINES] == []
 
-    assert [module for module in modules if module.split(".")[0] == "nats"] == []
+
+def test_subjects_are_built_in_one_file() -> None:
+    elsewhere = {name: tree for name, tree in trees().items() if name != BUILDS_SUBJECTS}
+
+    assert [f"{name}: {found}" for name, tree in elsewhere.items() for found in subject_literals(tree)] == []
+
+
+def test_only_the_bus_and_the_record_import_nats() -> None:
+    others = {name: tree for name, tree in trees().items() if not name.startswith(SPEAKS_NATS)}
+
+    assert [name for name, tree in others.items() if any(m.split(".")[0] == "nats" for m in imports(tree))] == []
 
 
 def test_a_subject_spelt_elsewhere_is_found() -> None:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ def declared_in(tree: ast.AST) -> Iterator[Metric]:
             yield Metric(name, node.func.id.lower(), ", ".join(labels))
 
 
+@cache
 def declared() -> list[Metric]:
     files = [path for top in ("libs", "services") for path in (ROOT / top).rglob("*.py")]
     return sorted(metric for path in files for metric in declared_in(ast.parse(path.read_text())))
