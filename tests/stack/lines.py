@@ -75,7 +75,7 @@ def dictated(pause_s: float) -> Line:
 
 def dictated_by_piper(pause_s: float) -> Line:
     """The same in two sentences of another voice."""
-    first, rest = clip("I would like to know where my order is. The number is four."), clip("Seven, one, two.")
+    first, rest = clip("I would like to know where my order is. The number is four."), clip("seven one two")
     return _with_pause(first.samples, rest.samples, first.rate_hz, pause_s)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from statistics import median
 
 from stack import lines, placing
 from support import judge
@@ -12,6 +13,7 @@ from trunkline.cli.record_json import CallRecord
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
 STOP_LIMIT_S = 0.3
+INTERRUPTIONS = 3
 ECHO_DB = -20.0
 
 
@@ -25,13 +27,13 @@ def test_a_call_is_answered_in_speech_that_another_recogniser_understands(stack:
 
     report, record, caller = placing.place(stack, said)
 
-    heard = judge.hear(caller.sound(), SPEECH_RATE_HZ).lower()
-    print(heard)
-    assert [(turn.tools[0].name, turn.tools[0].status) for turn in report.turns] == [
-        ("get_weather", "ok"),
-        ("lookup_order", "ok"),
-    ]
-    assert all(word in heard for word in ("tokyo", "degrees", "rain", "order", "shipped"))
+    weather, order = (_heard_of(caller, turn.items[-1].item).lower() for turn in caller.listener.turns[1:])
+    print(weather, order)
+    assert [(tool.name, tool.status) for tool in record.tools] == [("get_weather", "ok"), ("lookup_order", "ok")]
+    assert all(word in weather for word in ("tokyo", "18", "rain"))
+    assert all(word in order for word in ("order", "yesterday", "tomorrow"))
+    assert judge.word_error_rate(report.turns[0].answer, weather) < 0.3
+    assert judge.word_error_rate(report.turns[1].answer, order) < 0.4
     assert [item.phase for item in record.items if item.role == "assistant"] == [
         "final_answer",  # the greeting
         *["commentary", "final_answer"] * 2,
@@ -54,26 +56,25 @@ def test_commentary_is_heard_before_the_result_of_a_slow_tool_and_the_answer_aft
 
 
 def test_speech_while_the_agent_speaks_stops_it_and_the_record_has_what_was_heard(stack: RunningStack) -> None:
-    async def interrupt() -> tuple[float, CallRecord, Caller]:
+    async def interrupt() -> tuple[list[float], CallRecord, Caller]:
         async with Caller(stack.address, agent="talker") as caller:
-            first = await caller.say(lines.spoken("Tell me the weather story."))
-            await caller.reply_heard(first, for_s=3.5)
-            began = caller.now
-            second = await caller.say(lines.spoken("wait_stop.wav"))
-            stopped_s = (caller.listener.player.end - began) / SPEECH_RATE_HZ
-            await caller.reply(second)
-        return stopped_s, await placing.record_of(stack, caller), caller
+            stops_s = []
+            for _ in range(INTERRUPTIONS):
+                asked = await caller.say(lines.spoken("Tell me the weather story."))
+                await caller.reply_heard(asked, for_s=5.0)
+                stops_s.append(await _interrupt(caller))
+        return stops_s, await placing.record_of(stack, caller), caller
 
-    stopped_s, record, caller = asyncio.run(interrupt())
+    stops_s, record, caller = asyncio.run(interrupt())
 
-    onset_s = _onset_s(lines.spoken("wait_stop.wav").samples)
-    print(f"the agent stopped {stopped_s - onset_s:.3f} s after the caller's first sound")
-    (cut,) = (item for item in record.items if item.status == "interrupted")
-    assert stopped_s - onset_s <= STOP_LIMIT_S
-    assert cut.text.startswith(cut.heard_text)
-    assert 0 < len(cut.heard_text) < len(cut.text)
-    heard = _heard_of(caller, cut.id)
-    assert judge.word_error_rate(cut.heard_text, heard) < 0.35
+    print("the agent stopped so many seconds after the caller's first sound:", stops_s)
+    print("underruns:", caller.listener.player.underruns)
+    cut = [item for item in record.items if item.status == "interrupted"]
+    assert len(cut) == INTERRUPTIONS
+    sounding_s = [stop_s for stop_s in stops_s if stop_s > 0]  # the others fell into a pause of the agent's own
+    assert median(sounding_s) <= STOP_LIMIT_S
+    assert all(item.text.startswith(item.heard_text) and 0 < len(item.heard_text) < len(item.text) for item in cut)
+    assert all(judge.word_error_rate(item.heard_text, _heard_of(caller, item.id)) < 0.35 for item in cut)
 
 
 def test_the_agents_own_sound_fed_back_does_not_interrupt_it(stack: RunningStack) -> None:
@@ -97,6 +98,16 @@ def test_two_calls_at_a_time_are_answered_each_for_itself(stack: RunningStack) -
         [("get_weather", {"city": "tokyo"})],
         [("lookup_order", {"order_number": "4712"})],
     ]
+
+
+async def _interrupt(caller: Caller) -> float:
+    """Speaks over the agent; seconds from the line's first audible sample to the last that the agent's had."""
+    line = lines.spoken("wait_stop.wav")
+    over = await caller.say(line)
+    onset = over.speech_end - line.voiced_end + int(_onset_s(line.samples) * SPEECH_RATE_HZ)
+    cut = max(item.stopped for turn in caller.listener.turns for item in turn.items)
+    await caller.reply(over)
+    return round((cut - onset) / SPEECH_RATE_HZ, 3)
 
 
 def _onset_s(samples: pcm.Samples) -> float:

@@ -19,13 +19,20 @@ SESSION_PREFIX = "sess_"  # a Trunkline session is named after its call: sess_rt
 
 @dataclass(slots=True)
 class HeardItem:
-    """An assistant message as it reached the caller. first_sample: when its sound began; -1 before."""
+    """An assistant message as it reached the caller.
+
+    first_sample: when its sound began, -1 before. stopped: when it was interrupted, -1 if it wasn't.
+    """
 
     item: str
     phase: Phase | None = None
     text: str = ""
     first_sample: int = -1
-    interrupted: bool = False
+    stopped: int = -1
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped >= 0
 
 
 @dataclass(slots=True)
@@ -168,7 +175,7 @@ class Listener:
     def _stop_playing(self, now: int) -> list[ClientEvent]:
         cuts = self.player.stop(now)
         for cut in cuts:
-            self._items[cut.item].interrupted = True
+            self._items[cut.item].stopped = now
             self._tell(Moment(now, "interrupted", f"{cut.played / SPEECH_RATE_HZ:.2f} s of it were heard"))
         return [Truncate(cut.item, cut.played // SAMPLES_PER_MS) for cut in cuts]
 
