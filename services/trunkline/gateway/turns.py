@@ -12,7 +12,7 @@ from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import TurnSource
 
-CONFIRM_SAMPLES = CALLER_RATE_HZ * 200 // 1000  # voice this long over the agent's is no cough
+CONFIRM_SAMPLES = CALLER_RATE_HZ * 180 // 1000  # voice this long over the agent's is no cough
 COMMIT_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # the least that a client may commit, as with the vendor
 MANUAL_FROM = 1_000_000  # numbers of utterances that a client bounds; those of VAD count from 1
 
@@ -54,7 +54,7 @@ class CommitAudio(msgspec.Struct, frozen=True):
 
 
 class TakeTurn(msgspec.Struct, frozen=True):
-    """text is empty when a client bounded an utterance and no words were heard: an item, but no turn."""
+    """turn: from 1, in order; 0, with empty text, when a client bounded an utterance without words: an item alone."""
 
     turn: int
     item: str
@@ -247,8 +247,7 @@ class Turns:
         number, self._next_number = self._next_number, self._next_number + 1
         utterance = self._utterances[number] = _Utterance(number, item, self._taken_to)
         utterance.stopped = True
-        self._turn += 1
-        utterance.outcome = [TakeTurn(self._turn, item, text, "text")]
+        utterance.outcome = [TakeTurn(0, item, text, "text")]
         return self._release()
 
     # the steps
@@ -278,10 +277,8 @@ class Turns:
         return any(u.tentative for u in self._utterances.values())
 
     def _turn_of(self, utterance: _Utterance, text: str, from_sample: int, to_sample: int) -> TakeTurn:
-        if text:
-            self._turn += 1
         return TakeTurn(
-            turn=self._turn if text else 0,
+            turn=0,  # numbered when it is released
             item=utterance.item,
             text=text,
             source="speech",
@@ -300,7 +297,9 @@ class Turns:
             del self._utterances[number]
             goes_on = any(u.announced for u in self._utterances.values())
             for decision in utterance.outcome:
-                if isinstance(decision, TakeTurn) and decision.respond and goes_on:
-                    decision = msgspec.structs.replace(decision, respond=False)
+                if isinstance(decision, TakeTurn) and decision.text:
+                    self._turn += 1
+                    respond = decision.respond and not goes_on
+                    decision = msgspec.structs.replace(decision, turn=self._turn, respond=respond)
                 decisions.append(decision)
         return decisions

@@ -100,7 +100,7 @@ class TurnDetectionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class InputPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Format | UnsetType = UNSET
     transcription: Transcription | UnsetType | None = UNSET
-    noise_reduction: msgspec.Raw | UnsetType | None = UNSET
+    noise_reduction: msgspec.Raw | UnsetType = UNSET
     turn_detection: TurnDetectionPatch | UnsetType | None = UNSET
 
 
@@ -224,11 +224,7 @@ def _refuse_what_is_not_served(patch: SessionPatch) -> None:
 def _merge_input(old: Input, patch: InputPatch | UnsetType) -> Input:
     if patch is UNSET:
         return old
-    if (
-        patch.noise_reduction is not UNSET
-        and patch.noise_reduction is not None
-        and bytes(patch.noise_reduction) != b"null"
-    ):
+    if patch.noise_reduction is not UNSET and msgspec.json.decode(patch.noise_reduction) is not None:
         param = "session.audio.input.noise_reduction"
         raise BadInput(param, "is not supported yet", "null or leave it out", code="not_supported")
     return Input(

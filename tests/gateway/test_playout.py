@@ -1,0 +1,129 @@
+"""Pacing and heard extents: arithmetic on a clock that the test turns."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.gateway.playout import DELTA_SAMPLES, LEAD_SAMPLES, Playout, Segment
+from trunkline.gateway.script import heard_ms, shorten
+from trunkline.proto.errors import BadInput
+
+BEAT = 480  # 20 ms
+
+
+def audio(first: int, samples: int) -> bytes:
+    return (np.arange(first, first + samples) % 30_000).astype("<i2").tobytes()
+
+
+def segment(samples: int, number: int = 1) -> Segment:
+    made = Segment(number, "item_1", number - 1)
+    made.arrive(0, audio(0, samples), True)
+    return made
+
+
+def test_the_first_audio_goes_at_once_and_fills_the_lead() -> None:
+    playout, one = Playout(), segment(24_000)
+
+    assert len(playout.take(one, 0)) // 2 == LEAD_SAMPLES
+    assert playout.take(one, 0) == b""
+    assert playout.take(one, DELTA_SAMPLES - 1) == b""
+    assert len(playout.take(one, DELTA_SAMPLES)) // 2 == DELTA_SAMPLES
+
+
+def test_what_was_heard_follows_the_clock() -> None:
+    playout, one = Playout(), segment(4_000)
+    playout.take(one, 1_000)
+
+    assert playout.advance(3_000) == []
+    assert one.heard == 2_000
+    assert playout.advance(5_000) == [one]
+    assert one.heard == 4_000
+
+
+def test_a_hold_stops_what_is_sent_and_a_resume_goes_on_there() -> None:
+    playout, one = Playout(), segment(24_000)
+    playout.take(one, 0)
+    playout.held = True
+    assert playout.take(one, 20_000) == b""
+    playout.held = False
+
+    assert playout.take(one, 20_000) == audio(LEAD_SAMPLES, LEAD_SAMPLES)
+
+
+def test_a_flush_counts_only_what_was_heard() -> None:
+    playout, one = Playout(), segment(24_000)
+    playout.take(one, 0)
+    playout.flush(1_234)
+
+    assert one.heard == 1_234
+    assert playout.lead(1_234) == 0
+    assert playout.advance(99_999) == []
+
+
+def test_a_chunk_after_a_gap_is_left_out_and_overlaps_are_trimmed() -> None:
+    one = Segment(1, "item_1", 0)
+
+    assert one.arrive(0, audio(0, 100), False)
+    assert not one.arrive(150, audio(150, 50), True)
+    assert one.arrive(50, audio(50, 100), False)
+    assert one.arrive(0, audio(0, 20), False)
+    assert one.arrive(150, audio(150, 50), True)
+    assert one.take(1_000) == audio(0, 200)
+    assert one.all_sent
+
+
+def test_what_played_lately_has_silence_where_nothing_played() -> None:
+    playout, one = Playout(), segment(2_400)
+    playout.take(one, 1_000)
+    playout.advance(10_000)
+
+    window = playout.recent(5_000, 5_000)
+    assert window[:1_000].tolist() == [0] * 1_000
+    assert window[1_000:3_400].tobytes() == audio(0, 2_400)
+    assert not window[3_400:].any()
+    assert playout.played_lately(10_000)
+    assert not playout.played_lately(60_000)
+
+
+def test_a_client_shortens_over_the_segments_of_an_item_in_order() -> None:
+    one, two = segment(24_000, 1), segment(24_000, 2)
+    for each in (one, two):
+        each.take(24_000)
+        each.heard = 24_000
+
+    assert shorten([one, two], 1_500)
+    assert (one.heard, two.heard) == (24_000, 12_000)
+    assert not shorten([one, two], 1_800)
+    assert heard_ms([one, two]) == 1_500
+    with pytest.raises(BadInput):
+        shorten([one, two], 2_001)
+
+
+CHUNKS = st.lists(st.integers(1, 6_000), min_size=1, max_size=12)
+
+
+@given(CHUNKS, st.lists(st.sampled_from(["beat", "hold", "resume", "chunk", "again"]), max_size=80))
+def test_every_sample_is_sent_once_in_order_and_heard_never_exceeds_sent(sizes: list[int], steps: list[str]) -> None:
+    playout, one = Playout(), Segment(1, "item_1", 0)
+    total = sum(sizes)
+    bounds = [sum(sizes[:i]) for i in range(len(sizes))]
+    waiting = list(zip(bounds, sizes, strict=True))
+    sent = b""
+    now = 0
+    finish = ["resume"] + ["chunk"] * len(sizes) + ["beat"] * (total // BEAT + 50)
+    for step in steps + finish:
+        now += BEAT
+        if step == "chunk" and waiting:
+            position, size = waiting.pop(0)
+            assert one.arrive(position, audio(position, size), position + size == total)
+        elif step == "again" and one.received:
+            one.arrive(0, audio(0, min(one.received + 1, sizes[0])), False)
+        playout.held = (playout.held or step == "hold") and step != "resume"
+        sent += playout.take(one, now)
+        playout.advance(now)
+        assert one.heard <= one.sent <= one.received
+        assert playout.lead(now) <= LEAD_SAMPLES
+
+    assert sent == audio(0, total)
+    assert one.heard == total

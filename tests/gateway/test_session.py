@@ -1,0 +1,139 @@
+"""The session of a Realtime client: what an update changes, and what it may not; audio at the client's edge."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from trunkline.audio import g711, pcm
+from trunkline.gateway.dialects.realtime.edge_audio import Ear, Mouth
+from trunkline.gateway.dialects.realtime.session import (
+    Format,
+    ServerVad,
+    Session,
+    SessionPatch,
+    merge,
+    new_session,
+    wishes,
+)
+from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of
+from trunkline.gateway.turns import Policy
+from trunkline.proto.errors import BadInput, BadSettings
+
+PCMU = {"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}}
+
+
+def fresh() -> Session:
+    return new_session("rtc_00_x", "gpt-realtime", "Be kind.", "joe")
+
+
+def update(session: Session, **fields: object) -> Session:
+    return merge(session, msgspec.convert(fields, SessionPatch))
+
+
+def vad(value: object) -> dict[str, object]:
+    return {"input": {"turn_detection": value}}
+
+
+def test_an_update_changes_what_it_names_and_nothing_else() -> None:
+    session = update(fresh(), audio=vad({"type": "server_vad", "threshold": 0.7}))
+    session = update(session, instructions="Be brief.")
+    session = update(session, **PCMU)
+
+    assert session.audio.input.turn_detection == ServerVad(threshold=0.7)
+    assert session.instructions == "Be brief."
+    assert session.audio.input.format == session.audio.output.format == Format("audio/pcmu")
+    assert session.output_modalities == ["audio"]
+
+
+def test_what_is_echoed_has_the_defaults_of_the_vad() -> None:
+    echoed = msgspec.json.decode(msgspec.json.encode(fresh()))
+
+    assert echoed["audio"]["input"]["turn_detection"] == {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 500,
+        "create_response": True,
+        "interrupt_response": True,
+    }
+    assert echoed["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
+    assert (echoed["type"], echoed["object"]) == ("realtime", "realtime.session")
+
+
+def test_no_turn_detection_is_push_to_talk() -> None:
+    wished = wishes(update(fresh(), audio=vad(None)), "Be kind.", "joe")
+
+    assert not wished.rules.automatic
+    assert wished.policy == Policy(automatic=False, respond=False, interrupt=False)
+
+
+def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
+    own = wishes(fresh(), "Be kind.", "joe")
+    other = wishes(update(fresh(), instructions="Rhyme.", audio={"output": {"voice": "ann"}}), "Be kind.", "joe")
+    vendor = wishes(update(fresh(), audio={"output": {"voice": "marin"}}), "Be kind.", "joe")
+
+    assert (own.instructions, own.voice) == ("", "")
+    assert (other.instructions, other.voice) == ("Rhyme.", "ann")
+    assert vendor.voice == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"type": "transcription"}, "session.type"),
+        ({"output_modalities": ["audio", "text"]}, "session.output_modalities"),
+        ({"tool_choice": "required"}, "session.tool_choice"),
+        ({"max_output_tokens": 5}, "session.max_output_tokens"),
+        ({"audio": {"input": {"noise_reduction": {"type": "near_field"}}}}, "session.audio.input.noise_reduction"),
+        ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "session.audio.input.format.rate"),
+        ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
+        ({"audio": vad({"threshold": 1.5})}, "session.audio.input.turn_detection.threshold"),
+        ({"audio": vad({"silence_duration_ms": 5})}, "session.audio.input.turn_detection.silence_duration_ms"),
+        ({"audio": vad({"idle_timeout_ms": 5000})}, "session.audio.input.turn_detection.idle_timeout_ms"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, object], param: str) -> None:
+    text = msgspec.json.encode(fields)
+
+    with pytest.raises(BadInput) as refused:
+        merge(fresh(), msgspec.json.decode(text, type=SessionPatch))
+    assert refused.value.param == param
+
+
+def test_defaults_of_what_is_not_served_are_taken() -> None:
+    text = b'{"tools": [], "tool_choice": "auto", "tracing": "auto", "include": null, "truncation": "auto"}'
+
+    assert merge(fresh(), msgspec.json.decode(text, type=SessionPatch)) == fresh()
+
+
+@pytest.mark.parametrize("kind", ["audio/pcm", "audio/pcmu", "audio/pcma"])
+def test_a_second_of_audio_is_a_second_on_either_side(kind: str) -> None:
+    tone = (8000 * np.sin(np.arange(24_000) / 24_000 * 2 * np.pi * 440)).astype(np.int16)
+    wanted = Format(kind)  # type: ignore[arg-type]  # the parameter's values are those
+    ear, mouth = Ear(wanted), Mouth(wanted)
+
+    said = b"".join(mouth.say(pcm.to_bytes(tone[at : at + 480])) for at in range(0, 24_000, 480)) + mouth.rest()
+    heard = np.concatenate([ear.hear(said[at : at + 320]) for at in range(0, len(said), 320)] + [ear.rest()])
+
+    assert len(said) == (48_000 if kind == "audio/pcm" else 8_000)
+    assert len(heard) == 16_000
+    assert 5_000 < np.sqrt(np.mean(heard.astype(float) ** 2)) < 6_300
+
+
+def test_g711_is_decoded_as_what_it_is() -> None:
+    loud = np.full(800, 12_000, np.int16)
+
+    assert abs(int(Ear(Format("audio/pcmu")).hear(g711.encode_mulaw(loud))[400]) - 12_000) < 500
+    assert abs(int(Ear(Format("audio/pcma")).hear(g711.encode_alaw(loud))[400]) - 12_000) < 500
+
+
+def test_aliases_add_to_the_vendor_s_names() -> None:
+    aliases = aliases_of(GatewaySettings(model_aliases="night = nightdesk, gpt-realtime=day, any="))
+
+    assert (aliases["night"], aliases["gpt-realtime"], aliases["any"], aliases[""]) == ("nightdesk", "day", "", "")
+    with pytest.raises(BadSettings, match="TRUNKLINE_MODEL_ALIASES"):
+        aliases_of(GatewaySettings(model_aliases="nonsense"))
+
+
+def test_keys_are_read_with_blanks_around_them() -> None:
+    assert keys_of(GatewaySettings(api_keys=" a, ,b ")) == ["a", "b"]

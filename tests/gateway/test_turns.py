@@ -1,0 +1,247 @@
+"""Turn-taking, decided from facts; no clock, no loop."""
+
+from collections import Counter
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.gateway.turns import (
+    COMMIT_SAMPLES,
+    CONFIRM_SAMPLES,
+    AnnounceStarted,
+    AnnounceStopped,
+    CommitAudio,
+    Decision,
+    Flush,
+    GiveUp,
+    Hold,
+    OrderDiscard,
+    OrderFinish,
+    Policy,
+    Resume,
+    TakeTurn,
+    Turns,
+)
+from trunkline.proto.errors import BadInput
+
+
+def turns(**policy: bool) -> Turns:
+    ids = count(1)
+    made = Turns(lambda: f"item_{next(ids)}")
+    made.policy = Policy(**policy)
+    return made
+
+
+def started(t: Turns, number: int, at: int = 0, *, busy: bool = False, echo: bool = False) -> list[Decision]:
+    return t.speech_started(number, at, at + 1600, busy=busy, echo=echo)
+
+
+def test_speech_on_a_quiet_line_is_announced_at_once() -> None:
+    t = turns()
+
+    assert started(t, 1, 500) == [AnnounceStarted("item_1", 500)]
+    assert t.speech_stopped(1, 9000) == [AnnounceStopped("item_1", 9000)]
+    assert t.final(1, " Hello ", 0, 9000) == [
+        CommitAudio("item_1"),
+        TakeTurn(1, "item_1", "Hello", "speech", 0, 9000, True),
+    ]
+
+
+def test_speech_over_the_agent_holds_and_then_flushes() -> None:
+    t = turns()
+
+    assert started(t, 1, busy=True) == [Hold()]
+    assert t.goes_on(CONFIRM_SAMPLES - 1601, 9999, echo=False) == []
+    assert t.goes_on(1, 9999, echo=False) == [Flush(), AnnounceStarted("item_1", 0)]
+    assert not t.watching
+
+
+def test_words_confirm_speech_that_was_too_short_to_be_sure_of() -> None:
+    t = turns()
+    started(t, 1, busy=True)
+    t.speech_stopped(1, 2000)
+
+    decisions = t.final(1, "Stop", 0, 2000)
+
+    assert decisions[:2] == [Flush(), AnnounceStarted("item_1", 0)]
+    assert isinstance(decisions[-1], TakeTurn)
+
+
+@pytest.mark.parametrize("end", ["final", "failed", "clear", "echo"])
+def test_what_turns_out_to_be_nothing_resumes(end: str) -> None:
+    t = turns()
+    started(t, 1, busy=True)
+
+    match end:
+        case "final":
+            decisions = t.final(1, "  ", 0, 2000)
+        case "failed":
+            decisions = t.failed(1, "engine")
+        case "clear":
+            decisions = t.clear(2000)
+        case _:
+            decisions = t.goes_on(320, 2000, echo=True)
+
+    assert decisions[0] == Resume()
+    assert not [d for d in decisions if isinstance(d, TakeTurn | AnnounceStarted | CommitAudio)]
+
+
+def test_an_echo_is_discarded_and_its_words_make_no_turn() -> None:
+    t = turns()
+
+    assert started(t, 1, busy=True, echo=True) == [OrderDiscard(1600)]
+    assert t.speech_stopped(1, 2000) == []
+    assert t.final(1, "what the agent said", 0, 2000) == []
+
+
+def test_without_interruption_speech_over_the_agent_is_announced_and_nothing_held() -> None:
+    t = turns(interrupt=False)
+
+    assert started(t, 1, busy=True) == [AnnounceStarted("item_1", 0)]
+
+
+def test_turns_are_taken_in_the_order_in_which_they_were_said() -> None:
+    t = turns()
+    started(t, 1, 0)
+    started(t, 2, 5000)
+
+    assert t.final(2, "second", 5000, 9000) == [AnnounceStopped("item_2", 9000)]
+    taken = [d for d in t.final(1, "first", 0, 4000) if isinstance(d, TakeTurn)]
+    assert [(d.turn, d.text) for d in taken] == [(1, "first"), (2, "second")]
+
+
+def test_a_turn_after_which_the_caller_goes_on_is_not_answered_by_itself() -> None:
+    t = turns()
+    started(t, 1, 0)
+    started(t, 2, 5000)
+    [first] = [d for d in t.final(1, "first", 0, 4000) if isinstance(d, TakeTurn)]
+    [second] = [d for d in t.final(2, "second", 5000, 9000) if isinstance(d, TakeTurn)]
+
+    assert (first.respond, second.respond) == (False, True)
+
+
+def test_a_session_may_answer_turns_by_itself() -> None:
+    t = turns(respond=False)
+    started(t, 1)
+    [taken] = [d for d in t.final(1, "first", 0, 4000) if isinstance(d, TakeTurn)]
+
+    assert not taken.respond
+
+
+def test_push_to_talk_bounds_an_utterance_by_the_client_s_word() -> None:
+    t = turns(automatic=False)
+    assert started(t, 1) == []
+
+    finish, commit = t.commit(16_000)
+    assert isinstance(finish, OrderFinish)
+    assert (finish.from_sample, finish.to_sample, commit) == (0, 16_000, CommitAudio("item_1"))
+    assert t.unsettled
+    assert t.final(finish.utterance, "", 0, 16_000) == [TakeTurn(0, "item_1", "", "speech", 0, 16_000, False)]
+    assert not t.unsettled
+
+
+def test_a_commit_of_next_to_nothing_is_refused() -> None:
+    t = turns(automatic=False)
+    t.commit(16_000)
+
+    with pytest.raises(BadInput) as refused:
+        t.commit(16_000 + COMMIT_SAMPLES - 1)
+    assert refused.value.code == "input_audio_buffer_commit_empty"
+
+
+def test_a_commit_takes_over_the_utterance_that_vad_had_begun() -> None:
+    t = turns()
+    started(t, 1, 500)
+
+    stopped, finish, commit = t.commit(8000)
+
+    assert (stopped, commit) == (AnnounceStopped("item_1", 8000), CommitAudio("item_1"))
+    assert isinstance(finish, OrderFinish)
+    assert t.final(1, "late", 500, 8000) == []
+    [taken] = t.final(finish.utterance, "Hello", 0, 8000)
+    assert isinstance(taken, TakeTurn)
+    assert taken.item == "item_1"
+
+
+def test_typed_text_waits_for_what_was_said_before() -> None:
+    t = turns()
+    started(t, 1, 0)
+
+    assert t.typed("item_t", "typed") == []
+    taken = [d for d in t.final(1, "spoken", 0, 4000) if isinstance(d, TakeTurn)]
+    assert [d.text for d in taken] == ["spoken", "typed"]
+
+
+def test_an_utterance_that_the_engine_gave_up_is_told_when_it_was_announced() -> None:
+    t = turns()
+    started(t, 1)
+
+    assert t.failed(1, "engine") == [CommitAudio("item_1"), GiveUp("item_1", "engine")]
+
+
+_typed = count()
+FACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "busy", "echo", "on", "stop", "final", "empty", "fail", "commit", "clear", "typed"]),
+        st.integers(1, 6),
+        st.integers(0, 4000),
+    ),
+    max_size=60,
+)
+
+
+@given(FACTS)
+def test_whatever_happens_each_item_has_one_turn_at_most_and_a_hold_ends(facts: list[tuple[str, int, int]]) -> None:
+    t = turns()
+    position = 0
+    held = 0
+    decisions: list[Decision] = []
+    finishes: list[int] = []
+    for fact, number, samples in facts:
+        position += samples
+        decided = happen(t, fact, number, position, finishes)
+        finishes += [d.utterance for d in decided if isinstance(d, OrderFinish)]
+        for decision in decided:
+            held = 1 if isinstance(decision, Hold) else 0 if isinstance(decision, Resume | Flush) else held
+        decisions += decided
+    for number in [*range(1, 7), *finishes]:
+        for decision in t.final(number, "", position, position):
+            held = 0 if isinstance(decision, Resume | Flush) else held
+            decisions.append(decision)
+
+    turn_numbers = [d.turn for d in decisions if isinstance(d, TakeTurn) and d.text]
+    items = Counter(d.item for d in decisions if isinstance(d, TakeTurn))
+    assert turn_numbers == sorted(set(turn_numbers))
+    assert all(n == 1 for n in items.values())
+    assert held == 0
+    assert not t.unsettled
+    started_items = [d.item for d in decisions if isinstance(d, AnnounceStarted)]
+    stopped_items = [d.item for d in decisions if isinstance(d, AnnounceStopped)]
+    assert len(started_items) == len(set(started_items))
+    assert set(stopped_items) <= set(started_items)
+
+
+def happen(t: Turns, fact: str, number: int, position: int, finishes: list[int]) -> list[Decision]:
+    match fact:
+        case "start" | "busy" | "echo":
+            return t.speech_started(number, position, position + 1600, busy=fact == "busy", echo=fact == "echo")
+        case "on":
+            return t.goes_on(position % 2000, position, echo=number == 6)
+        case "stop":
+            return t.speech_stopped(number, position)
+        case "final" | "empty":
+            which = finishes[number % len(finishes)] if finishes and number > 3 else number
+            return t.final(which, "words" if fact == "final" else "", max(0, position - 10), position)
+        case "fail":
+            return t.failed(number, "engine")
+        case "clear":
+            return t.clear(position)
+        case "typed":
+            return t.typed(f"typed_{next(_typed)}", "typed")
+        case _:
+            try:
+                return t.commit(position)
+            except BadInput:
+                return []
