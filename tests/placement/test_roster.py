@@ -75,9 +75,35 @@ def test_another_stage_does_not_help() -> None:
 
 def test_the_long_silent_are_forgotten() -> None:
     roster, clock = roster_of(beat("old"))
-    clock.now_s += FORGET_S + 1
-    roster.hear(beat("new"))
+    for _ in range(int(FORGET_S / 0.1) + 10):
+        clock.now_s += 0.1
+        roster.hear(beat("new"))
 
     assert [each.worker for each in roster.workers()] == ["new"]
-    assert not roster.alive("stt", "old")
-    assert roster.alive("stt", "new")
+    assert roster.lost("stt", "old")
+    assert not roster.lost("stt", "new")
+
+
+def test_who_falls_silent_while_others_are_heard_is_lost() -> None:
+    roster, clock = roster_of(beat("dies"), beat("lives"))
+    for _ in range(5):
+        clock.now_s += 0.1
+        roster.hear(beat("lives"))
+
+    assert roster.lost("stt", "dies")
+    assert not roster.lost("stt", "lives")
+
+
+def test_nobody_is_lost_while_the_bus_is_away_nor_when_it_comes_back() -> None:
+    roster, clock = roster_of(beat("a"), beat("b"))
+    clock.now_s += 60.0
+    assert not roster.lost("stt", "a")
+
+    roster.hear(beat("a"))
+    clock.now_s += 0.1
+
+    assert not roster.lost("stt", "b")
+    for _ in range(3):
+        roster.hear(beat("a"))
+        clock.now_s += 0.1
+    assert roster.lost("stt", "b")

@@ -7,10 +7,12 @@ from support.virtual import run_virtual
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers
+from trunkline.placement.beats import Beats
 from trunkline.proto.audio import AudioChunk
 from trunkline.proto.envelope import Message, attach_number
-from trunkline.proto.placement import Accepted, CallFailed, Declined, Release
+from trunkline.proto.placement import Accepted, Beat, CallFailed, Declined, Release
 from trunkline.proto.speech import Discard, Listen, Silent, TurnRules
+from trunkline.runtime.hub_watch import HUB_LIMIT_S, HubWatch
 from trunkline.runtime.pool import CallPool
 
 LISTEN = Listen(handle=1, from_sample=0, rules=TurnRules())
@@ -167,5 +169,49 @@ def test_a_drain_waits_for_the_last_call_and_no_longer_than_its_grace() -> None:
         await stage.pool.drain(20.0)
         assert loop.time() - begun_s < 3.2
         assert stage.pool.calls == 0
+
+    scenario(body)
+
+
+def test_calls_of_a_gateway_that_is_gone_free_their_places() -> None:
+    async def body(stage: Stage) -> None:
+        watch = HubWatch(stage.worker)
+        await watch.start(stage.worker.bus)
+        own = Beats(stage.worker.bus, lambda: Beat("stt", "w", 0, 2, False, "0"))
+        hubs = Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0"))
+        own.start()
+        hubs.start()
+        stage.place("a")
+        await asyncio.sleep(HUB_LIMIT_S * 3)
+        assert stage.pool.calls == 1
+
+        hubs.stop()
+        await asyncio.sleep(HUB_LIMIT_S + 1)
+
+        assert stage.opened["a"].closed == ["lost"]
+        assert stage.pool.calls == 0
+        own.stop()
+        await watch.stop()
+
+    scenario(body)
+
+
+def test_calls_stay_while_the_bus_is_away() -> None:
+    async def body(stage: Stage) -> None:
+        watch = HubWatch(stage.worker)
+        await watch.start(stage.worker.bus)
+        beats = [
+            Beats(stage.worker.bus, lambda: Beat("stt", "w", 0, 2, False, "0")),
+            Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0")),
+        ]
+        for each in beats:
+            each.start()
+        stage.place("a")
+        await asyncio.sleep(1)
+        for each in beats:
+            each.stop()
+        await asyncio.sleep(HUB_LIMIT_S * 10)
+        assert stage.pool.calls == 1
+        await watch.stop()
 
     scenario(body)

@@ -119,7 +119,7 @@ class Link:
 class Exchange:
     """on_placement: the first message of a call new to this worker; answers with the call's handler, or with None.
     on_loose: messages outside any sequence. on_no_responders: nobody heard something posted for this call.
-    on_failure: a handler raised; the link is still open.
+    on_failure: a handler raised; the link is still open. on_lost: a peer is gone for good.
     """
 
     def __init__(self, bus: Bus, stage: Stage, worker: str) -> None:
@@ -132,6 +132,7 @@ class Exchange:
         self.on_loose: Callable[[Envelope, Headers | None], None] | None = None
         self.on_no_responders: Callable[[str], None] | None = None
         self.on_failure: Callable[[Link, Exception], None] = _log_failure
+        self.on_lost: Callable[[str], None] | None = None
         self._links: dict[LinkKey, Link] = {}
         self._closed: OrderedDict[LinkKey, None] = OrderedDict()
         self._audio: dict[tuple[str, int], tuple[int, AudioHandler, Link]] = {}
@@ -164,6 +165,16 @@ class Exchange:
         link = Link(self, LinkKey(call, peer, attach), handler)
         self._links[link.key] = link
         return link
+
+    def peers(self) -> set[str]:
+        """`<stage>.<worker>` of everybody at the other end of an open link."""
+        return {link.peer for link in self._links.values() if not link.closed}
+
+    def lose(self, peer: str) -> None:
+        """The peer is gone: nothing more is sent to it, and whoever holds calls with it is told."""
+        self.windows.forget(peer)
+        if self.on_lost is not None:
+            self.on_lost(peer)
 
     def post(
         self, subject: str, call: str, message: Message, *, epoch: int = 0, headers: Headers | None = None

@@ -45,6 +45,7 @@ class CallPool:
         self._empty.set()
         exchange.on_placement = self._place
         exchange.on_failure = self._contain
+        exchange.on_lost = self._lose
 
     @property
     def calls(self) -> int:
@@ -107,6 +108,13 @@ class CallPool:
             self._remove(link.call, f"failed: {type(error).__name__}")
         else:
             link.close()
+
+    def _lose(self, hub: str) -> None:
+        """Calls of a gateway that is gone: nobody will release them."""
+        for call, (link, _) in list(self._sessions.items()):
+            if link.peer == hub:
+                log.warning("gateway of the call is lost", call_id=call, hub=hub)
+                self._remove(call, "lost")
 
     def _remove(self, call: str, reason: str) -> None:
         link, session = self._sessions.pop(call)

@@ -26,8 +26,10 @@ from trunkline.proto.placement import Beat
 from trunkline.proto.subjects import Stage
 from trunkline.runtime import settings as settings_module
 from trunkline.runtime.admin import Admin
+from trunkline.runtime.hub_watch import HubWatch
 from trunkline.runtime.settings import CoreSettings
 from trunkline.telemetry import logs, tracing
+from trunkline.telemetry.metrics import announce_build
 
 VERSION = metadata.version("trunkline")
 EXIT_BAD_SETTINGS = 2
@@ -85,6 +87,7 @@ class Process:
         self.draining = False
         self.admin = Admin(settings.admin_host, settings.admin_port, self.unready)
         self._beats = Beats(bus, self.describe)
+        self._hubs = HubWatch(self.exchange)
         self._service: Service | None = None
 
     async def start(self, service: Service) -> None:
@@ -92,7 +95,10 @@ class Process:
         await self.admin.start()
         await self.exchange.start()
         await service.start()
+        if self.stage != "gateway":
+            await self._hubs.start(self.bus)
         self.ready = True
+        announce_build(self.stage, VERSION)
         self._beats.start()
         log.info("ready", admin_port=self.admin.port, version=VERSION)
 
@@ -106,6 +112,7 @@ class Process:
         log.info("draining", calls=calls, grace_s=self.settings.drain_grace_s)
         await service.drain(self.settings.drain_grace_s)
         self._beats.stop()
+        await self._hubs.stop()
         await service.stop()
         await self.exchange.stop()
         await self.bus.close()

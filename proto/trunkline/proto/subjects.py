@@ -16,6 +16,7 @@ AUDIO = "audio"  # stands where a call id would; call ids start with rtc_, so it
 TOOLS_QUEUE = "tool_runners"
 ALL_TOOLS = f"{ROOT}.tools.*.*"
 ALL_BEATS = f"{ROOT}.beat.*.*"
+GATEWAY_BEATS = f"{ROOT}.beat.gateway.*"
 ALL_DEAD = f"{ROOT}.dead.*"
 INDEX_BUCKET = "CALLS_INDEX"  # key-value bucket: call id -> CallSummary
 

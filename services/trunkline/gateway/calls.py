@@ -97,10 +97,9 @@ class Calls:
             call.fail(error)
 
     def _watch(self) -> None:
-        """A call ends with the first of its workers that falls silent. Hearing nobody at all, the gateway waits."""
-        if self._roster.workers():
-            for call in list(self._calls.values()):
-                for stage, worker in call.workers.items():
-                    if not self._roster.alive(stage, worker):
-                        call.lose(stage, "no heartbeat")
+        """A call ends with the first of its workers that falls silent; while the bus is away none does."""
+        for call in list(self._calls.values()):
+            for stage, worker in call.workers.items():
+                if self._roster.lost(stage, worker):
+                    call.lose(stage, "no heartbeat")
         self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
