@@ -12,9 +12,19 @@ UNIT := not nats and not engines and not stack and not bench
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_CACHE_DIR := 1
 
+# Reads pip's log, tells how far it is, and ends with pip's status.
+define INSTALL_PROGRESS
+{ print > log_file }
+/^Collecting / { if (++found % 20 == 0) { print "      " found " found"; fflush() } }
+/^Installing collected/ { print "      all " found " found, unpacking"; fflush() }
+/^status / { status = $$2 }
+END { exit status }
+endef
+export INSTALL_PROGRESS
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check check-k8s bench lock
+.PHONY: help demo up test check check-static check-unit check-k8s bench lock
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -29,10 +39,16 @@ test: $(READY) ## every test but the benchmarks: real engines, real NATS, the wh
 	@$(BIN)/python -m pytest -m "not bench"
 
 check: $(READY) ## format, lint, types, architecture, unit tests: under a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-static check-unit
+
+check-static: $(READY)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary $(SOURCES)
 	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@echo "format, lint, types, architecture: fine"
+
+check-unit: $(READY)
 	@$(BIN)/python -m pytest -m "$(UNIT)"
 
 check-k8s: $(READY) ## build and validate the manifests, lint the Dockerfile
@@ -58,8 +74,9 @@ $(READY): requirements.lock pyproject.toml
 		|| { echo "$(PYTHON) can't make virtual environments. On Debian: apt install python3-venv"; exit 1; }
 	@echo "[1/3] making the virtual environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "[2/3] installing $$(grep -c == requirements.lock) pinned packages, speech models among them (some minutes on a slow line)"
-	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock > $(VENV)/install.log 2>&1 \
+	@echo "[2/3] installing $$(grep -c == requirements.lock) pinned packages, speech models among them (minutes on a slow line)"
+	@{ $(BIN)/pip install --require-hashes -r requirements.lock 2>&1; echo "status $$?"; } \
+		| awk -v log_file=$(VENV)/install.log "$$INSTALL_PROGRESS" \
 		|| { tail -n 20 $(VENV)/install.log; echo "installing failed; the whole log: $(VENV)/install.log"; exit 1; }
 	@echo "[3/3] installing trunkline itself"
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e . >> $(VENV)/install.log 2>&1 \
