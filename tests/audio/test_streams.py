@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soxr  # type: ignore[import-untyped]  # ships no types
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,6 +117,34 @@ def test_a_tone_keeps_its_pitch_and_level_through_resampling() -> None:
 
     expected = sine(440.0, 16_000)[2_000:-2_000]
     assert np.abs(resampled.astype(np.int32) - expected).max() < 60
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(24_000, 16_000), (8_000, 16_000), (24_000, 8_000), (22_050, 24_000)])
+def test_live_audio_waits_milliseconds_and_sounds_as_the_referee_converts_it(from_hz: int, to_hz: int) -> None:
+    stream, tone = Resampler(from_hz, to_hz), sine(440.0, from_hz)
+    frames = np.array_split(tone, 50)
+    made, waits_s = [], []
+    for number, frame in enumerate(frames, 1):
+        made.append(stream.push(frame))
+        waits_s.append(number / 50 - sum(map(len, made)) / to_hz)
+    made.append(stream.flush())
+
+    assert max(waits_s) < 0.008
+    referee = soxr.resample(tone, from_hz, to_hz, quality="VHQ")
+    inner = slice(to_hz // 10, -to_hz // 10)
+    assert np.abs(np.concatenate(made)[inner].astype(np.int32) - referee[inner]).max() < 20
+
+
+def test_what_the_lower_rate_cannot_carry_is_gone_not_folded_down() -> None:
+    resampled = resample(sine(9_600.0, 24_000), 24_000, 16_000)
+
+    assert np.abs(resampled[200:-200]).max() < 4
+
+
+def test_an_odd_ratio_is_refused_live_and_taken_as_a_clip() -> None:
+    with pytest.raises(ValueError, match="5507:3000"):
+        Resampler(44_056, 24_000)
+    assert len(resample(sine(440.0, 44_056), 44_056, 24_000)) == 24_000
 
 
 def sine(frequency_hz: float, rate_hz: int) -> Samples:

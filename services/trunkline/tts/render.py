@@ -28,7 +28,7 @@ def render(engine: Synthesiser, text: str, speed: float) -> Iterator[Rendered]:
         yield Rendered(EMPTY, last=True)
         return
     trimmer = SilenceTrimmer(engine.rate_hz, tail_ms=tail_ms(spoken))
-    resampler = Resampler(engine.rate_hz, SPEECH_RATE_HZ, quality="HQ")
+    resampler = Resampler(engine.rate_hz, SPEECH_RATE_HZ)
     for samples in engine.synthesise(spoken, speed):
         ready = resampler.push(trimmer.push(samples))
         if len(ready):

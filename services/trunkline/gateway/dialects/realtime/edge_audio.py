@@ -1,14 +1,10 @@
-"""Audio at the client's edge: its formats to and from the call's rates, each resampled once, streaming.
-
-soxr hands out audio in blocks, and the better its filter the longer it waits: at 20 ms frames MQ holds back up to
-37 ms from 24 to 16 kHz and 115 ms from 8 to 16 kHz, LQ 20 and 61 ms, QQ nothing. A caller waits for every one of them.
-"""
+"""Audio at the client's edge: its formats to and from the call's rates, each resampled once, streaming."""
 
 import numpy as np
 
 from trunkline.audio import g711, pcm
 from trunkline.audio.pcm import Samples
-from trunkline.audio.resample import Quality, Resampler
+from trunkline.audio.resample import Resampler
 from trunkline.gateway.dialects.realtime.session import Format
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput
@@ -19,9 +15,7 @@ class Ear:
 
     def __init__(self, wanted: Format) -> None:
         self.format = wanted
-        # G.711 has nothing above 3.4 kHz, so the coarse filter's images stay weak where speech is
-        quality: Quality = "LQ" if wanted.type == "audio/pcm" else "QQ"
-        self._resampler = Resampler(wanted.rate_hz, CALLER_RATE_HZ, quality=quality)
+        self._resampler = Resampler(wanted.rate_hz, CALLER_RATE_HZ)
 
     def hear(self, audio: bytes) -> Samples:
         """Raises BadInput for a torn sample; then nothing of it is taken."""
@@ -45,9 +39,7 @@ class Mouth:
 
     def __init__(self, wanted: Format) -> None:
         self.format = wanted
-        self._resampler = (
-            None if wanted.rate_hz == SPEECH_RATE_HZ else Resampler(SPEECH_RATE_HZ, wanted.rate_hz, quality="LQ")
-        )
+        self._resampler = None if wanted.rate_hz == SPEECH_RATE_HZ else Resampler(SPEECH_RATE_HZ, wanted.rate_hz)
 
     def say(self, speech: bytes) -> bytes:
         """speech: int16 LE at SPEECH_RATE_HZ. May be shorter than expected; `rest` gives what is held back."""
