@@ -1,0 +1,82 @@
+"""What the supervisor decides and says; that it does so is shown with real processes in tests/stack."""
+
+from pathlib import Path
+
+import pytest
+
+from trunkline.cli import stack, up
+from trunkline.cli.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, ending, last_line, next_pause_s
+from trunkline.proto.errors import BadInput
+
+
+def test_a_child_that_dies_young_waits_longer_each_time_up_to_a_limit() -> None:
+    pauses, pause_s = [], FIRST_PAUSE_S
+    for _ in range(7):
+        pause_s = next_pause_s(pause_s, lived_s=0.1)
+        pauses.append(pause_s)
+
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 2 * FIRST_PAUSE_S
+    assert pauses[-1] == LONGEST_PAUSE_S
+
+
+def test_a_child_that_lived_long_is_started_again_soon() -> None:
+    assert next_pause_s(LONGEST_PAUSE_S, lived_s=STEADY_S) == FIRST_PAUSE_S
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0, "ended with status 0"),
+        (3, "ended with status 3"),
+        (-9, "was ended by SIGKILL"),
+        (-99, "was ended by signal 99"),
+    ],
+)
+def test_an_ending_is_told_in_words(status: int, words: str) -> None:
+    assert ending(status) == words
+
+
+def test_the_last_line_of_a_log_says_why(tmp_path: Path) -> None:
+    log = tmp_path / "stt-1.log"
+    log.write_text("x" * 10_000 + "\nthe reason\n\n")
+
+    assert last_line(log) == "the reason"
+    assert last_line(tmp_path / "missing.log") == "it wrote no log"
+
+
+def test_the_operators_key_wins_then_the_kept_one_then_a_new_one(tmp_path: Path) -> None:
+    made = up._key(tmp_path, "127.0.0.1", {})
+    stack.write(tmp_path, stack.Stack("http://127.0.0.1:1", made))
+
+    assert made.startswith("sk-")
+    assert up._key(tmp_path, "127.0.0.1", {}) == made
+    assert up._key(tmp_path, "127.0.0.1", {"TRUNKLINE_API_KEYS": " sk-mine , sk-other"}) == "sk-mine"
+
+
+def test_a_kept_key_does_not_open_a_public_address(tmp_path: Path) -> None:
+    stack.write(tmp_path, stack.Stack("http://127.0.0.1:1", "sk-kept"))
+
+    with pytest.raises(BadInput, match="TRUNKLINE_API_KEYS"):
+        up._key(tmp_path, "0.0.0.0", {})
+
+
+def test_options_win_over_variables_and_no_two_workers_share_an_id() -> None:
+    environ = {"TRUNKLINE_PORT": "1", "TRUNKLINE_WORKER_ID": "mine", "TRUNKLINE_ENGINE_STT": "plugin", "HOME": "x"}
+
+    made = up._environment(environ, "127.0.0.1", 8080, "a.py:a", {"tts": "tone"}, Path("run"))
+
+    assert (made["TRUNKLINE_PORT"], made["TRUNKLINE_AGENT_FILE"], made["TRUNKLINE_DIR"]) == ("8080", "a.py:a", "run")
+    assert (made["TRUNKLINE_ENGINE_STT"], made["TRUNKLINE_ENGINE_TTS"]) == ("plugin", "tone")
+    assert made["HOME"] == "x"
+    assert "TRUNKLINE_WORKER_ID" not in made
+
+
+def test_the_default_agent_loads() -> None:
+    assert up._agent("").endswith("default_agent.py:receptionist")
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    plan = up.Plan(Path("run"), "::1", 8080, "sk-x", "a.py:a", {}, {}, 1.0)
+
+    assert plan.url == "http://[::1]:8080"
