@@ -12,7 +12,7 @@ from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers, Received
 from trunkline.proto import subjects
 from trunkline.proto.audio import CALLER_STREAM, AudioChunk
-from trunkline.proto.envelope import Message, attach_number
+from trunkline.proto.envelope import Envelope, Message, attach_number, encode
 from trunkline.proto.placement import Accepted
 from trunkline.proto.speech import Listen, Silent, TurnRules
 from trunkline.proto.tool import CancelTool
@@ -232,5 +232,31 @@ def test_a_loose_message_reaches_the_worker_it_is_posted_to() -> None:
         pair.hub.post(subjects.inbox("stt", "w", CALL), CALL, CancelTool("call_1"))
         await asyncio.sleep(0.01)
         assert got == [CancelTool("call_1")]
+
+    scenario(body)
+
+
+def test_a_sender_that_is_no_address_keeps_nothing_else_from_arriving() -> None:
+    async def body(pair: Pair) -> None:
+        nonsense = encode(Envelope(CALL, "nobody", 0, ATTACH, 1, 0, 0, LISTEN))
+        pair.link().send(LISTEN)
+        pair.hub_bus.publish(subjects.inbox("stt", "w", CALL), nonsense)
+        pair.link(ATTACH + 1).send(LISTEN)
+        await asyncio.sleep(0.01)
+        assert pair.at_worker == [LISTEN, LISTEN]
+
+    scenario(body)
+
+
+def test_a_loose_handler_that_raises_keeps_nothing_else_from_arriving() -> None:
+    async def body(pair: Pair) -> None:
+        def refuse(envelope: Envelope, headers: Headers | None) -> None:
+            raise RuntimeError("not this one")
+
+        pair.worker.on_loose = refuse
+        pair.hub.post(subjects.inbox("stt", "w", CALL), CALL, CancelTool("call_1"))
+        pair.link().send(LISTEN)
+        await asyncio.sleep(0.01)
+        assert pair.at_worker == [LISTEN]
 
     scenario(body)

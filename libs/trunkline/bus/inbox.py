@@ -11,11 +11,14 @@ from prometheus_client import Counter
 
 from trunkline.bus.port import Received
 from trunkline.proto import subjects
+from trunkline.telemetry import logs
 
 INBOX_MESSAGES = 8192  # of audio: 20 ms batches of a few hundred calls for seconds
 SLICE_MESSAGES = 128
 
+log = logs.get(__name__)
 _dropped = Counter("trunkline_bus_inbox_audio_dropped_total", "Audio messages dropped from a full inbox, oldest first")
+_failed = Counter("trunkline_bus_inbox_errors_total", "Messages whose handling raised")
 
 
 class Inbox:
@@ -49,7 +52,11 @@ class Inbox:
             received = self._waiting.popleft()
             if _is_audio(received):
                 self._audio -= 1
-            self._handle(received)
+            try:
+                self._handle(received)
+            except Exception as error:  # the rim of every handler: one message, not what waits behind it
+                _failed.inc()
+                log.error("message not handled", subject=received.subject, error=repr(error), exc_info=error)
         if self._waiting and self._scheduled is None:
             self._scheduled = asyncio.get_running_loop().call_soon(self._work)
 
