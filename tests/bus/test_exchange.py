@@ -5,11 +5,12 @@ import random
 from collections.abc import Awaitable, Callable
 
 import msgspec
+import pytest
 
 from support.virtual import run_virtual
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
-from trunkline.bus.port import Headers, Received
+from trunkline.bus.port import Headers, PayloadTooLarge, Received
 from trunkline.proto import subjects
 from trunkline.proto.audio import CALLER_STREAM, AudioChunk
 from trunkline.proto.envelope import Envelope, Message, attach_number, encode
@@ -258,5 +259,25 @@ def test_a_loose_handler_that_raises_keeps_nothing_else_from_arriving() -> None:
         pair.link().send(LISTEN)
         await asyncio.sleep(0.01)
         assert pair.at_worker == [LISTEN]
+
+    scenario(body)
+
+
+def test_a_message_that_is_too_large_raises_and_leaves_its_link_and_the_others_as_they_were() -> None:
+    async def body(pair: Pair) -> None:
+        too_large, other = pair.link(), pair.link(ATTACH + 1)
+        for link in (too_large, other):
+            link.send(LISTEN)
+        with pytest.raises(PayloadTooLarge):
+            too_large.send(Listen(1, 0, TurnRules(), language="x" * pair.hub_bus.max_payload))
+        pair.hub_bus.lose = lambda subject, data: True
+        for link in (too_large, other):
+            link.send(Silent(1))
+        await asyncio.sleep(0.1)
+        pair.hub_bus.lose = lambda subject, data: False
+        await asyncio.sleep(3)
+        assert pair.at_worker == [LISTEN, LISTEN, Silent(1), Silent(1)]
+        assert too_large.state.settled
+        assert other.state.settled
 
     scenario(body)

@@ -69,10 +69,16 @@ class Link:
         return self.closed_at_s is not None
 
     def send(self, message: Message, *, headers: Headers | None = None) -> None:
+        """Nothing once the link is closed. Raises PayloadTooLarge, and ValueError for text that UTF-8 can't hold."""
         if self.closed:
             return
         exchange = self._exchange
-        self.transmit(self.state.send(message, headers, exchange.now_s()))
+        sent = self.state.send(message, headers, exchange.now_s())
+        try:
+            self.transmit(sent)
+        except Exception:
+            self.state.withdraw()  # or it would be tried, and raise, with every resend
+            raise
         exchange.busy(self)
 
     def send_audio(self, chunk: AudioChunk) -> None:

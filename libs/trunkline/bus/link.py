@@ -62,6 +62,13 @@ class LinkState:
             self._ack_at_s = float("inf")
         return sent
 
+    def withdraw(self) -> None:
+        """What was sent last can never go out (too large, not encodable): its number is free again."""
+        self._unacked.pop()
+        self._next_seq -= 1
+        if not self._unacked:
+            self._resend_at_s = float("inf")
+
     def receive(self, seq: int, arrived: Arrived, now_s: float) -> Iterator[Arrived]:
         """What can now be delivered, in order. seq: from 1."""
         if seq <= self.received:  # sent again since our acknowledgement was lost
