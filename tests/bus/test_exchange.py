@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from support.virtual import run_virtual
-from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.exchange import LINGER_S, Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers, PayloadTooLarge, Received
 from trunkline.proto import subjects
@@ -279,5 +279,35 @@ def test_a_message_that_is_too_large_raises_and_leaves_its_link_and_the_others_a
         assert pair.at_worker == [LISTEN, LISTEN, Silent(1), Silent(1)]
         assert too_large.state.settled
         assert other.state.settled
+
+    scenario(body)
+
+
+def test_what_was_said_last_still_arrives_when_a_worker_stops() -> None:
+    async def body(pair: Pair) -> None:
+        link = pair.link()
+        link.send(LISTEN)
+        await asyncio.sleep(1)
+        pair.worker_bus.lose = lambda subject, data: True
+        pair.placed[0].send(Silent(7))
+        pair.placed[0].close()
+        pair.worker_bus.lose = lambda subject, data: False
+        await pair.worker.stop()
+        await asyncio.sleep(0.01)
+        assert pair.at_hub == [Accepted(), Silent(7)]
+
+    scenario(body)
+
+
+def test_a_worker_whose_peer_is_gone_stops_all_the_same() -> None:
+    async def body(pair: Pair) -> None:
+        pair.link().send(LISTEN)
+        await asyncio.sleep(1)
+        pair.hub_bus.lose = lambda subject, data: True
+        pair.placed[0].send(Silent(7))
+        pair.placed[0].close()
+        begun_s = pair.worker.now_s()
+        await pair.worker.stop()
+        assert pair.worker.now_s() - begun_s < LINGER_S + 0.2
 
     scenario(body)

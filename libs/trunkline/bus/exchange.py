@@ -154,10 +154,13 @@ class Exchange:
         await self.bus.flush()  # the server knows the inbox before anybody is told of it
 
     async def stop(self) -> None:
-        """What is in windows goes out; links are dropped, not lingered over."""
+        """What is in windows goes out, and closed links carry their last words, for LINGER_S; open ones are dropped."""
+        self.windows.close()
+        give_up_s = self.now_s() + LINGER_S
+        while any(link.closed for link in self._busy) and self.now_s() < give_up_s:
+            await asyncio.sleep(TICK_S)
         if self._subscription is not None:
             await self._subscription.stop()
-        self.windows.close()
         self._inbox.close()
         if self._timer is not None:
             self._timer.cancel()
