@@ -7,7 +7,7 @@ OUT ?= out
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := proto libs services
-CALLS := tests/gateway tests/system
+CALLS := gateway system
 UNIT := not nats and not engines and not stack and not bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,7 +25,7 @@ export INSTALL_PROGRESS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check check-static check-calls check-unit check-k8s bench lock
+.PHONY: help demo up test check check-static check-gateway check-system check-unit check-k8s bench lock
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -40,7 +40,7 @@ test: $(READY) ## every test but the benchmarks: real engines, real NATS, the wh
 	@$(BIN)/python -m pytest -m "not bench"
 
 check: $(READY) ## format, lint, types, architecture, unit tests: under a minute
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target check-static check-calls check-unit
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target check-static $(CALLS:%=check-%) check-unit
 
 check-static: $(READY)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
@@ -50,11 +50,11 @@ check-static: $(READY)
 	@echo "format, lint, types, architecture: fine"
 
 # Calls over real sockets, in real time within one process: they mostly wait, so they run beside the rest.
-check-calls: $(READY)
-	@$(BIN)/python -m pytest -m "$(UNIT)" $(CALLS)
+$(CALLS:%=check-%): check-%: $(READY)
+	@$(BIN)/python -m pytest -m "$(UNIT)" tests/$*
 
 check-unit: $(READY)
-	@$(BIN)/python -m pytest -m "$(UNIT)" $(CALLS:%=--ignore=%)
+	@$(BIN)/python -m pytest -m "$(UNIT)" $(CALLS:%=--ignore=tests/%)
 
 check-k8s: $(READY) ## build and validate the manifests, lint the Dockerfile
 	@mkdir -p $(OUT)
