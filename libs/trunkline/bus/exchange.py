@@ -5,6 +5,7 @@ loop; a handler is synchronous, and its exception concerns its own link alone.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -144,6 +145,7 @@ class Exchange:
         self._audio: dict[tuple[str, int], tuple[int, AudioHandler, Link]] = {}
         self._busy: set[Link] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._last_words = asyncio.Event()  # set whenever a tick finds no closed link at work
         self._inbox = Inbox(self._receive)
         self._subscription: Subscription | None = None
         self._loop = asyncio.get_running_loop()
@@ -156,15 +158,19 @@ class Exchange:
     async def stop(self) -> None:
         """What is in windows goes out, and closed links carry their last words, for LINGER_S; open ones are dropped."""
         self.windows.close()
-        give_up_s = self.now_s() + LINGER_S
-        while any(link.closed for link in self._busy) and self.now_s() < give_up_s:
-            await asyncio.sleep(TICK_S)
+        if self._lingers():
+            self._last_words.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._last_words.wait(), LINGER_S)
         if self._subscription is not None:
             await self._subscription.stop()
         self._inbox.close()
         if self._timer is not None:
             self._timer.cancel()
         self._links.clear()
+
+    def _lingers(self) -> bool:
+        return any(link.closed for link in self._busy)
 
     def now_s(self) -> float:
         return self._loop.time()
@@ -319,6 +325,8 @@ class Exchange:
                 self._busy.discard(link)
         if self._busy:
             self._timer = self._loop.call_later(TICK_S, self._tick)
+        if not self._lingers():
+            self._last_words.set()
 
     def _forget(self, link: Link) -> None:
         if link.state.due_s != float("inf") and not link.state.settled:
