@@ -161,6 +161,20 @@ def test_a_stopped_subscription_hears_nothing_more(on_a_bus: Callable[[Body], No
     on_a_bus(body)
 
 
+def test_what_reached_a_subscription_before_it_was_stopped_is_handled(on_a_bus: Callable[[Body], None]) -> None:
+    async def body(a: Bus, b: Bus) -> None:
+        heard = Heard()
+        subscription = await b.subscribe("x", heard, queue="g")
+        await b.flush()
+        for i in range(2000):
+            a.publish("x", str(i).encode() + b" " * 1000)
+        await a.flush()
+        await subscription.stop()
+        assert len(heard.messages) == 2000
+
+    on_a_bus(body)
+
+
 def test_a_message_over_the_limit_is_refused_with_both_sizes(on_a_bus: Callable[[Body], None]) -> None:
     async def body(a: Bus, b: Bus) -> None:
         size = a.max_payload + 1

@@ -25,12 +25,15 @@ def matches(pattern: str, subject: str) -> bool:
 class _MemorySubscription:
     def __init__(self, broker: "MemoryBroker", pattern: str, queue: str, handler: Handler) -> None:
         self.broker, self.pattern, self.queue, self.handler = broker, pattern, queue, handler
+        self._stopped = False
 
     async def stop(self) -> None:
         self.broker.remove(self)
+        await asyncio.sleep(0)  # what was on its way is delivered
+        self._stopped = True
 
     def deliver(self, message: Received) -> None:
-        if self not in self.broker.subscriptions:
+        if self._stopped:
             return
         try:
             self.handler(message)

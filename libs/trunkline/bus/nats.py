@@ -22,6 +22,7 @@ OUTBOX_MESSAGES = 8192  # about 5 s of 50 calls' audio, while the connection is 
 PENDING_MESSAGES = 65_536
 PENDING_BYTES = 32 * 1024 * 1024
 CONNECT_PATIENCE_S = 15.0
+DRAIN_LIMIT_S = 2.0  # for what a stopped subscription has yet to handle
 RECONNECT_WAIT_S = 0.05
 LOG_EVERY_S = 5.0  # of errors that the client reports
 
@@ -39,12 +40,16 @@ class _Outgoing(NamedTuple):
 
 
 class _NatsSubscription:
-    def __init__(self, subscription: NatsSubscription) -> None:
+    def __init__(self, client: Client, subscription: NatsSubscription) -> None:
+        self._client = client
         self._subscription = subscription
 
     async def stop(self) -> None:
-        with contextlib.suppress(NatsError):  # the connection may be gone, and with it the subscription
-            await self._subscription.unsubscribe()
+        with contextlib.suppress(NatsError, TimeoutError):  # the connection may go, and the subscription with it
+            if self._client.is_connected:
+                await asyncio.wait_for(self._subscription.drain(), DRAIN_LIMIT_S)
+            else:
+                await self._subscription.unsubscribe()
 
 
 class NatsBus:
@@ -116,7 +121,7 @@ class NatsBus:
             pending_msgs_limit=PENDING_MESSAGES,
             pending_bytes_limit=PENDING_BYTES,
         )
-        return _NatsSubscription(subscription)
+        return _NatsSubscription(self.client, subscription)
 
     async def flush(self) -> None:
         await self._idle.wait()

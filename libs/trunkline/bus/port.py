@@ -35,7 +35,9 @@ class PayloadTooLarge(ValueError):
 
 
 class Subscription(Protocol):
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """What the server had for it is still handled; nothing is once this returns."""
+        ...
 
 
 class Bus(Protocol):
