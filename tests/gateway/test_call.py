@@ -512,3 +512,35 @@ def test_an_interrupted_item_ends_in_part() -> None:
         assert line.all(ItemEnded) == [ItemEnded("resp_a", "item_resp_a", "final_answer", False)]
 
     play(scenario)
+
+
+def test_a_caller_who_hangs_up_in_mid_answer_is_recorded_as_having_heard_so_much() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.agent_mind.answer = LONG
+        say(scene, 1, "Hello", 0, 1600)
+        await settle(1.0)
+        call.end("caller_hung_up")
+        await settle()
+
+        (interrupt,) = scene.agent.sessions[0].all(r.Interrupt)
+        assert isinstance(interrupt, r.Interrupt)
+        (heard,) = interrupt.heard
+        assert 0 < heard.heard_samples < len(LONG) * SAMPLES_PER_LETTER
+        assert scene.agent.sessions[0].closed == "caller_hung_up"
+
+    play(scenario)
+
+
+def test_a_caller_who_hangs_up_within_the_last_sound_has_heard_it_all() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        say(scene, 1, "Hello", 0, 1600)
+        while not line.all(AudioSaid):
+            await settle()
+        await asyncio.sleep(5 * SAMPLES_PER_LETTER / SPEECH_RATE_HZ - 0.08)
+        call.end("caller_hung_up")
+        await settle()
+
+        assert scene.agent.sessions[0].all(r.Interrupt) == []
+        assert len(scene.agent.sessions[0].all(r.Played)) == 1
+
+    play(scenario)

@@ -86,7 +86,7 @@ class CallPool:
             return _decline(link, "full", f"{self.capacity} calls")
         session = self._open_session(link, message, headers)
         if isinstance(session, Declined):
-            return _decline(link, session.reason, session.detail)
+            return _decline(link, session.reason, session.detail, session.retry_after_s)
         self._sessions[link.call] = (link, session)
         self._empty.clear()
         _calls.set(self.calls)
@@ -128,8 +128,10 @@ class CallPool:
         link.close()
 
 
-def _decline(link: Link, reason: DeclineReason, detail: str) -> LinkHandler | None:
+def _decline(
+    link: Link, reason: DeclineReason, detail: str, retry_after_s: float = RETRY_AFTER_S
+) -> LinkHandler | None:
     _declined.labels(reason).inc()
-    link.send(Declined(reason, detail, RETRY_AFTER_S))
+    link.send(Declined(reason, detail, retry_after_s))
     link.close()
     return None

@@ -328,6 +328,8 @@ class Call:
         self._emit(over or CallOver(""))
         self.ended = True
         self._ticker.remove(self.pump)
+        if "agent" in self._placements:
+            self.speaking.hung_up()
         for placement in self._placements.values():
             placement.release(reason)
         for span in self._spans.values():

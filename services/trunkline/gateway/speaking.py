@@ -53,6 +53,7 @@ ORDER_AHEAD = 3  # segments at TTS that aren't sent yet: enough to be gapless, l
 ASK_AGAIN_SAMPLES = SPEECH_RATE_HZ  # between two orders for the same missing audio
 AUDIO_GRACE_SAMPLES = SPEECH_RATE_HZ * 200 // 1000  # audio may come this much after the word that it is complete
 REMEMBERED_CANCELLED = 16
+FAREWELL_SAMPLES = SPEECH_RATE_HZ * 60 // 1000  # of a word's end: who hangs up then has heard it
 
 Send = Callable[[Message, Headers | None], None]
 Reason = Literal["turn_detected", "client_cancelled", "truncated"]
@@ -340,6 +341,13 @@ class Speaking:
         elif changed:
             self._tell_agent(Interrupt(response, "truncated", self._said.heard(response)))
         self._emit(ItemCut(item, index, min(end_ms, heard_ms(segments))))
+
+    def hung_up(self) -> None:
+        """The call ends: tells the agent what was heard of what is not heard to its end."""
+        for segment in self.playout.advance(self._clock() + FAREWELL_SAMPLES):
+            self._tell_played(segment)
+        for response in self._said.unheard():
+            self._tell_agent(Interrupt(response, "client_cancelled", self._said.heard(response)))
 
     def interrupt(self, reason: Reason) -> None:
         """Ends every response that is asked for, going on or not heard to its end."""
