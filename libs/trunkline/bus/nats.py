@@ -47,7 +47,7 @@ class _NatsSubscription:
     async def stop(self) -> None:
         with contextlib.suppress(NatsError, TimeoutError):  # the connection may go, and the subscription with it
             if self._client.is_connected:
-                await asyncio.wait_for(self._subscription.drain(), DRAIN_LIMIT_S)
+                await asyncio.wait_for(self._subscription.drain(), DRAIN_LIMIT_S)  # type: ignore[no-untyped-call]
             else:
                 await self._subscription.unsubscribe()
 
