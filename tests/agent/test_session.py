@@ -20,6 +20,7 @@ from trunkline.agent.models.seam import (
     ToolOutputItem,
 )
 from trunkline.agent.rounds import APOLOGY, GIVING_UP, MAX_ROUNDS
+from trunkline.agent.session import AgentSession
 from trunkline.agents import Agent
 from trunkline.proto import record
 from trunkline.proto.placement import CallFailed, Declined
@@ -404,7 +405,9 @@ def test_one_call_that_fails_does_not_concern_another() -> None:
             await scene.place()
             for _ in range(3):
                 scene.link.send(Played(SegmentHeard("item_unknown", 0, 1, 1)))
-            scene.service.calls.fail(CALL, RuntimeError("broken"))
+            session = scene.service.calls.session(CALL)
+            assert isinstance(session, AgentSession)
+            scene.service.calls.fail(session.link, RuntimeError("broken"))
             other.send(Turn(1, "item_a", "Count.", "speech"))
             await asyncio.sleep(4)
 
@@ -688,5 +691,50 @@ def test_the_record_shows_the_call() -> None:
                 "commentary",
                 "final_answer",
             ]
+
+    run_virtual(scenario())
+
+
+class HoldingStore(MemoryRecordStore):
+    """Takes what is appended under epoch 1 only once it is let go, as if it were long under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = False
+        self.held: list[tuple[asyncio.Future[int], str, bytes, int, str]] = []
+
+    def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        if not self.holds or record.decode_entry(data).epoch != 1:
+            return super().append(call, data, expected_seq=expected_seq, entry=entry)
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.held.append((answer, call, data, expected_seq, entry))
+        return answer
+
+    def let_go(self) -> None:
+        for answer, call, data, expected_seq, entry in self.held:
+            landed = super().append(call, data, expected_seq=expected_seq, entry=entry)
+            error = landed.exception()
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(landed.result())
+
+
+def test_a_placement_that_was_replaced_here_does_not_fail_the_one_that_replaced_it() -> None:
+    async def scenario() -> None:
+        store = HoldingStore()
+        async with Scene([[[Words("Sure.", "final_answer")]]], store=store) as scene:
+            await scene.place()
+            store.holds = True
+            scene.says("Hello?")
+            await asyncio.sleep(0.1)
+            await scene.place(attach=2)
+            assert scene.link.peer_epoch == 2
+
+            store.let_go()
+            await asyncio.sleep(0.5)
+
+            assert scene.of(CallFailed) == []
+            assert scene.service.load()[0] == 1
 
     run_virtual(scenario())

@@ -58,11 +58,11 @@ class CallPool:
     def sessions(self) -> list[Session]:
         return [session for _, session in self._sessions.values()]
 
-    def fail(self, call: str, error: BaseException) -> None:
-        """For a session's own tasks: this call can't go on here; no other notices."""
-        placed = self._sessions.get(call)
-        if placed is not None:
-            self._contain(placed[0], error)
+    def fail(self, link: Link, error: BaseException) -> None:
+        """For a session's own tasks: this call can't go on here; no other notices, least of all a later placement."""
+        placed = self._sessions.get(link.call)
+        if placed is not None and placed[0] is link:
+            self._contain(link, error)
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new call; returns when the last one is gone or grace_s is over."""

@@ -49,7 +49,7 @@ _first_segment = Histogram(
 
 
 class Staff(NamedTuple):
-    """What all calls of the process share. fail: ends one call with an error. keep: holds a task until it is done."""
+    """What all calls of the process share. fail: ends one placement. keep: holds a task until it is done."""
 
     worker: str
     digest: str
@@ -57,7 +57,7 @@ class Staff(NamedTuple):
     recorder: Recorder
     exchange: Exchange
     wall_us: Callable[[], int]
-    fail: Callable[[str, BaseException], None]
+    fail: Callable[[Link, BaseException], None]
     keep: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 
 
@@ -76,7 +76,7 @@ class _Owned(NamedTuple):
 
 class AgentSession:
     def __init__(self, link: Link, order: Converse, agent: Agent, staff: Staff) -> None:
-        self._link = link
+        self.link = link
         self._order = order
         self._agent = agent
         self._staff = staff
@@ -112,7 +112,7 @@ class AgentSession:
             try:
                 self._end(self._owned, running, reason)
             except TrunklineError as error:  # the record is lost: there is nothing left to write
-                log.info("call closed without its end", call_id=self._link.call, reason=reason, error=str(error))
+                log.info("call closed without its end", call_id=self.link.call, reason=reason, error=str(error))
         if running is not None:
             running.task.cancel()
         if self._owned is not None:
@@ -129,10 +129,10 @@ class AgentSession:
                 return
             self._attach(owned)
         except Exception as error:  # the rim of the session's first task: this call can't be served here
-            self._staff.fail(self._link.call, error)
+            self._staff.fail(self.link, error)
 
     async def _take(self) -> _Owned:
-        order, staff, call = self._order, self._staff, self._link.call
+        order, staff, call = self._order, self._staff, self.link.call
         now_us = staff.wall_us()
         settings = msgspec.json.encode({"instructions": order.instructions, "modality": order.modality}).decode()
         call_log = await staff.recorder.take(
@@ -144,18 +144,18 @@ class AgentSession:
             record.HubAttached(now_us, order.hub, order.gateway),
         )
         conversation = Conversation(call_log, staff.wall_us)
-        desk = ToolDesk(conversation, self._agent, staff.digest, self._post, lambda error: staff.fail(call, error))
+        desk = ToolDesk(conversation, self._agent, staff.digest, self._post, lambda error: staff.fail(self.link, error))
         return _Owned(call_log, conversation, desk)
 
     def _attach(self, owned: _Owned) -> None:
-        self._link.epoch = owned.log.epoch
-        owned.log.on_fenced = lambda: self._staff.fail(self._link.call, Fenced(self._link.call, owned.log.epoch))
+        self.link.epoch = owned.log.epoch
+        owned.log.on_fenced = lambda: self._staff.fail(self.link, Fenced(self.link.call, owned.log.epoch))
         agent = self._agent
         greeting = new_response_id() if agent.greeting and owned.log.epoch == 1 else ""
-        self._link.send(
+        self.link.send(
             Attached(agent.name, self._staff.digest, greeting, agent.voice, self._instructions, agent.dictations)
         )
-        log.info("call attached", call_id=self._link.call, epoch=owned.log.epoch, agent=agent.name)
+        log.info("call attached", call_id=self.link.call, epoch=owned.log.epoch, agent=agent.name)
         self._owned = owned
         if greeting:
             self._greet(owned, greeting)
@@ -185,7 +185,7 @@ class AgentSession:
             case Retract():
                 self._retract(owned, message)
             case other:
-                log.warning("message is not for an agent", call_id=self._link.call, type=type(other).__name__)
+                log.warning("message is not for an agent", call_id=self.link.call, type=type(other).__name__)
 
     def _hear(self, owned: _Owned, turn: Turn, headers: Headers | None) -> None:
         view = owned.conversation.view
@@ -207,7 +207,7 @@ class AgentSession:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         response = new_response_id()
-        parent = tracing.extract(headers) or tracing.call_context(self._link.call)
+        parent = tracing.extract(headers) or tracing.call_context(self.link.call)
         span = tracing.start_span("agent.response", parent=parent, attributes={"trunkline.response": response})
         writer = ResponseWriter(
             owned.conversation,
@@ -233,11 +233,11 @@ class AgentSession:
 
     async def _run(self, owned: _Owned, rounds: Rounds, writer: ResponseWriter) -> None:
         """The task of one response."""
-        with logs.bound(call_id=self._link.call, epoch=owned.log.epoch):
+        with logs.bound(call_id=self.link.call, epoch=owned.log.epoch):
             try:
                 await rounds.run()
             except Exception as error:  # the rim of a response's task
-                self._staff.fail(self._link.call, error)
+                self._staff.fail(self.link, error)
             finally:
                 if self._running is not None and self._running.writer is writer:
                     self._running = None
@@ -283,10 +283,10 @@ class AgentSession:
         return self._order.instructions or self._agent.instructions
 
     def _send(self, message: Message, headers: Headers | None) -> None:
-        self._link.send(message, headers=headers)
+        self.link.send(message, headers=headers)
 
     def _post(self, subject: str, order: RunTool, headers: Headers | None) -> None:
-        self._staff.exchange.post(subject, self._link.call, order, epoch=self._link.epoch, headers=headers)
+        self._staff.exchange.post(subject, self.link.call, order, epoch=self.link.epoch, headers=headers)
 
 
 async def _finish(call_log: CallLog, response: asyncio.Task[None] | None) -> None:

@@ -75,7 +75,7 @@ class CallerSession:
         listen: Listen,
         listening: Listening,
         recognition: Recognition,
-        on_failure: Callable[[str, Exception], None],
+        on_failure: Callable[[Link, Exception], None],
     ) -> None:
         self.voice = VoiceState()
         self._link = link
@@ -150,7 +150,7 @@ class CallerSession:
         self._enlist()
 
     def fail(self, error: Exception) -> None:
-        self._on_failure(self._link.call, error)
+        self._on_failure(self._link, error)
 
     def _enlist(self) -> None:
         if self._intake.ring.end - self._endpointer.heard_to >= WINDOW_SAMPLES:
