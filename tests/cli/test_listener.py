@@ -160,6 +160,15 @@ def test_an_interrupted_reply_stays_with_its_own_turn(script: Script) -> None:
     assert second.first_audio_s is None
 
 
+def test_a_reply_that_fell_silent_before_it_was_cancelled_was_interrupted(script: Script) -> None:
+    turn = a_tool_turn(script)
+    script.sends(10.2, type="input_audio_buffer.speech_started", item_id="item_u2")
+    script.finishes(10.3, "resp_1", "cancelled")
+
+    assert turn.interrupted
+    assert script.listener.silent_since == at(10.0)
+
+
 def test_a_phase_that_settles_late_counts(script: Script) -> None:
     script.line(5.0)
     script.responds(5.6, "resp_1")

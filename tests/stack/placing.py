@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from support.running_stack import RunningStack
-from trunkline.cli.call import finished_record
+from trunkline.cli.call import converse, finished_record
 from trunkline.cli.caller import Caller
 from trunkline.cli.line import Line
 from trunkline.cli.record_json import CallRecord
@@ -19,10 +19,7 @@ def place(stack: RunningStack, lines: Sequence[Line], agent: str = "") -> tuple[
 
 
 async def _place(stack: RunningStack, lines: Sequence[Line], agent: str) -> tuple[CallReport, CallRecord, Caller]:
-    async with Caller(stack.address, agent=agent) as caller:
-        await caller.greeting()
-        for said in lines:
-            await caller.reply(await caller.say(said))
+    caller = await converse(stack.address, lines, agent=agent, tell=lambda moment: None)
     record = await record_of(stack, caller)
     return report(caller.listener, record), record, caller
 

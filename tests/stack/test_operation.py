@@ -5,13 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from stack import lines, placing
 from support.running_stack import COMMAND, RunningStack
+from trunkline.cli import api
 
 AGENT = f"{Path(__file__).parent / 'agents.py'}:quick"
 NULL_ENGINES = ("--engine", "stt=scripted", "--engine", "tts=tone", "--engine", "model=scripted")
@@ -79,6 +83,20 @@ def test_call_writes_what_it_heard_and_prints_its_turns(stack: RunningStack, tmp
     assert len(turn["commentary"]) == 1
     assert 0.5 < turn["first_audio_s"] <= turn["commentary_audio_s"] < turn["answer_audio_s"]
     assert out.stat().st_size > 100_000
+
+
+def test_metrics_of_every_service_parse_and_name_no_call(stack: RunningStack) -> None:
+    placing.tools_asked(stack, [lines.spoken("weather_tokyo.wav")])
+    workers = msgspec.json.decode(api.get(stack.address, "/v1/workers"))
+
+    pages = {worker["stage"]: _page(worker["admin_port"], "/metrics") for worker in workers}
+
+    assert sorted(pages) == STAGES
+    for stage, page in pages.items():
+        samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+        assert any(sample.name.startswith(f"trunkline_{stage.partition('_')[0]}") for sample in samples), stage
+        assert not [sample for sample in samples if any("rtc_" in value for value in sample.labels.values())]
+    assert {_page(worker["admin_port"], "/readyz").strip() != "" for worker in workers} == {True}
 
 
 def test_a_service_that_dies_is_started_again_and_that_is_said(light: RunningStack) -> None:
@@ -176,6 +194,11 @@ def test_an_unknown_agent_is_refused_before_the_call(light: RunningStack) -> Non
 
     assert done.returncode == 1
     assert "nobody" in done.stderr
+
+
+def _page(admin_port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}{path}", timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 def _up(*options: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

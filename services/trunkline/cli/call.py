@@ -21,6 +21,7 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput
 
 RECORD_LIMIT_S = 5.0  # for the record's end to be written after hanging up
+PARTING_S = 0.5  # between the last word and hanging up, or the gateway can't know that it was heard
 _RECORD_POLL_S = 0.1
 
 
@@ -63,6 +64,7 @@ async def converse(
                 await caller.reply_heard(turn, barge_in_s)
             else:
                 await caller.reply(turn)
+        await asyncio.sleep(PARTING_S)
     return caller
 
 

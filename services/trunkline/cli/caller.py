@@ -59,6 +59,7 @@ class Caller:
         self.lateness_s: list[float] = []  # per frame, against the media clock
         self.began_s = 0.0  # wall time of sample 0
         self._address, self._agent, self._echo_db = address, agent, echo_db
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._origin_s = 0.0  # loop time of sample 0
         self._frames = self._first_frame = 0
         self._line: tuple[Line, HeardTurn] | None = None
@@ -120,7 +121,9 @@ class Caller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT_S):
-                await self._session.close()
+                if self._socket is not None:
+                    await self._socket.close()
+        await self._session.close()
         self.listener.player.stop(self.now)
 
     def sound(self) -> Samples:
@@ -175,6 +178,7 @@ class Caller:
 
     async def _read(self) -> None:
         """Ends with the socket, leaving why in _lost."""
+        assert self._socket is not None
         async for message in self._socket:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
@@ -223,6 +227,7 @@ class Caller:
         await self._send_text(realtime.encode(event).decode())
 
     async def _send_text(self, text: str) -> None:
+        assert self._socket is not None
         try:
             await self._socket.send_str(text)
         except (ConnectionError, aiohttp.ClientError) as error:

@@ -47,6 +47,11 @@ class HeardTurn:
     items: list[HeardItem] = field(default_factory=list)
     responses: list[str] = field(default_factory=list)
     response_samples: list[int] = field(default_factory=list)  # when each response was created
+    cancelled: bool = False  # one of its responses was, by the server
+
+    @property
+    def interrupted(self) -> bool:
+        return self.cancelled or any(item.interrupted for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Listener:
         self.configured = False
         self.errors: list[str] = []
         self.last_event = "nothing"
+        self.silent_since = 0  # when the agent's sound ended, as of the caller's last speech that was noticed
         self._tell = tell
         self._items: dict[str, HeardItem] = {}
         self._active: set[str] = set()  # responses that aren't done
@@ -146,6 +152,8 @@ class Listener:
                 self.turns[-1].response_samples.append(now)
             case "response.done":
                 self._active.discard(event.response.id)
+                if event.response.status == "cancelled":
+                    self._turn_of(event.response.id).cancelled = True
             case "response.output_item.added" | "response.output_item.done" if event.item.role == "assistant":
                 self._on_item(event, now)
             case "response.output_audio_transcript.delta":
@@ -173,6 +181,7 @@ class Listener:
         return "commentary_audio" if item.phase == "commentary" else "answer_audio"
 
     def _stop_playing(self, now: int) -> list[ClientEvent]:
+        self.silent_since = min(now, self.player.end)
         cuts = self.player.stop(now)
         for cut in cuts:
             self._items[cut.item].stopped = now
@@ -184,9 +193,11 @@ class Listener:
         item = self._items.get(item_id)
         if item is None:
             item = self._items[item_id] = HeardItem(item_id)
-            turn = next((turn for turn in self.turns if response_id in turn.responses), self.turns[-1])
-            turn.items.append(item)
+            self._turn_of(response_id).items.append(item)
         return item
+
+    def _turn_of(self, response_id: str) -> HeardTurn:
+        return next((turn for turn in self.turns if response_id in turn.responses), self.turns[-1])
 
 
 def first_after(items: list[HeardItem], sample: int, phase: Phase | None = None) -> int | None:

@@ -55,7 +55,7 @@ def _turn(turn: HeardTurn, record: CallRecord | None) -> TurnReport:
         first_audio_s=_delay_s(turn, None),
         commentary_audio_s=_delay_s(turn, "commentary"),
         answer_audio_s=_delay_s(turn, "final_answer"),
-        interrupted=any(item.interrupted for item in turn.items),
+        interrupted=turn.interrupted,
     )
 
 
