@@ -26,7 +26,9 @@ async def memory_pair() -> AsyncIterator[tuple[Bus, Bus]]:
 
 @asynccontextmanager
 async def nats_pair(url: str) -> AsyncIterator[tuple[Bus, Bus]]:
-    a, b = await NatsBus.connect([url], "a"), await NatsBus.connect([url], "b")
+    a, b = NatsBus(), NatsBus()
+    await a.open([url], "a")
+    await b.open([url], "b")
     yield a, b
     await a.close()
     await b.close()

@@ -157,3 +157,40 @@ def test_a_service_that_finds_no_nats_can_be_stopped_and_says_little() -> None:
 
     assert status == 0, logged
     assert logged.count("nats client") == 1
+
+
+NOWHERE = {"TRUNKLINE_NATS_URL": "nats://127.0.0.1:9", "TRUNKLINE_ADMIN_PORT": "0"}
+
+
+async def run_stage(stage: str, environ: dict[str, str]) -> "asyncio.subprocess.Process":
+    """The stage's own process."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"trunkline.{stage}.main"),
+        env={**os.environ, **NOWHERE, **environ},
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "environ", "says"),
+    [
+        ("stt", {"TRUNKLINE_ENGINE_STT": "ears"}, "TRUNKLINE_ENGINE_STT: 'ears' is no engine; allowed: moonshine"),
+        ("tts", {"TRUNKLINE_ENGINE_TTS": "lips"}, "TRUNKLINE_ENGINE_TTS: unknown engine 'lips'; allowed: piper, tone"),
+        ("agent", {}, "TRUNKLINE_AGENT_FILE: is not set"),
+        ("agent", {"TRUNKLINE_AGENT_FILE": "gone.py"}, "agent file: gone.py: No such file"),
+        ("tool_runner", {"TRUNKLINE_AGENT_FILE": "gone.py"}, "agent file: gone.py: No such file"),
+    ],
+)
+def test_a_bad_engine_or_agent_file_is_said_before_any_nats_is_looked_for(
+    stage: str, environ: dict[str, str], says: str
+) -> None:
+    async def main() -> tuple[int, str]:
+        process = await run_stage(stage, environ)
+        _, logged = await process.communicate()
+        return process.returncode or 0, logged.decode()
+
+    status, logged = asyncio.run(asyncio.wait_for(main(), 10))
+
+    assert status == 2, logged
+    assert logged.count("\n") == 1
+    assert says in logged

@@ -41,7 +41,7 @@ class Desk:
             worker="runner-1",
             post=self._post,
             limits=self.limits,
-            result_limit_bytes=self.result_limit_bytes,
+            result_limit_bytes=lambda: self.result_limit_bytes,
             wall_us=lambda: NOW_US,
         )
 

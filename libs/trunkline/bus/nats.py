@@ -53,23 +53,24 @@ class _NatsSubscription:
 
 
 class NatsBus:
-    def __init__(self, client: Client) -> None:
-        """client: connected; it stays the caller's for JetStream and is closed by close."""
-        self.client = client
+    """client: for JetStream; closed by close. What is published before open goes out once it is connected."""
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self._opened = False
         self._outbox: deque[_Outgoing] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._writer = asyncio.create_task(self._write(), name="bus-writer")
 
-    @classmethod
-    async def connect(cls, urls: list[str], name: str) -> "NatsBus":
+    async def open(self, urls: list[str], name: str) -> None:
         """name: the worker id, seen in the server's monitoring. Raises ConnectionError after CONNECT_PATIENCE_S."""
-        client = Client()
         errors = _Errors()
+        self._opened = True
         try:
             async with asyncio.timeout(CONNECT_PATIENCE_S):
-                await client.connect(
+                await self.client.connect(
                     servers=urls,
                     name=name,
                     error_cb=errors.note,
@@ -82,9 +83,7 @@ class NatsBus:
                     pending_size=2 * 1024 * 1024,
                 )
         except (NatsError, OSError, TimeoutError) as error:
-            await client.close()
             raise ConnectionError(f"no NATS server answers at {', '.join(urls)} ({errors.last or error})") from error
-        return cls(client)
 
     @property
     def max_payload(self) -> int:
@@ -135,8 +134,9 @@ class NatsBus:
         self._writer.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._writer
-        with contextlib.suppress(ConnectionError):  # the server may be gone
-            await self.client.close()
+        if self._opened:
+            with contextlib.suppress(ConnectionError):  # the server may be gone
+                await self.client.close()
 
     async def _write(self) -> None:
         while True:

@@ -1,8 +1,8 @@
 """The life of a service process, the same for every stage.
 
-Start: settings, logs, bus, inbox, service (engines loaded and warm), admin endpoint, then the first beat, so
-that nobody places a call before it can be served. End: beats say draining, the service drains within its
-grace, the bus is closed last.
+Start: settings, logs, service (built, so that a bad engine or agent file is said at once), bus, admin endpoint,
+inbox, service (engines loaded and warm), then the first beat, so that nobody places a call before it can be served.
+End: beats say draining, the service drains within its grace, the bus is closed last.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from trunkline.bus.port import Bus
 from trunkline.placement.beats import Beats
 from trunkline.proto.errors import BadInput, BadSettings, TrunklineError
 from trunkline.proto.ids import is_id, new_worker_id
-from trunkline.proto.placement import Beat
+from trunkline.proto.placement import BEAT_S, GATEWAY_BEAT_S, Beat
 from trunkline.proto.subjects import Stage
 from trunkline.runtime import settings as settings_module
 from trunkline.runtime.admin import Admin
@@ -59,7 +59,7 @@ class Service(Protocol):
 
 
 class Context:
-    """What a service is built from."""
+    """What a service is built from. The bus is open only when the service starts."""
 
     def __init__(self, bus: Bus, exchange: Exchange, worker: str, settings: CoreSettings) -> None:
         self.bus = bus
@@ -69,7 +69,6 @@ class Context:
 
 
 S = TypeVar("S", bound=CoreSettings)
-T = TypeVar("T")
 Build = Callable[[Context, S], Service]
 
 
@@ -86,7 +85,7 @@ class Process:
         self.ready = False
         self.draining = False
         self.admin = Admin(settings.admin_host, settings.admin_port, self.unready)
-        self._beats = Beats(bus, self.describe)
+        self._beats = Beats(bus, self.describe, GATEWAY_BEAT_S if stage == "gateway" else BEAT_S)
         self._hubs = HubWatch(self.exchange)
         self._service: Service | None = None
 
@@ -96,7 +95,7 @@ class Process:
         await self.exchange.start()
         await service.start()
         if self.stage != "gateway":
-            await self._hubs.start(self.bus)
+            await self._hubs.start()
         self.ready = True
         announce_build(self.stage, VERSION)
         self._beats.start()
@@ -173,14 +172,16 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     worker = settings.worker_id or new_worker_id(stage)
-    bus = await _unless(asked_to_stop, NatsBus.connect([url.strip() for url in settings.nats_url.split(",")], worker))
-    if bus is None:
-        return
-    process = Process(stage, _named(settings, worker), bus)
-    tracing.configure(stage, worker, sample_ratio=settings.trace_ratio)
     logs.configure(settings.log_level, stage, worker)
+    tracing.configure(stage, worker, sample_ratio=settings.trace_ratio)
+    bus = NatsBus()
+    process = Process(stage, _named(settings, worker), bus)
+    service = build(process.context, settings)
     try:
-        await process.start(build(process.context, settings))
+        opened = await _unless(asked_to_stop, bus.open([url.strip() for url in settings.nats_url.split(",")], worker))
+        if not opened or not await _unless(asked_to_stop, process.start(service)):
+            await bus.close()
+            return
     except BaseException:
         await bus.close()
         raise
@@ -189,12 +190,15 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     tracing.shutdown()
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
-    """The work's result; None when asked to stop first. Raises what the work raises."""
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Whether the work was done; False when asked to stop first. Raises what the work raises."""
     working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
+        if not working.done():
+            return False
+        working.result()
+        return True
     finally:
         for task in (working, stopping):
             task.cancel()

@@ -75,7 +75,7 @@ class Runner:
         worker: str,
         post: Post,
         limits: Limits,
-        result_limit_bytes: int,
+        result_limit_bytes: Callable[[], int],
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._tools = tools
@@ -192,7 +192,7 @@ class Runner:
         return run.ended.result() if run.ended.done() else outcomes.timed_out(tool, limit_s)
 
     def _start(self, tool: Tool, bound: Callable[[], object], context: ToolContext) -> asyncio.Future[Outcome]:
-        limit_bytes = self._result_limit_bytes
+        limit_bytes = self._result_limit_bytes()
         if tool.asynchronous:
             return asyncio.get_running_loop().create_task(_awaited(tool, bound, context, limit_bytes))
         return in_thread(lambda: _called(tool, bound, context, limit_bytes), f"tool-{tool.name}")

@@ -44,7 +44,7 @@ class ToolRunnerService:
             worker=context.worker,
             post=context.exchange.post,
             limits=self._limits,
-            result_limit_bytes=context.bus.max_payload // RESULT_SHARE,
+            result_limit_bytes=lambda: context.bus.max_payload // RESULT_SHARE,
         )
         self._orders: Subscription | None = None
 
@@ -64,7 +64,6 @@ class ToolRunnerService:
     async def stop(self) -> None:
         await self._leave_queue()
         await self._runner.stop()
-        await self._context.bus.flush()
 
     async def _leave_queue(self) -> None:
         if self._orders is not None:
