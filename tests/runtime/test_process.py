@@ -194,3 +194,45 @@ def test_a_bad_engine_or_agent_file_is_said_before_any_nats_is_looked_for(
     assert status == 2, logged
     assert logged.count("\n") == 1
     assert says in logged
+
+
+@pytest.mark.nats
+@pytest.mark.parametrize("stage", ["stt", "tts", "agent", "tool_runner", "gateway"])
+def test_a_service_whose_nats_is_gone_can_still_be_stopped(stage: str, tmp_path: Path) -> None:
+    server = start(tmp_path)
+    agent_file = tmp_path / "desk.py"
+    agent_file.write_text("from trunkline.agents import Agent\ndesk = Agent('desk')\n")
+
+    async def main() -> tuple[int, str]:
+        process = await run_stage(
+            stage,
+            {
+                "TRUNKLINE_NATS_URL": server.url,
+                "TRUNKLINE_AGENT_FILE": str(agent_file),
+                "TRUNKLINE_ENGINE_STT": "scripted",
+                "TRUNKLINE_ENGINE_TTS": "tone",
+                "TRUNKLINE_PORT": "0",
+            },
+        )
+        assert process.stderr is not None
+        lines: list[str] = []
+        while not any('"ready"' in line for line in lines):
+            lines.append((await process.stderr.readline()).decode())
+            assert lines[-1], lines
+        server.kill()
+        await asyncio.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        try:
+            rest = (await asyncio.wait_for(process.stderr.read(), 12)).decode()
+        except TimeoutError:
+            process.kill()
+            raise
+        return await process.wait(), "".join(lines) + rest
+
+    try:
+        status, logged = asyncio.run(main())
+    finally:
+        server.stop()
+
+    assert status == 0, logged
+    assert "Traceback" not in logged
