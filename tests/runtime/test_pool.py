@@ -39,11 +39,20 @@ class FakeSession:
         self.closed.append(reason)
 
 
+class FlakyBus(MemoryBus):
+    away = False
+
+    @property
+    def connected(self) -> bool:
+        return not self.away
+
+
 class Stage:
     def __init__(self, capacity: int = 2) -> None:
         broker = MemoryBroker()
+        self.worker_bus = FlakyBus(broker)
         self.hub = Exchange(MemoryBus(broker), "gateway", "gw")
-        self.worker = Exchange(MemoryBus(broker), "stt", "w")
+        self.worker = Exchange(self.worker_bus, "stt", "w")
         self.opened: dict[str, FakeSession] = {}
         self.pool = CallPool(self.worker, capacity=capacity, open_session=self._open)
         self.heard: dict[str, list[Message]] = {}
@@ -176,10 +185,8 @@ def test_a_drain_waits_for_the_last_call_and_no_longer_than_its_grace() -> None:
 def test_calls_of_a_gateway_that_is_gone_free_their_places() -> None:
     async def body(stage: Stage) -> None:
         watch = HubWatch(stage.worker)
-        await watch.start(stage.worker.bus)
-        own = Beats(stage.worker.bus, lambda: Beat("stt", "w", 0, 2, False, "0"))
+        await watch.start()
         hubs = Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0"))
-        own.start()
         hubs.start()
         stage.place("a")
         await asyncio.sleep(HUB_LIMIT_S * 3)
@@ -190,7 +197,6 @@ def test_calls_of_a_gateway_that_is_gone_free_their_places() -> None:
 
         assert stage.opened["a"].closed == ["lost"]
         assert stage.pool.calls == 0
-        own.stop()
         await watch.stop()
 
     scenario(body)
@@ -199,17 +205,13 @@ def test_calls_of_a_gateway_that_is_gone_free_their_places() -> None:
 def test_calls_stay_while_the_bus_is_away() -> None:
     async def body(stage: Stage) -> None:
         watch = HubWatch(stage.worker)
-        await watch.start(stage.worker.bus)
-        beats = [
-            Beats(stage.worker.bus, lambda: Beat("stt", "w", 0, 2, False, "0")),
-            Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0")),
-        ]
-        for each in beats:
-            each.start()
+        await watch.start()
+        hubs = Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0"))
+        hubs.start()
         stage.place("a")
         await asyncio.sleep(1)
-        for each in beats:
-            each.stop()
+        hubs.stop()
+        stage.worker_bus.away = True
         await asyncio.sleep(HUB_LIMIT_S * 10)
         assert stage.pool.calls == 1
         await watch.stop()

@@ -13,16 +13,17 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Beats:
-    """Publishes what `describe` says every BEAT_S, and at once when asked."""
+    """Publishes what `describe` says every period_s, and at once when asked."""
 
-    def __init__(self, bus: Bus, describe: Callable[[], Beat]) -> None:
+    def __init__(self, bus: Bus, describe: Callable[[], Beat], period_s: float = BEAT_S) -> None:
         self._bus = bus
+        self._period_s = period_s
         self._describe = describe
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self.now()
-        self._timer = asyncio.get_running_loop().call_later(BEAT_S, self.start)
+        self._timer = asyncio.get_running_loop().call_later(self._period_s, self.start)
 
     def now(self) -> None:
         beat = self._describe()

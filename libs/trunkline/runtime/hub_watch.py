@@ -1,13 +1,12 @@
 """Notices at a stage worker that a gateway is gone, so that the calls it placed free their places.
 
-Its own beats prove that the bus carries; while they don't come back, nobody counts as gone.
+Silence counts only while this process is connected: when the bus is away, everybody falls silent and nobody is gone.
 """
 
 import asyncio
 
 from trunkline.bus.exchange import Exchange
-from trunkline.bus.port import Bus
-from trunkline.placement.roster import Roster
+from trunkline.bus.port import Received, Subscription
 from trunkline.proto import subjects
 
 HUB_LIMIT_S = 3.0  # of silence; a gateway that hung and goes on finds its calls ended
@@ -17,32 +16,27 @@ LOOK_S = 0.5
 class HubWatch:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._roster = Roster(exchange.now_s)
-        self._first_asked_s: dict[str, float] = {}  # of hubs that were never heard
+        self._silent_s: dict[str, float] = {}  # of each gateway that has calls here, by address
         self._timer: asyncio.TimerHandle | None = None
+        self._subscription: Subscription | None = None
 
-    async def start(self, bus: Bus) -> None:
-        own = subjects.beat(self._exchange.stage, self._exchange.worker)
-        await self._roster.start(bus, subjects.GATEWAY_BEATS, own)
+    async def start(self) -> None:
+        self._subscription = await self._exchange.bus.subscribe(subjects.GATEWAY_BEATS, self._hear)
         self._look()
 
     async def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        await self._roster.stop()
+        if self._subscription is not None:
+            await self._subscription.stop()
+
+    def _hear(self, received: Received) -> None:
+        self._silent_s.pop(f"gateway.{subjects.last_token(received.subject)}", None)
 
     def _look(self) -> None:
-        peers = self._exchange.peers()
-        self._first_asked_s = {peer: at_s for peer, at_s in self._first_asked_s.items() if peer in peers}
-        for peer in peers:
-            if self._silent_s(peer) > HUB_LIMIT_S:
+        if self._exchange.bus.connected:
+            peers = self._exchange.peers()
+            self._silent_s = {peer: self._silent_s.get(peer, 0.0) + LOOK_S for peer in peers}
+            for peer in [peer for peer, silent_s in self._silent_s.items() if silent_s > HUB_LIMIT_S]:
                 self._exchange.lose(peer)
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
-
-    def _silent_s(self, peer: str) -> float:
-        stage, _, worker = peer.partition(".")
-        silent_s = self._roster.silent_s(stage, worker)
-        if silent_s < float("inf"):
-            return silent_s
-        now_s = self._exchange.now_s()
-        return now_s - self._first_asked_s.setdefault(peer, now_s)

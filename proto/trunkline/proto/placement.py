@@ -25,7 +25,8 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     admin_port: int = 0
 
 
-BEAT_S = 0.1
+BEAT_S = 0.15
+GATEWAY_BEAT_S = 0.4  # nobody is placed at a gateway: its beat only says that it lives
 BEAT_LIMIT_S = 0.45
 
 
