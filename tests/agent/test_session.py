@@ -330,6 +330,8 @@ class Breaks:
     [
         ("{", "The arguments can't be read"),
         ("[1]", "The arguments can't be read"),
+        ('{"order":' + "[" * 20_000 + "]" * 20_000 + "}", "The arguments can't be read"),
+        ('{"order":"\ud83d"}', "The arguments can't be read"),
         ('"' + "x" * 1_000_000 + '"', "The arguments are too long; allowed: 65536 bytes of JSON."),
     ],
 )

@@ -145,11 +145,12 @@ class ToolDesk:
         if self._agent.tool(call.name) is None:
             allowed = ", ".join(tool.name for tool in self._agent.tools) or "none"
             return f"There is no tool {call.name[:NAME_CHARACTERS]!r}; allowed: {allowed}."
-        if len(call.arguments.encode()) > ARGUMENTS_LIMIT_BYTES:
-            return f"The arguments are too long; allowed: {ARGUMENTS_LIMIT_BYTES} bytes of JSON."
         try:
-            msgspec.json.decode(call.arguments, type=dict[str, msgspec.Raw])
-        except msgspec.MsgspecError as error:
+            arguments = call.arguments.encode()
+            if len(arguments) > ARGUMENTS_LIMIT_BYTES:
+                return f"The arguments are too long; allowed: {ARGUMENTS_LIMIT_BYTES} bytes of JSON."
+            msgspec.json.decode(arguments, type=dict[str, msgspec.Raw])
+        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
             return f"The arguments can't be read ({error}); allowed: a JSON object."
         return ""
 
