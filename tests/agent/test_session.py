@@ -291,6 +291,23 @@ def test_a_tool_that_every_runner_declines_is_an_error_at_its_deadline() -> None
     run_virtual(scenario())
 
 
+def test_a_tool_that_was_refused_and_then_taken_without_a_word_is_unknown_in_the_end() -> None:
+    async def scenario() -> None:
+        async with Scene([LOOKS_UP]) as scene:
+            scene.runner.starts = False
+            scene.runner.answer = lambda order: (
+                ToolDeclined(order.tool_call, "busy", "tr") if len(scene.runner.orders) < 2 else None
+            )
+            await scene.place()
+            scene.says("Where is order 4712?")
+            await asyncio.sleep(7)
+
+            (tool,) = (await scene.view()).tools.values()
+            assert (len(scene.runner.orders), tool.status) == (2, "unknown")
+
+    run_virtual(scenario())
+
+
 def test_a_tool_without_a_result_is_unknown_in_the_end() -> None:
     async def scenario() -> None:
         async with Scene([LOOKS_UP]) as scene:

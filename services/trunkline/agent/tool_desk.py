@@ -35,7 +35,7 @@ Post = Callable[[str, RunTool, Headers | None], None]  # subject, order, trace h
 
 
 class _Open:
-    """A tool call without an outcome. refused: the last runner's reason. Times on the loop's clock."""
+    """A tool call without an outcome. refused: why it waits to be sent again. Times on the loop's clock."""
 
     def __init__(self, order: RunTool, headers: Headers | None) -> None:
         self.order = order
@@ -159,7 +159,7 @@ class ToolDesk:
             one.posted_s = self._loop.time()
             wait_s = max(0.0, (one.order.deadline_us - self._conversation.wall_us()) / 1e6) + OVERDUE_S
             one.overdue = self._loop.call_later(wait_s, self._overdue, one)
-        one.retry = None
+        one.retry, one.refused = None, ""  # whoever takes it now may say nothing more
         self._post(subjects.tool(one.order.name, self._conversation.log.call), one.order, one.headers)
 
     def _try_again(self, one: _Open, reason: str) -> None:
