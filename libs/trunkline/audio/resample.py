@@ -1,4 +1,4 @@
-"""Change of sample rate, with a millisecond of delay for live audio.
+"""Change of sample rate, with milliseconds of delay for live audio.
 
 After flush, whatever the chunks were, exactly samples in * to_hz / from_hz samples have come out, rounded half up.
 Streaming libraries hand out audio in blocks: at 20 ms frames soxr holds back 37 ms from 24 to 16 kHz and 115 ms from
@@ -16,6 +16,8 @@ from trunkline.audio.pcm import Samples
 WING = 16  # zero crossings of the filter to each side: the delay is so many samples at the lower rate
 KAISER_BETA = 8.0  # 80 dB of stopband
 PASSBAND = 0.92  # of the lower rate's half: where the filter begins to fall
+FRAME_SAMPLES = 512  # room for a usual frame
+BLOCKS_HZ = 500  # cycles are run in blocks of up to 2 ms: larger ones wait longer, smaller ones copy more
 STEPS_LIMIT = 640  # of the ratio's terms: beyond, the filter bank would be larger than its use
 
 Kernel = npt.NDArray[np.float32]
@@ -36,6 +38,8 @@ class Resampler:
         self._step, self._made = from_hz // common, to_hz // common  # samples in and out, per cycle
         if max(self._step, self._made) > STEPS_LIMIT:
             raise ValueError(f"{from_hz} to {to_hz} Hz is {self._step}:{self._made}, over {STEPS_LIMIT} steps")
+        cycles = max(1, from_hz // BLOCKS_HZ // self._step)
+        self._step, self._made = self._step * cycles, self._made * cycles
         self._same = from_hz == to_hz
         self._wing, self._kernel = _bank(self._step, self._made)
         self._restart()
@@ -44,7 +48,7 @@ class Resampler:
         if self._same:
             return samples
         self._taken += len(samples)
-        given = self._run(samples.astype(np.float32))
+        given = self._run(samples)
         self._given += len(given)
         return given
 
@@ -53,30 +57,37 @@ class Resampler:
         if self._same:
             return np.zeros(0, dtype=np.int16)
         due = (2 * self._taken * self._made + self._step) // (2 * self._step) - self._given
-        tail = self._run(np.zeros(self._wing + 2 * self._step, dtype=np.float32))[:due]
+        tail = self._run(np.zeros(self._wing + 2 * self._step, dtype=np.int16))[:due]
         self._restart()
         return tail
 
     def _restart(self) -> None:
         self._taken = self._given = 0
-        self._held = np.zeros(self._wing, dtype=np.float32)  # silence came before
+        self._work = np.zeros(self._wing + FRAME_SAMPLES, dtype=np.float32)
+        self._held = self._wing  # samples at the head of _work that are still needed: silence came before
 
-    def _run(self, samples: npt.NDArray[np.float32]) -> Samples:
-        """The cycles whose whole filter is covered."""
-        held = np.concatenate((self._held, samples))
+    def _run(self, samples: Samples) -> Samples:
+        """The cycles whose whole filter is covered. Few and large steps: each numpy call costs more than its work."""
+        filled = self._held + len(samples)
+        if filled > len(self._work):
+            self._work = np.concatenate((self._work[: self._held], np.zeros(len(samples), dtype=np.float32)))
+        work = self._work
+        work[self._held : filled] = samples
         span = len(self._kernel)
-        cycles = (len(held) - span) // self._step + 1
+        cycles = (filled - span) // self._step + 1
         if cycles < 1:
-            self._held = held
+            self._held = filled
             return np.zeros(0, dtype=np.int16)
-        strides = (self._step * held.itemsize, held.itemsize)
-        windows: Kernel = np.ndarray((cycles, span), np.float32, held, 0, strides)  # overlapping views, nothing copied
-        made = (np.ascontiguousarray(windows) @ self._kernel).reshape(-1)  # BLAS takes no overlapping rows
-        self._held = held[cycles * self._step :]
-        np.rint(made, out=made)
-        np.minimum(made, 32767.0, out=made)
+        strides = (self._step * work.itemsize, work.itemsize)
+        windows: Kernel = np.ndarray((cycles, span), np.float32, work, 0, strides)
+        made = np.ascontiguousarray(windows) @ self._kernel  # BLAS takes no overlapping rows
+        given: Samples = np.empty(made.shape, dtype=np.int16)
         np.maximum(made, -32768.0, out=made)
-        return made.astype(np.int16)
+        np.minimum(made, 32767.0, out=given, casting="unsafe")  # cuts off below one step of 16 bits
+        used = cycles * self._step
+        self._held = filled - used
+        work[: self._held] = work[used:filled]
+        return given.reshape(-1)
 
 
 @lru_cache(maxsize=16)

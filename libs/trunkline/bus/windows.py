@@ -36,17 +36,19 @@ class AudioWindows:
     def __init__(self, bus: Bus, sender: str) -> None:
         self._bus = bus
         self._sender = sender
+        self._loop = asyncio.get_running_loop()
+        self._limit_bytes = bus.max_payload
         self._windows: dict[str, _Window] = {}
 
     def add(self, peer: str, chunk: AudioChunk) -> None:
         """peer: `<stage>.<worker>`."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         window = self._windows.get(peer)
         if window is None:
             window = self._windows[peer] = _Window(loop.time())
         window.count(chunk.handle, loop.time())
         size_bytes = len(chunk.pcm) + CHUNK_OVERHEAD_BYTES
-        if window.size_bytes + size_bytes > self._bus.max_payload:
+        if window.size_bytes + size_bytes > self._limit_bytes:
             self._flush(peer)
         window.chunks.append(chunk)
         window.size_bytes += size_bytes
