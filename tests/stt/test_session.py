@@ -237,6 +237,50 @@ def test_push_to_talk_says_nothing_until_the_client_finishes() -> None:
     played(scenario)
 
 
+def test_finishing_asks_for_audio_that_was_lost_at_the_very_end() -> None:
+    async def scenario(worker: Worker) -> None:
+        hub = await worker.call(MANUAL)
+        await hub.say(speech(1.0), lose=frozenset({48, 49}))
+        hub.link.send(Finish(1, 0, hub.position))
+        await asyncio.sleep(1)
+
+        assert hub.of(AudioMissing) == [AudioMissing(48 * FRAME_SAMPLES)]
+        assert hub.texts == ["hello"]
+
+    played(scenario)
+
+
+def test_finishing_does_without_audio_that_never_comes() -> None:
+    async def scenario(worker: Worker) -> None:
+        hub = await worker.call(MANUAL)
+        await hub.say(speech(1.0), lose=frozenset({48, 49}), keep=False)
+        hub.link.send(Finish(1, 0, hub.position))
+        await asyncio.sleep(12)
+        assert hub.texts == ["hello"]
+
+        await hub.say(speech(0.5))
+        hub.link.send(Finish(2, 16_000, hub.position))
+        await asyncio.sleep(0.1)
+        assert hub.texts == ["hello", "hello"]
+
+    played(scenario)
+
+
+def test_finishing_far_beyond_all_audio_fails_the_call_and_no_other() -> None:
+    async def scenario(worker: Worker) -> None:
+        hub, other = await worker.call(MANUAL), await worker.call(MANUAL)
+        hub.link.send(Finish(1, 0, 2**40))
+        await asyncio.sleep(12)
+        assert len(hub.of(CallFailed)) == 1
+
+        await other.say(speech(0.5))
+        other.link.send(Finish(1, 0, other.position))
+        await asyncio.sleep(0.1)
+        assert other.texts == ["hello"]
+
+    played(scenario)
+
+
 def test_finishing_over_silence_gives_no_words() -> None:
     async def scenario(worker: Worker) -> None:
         hub = await worker.call(MANUAL)

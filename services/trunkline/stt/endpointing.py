@@ -126,6 +126,11 @@ class Endpointer:
         onset = self._onset_windows + 1
         return max(floor, self._heard_to - onset * WINDOW_SAMPLES - _samples(self._rules.prefix_padding_ms))
 
+    @property
+    def wanted_to(self) -> int:
+        """Audio up to here is waited for by a Finish; 0 when none waits."""
+        return max((finish.to_sample for finish in self._finishes), default=0)
+
     # what is asked
 
     def tune(self, rules: TurnRules) -> list[Decision]:

@@ -44,6 +44,14 @@ class Intake:
         self.missing = self._skip_gaps = False
         return max(gap, 0) + len(fresh)
 
+    def fill(self, to_sample: int) -> None:
+        """Silence up to to_sample, in place of audio that won't come. Raises Overrun for more than is ever held."""
+        gap = to_sample - self.ring.end
+        if gap > HELD_SAMPLES:
+            raise Overrun(gap)
+        self.ring.append(np.zeros(gap, dtype=np.int16))
+        self.missing = self._skip_gaps = False
+
     def give_up(self) -> None:
         """What is missing won't come: the next chunk beyond the gap is taken, with silence in between."""
         self._skip_gaps = True

@@ -106,6 +106,7 @@ class CallerSession:
                 self._carry_out(self._endpointer.discard(to_sample))
             case _:
                 log.warning("message not for STT", call_id=self._link.call, message=type(message).__name__)
+        self._expect()
         self._intake.ring.trim(self._endpointer.needed_from)
 
     def close(self, reason: str) -> None:
@@ -134,9 +135,8 @@ class CallerSession:
         if chunk.position > end:
             _lost.inc((chunk.position - end) / CALLER_RATE_HZ)
         self._stop_asking()
-        if self._intake.ring.first > self._endpointer.heard_to:
-            raise Overrun(self._intake.ring.end - self._endpointer.heard_to)
-        self._enlist()
+        self._expect()
+        self._took()
 
     def next_window(self) -> Samples | None:
         heard_to, ring = self._endpointer.heard_to, self._intake.ring
@@ -152,17 +152,42 @@ class CallerSession:
     def fail(self, error: Exception) -> None:
         self._on_failure(self._link, error)
 
+    def _took(self) -> None:
+        if self._intake.ring.first > self._endpointer.heard_to:
+            raise Overrun(self._intake.ring.end - self._endpointer.heard_to)
+        self._enlist()
+
     def _enlist(self) -> None:
         if self._intake.ring.end - self._endpointer.heard_to >= WINDOW_SAMPLES:
             self._listening.enlist(self)
+
+    def _expect(self) -> None:
+        """A Finish waits for audio that may be on its way, or lost: nothing behind it would show the gap."""
+        if self._asking is None and self._endpointer.wanted_to > self._intake.ring.end:
+            self._asking = self._loop.call_later(ASK_AGAIN_S, lambda: self._ask(first=False))
+
+    def _do_without(self) -> bool:
+        """What was asked for so often is taken as silence: True at once, up to a Finish; else once there is more."""
+        log.warning("missing audio never came", call_id=self._link.call, from_sample=self._intake.ring.end)
+        wanted_to = self._endpointer.wanted_to
+        if wanted_to <= self._intake.ring.end:
+            self._intake.give_up()
+            return False
+        self._asking = None
+        _lost.inc((wanted_to - self._intake.ring.end) / CALLER_RATE_HZ)
+        try:
+            self._intake.fill(wanted_to)
+            self._took()
+        except Overrun as error:
+            self.fail(error)
+        return True
 
     def _ask(self, *, first: bool, times: int = 0) -> None:
         """For missing audio: once per gap, and again by timer."""
         if first and self._asking is not None:
             return
-        if times == ASK_TIMES:
-            log.warning("missing audio never came", call_id=self._link.call, from_sample=self._intake.ring.end)
-            self._intake.give_up()
+        if times == ASK_TIMES and self._do_without():
+            return
         _gaps.inc()
         self._link.send(AudioMissing(self._intake.ring.end))
         wait_s = ASK_AGAIN_S * 2 ** min(times, ASK_TIMES)
