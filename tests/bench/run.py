@@ -106,7 +106,7 @@ def _load(stack: RunningStack, calls: int) -> Figures:
         processes.cpu_s(stack.pids()),
         processes.rss_kb(stack.pids()),
     )
-    outcomes = [msgspec.json.decode(process.communicate(timeout=90)[0], type=Outcome) for process in callers]
+    outcomes = [_outcome(process) for process in callers]
     cost_ms = {stage: 1000 * (after_s[stage] - before_s[stage]) / (calls * seconds) for stage in after_s}
     late_ms = 1000 * float(np.percentile([late for outcome in outcomes for late in outcome.lateness_s], 99))
     first_ms = [1000 * delay for outcome in outcomes for delay in outcome.first_audio_s]
@@ -143,6 +143,13 @@ def _callers(stack: RunningStack, calls: int) -> subprocess.Popen[bytes]:
     seconds = RAMP_S + SETTLE_S + MEASURE_S + TAIL_S
     command = [sys.executable, "-m", "bench.callers", stack.address.base, stack.address.key, str(calls), str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def _outcome(process: subprocess.Popen[bytes]) -> Outcome:
+    out, _ = process.communicate(timeout=90)
+    if process.returncode:
+        raise SystemExit(f"bench: a process of callers ended with status {process.returncode}")
+    return msgspec.json.decode(out, type=Outcome)
 
 
 def _shares(calls: int) -> list[int]:
