@@ -206,7 +206,7 @@ class Speaking:
         segment = words.segment
         if not segment.arrive(chunk.position, chunk.pcm, chunk.last):
             if segment.asked_at is None:
-                self._order(words)
+                self._order(words, again=True)
         elif segment.total is not None and not segment.complete:
             segment.asked_at = self._clock()
         if self.playout.lead(self._clock()) < SPEECH_RATE_HZ // 50:  # otherwise the next beat is early enough
@@ -218,9 +218,9 @@ class Speaking:
             self._ordered[words.segment.number] = words
             self._order(words)
 
-    def _order(self, words: Words) -> None:
+    def _order(self, words: Words, *, again: bool = False) -> None:
         segment = words.segment
-        if segment.received:
+        if again:
             metrics.speech_missing.inc()
             segment.asked_at = self._clock()
         order = Synthesise(segment.number, words.text, self.voice, self.speed, segment.received, words.urgent)
@@ -290,7 +290,7 @@ class Speaking:
                 self._tell_played(segment)
             return True
         if segment.asked_at is not None and now - segment.asked_at >= ASK_AGAIN_SAMPLES and not segment.waiting:
-            self._order(words)
+            self._order(words, again=True)
         return False
 
     def _begin_words(self, words: Words, now: int, late: int) -> None:

@@ -1,0 +1,41 @@
+"""A call at its hub where things cross: late answers, doubled orders, cancels before anything began, failures."""
+
+import asyncio
+
+import pytest
+
+from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
+from gateway.test_call import play
+from trunkline.gateway.call import Call
+from trunkline.gateway.call_events import AudioSaid
+from trunkline.proto import speaking as sp
+from trunkline.proto.envelope import Message
+
+
+def audio_of(line: Line) -> bytes:
+    return b"".join(event.pcm for event in line.events if isinstance(event, AudioSaid))
+
+
+class SlowTts(Tts):
+    """Takes 100 ms to speak."""
+
+    def react(self, session: Session, message: Message) -> None:
+        asyncio.get_running_loop().call_later(0.1, super().react, session, message)
+
+
+@pytest.mark.parametrize("lost", [{(1, 0)}, {(1, at) for at in range(0, 5 * SAMPLES_PER_LETTER, 2_400)}])
+def test_a_segment_whose_first_audio_was_lost_is_ordered_again_once(lost: set[tuple[int, int]]) -> None:
+    def prepare(scene: Scene) -> None:
+        slow = SlowTts()
+        slow.lose = set(lost)
+        scene.tts.react = slow.react  # type: ignore[method-assign]
+
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.agent_mind.speak(scene.agent.sessions[0], "resp_a", 0, "Fine.")
+        await settle(2.0)
+
+        orders = scene.tts.sessions[0].all(sp.Synthesise)
+        assert [(o.segment, o.from_sample) for o in orders if isinstance(o, sp.Synthesise)] == [(1, 0), (1, 0)]
+        assert audio_of(line) == spoken("Fine.").tobytes()
+
+    play(scenario, prepare)
