@@ -177,6 +177,18 @@ def test_what_reached_a_subscription_before_it_was_stopped_is_handled(on_a_bus: 
     on_a_bus(body)
 
 
+def test_a_message_that_can_not_be_written_keeps_nothing_else_back(on_a_bus: Callable[[Body], None]) -> None:
+    async def body(a: Bus, b: Bus) -> None:
+        heard = Heard()
+        await b.subscribe("x", heard)
+        await b.flush()
+        a.publish("y", b"half a pair", headers={"word": "\ud83d"})
+        a.publish("x", b"whole")
+        assert await heard.wait_for(1) == [b"whole"]
+
+    on_a_bus(body)
+
+
 def test_a_message_over_the_limit_is_refused_with_both_sizes(on_a_bus: Callable[[Body], None]) -> None:
     async def body(a: Bus, b: Bus) -> None:
         size = a.max_payload + 1

@@ -149,7 +149,7 @@ class NatsBus:
                 outgoing = self._outbox.popleft()
                 try:
                     await self.client.publish(*outgoing)
-                except NatsError as error:
+                except Exception as error:  # a rim: one message that can't be written, not all that follow
                     _client_errors.inc()
                     log.warning("publish failed", subject=outgoing.subject, error=repr(error))
             self._idle.set()

@@ -115,7 +115,7 @@ class Replies:
                 subject, data, reply, headers = self._outbox.popleft()
                 try:
                     await self._client.publish(subject, data, reply=reply, headers=headers)
-                except NatsError as error:  # unanswered, then: the asker's limit decides
+                except Exception as error:  # a rim; the question stays unanswered, and its asker's limit decides
                     log.warning("publish to JetStream failed", error=repr(error))
 
 
