@@ -370,3 +370,18 @@ def test_an_owner_event_names_worker_agent_and_digest() -> None:
         assert await read_call(store, "rtc_03_other") is None
 
     run_virtual(main())
+
+
+def test_an_event_that_can_not_be_stored_loses_the_record_and_leaves_nobody_waiting() -> None:
+    async def main() -> None:
+        log = await take(MemoryRecordStore())
+        lost: list[bool] = []
+        log.on_fenced = lambda: lost.append(True)
+
+        log.append(CallerSaid(1, 1, "item_1", "half a pair: \ud83d", "speech"))
+
+        with pytest.raises(UnicodeEncodeError):
+            await log.durable()
+        assert lost == [True]
+
+    run_virtual(main())

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 from prometheus_client import Counter, Histogram
 
 from trunkline.proto.errors import Fenced
@@ -104,10 +105,14 @@ class CallLog:
             return
         count = min(len(self._waiting), ENTRY_EVENTS)
         entry = new_entry_id()
-        data = self._encode(entry, count)
-        while len(data) > ENTRY_SPLIT_BYTES and count > 1:
-            count //= 2
+        try:
             data = self._encode(entry, count)
+            while len(data) > ENTRY_SPLIT_BYTES and count > 1:
+                count //= 2
+                data = self._encode(entry, count)
+        except (ValueError, OverflowError, msgspec.MsgspecError) as error:  # text that UTF-8 can't hold, above all
+            self._give_up(error)
+            return
         del self._waiting[:count]
         self._flight = _Flight(entry, data, count, asyncio.get_running_loop().time())
         self._launch()
