@@ -7,7 +7,8 @@ import pytest
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
 from gateway.test_call import play
 from trunkline.gateway.call import Call
-from trunkline.gateway.call_events import AudioSaid
+from trunkline.gateway.call_events import AudioSaid, ResponseEnded
+from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
 from trunkline.proto.envelope import Message
 
@@ -39,3 +40,18 @@ def test_a_segment_whose_first_audio_was_lost_is_ordered_again_once(lost: set[tu
         assert audio_of(line) == spoken("Fine.").tobytes()
 
     play(scenario, prepare)
+
+
+def test_a_cancel_before_the_response_started_is_the_client_s() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        call.type_text("item_a", "Hello")
+        call.respond("")
+        call.cancel(None)
+        await settle(1.0)
+
+        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "cancelled", "client_cancelled")]
+        [interrupt] = scene.agent.sessions[0].all(r.Interrupt)
+        assert isinstance(interrupt, r.Interrupt)
+        assert interrupt.reason == "client_cancelled"
+
+    play(scenario)

@@ -5,6 +5,7 @@ has been sent, not when the agent thought of it.
 """
 
 from collections import OrderedDict
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,15 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Phase, ResponseStatus, SegmentHeard
 
 REMEMBERED_RESPONSES = 16  # whose items a client may still truncate
+
+Reason = Literal["turn_detected", "client_cancelled", "truncated"]
+
+
+class Awaited(msgspec.Struct):
+    """A response that was asked for and hasn't started. doomed: why it is to be cancelled when it does."""
+
+    turn: int
+    doomed: Reason | None = None
 
 
 class OpenResponse(msgspec.Struct, frozen=True):

@@ -5,7 +5,6 @@ One response has the slot at a time, from the turn that asks for it until its en
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Literal
 
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
@@ -21,12 +20,14 @@ from trunkline.gateway.call_events import (
 )
 from trunkline.gateway.playout import Playout, Segment
 from trunkline.gateway.script import (
+    Awaited,
     CloseItem,
     CloseResponse,
     End,
     Line,
     OpenItem,
     OpenResponse,
+    Reason,
     Said,
     Words,
     heard_ms,
@@ -56,15 +57,6 @@ REMEMBERED_CANCELLED = 16
 FAREWELL_SAMPLES = SPEECH_RATE_HZ * 60 // 1000  # of a word's end: who hangs up then has heard it
 
 Send = Callable[[Message, Headers | None], None]
-Reason = Literal["turn_detected", "client_cancelled", "truncated"]
-
-
-class _Awaited:
-    """A response that was asked for and hasn't started. doomed: it is to be cancelled when it does."""
-
-    def __init__(self, turn: int) -> None:
-        self.turn = turn
-        self.doomed = False
 
 
 class Speaking:
@@ -90,7 +82,7 @@ class Speaking:
         self._started = False
         self._script: deque[Line] = deque()
         self._said = Said()
-        self._awaited: deque[_Awaited] = deque()
+        self._awaited: deque[Awaited] = deque()
         self._cancelled: OrderedDict[str, None] = OrderedDict()
         self._phases: dict[str, Phase | None] = {}
         self._unordered: deque[Words] = deque()
@@ -121,7 +113,7 @@ class Speaking:
 
     def expect(self, turn: int, ended_at: int | None = None) -> None:
         """A response is asked for. turn: 0 for a client's own. ended_at: clock of the caller's last voiced sample."""
-        self._awaited.append(_Awaited(turn))
+        self._awaited.append(Awaited(turn))
         if ended_at is not None:
             self._asked_at[turn] = ended_at
 
@@ -166,8 +158,8 @@ class Speaking:
             self._awaited.remove(awaited)
         line = OpenResponse(message.response, message.turn, self.audible)
         if awaited is not None and awaited.doomed:
-            self._cut(line.response, "turn_detected")
-            self._end_unseen(line, "turn_detected")
+            self._cut(line.response, awaited.doomed)
+            self._end_unseen(line, awaited.doomed)
             return
         self._response_audible, self._fresh = self.audible, True
         self._script.append(line)
@@ -356,7 +348,7 @@ class Speaking:
             self._tell_played(segment)
         self.playout.flush(now)
         for awaited in self._awaited:
-            awaited.doomed = True
+            awaited.doomed = awaited.doomed or reason
         if self._ordered and self._tts is not None:
             self._tts(Hush(max(self._ordered)), None)
         self._ordered.clear()
@@ -366,7 +358,7 @@ class Speaking:
         opened = [self._open] if self._open is not None else []
         for response in dict.fromkeys([*self._said.unheard(), *(x.response for x in opened + unopened)]):
             self._cut(response, reason)
-        self._end_cut(unopened, "turn_detected" if reason == "turn_detected" else "client_cancelled")
+        self._end_cut(unopened, reason)
 
     def _cut(self, response: str, reason: Reason) -> None:
         metrics.interruptions.labels(reason).inc()
@@ -376,7 +368,7 @@ class Speaking:
         if len(self._cancelled) > REMEMBERED_CANCELLED:
             self._cancelled.popitem(last=False)
 
-    def _end_cut(self, unopened: list[OpenResponse], reason: str) -> None:
+    def _end_cut(self, unopened: list[OpenResponse], reason: Reason) -> None:
         """The client learns of the end of each response, also of one that it never saw begin."""
         opened, self._open = self._open, None
         item, self._open_item = self._open_item, ""
@@ -388,11 +380,12 @@ class Speaking:
         for line in unopened:
             self._end_unseen(line, reason)
 
-    def _end_unseen(self, line: OpenResponse, reason: str) -> None:
+    def _end_unseen(self, line: OpenResponse, reason: Reason) -> None:
         self._emit(ResponseOpened(line.response, line.audible))
         self._end_early(line, reason)
 
-    def _end_early(self, line: OpenResponse, reason: str) -> None:
+    def _end_early(self, line: OpenResponse, reason: Reason) -> None:
         self._asked_at.pop(line.turn, None)
-        self._emit(ResponseEnded(line.response, "cancelled", reason))
+        told = "turn_detected" if reason == "turn_detected" else "client_cancelled"
+        self._emit(ResponseEnded(line.response, "cancelled", told))
         self._on_free(line.turn)
