@@ -11,6 +11,7 @@ from trunkline.gateway.call_events import AudioSaid, ResponseEnded
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
 from trunkline.proto.envelope import Message
+from trunkline.proto.errors import BadInput
 
 
 def audio_of(line: Line) -> bytes:
@@ -53,5 +54,19 @@ def test_a_cancel_before_the_response_started_is_the_client_s() -> None:
         [interrupt] = scene.agent.sessions[0].all(r.Interrupt)
         assert isinstance(interrupt, r.Interrupt)
         assert interrupt.reason == "client_cancelled"
+
+    play(scenario)
+
+
+def test_a_late_cancel_of_another_response_leaves_the_awaited_one_alone() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        call.type_text("item_a", "Hello")
+        call.respond("")
+        with pytest.raises(BadInput) as refused:
+            call.cancel("resp_long_gone")
+        await settle(1.0)
+
+        assert refused.value.code == "response_cancel_not_active"
+        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
 
     play(scenario)

@@ -317,7 +317,7 @@ class Speaking:
     def cancel(self, response: str | None) -> None:
         """The client's word. Raises BadInput when there is nothing to cancel."""
         current = self._open.response if self._open is not None else None
-        if not self.slot_taken or (response is not None and current is not None and response != current):
+        if not self.slot_taken or response not in (None, current):
             raise BadInput("response_id", "no such response is active", "", code="response_cancel_not_active")
         self.interrupt("client_cancelled")
 
