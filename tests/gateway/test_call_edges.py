@@ -70,3 +70,18 @@ def test_a_late_cancel_of_another_response_leaves_the_awaited_one_alone() -> Non
         assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
 
     play(scenario)
+
+
+def test_a_refused_truncation_changes_nothing() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        agent = scene.agent.sessions[0]
+        scene.agent_mind.speak(agent, "resp_a", 0, "One. ", "Two. ", "Three. ")
+        await settle(0.1)
+        with pytest.raises(BadInput, match="beyond"):
+            call.truncate("item_resp_a", 0, 60_000)
+        await settle(3.0)
+
+        assert [p.heard.index for p in agent.all(r.Played) if isinstance(p, r.Played)] == [0, 1, 2]
+        assert not agent.all(r.Interrupt)
+
+    play(scenario)

@@ -111,14 +111,15 @@ class Said:
         )
 
 
-def shorten(segments: list[Segment], end_ms: int) -> bool:
-    """Lowers what counts as heard of an item to its first end_ms; never raises it. Whether anything changed.
-
-    Raises BadInput for an end beyond what was sent.
-    """
+def require_sent(segments: list[Segment], end_ms: int) -> None:
+    """Raises BadInput for an end beyond what was sent of an item."""
     sent_ms = sum(segment.sent for segment in segments) * 1000 // SPEECH_RATE_HZ
     if end_ms > sent_ms:
         raise BadInput("audio_end_ms", f"{end_ms} ms is beyond the {sent_ms} ms of audio", f"0 to {sent_ms}")
+
+
+def shorten(segments: list[Segment], end_ms: int) -> bool:
+    """Lowers what counts as heard of an item to its first end_ms; never raises it. Whether anything changed."""
     left = end_ms * SPEECH_RATE_HZ // 1000
     changed = False
     for segment in segments:

@@ -31,6 +31,7 @@ from trunkline.gateway.script import (
     Said,
     Words,
     heard_ms,
+    require_sent,
     shorten,
 )
 from trunkline.proto.audio import SPEECH_RATE_HZ, AudioChunk
@@ -324,6 +325,7 @@ class Speaking:
     def truncate(self, item: str, index: int, end_ms: int) -> None:
         """The client's word on what was heard of an item; cuts what is still being said of it. Raises BadInput."""
         response, segments = self._said.of_item(item)
+        require_sent(segments, end_ms)
         going_on = response in self._said.unheard()
         if going_on:
             self.playout.flush(self._clock())
