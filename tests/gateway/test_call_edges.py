@@ -7,7 +7,7 @@ import pytest
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
 from gateway.test_call import play
 from trunkline.gateway.call import Call
-from trunkline.gateway.call_events import AudioSaid, ResponseEnded
+from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
 from trunkline.proto.envelope import Message
@@ -83,5 +83,20 @@ def test_a_refused_truncation_changes_nothing() -> None:
 
         assert [p.heard.index for p in agent.all(r.Played) if isinstance(p, r.Played)] == [0, 1, 2]
         assert not agent.all(r.Interrupt)
+
+    play(scenario)
+
+
+def test_a_response_that_the_agent_cancels_in_mid_item_ends_the_item_too() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        agent = scene.agent.sessions[0]
+        agent.say(r.ResponseStarted("resp_a", 0))
+        agent.say(r.ItemStarted("resp_a", "item_a", None))
+        agent.say(r.Say("resp_a", "item_a", 0, "Fine."))
+        agent.say(r.ResponseFinished("resp_a", "cancelled", "superseded"))
+        await settle(1.0)
+
+        assert line.kinds()[-2:] == ["ItemEnded", "ResponseEnded"]
+        assert line.all(ItemEnded) == [ItemEnded("resp_a", "item_a", None, False)]
 
     play(scenario)

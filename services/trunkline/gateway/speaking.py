@@ -301,6 +301,7 @@ class Speaking:
             histogram.observe(max(0, now - asked_at) / SPEECH_RATE_HZ)
 
     def _close_response(self, line: CloseResponse) -> None:
+        self._drop_item(line.response)
         turn = self._open.turn if self._open is not None else 0
         self._open = None  # before the client hears of it: it may ask for the next at once
         self._asked_at.pop(turn, None)
@@ -373,14 +374,18 @@ class Speaking:
     def _end_cut(self, unopened: list[OpenResponse], reason: Reason) -> None:
         """The client learns of the end of each response, also of one that it never saw begin."""
         opened, self._open = self._open, None
-        item, self._open_item = self._open_item, ""
         if opened is not None:
-            if item:
-                self._emit(ItemEnded(opened.response, item, self._phases.get(item), False))
+            self._drop_item(opened.response)
             self._end_early(opened, reason)
         self._phases.clear()
         for line in unopened:
             self._end_unseen(line, reason)
+
+    def _drop_item(self, response: str) -> None:
+        """An item that is still open ends before its time."""
+        item, self._open_item = self._open_item, ""
+        if item:
+            self._emit(ItemEnded(response, item, self._phases.pop(item, None), False))
 
     def _end_unseen(self, line: OpenResponse, reason: Reason) -> None:
         self._emit(ResponseOpened(line.response, line.audible))
