@@ -178,7 +178,7 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     process = Process(stage, _named(settings, worker), bus)
     service = build(process.context, settings)
     try:
-        opened = await _unless(asked_to_stop, bus.open([url.strip() for url in settings.nats_url.split(",")], worker))
+        opened = await _unless(asked_to_stop, bus.open(settings.nats_urls, worker))
         if not opened or not await _unless(asked_to_stop, process.start(service)):
             await bus.close()
             return

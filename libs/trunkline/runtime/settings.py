@@ -1,13 +1,16 @@
 """Settings are frozen structs, read once, in main, from TRUNKLINE_* variables; nothing else reads the environment."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 
 from trunkline.proto.errors import BadSettings
 
 PREFIX = "TRUNKLINE_"
+PORTS = (0, 65_535)
+GRACES_S = (0, 86_400)
 
 
 class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +28,10 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int = 0
     drain_grace_s: float = 30.0
     trace_ratio: float = 1.0
+
+    @property
+    def nats_urls(self) -> list[str]:
+        return [url.strip() for url in self.nats_url.split(",")]
 
 
 S = TypeVar("S", bound=CoreSettings)
@@ -47,8 +54,12 @@ def load(type_: type[S], environ: Mapping[str, str]) -> S:
     settings = msgspec.convert(given, type_, strict=False)
     if settings.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise BadSettings(variable("log_level"), f"{settings.log_level!r}", "debug, info, warning, error")
-    if not 0.0 <= settings.trace_ratio <= 1.0:
-        raise BadSettings(variable("trace_ratio"), f"{settings.trace_ratio}", "0 to 1")
+    for name, (least, most) in {"trace_ratio": (0, 1), "admin_port": PORTS, "drain_grace_s": GRACES_S}.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise BadSettings(variable(name), f"{value}", f"{least} to {most}")
+    for url in settings.nats_urls:
+        _check_url(url)
     if settings.capacity < 0:
         raise BadSettings(variable("capacity"), f"{settings.capacity}", "0 or more")
     return settings
@@ -58,5 +69,16 @@ def _check(field: msgspec.structs.FieldInfo, text: str) -> None:
     try:
         msgspec.convert(text, field.type, strict=False)
     except msgspec.ValidationError as error:
-        allowed = getattr(field.type, "__name__", str(field.type))
-        raise BadSettings(variable(field.name), f"{text!r} ({error})", f"a value of type {allowed}") from None
+        choices = get_origin(field.type) is Literal and ", ".join(map(str, get_args(field.type)))
+        allowed = choices or f"a value of type {getattr(field.type, '__name__', field.type)}"
+        raise BadSettings(variable(field.name), f"{text!r} ({error})", allowed) from None
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url if "://" in url else f"nats://{url}")
+        usable = parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
+        raise BadSettings(variable("nats_url"), repr(url), "nats://HOST:PORT, several separated by commas")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Literal
 
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.seam import Model
@@ -35,7 +36,7 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     agent_file: str = ""
     engine_model: str = "local"
     model_script: str = ""
-    record_replicas: int = 1
+    record_replicas: Literal[1, 3] = 1
 
 
 def load_file(settings: AgentSettings) -> AgentFile:
