@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
-from gateway.test_call import play
-from trunkline.gateway.call import Call
+from gateway.test_call import play, say
+from trunkline.gateway.call import Call, Wishes
 from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded
+from trunkline.gateway.turns import Policy
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
 from trunkline.proto.envelope import Message
@@ -41,6 +42,21 @@ def test_a_segment_whose_first_audio_was_lost_is_ordered_again_once(lost: set[tu
         assert audio_of(line) == spoken("Fine.").tobytes()
 
     play(scenario, prepare)
+
+
+def test_a_turn_in_the_last_sound_of_a_response_that_may_not_be_interrupted_is_answered() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        call.configure(Wishes(policy=Policy(interrupt=False)))
+        say(scene, 1, "Hello", 0, 1600)
+        while not line.all(ResponseEnded):
+            await settle(0.005)
+        assert call.speaking.busy
+        say(scene, 2, "And now?", 3200, 6400)
+        await settle(2.0)
+
+        assert len(line.all(ResponseEnded)) == 2
+
+    play(scenario)
 
 
 def test_a_cancel_before_the_response_started_is_the_client_s() -> None:

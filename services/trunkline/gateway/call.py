@@ -247,7 +247,7 @@ class Call:
         if respond and self.speaking.busy:
             if self._wishes.policy.interrupt:
                 self._beating(self.speaking.interrupt, "turn_detected")
-            else:
+            elif self.speaking.slot_taken:  # not only still heard: nothing would come to be answered after
                 self._answer_later, respond = True, False
         by_itself = respond and not self._wishes.instructions
         message = Turn(turn.turn, turn.item, turn.text, turn.source, turn.from_sample, turn.to_sample, by_itself)
