@@ -7,10 +7,12 @@ import pytest
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
 from gateway.test_call import play, say
 from trunkline.gateway.call import Call, Wishes
-from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded
+from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded, ResponseOpened
 from trunkline.gateway.turns import Policy
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
+from trunkline.proto import speech as s
+from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput
 
@@ -84,6 +86,27 @@ def test_a_late_cancel_of_another_response_leaves_the_awaited_one_alone() -> Non
 
         assert refused.value.code == "response_cancel_not_active"
         assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
+
+    play(scenario)
+
+
+def test_a_response_that_waits_for_words_can_be_cancelled() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        call.configure(Wishes(rules=s.TurnRules(automatic=False), policy=Policy(False, False, False)))
+        await line.speaks(0.5)
+        call.commit_audio()
+        call.respond("")
+        call.cancel(None)
+
+        [opened] = line.all(ResponseOpened)
+        assert isinstance(opened, ResponseOpened)
+        assert line.all(ResponseEnded) == [ResponseEnded(opened.response, "cancelled", "client_cancelled")]
+        await settle()
+        [finish] = scene.stt.sessions[0].all(s.Finish)
+        assert isinstance(finish, s.Finish)
+        scene.stt.sessions[0].say(s.Final(finish.utterance, "Push to talk", 0, CALLER_RATE_HZ // 2))
+        await settle(1.0)
+        assert not scene.agent.sessions[0].all(r.Respond)
 
     play(scenario)
 

@@ -18,6 +18,8 @@ from trunkline.gateway.call_events import (
     CallEvent,
     CallOver,
     Client,
+    ResponseEnded,
+    ResponseOpened,
     SpeechBegan,
     SpeechEnded,
     Transcribed,
@@ -46,7 +48,7 @@ from trunkline.placement.roster import Roster
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput
-from trunkline.proto.ids import new_item_id
+from trunkline.proto.ids import new_item_id, new_response_id
 from trunkline.proto.placement import CallFailed
 from trunkline.proto.response import Attached, Converse, Respond, Turn
 from trunkline.proto.speaking import Speak
@@ -185,6 +187,12 @@ class Call:
         self._ask_when_words_are_there()
 
     def cancel(self, response: str | None) -> None:
+        if self._asked and response is None and not self.speaking.slot_taken:
+            self._asked.clear()
+            withdrawn = new_response_id()  # that the agent never hears of
+            self._emit(ResponseOpened(withdrawn, self._wishes.audible))
+            self._emit(ResponseEnded(withdrawn, "cancelled", "client_cancelled"))
+            return
         self._beating(self.speaking.cancel, response)
 
     def truncate(self, item: str, index: int, end_ms: int) -> None:
