@@ -6,6 +6,7 @@ import pytest
 
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
 from gateway.test_call import play, say
+from support.virtual import run_virtual
 from trunkline.gateway.call import Call, Wishes
 from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded, ResponseOpened
 from trunkline.gateway.turns import Policy
@@ -15,6 +16,7 @@ from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput
+from trunkline.proto.placement import Accepted
 
 
 def audio_of(line: Line) -> bytes:
@@ -139,3 +141,23 @@ def test_a_response_that_the_agent_cancels_in_mid_item_ends_the_item_too() -> No
         assert line.all(ItemEnded) == [ItemEnded("resp_a", "item_a", None, False)]
 
     play(scenario)
+
+
+def test_what_callers_dictate_is_told_to_an_stt_worker_that_takes_the_call_last() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            scene.stt.mute = True
+            scene.agent.attached = r.Attached("frontdesk", "d1", dictations=(r"\d{4}",))
+            placing = asyncio.create_task(scene.calls.place(""))
+            await settle(0.5)
+            scene.stt.sessions[0].say(Accepted())
+            call = await placing
+            await settle()
+
+            [tune] = scene.stt.sessions[0].all(s.Tune)
+            assert isinstance(tune, s.Tune)
+            assert tune.rules.dictations == (r"\d{4}",)
+            call.end("caller_hung_up")
+            await settle(3.0)
+
+    run_virtual(main())

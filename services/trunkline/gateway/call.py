@@ -139,6 +139,7 @@ class Call:
         link = placement.link
         if stage == "stt":
             self.listening.stt_placed(link)
+            self._tell_rules()
         elif stage == "tts":
             link.bind_audio(self._handle, lambda chunk: self._beating(self.speaking.on_chunk, chunk))
             self.speaking.tts_placed(lambda message, headers: link.send(message, headers=headers))
