@@ -15,8 +15,8 @@ from trunkline.proto import speaking as sp
 from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.envelope import Message
-from trunkline.proto.errors import BadInput
-from trunkline.proto.placement import Accepted
+from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.proto.placement import Accepted, CallFailed
 
 
 def audio_of(line: Line) -> bytes:
@@ -159,5 +159,25 @@ def test_what_callers_dictate_is_told_to_an_stt_worker_that_takes_the_call_last(
             assert tune.rules.dictations == (r"\d{4}",)
             call.end("caller_hung_up")
             await settle(3.0)
+
+    run_virtual(main())
+
+
+def test_a_stage_lost_while_others_are_placed_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            scene.tts.mute = True
+            placing = asyncio.create_task(scene.calls.place(""))
+            await settle(0.5)
+            scene.stt.sessions[0].say(CallFailed("out of luck"))
+            await settle(0.5)
+            scene.tts.sessions[0].say(Accepted())
+            with pytest.raises(StageUnavailable):
+                await placing
+            await settle(1.0)
+
+            assert scene.stt.sessions[0].closed
+            assert scene.agent.pool.calls == scene.tts.pool.calls == 0
+            assert len(scene.calls) == 0
 
     run_virtual(main())

@@ -47,7 +47,7 @@ from trunkline.gateway.turns import (
 from trunkline.placement.roster import Roster
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.envelope import Message
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import new_item_id, new_response_id
 from trunkline.proto.placement import CallFailed
 from trunkline.proto.response import Attached, Converse, Respond, Turn
@@ -135,6 +135,9 @@ class Call:
 
     async def _place(self, stage: Stage, order: Message, handler: Callable[[Message, Headers | None], None]) -> None:
         placement = await self._placer.place(stage, order, handler)
+        if self.ended:  # another stage was lost meanwhile: this one would be held by nobody
+            placement.release("failed: not placed")
+            raise StageUnavailable(stage, "the call failed while it was placed")
         self._placements[stage] = placement
         link = placement.link
         if stage == "stt":
