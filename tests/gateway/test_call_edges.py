@@ -181,3 +181,25 @@ def test_a_stage_lost_while_others_are_placed_leaves_nothing_behind() -> None:
             assert len(scene.calls) == 0
 
     run_virtual(main())
+
+
+def test_a_call_that_is_being_placed_when_a_drain_begins_has_its_grace() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            scene.tts.mute = True
+            placing = asyncio.create_task(scene.calls.place(""))
+            await settle(0.5)
+            drain = asyncio.create_task(scene.calls.drain(3.0))
+            await settle()
+            scene.tts.sessions[0].say(Accepted())
+            call = await placing
+            await settle(1.0)
+
+            assert not call.ended
+            assert not drain.done()
+            call.end("caller_hung_up")
+            await settle(1.0)
+            assert drain.done()
+            await settle(2.0)
+
+    run_virtual(main())

@@ -28,13 +28,12 @@ class Calls:
         self._ticker = Ticker(asyncio.get_running_loop())
         self._calls: dict[str, Call] = {}
         self._handles = count(1)
-        self._placing = 0
         self._watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         exchange.on_failure = self._contain
 
     def __len__(self) -> int:
-        return len(self._calls) + self._placing
+        return len(self._calls)
 
     def start(self) -> None:
         self._watch()
@@ -54,17 +53,12 @@ class Calls:
             agent=agent,
             on_end=self._forget,
         )
-        self._placing += 1
-        try:
-            with metrics.placing_s.time():
-                await call.place()
-        finally:
-            self._placing -= 1
-            self._note_empty()
+        self._calls[call.call_id] = call  # from here on a drain sees it, and its workers are watched
+        metrics.calls.set(len(self))
+        with metrics.placing_s.time():
+            await call.place()
         if call.ended:  # lost a worker in the very turn in which it was placed
             raise StageUnavailable("gateway", "the call failed while it was placed")
-        self._calls[call.call_id] = call
-        metrics.calls.set(len(self))
         return call
 
     async def drain(self, grace_s: float) -> None:
