@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
-from gateway.test_call import play, say
+from gateway.test_call import LONG, play, say
 from support.virtual import run_virtual
 from trunkline.gateway.call import Call, Wishes
 from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded, ResponseOpened
@@ -203,3 +203,23 @@ def test_a_call_that_is_being_placed_when_a_drain_begins_has_its_grace() -> None
             await settle(2.0)
 
     run_virtual(main())
+
+
+def test_a_call_that_cannot_even_end_cleanly_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        def broken(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        other, other_line = await scene.call()
+        monkeypatch.setattr(call.speaking.playout, "advance", broken)
+        scene.agent_mind.speak(scene.agent.sessions[0], "resp_a", 0, LONG)
+        scene.agent_mind.speak(scene.agent.sessions[1], "resp_b", 0, LONG)
+        await settle(4.0)
+
+        assert call.ended
+        assert scene.stt.sessions[0].closed
+        assert other_line.all(ResponseEnded) == [ResponseEnded("resp_b", "completed", "", 3, 4)]
+        assert audio_of(other_line) == spoken(LONG).tobytes()
+        other.end("caller_hung_up")
+
+    play(scenario)

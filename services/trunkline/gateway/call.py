@@ -337,11 +337,15 @@ class Call:
         """Once; later calls do nothing. reason: for the record."""
         if self.ended:
             return
-        self._emit(over or CallOver(""))
         self.ended = True
         self._ticker.remove(self.pump)
-        if "agent" in self._placements:
-            self.speaking.hung_up()
+        try:
+            if self._client is not None:
+                self._client.on_event(over or CallOver(""))
+            if "agent" in self._placements:
+                self.speaking.hung_up()
+        except Exception as error:  # the rim of a call: a broken one still lets go of its workers
+            log.error("call did not end cleanly", call_id=self.call_id, error=repr(error), exc_info=True)
         for placement in self._placements.values():
             placement.release(reason)
         for span in self._spans.values():
