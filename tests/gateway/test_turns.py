@@ -181,6 +181,16 @@ def test_an_utterance_that_the_engine_gave_up_is_told_when_it_was_announced() ->
     assert t.failed(1, "engine") == [CommitAudio("item_1"), GiveUp("item_1", "engine")]
 
 
+def test_a_short_word_over_the_agent_is_announced_with_its_end() -> None:
+    t = turns()
+    started(t, 1, busy=True)
+    t.speech_stopped(1, 2000)
+
+    decisions = t.final(1, "Stop", 0, 2000)
+
+    assert decisions[:3] == [Flush(), AnnounceStarted("item_1", 0), AnnounceStopped("item_1", 2000)]
+
+
 _typed = count()
 FACTS = st.lists(
     st.tuples(

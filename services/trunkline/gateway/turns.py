@@ -186,6 +186,7 @@ class Turns:
             decisions = self._let_go(utterance) + self.speech_stopped(number, to_sample)
             utterance.outcome = []
         else:
+            utterance.stopped = utterance.stopped and utterance.announced  # an end is told after its beginning
             decisions = self._confirm(utterance) + self.speech_stopped(number, to_sample)
             utterance.outcome = [] if utterance.committed else [CommitAudio(utterance.item)]
             utterance.outcome.append(self._turn_of(utterance, text, from_sample, to_sample))
