@@ -191,6 +191,17 @@ def test_a_short_word_over_the_agent_is_announced_with_its_end() -> None:
     assert decisions[:3] == [Flush(), AnnounceStarted("item_1", 0), AnnounceStopped("item_1", 2000)]
 
 
+def test_a_clear_forgets_neither_typed_text_nor_what_was_said_to_its_end() -> None:
+    t = turns()
+    started(t, 1, 0)
+    t.speech_stopped(1, 4000)
+    t.typed("item_t", "typed")
+
+    assert t.clear(5000) == [OrderDiscard(5000)]
+    taken = [d for d in t.final(1, "spoken", 0, 4000) if isinstance(d, TakeTurn)]
+    assert [d.text for d in taken] == ["spoken", "typed"]
+
+
 _typed = count()
 FACTS = st.lists(
     st.tuples(

@@ -235,11 +235,8 @@ class Turns:
         return [*decisions, OrderFinish(number, from_sample, end_sample), CommitAudio(item)]
 
     def clear(self, end_sample: int) -> list[Decision]:
-        """The client forgets what it has said and not committed."""
-        decisions: list[Decision] = []
-        for utterance in [u for u in self._utterances.values() if not u.committed]:
-            decisions += self._let_go(utterance)
-            del self._utterances[utterance.number]
+        """The client forgets what is being said; what has ended, by VAD or by commit, is in the conversation."""
+        decisions = self._forget_open(end_sample)
         self._taken_to = end_sample
         return [*decisions, OrderDiscard(end_sample), *self._release()]
 
@@ -273,6 +270,15 @@ class Turns:
             return []
         utterance.tentative = False
         return [] if self._held() else [Resume()]
+
+    def _forget_open(self, end_sample: int) -> list[Decision]:
+        decisions: list[Decision] = []
+        for utterance in [u for u in self._utterances.values() if not u.stopped]:
+            del self._utterances[utterance.number]
+            decisions += self._let_go(utterance)
+            if utterance.announced:
+                decisions.append(AnnounceStopped(utterance.item, end_sample))
+        return decisions
 
     def _held(self) -> bool:
         return any(u.tentative for u in self._utterances.values())
