@@ -143,6 +143,25 @@ def test_a_response_that_the_agent_cancels_in_mid_item_ends_the_item_too() -> No
     play(scenario)
 
 
+def test_push_to_talk_ends_a_hold_and_an_utterance_that_were_vad_s() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.agent_mind.answer = LONG
+        say(scene, 1, "Hello", 0, 1600)
+        await settle(1.0)
+        onset = call.listening.ring.end
+        await line.speaks(0.1)
+        scene.stt.sessions[0].say(s.SpeechStarted(2, onset))
+        await settle()
+        call.configure(Wishes(rules=s.TurnRules(automatic=False), policy=Policy(False, False, False)))
+        call.type_text("item_t", "typed")
+        await settle(4.0)
+
+        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
+        assert [t.text for t in scene.agent.sessions[0].all(r.Turn) if isinstance(t, r.Turn)] == ["Hello", "typed"]
+
+    play(scenario)
+
+
 def test_what_callers_dictate_is_told_to_an_stt_worker_that_takes_the_call_last() -> None:
     async def main() -> None:
         async with Scene() as scene:

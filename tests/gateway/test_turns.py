@@ -202,6 +202,17 @@ def test_a_clear_forgets_neither_typed_text_nor_what_was_said_to_its_end() -> No
     assert [d.text for d in taken] == ["spoken", "typed"]
 
 
+@pytest.mark.parametrize("end", ["clear", "manual"])
+def test_speech_that_was_announced_is_announced_to_stop_when_it_is_forgotten(end: str) -> None:
+    t = turns()
+    started(t, 1, 500)
+
+    decisions = t.clear(5000) if end == "clear" else t.follow(Policy(automatic=False), 5000)
+
+    assert decisions[0] == AnnounceStopped("item_1", 5000)
+    assert t.final(1, "late", 500, 4000) == []
+
+
 _typed = count()
 FACTS = st.lists(
     st.tuples(

@@ -166,7 +166,7 @@ class Call:
 
     def configure(self, wishes: Wishes) -> None:
         before, self._wishes = self._wishes, wishes
-        self.turns.policy = wishes.policy
+        self._carry_out(self.turns.follow(wishes.policy, self.listening.ring.end))
         self.speaking.voice, self.speaking.speed, self.speaking.audible = wishes.voice, wishes.speed, wishes.audible
         if wishes.rules != before.rules:
             self._tell_rules()

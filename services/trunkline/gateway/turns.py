@@ -240,6 +240,12 @@ class Turns:
         self._taken_to = end_sample
         return [*decisions, OrderDiscard(end_sample), *self._release()]
 
+    def follow(self, policy: Policy, end_sample: int) -> list[Decision]:
+        """A new policy. From automatic to not, STT drops what is open, and no Final will come of it."""
+        went_manual = self.policy.automatic and not policy.automatic
+        self.policy = policy
+        return [*self._forget_open(end_sample), *self._release()] if went_manual else []
+
     def typed(self, item: str, text: str) -> list[Decision]:
         """Waits behind what was said before it."""
         number, self._next_number = self._next_number, self._next_number + 1
