@@ -10,7 +10,7 @@ from trunkline.proto import subjects
 from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
 
 NARROW_CALLS = 3  # up to here each chunk goes in the turn of the loop that brought it
-STEP_S = 0.001  # window per call beyond
+STEP_S = 0.002  # window per call beyond
 WIDEST_S = 0.010
 PERIOD_S = 0.2  # over which calls are counted
 CHUNK_OVERHEAD_BYTES = 48

@@ -6,6 +6,7 @@ End: beats say draining, the service drains within its grace, the bus is closed 
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -96,6 +97,8 @@ class Process:
         await service.start()
         if self.stage != "gateway":
             await self._hubs.start()
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: no collection looks at it again
         self.ready = True
         announce_build(self.stage, VERSION)
         self._beats.start()
