@@ -143,6 +143,23 @@ def test_a_response_that_the_agent_cancels_in_mid_item_ends_the_item_too() -> No
     play(scenario)
 
 
+def test_a_caller_who_coughs_before_the_answer_is_answered() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        stt = scene.stt.sessions[0]
+        stt.say(s.SpeechStarted(1, 1600))
+        stt.say(s.SpeechStopped(1, 16_000))
+        stt.say(s.SpeechStarted(2, 20_000))
+        stt.say(s.Final(1, "What is the weather?", 1600, 16_000))
+        await settle()
+        stt.say(s.SpeechStopped(2, 22_000))
+        stt.say(s.Final(2, "", 20_000, 22_000))
+        await settle(1.0)
+
+        assert [event.status for event in line.all(ResponseEnded) if isinstance(event, ResponseEnded)] == ["completed"]
+
+    play(scenario)
+
+
 def test_push_to_talk_ends_a_hold_and_an_utterance_that_were_vad_s() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
         scene.agent_mind.answer = LONG

@@ -12,6 +12,7 @@ from trunkline.gateway.turns import (
     CONFIRM_SAMPLES,
     AnnounceStarted,
     AnnounceStopped,
+    AnswerAfterAll,
     CommitAudio,
     Decision,
     Flush,
@@ -211,6 +212,26 @@ def test_speech_that_was_announced_is_announced_to_stop_when_it_is_forgotten(end
 
     assert decisions[0] == AnnounceStopped("item_1", 5000)
     assert t.final(1, "late", 500, 4000) == []
+
+
+@pytest.mark.parametrize("end", ["final", "failed", "clear"])
+def test_a_turn_after_which_the_caller_only_seemed_to_go_on_is_answered(end: str) -> None:
+    t = turns()
+    started(t, 1, 0)
+    started(t, 2, 5000)
+    t.final(1, "first", 0, 4000)
+
+    match end:
+        case "final":
+            decisions = t.final(2, "", 5000, 9000)
+        case "failed":
+            decisions = t.failed(2, "engine")
+        case _:
+            decisions = t.clear(9000)
+
+    assert decisions[-1] == AnswerAfterAll()
+    started(t, 3, 9000)
+    assert AnswerAfterAll() not in t.final(3, "", 9000, 9900)
 
 
 _typed = count()

@@ -32,6 +32,7 @@ from trunkline.gateway.ticker import Ticker
 from trunkline.gateway.turns import (
     AnnounceStarted,
     AnnounceStopped,
+    AnswerAfterAll,
     CommitAudio,
     Decision,
     Flush,
@@ -247,6 +248,9 @@ class Call:
                     self._tell_stt(Discard(to_sample))
                 case TakeTurn():
                     self._take(decision)
+                case AnswerAfterAll():
+                    self._answer_later = True
+                    self._answer_if_free()
         self._ask_when_words_are_there()
 
     def _take(self, turn: TakeTurn) -> None:
@@ -307,6 +311,9 @@ class Call:
         span = self._spans.pop(turn, None)
         if span is not None:
             span.end()
+        self._answer_if_free()
+
+    def _answer_if_free(self) -> None:
         if self._answer_later and not self.speaking.slot_taken:
             self._answer_later = False
             self._tell_agent(Respond(self._wishes.instructions), self._expect(0))

@@ -65,6 +65,10 @@ class TakeTurn(msgspec.Struct, frozen=True):
     respond: bool = False
 
 
+class AnswerAfterAll(msgspec.Struct, frozen=True):
+    """The last turn wasn't to be answered, since the caller seemed to go on; nothing came of that."""
+
+
 class GiveUp(msgspec.Struct, frozen=True):
     """A committed item whose words will never be known."""
 
@@ -90,6 +94,7 @@ Decision = (
     | AnnounceStopped
     | CommitAudio
     | TakeTurn
+    | AnswerAfterAll
     | GiveUp
     | OrderFinish
     | OrderDiscard
@@ -128,6 +133,7 @@ class Turns:
         self._utterances: dict[int, _Utterance] = {}  # in the order in which they began
         self._turn = 0
         self._next_number = MANUAL_FROM
+        self._unanswered = False  # the last turn, since the caller seemed to go on
         self._taken_to = 0  # audio before belongs to a turn, or was cleared
 
     @property
@@ -232,6 +238,7 @@ class Turns:
         utterance = self._utterances[number] = _Utterance(number, item, from_sample)
         utterance.committed = utterance.stopped = True
         self._taken_to = end_sample
+        self._unanswered = False  # a client that commits asks for the answer
         return [*decisions, OrderFinish(number, from_sample, end_sample), CommitAudio(item)]
 
     def clear(self, end_sample: int) -> list[Decision]:
@@ -308,11 +315,18 @@ class Turns:
             if utterance.outcome is None:
                 break
             del self._utterances[number]
-            goes_on = any(u.announced for u in self._utterances.values())
+            goes_on = self._goes_on()
             for decision in utterance.outcome:
                 if isinstance(decision, TakeTurn) and decision.text:
                     self._turn += 1
+                    self._unanswered = decision.respond and goes_on
                     respond = decision.respond and not goes_on
                     decision = msgspec.structs.replace(decision, turn=self._turn, respond=respond)
                 decisions.append(decision)
+        if self._unanswered and not self._goes_on():
+            self._unanswered = False
+            decisions += [AnswerAfterAll()] if self.policy.respond else []
         return decisions
+
+    def _goes_on(self) -> bool:
+        return any(u.announced for u in self._utterances.values())
