@@ -18,7 +18,7 @@ from trunkline.agent.models.seam import (
     ToolOffer,
     ToolOutputItem,
 )
-from trunkline.agents import load_agent_file
+from trunkline.agents import load_agent_file, tool
 from trunkline.proto.tool import ToolStatus
 
 FRONTDESK = Path(__file__).parents[2] / "examples" / "agents" / "frontdesk.py"
@@ -185,3 +185,17 @@ def test_results_are_spoken_in_sentences(output: str, status: ToolStatus, spoken
 )
 def test_spoken_numbers_become_digits(said: str, digits: list[str]) -> None:
     assert digits == [run.text for run in runs_of(said)]
+
+
+def test_a_commentary_speaks_of_an_argument_that_is_left_to_its_default() -> None:
+    @tool(commentary="Booking a table for {people} {place}.")
+    async def book_table(people: int, place: str | None = "inside") -> str:
+        """Book a table."""
+        return f"{people} {place}"
+
+    offer = ToolOffer(book_table.name, book_table.description, book_table.parameters, book_table.commentary)
+    asked = MessageItem("user", None, "Please book a table for four.")
+
+    said = next(e for e in reply_to(ModelRequest("", (asked,), (offer,), "rtc_00_a")) if isinstance(e, TextDelta))
+
+    assert said.text == book_table.commentary_for('{"people":4}') == "Booking a table for 4 inside."

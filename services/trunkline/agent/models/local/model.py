@@ -150,7 +150,8 @@ def _asked(request: ModelRequest) -> _Asked | None:
 
 
 def _commentary(intent: _Intent) -> str:
+    defaults = {need.name: need.default for need in parameters_of(intent.tool) if not need.required}
     try:
-        return intent.tool.commentary.format(**intent.arguments) or COMMENTARY
-    except (KeyError, IndexError, ValueError):
-        return COMMENTARY  # it names an argument that was left to its default
+        return intent.tool.commentary.format(**defaults | intent.arguments) or COMMENTARY
+    except (KeyError, IndexError, ValueError, TypeError):
+        return COMMENTARY  # a value does not fit where the template wants it

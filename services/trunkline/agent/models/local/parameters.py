@@ -19,6 +19,7 @@ class ParameterNeed(NamedTuple):
     values: tuple[Value, ...] = ()
     pattern: str = ""
     description: str = ""
+    default: object = None
 
 
 def parameters_of(tool: ToolOffer) -> list[ParameterNeed]:
@@ -46,7 +47,7 @@ def _resolved(schema: object, root: dict[str, object]) -> dict[str, object]:
 
 
 def _described(schema: dict[str, object]) -> dict[str, object]:
-    return {"description": schema["description"]} if "description" in schema else {}
+    return {key: schema[key] for key in ("description", "default") if key in schema}
 
 
 def _need(name: str, schema: dict[str, object], required: bool) -> ParameterNeed:
@@ -60,4 +61,5 @@ def _need(name: str, schema: dict[str, object], required: bool) -> ParameterNeed
         values,
         pattern if isinstance(pattern, str) else "",
         description if isinstance(description, str) else "",
+        schema.get("default"),
     )
