@@ -9,7 +9,7 @@ from trunkline.runtime.process import Context, run
 
 def build(context: Context, settings: GatewaySettings) -> GatewayService:
     assert isinstance(context.bus, NatsBus)
-    return GatewayService(context, settings, NatsRecordStore(context.bus.client))
+    return GatewayService(context, settings, NatsRecordStore(context.bus.client, replicas=settings.record_replicas))
 
 
 def main() -> None:

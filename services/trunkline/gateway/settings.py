@@ -1,5 +1,7 @@
 """Settings of the gateway, read once, in main."""
 
+from typing import Literal
+
 from trunkline.proto.errors import BadSettings
 from trunkline.runtime.settings import CoreSettings, variable
 
@@ -12,6 +14,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` pairs, comma-separated, an
     empty agent for the default one; they add to the vendor's names. message_limit_bytes: of one client event.
+    record_replicas: of the record's streams where this process is the first to make them.
     """
 
     host: str = "127.0.0.1"
@@ -20,6 +23,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     api_keys: str = ""
     model_aliases: str = ""
     message_limit_bytes: int = 1_048_576
+    record_replicas: Literal[1, 3] = 1
 
 
 def keys_of(settings: GatewaySettings) -> list[str]:
