@@ -169,6 +169,7 @@ def test_a_commit_takes_over_the_utterance_that_vad_had_begun() -> None:
 def test_typed_text_waits_for_what_was_said_before() -> None:
     t = turns()
     started(t, 1, 0)
+    t.speech_stopped(1, 4000)
 
     assert t.typed("item_t", "typed") == []
     taken = [d for d in t.final(1, "spoken", 0, 4000) if isinstance(d, TakeTurn)]
@@ -232,6 +233,40 @@ def test_a_turn_after_which_the_caller_only_seemed_to_go_on_is_answered(end: str
     assert decisions[-1] == AnswerAfterAll()
     started(t, 3, 9000)
     assert AnswerAfterAll() not in t.final(3, "", 9000, 9900)
+
+
+def test_speech_after_a_client_bounded_utterance_is_none_of_the_client_s() -> None:
+    t = turns()
+    finish = next(d for d in t.commit(16_000) if isinstance(d, OrderFinish))
+    t.final(finish.utterance, "pushed", 0, 16_000)
+    started(t, finish.utterance + 1, 20_000)  # STT counts on from there
+    t.typed("item_t", "typed")
+    t.speech_stopped(finish.utterance + 1, 30_000)
+    again = next(d for d in t.commit(60_000) if isinstance(d, OrderFinish))
+
+    assert again.utterance != finish.utterance + 1
+    taken = [d for d in t.final(finish.utterance + 1, "spoken", 20_000, 30_000) if isinstance(d, TakeTurn)]
+    assert [d.text for d in taken] == ["spoken"]
+
+
+def test_typed_text_does_not_wait_for_a_caller_who_still_speaks() -> None:
+    t = turns()
+    started(t, 1, 0)
+
+    assert t.typed("item_t", "typed") == [TakeTurn(1, "item_t", "typed", "text")]
+    taken = [d for d in t.final(1, "spoken", 0, 4000) if isinstance(d, TakeTurn)]
+    assert [(d.turn, d.text) for d in taken] == [(2, "spoken")]
+
+
+def test_a_response_waits_for_typed_text_that_waits() -> None:
+    t = turns()
+    started(t, 1, 0)
+    t.speech_stopped(1, 4000)
+    t.typed("item_t", "typed")
+
+    assert t.unsettled
+    t.final(1, "spoken", 0, 4000)
+    assert not t.unsettled
 
 
 _typed = count()

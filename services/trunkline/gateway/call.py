@@ -259,7 +259,7 @@ class Call:
             self._emit(Transcribed(turn.item, turn.text, audio_s))
         if not turn.text:
             return
-        respond = turn.respond
+        respond = turn.respond and not self._asked  # a response that waits for words answers this too
         if respond and self.speaking.busy:
             if self._wishes.policy.interrupt:
                 self._beating(self.speaking.interrupt, "turn_detected")

@@ -14,7 +14,7 @@ from trunkline.proto.response import TurnSource
 
 CONFIRM_SAMPLES = CALLER_RATE_HZ * 180 // 1000  # voice this long over the agent's is no cough
 COMMIT_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # the least that a client may commit, as with the vendor
-MANUAL_FROM = 1_000_000  # numbers of utterances that a client bounds; those of VAD count from 1
+MANUAL_FROM = 1_000_000  # numbers of utterances that a client bounds; those of VAD count from 1, or on from there
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -133,6 +133,7 @@ class Turns:
         self._utterances: dict[int, _Utterance] = {}  # in the order in which they began
         self._turn = 0
         self._next_number = MANUAL_FROM
+        self._typed = 0  # texts, numbered downwards: STT knows nothing of them
         self._unanswered = False  # the last turn, since the caller seemed to go on
         self._taken_to = 0  # audio before belongs to a turn, or was cleared
 
@@ -143,8 +144,8 @@ class Turns:
 
     @property
     def unsettled(self) -> bool:
-        """Something is committed whose words aren't there yet."""
-        return any(u.committed for u in self._utterances.values())
+        """Something is committed whose words aren't there yet, or waits behind what was said before."""
+        return any(u.committed or u.outcome is not None for u in self._utterances.values())
 
     @property
     def speaking(self) -> bool:
@@ -157,6 +158,7 @@ class Turns:
         """now_sample: the newest audio. busy: a response is on its way or heard. echo: it sounds like the agent."""
         if not self.policy.automatic or number in self._utterances:
             return []
+        self._next_number = max(self._next_number, number + 1)
         if echo:  # discarded, so that STT hears afresh when the caller speaks in the middle of it
             return [OrderDiscard(now_sample)]
         utterance = self._utterances[number] = _Utterance(number, self._new_item(), at_sample)
@@ -254,11 +256,13 @@ class Turns:
         return [*self._forget_open(end_sample), *self._release()] if went_manual else []
 
     def typed(self, item: str, text: str) -> list[Decision]:
-        """Waits behind what was said before it."""
-        number, self._next_number = self._next_number, self._next_number + 1
-        utterance = self._utterances[number] = _Utterance(number, item, self._taken_to)
+        """Waits behind what was said to its end before it; what is still being said comes after it."""
+        self._typed -= 1
+        utterance = _Utterance(self._typed, item, self._taken_to)
         utterance.stopped = True
         utterance.outcome = [TakeTurn(0, item, text, "text")]
+        ended = {number: u for number, u in self._utterances.items() if u.stopped}
+        self._utterances = {**ended, self._typed: utterance, **self._utterances}
         return self._release()
 
     # the steps
@@ -319,7 +323,7 @@ class Turns:
             for decision in utterance.outcome:
                 if isinstance(decision, TakeTurn) and decision.text:
                     self._turn += 1
-                    self._unanswered = decision.respond and goes_on
+                    self._unanswered = goes_on if decision.respond else self._unanswered
                     respond = decision.respond and not goes_on
                     decision = msgspec.structs.replace(decision, turn=self._turn, respond=respond)
                 decisions.append(decision)
