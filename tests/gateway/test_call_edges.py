@@ -160,6 +160,22 @@ def test_a_caller_who_coughs_before_the_answer_is_answered() -> None:
     play(scenario)
 
 
+def test_a_hold_ends_when_the_client_sends_no_more_audio() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.agent_mind.answer = LONG
+        say(scene, 1, "Hello", 0, 1600)
+        await settle(1.0)
+        onset = call.listening.ring.end
+        await line.speaks(0.1)
+        scene.stt.sessions[0].say(s.SpeechStarted(2, onset))
+        await settle(5.0)  # the client has muted its microphone: STT will never know how that ended
+
+        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
+        assert audio_of(line) == spoken(LONG).tobytes()
+
+    play(scenario)
+
+
 def test_push_to_talk_ends_a_hold_and_an_utterance_that_were_vad_s() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
         scene.agent_mind.answer = LONG

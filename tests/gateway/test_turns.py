@@ -269,6 +269,17 @@ def test_a_response_waits_for_typed_text_that_waits() -> None:
     assert not t.unsettled
 
 
+def test_a_hold_whose_end_stt_will_never_know_is_let_go_and_its_words_still_make_a_turn() -> None:
+    t = turns()
+    started(t, 1, 0, busy=True)
+
+    assert t.falls_silent() == [Resume()]
+    assert not t.watching
+    decisions = t.final(1, "Stop it", 0, 4000)
+    assert decisions[0] == AnnounceStarted("item_1", 0)
+    assert [d.text for d in decisions if isinstance(d, TakeTurn)] == ["Stop it"]
+
+
 _typed = count()
 FACTS = st.lists(
     st.tuples(

@@ -57,6 +57,8 @@ from trunkline.proto.speech import Discard, Finish, Listen, Tune, TurnRules
 from trunkline.proto.subjects import Stage
 from trunkline.telemetry import logs, tracing
 
+SILENT_SAMPLES = SPEECH_RATE_HZ  # a client that sends no audio for so long has muted its microphone
+
 log = logs.get(__name__)
 
 
@@ -292,6 +294,8 @@ class Call:
     def pump(self) -> None:
         """On every beat while something is to be sent or heard."""
         try:
+            if self.speaking.playout.held and self._clock() > self._heard_at() + SILENT_SAMPLES:
+                self._carry_out(self.turns.falls_silent())
             self.speaking.pump()
         except Exception as error:  # the rim of a call: the beat goes on for the others
             self.fail(error)
@@ -374,6 +378,9 @@ class Call:
         if "stt" in self._placements and self.attached is not None:
             rules = msgspec.structs.replace(self._wishes.rules, dictations=self.attached.dictations)
             self._tell_stt(Tune(rules))
+
+    def _heard_at(self) -> int:
+        return self.listening.clock_of(self.listening.ring.end)
 
     def _clock(self) -> int:
         return int(self._now_s() * SPEECH_RATE_HZ)

@@ -177,6 +177,10 @@ class Turns:
                 decisions += self._confirm(utterance)
         return decisions + self._release()
 
+    def falls_silent(self) -> list[Decision]:
+        """No more audio comes, so how a hold would end may never be known. Words that come all the same still count."""
+        return [d for u in list(self._utterances.values()) for d in self._let_go(u)]
+
     def speech_stopped(self, number: int, at_sample: int) -> list[Decision]:
         utterance = self._utterances.get(number)
         if utterance is None or utterance.stopped:
@@ -276,11 +280,12 @@ class Turns:
         return [] if held else [Hold()]
 
     def _confirm(self, utterance: _Utterance) -> list[Decision]:
-        if not utterance.tentative:
+        if utterance.announced or utterance.committed:
             return []
+        flush = [Flush()] if utterance.tentative else []
         utterance.tentative = False
         utterance.announced = True
-        return [Flush(), AnnounceStarted(utterance.item, utterance.at_sample)]
+        return [*flush, AnnounceStarted(utterance.item, utterance.at_sample)]
 
     def _let_go(self, utterance: _Utterance) -> list[Decision]:
         if not utterance.tentative:
