@@ -55,7 +55,7 @@ def test_speech_over_the_agent_holds_and_then_flushes() -> None:
 
     assert started(t, 1, busy=True) == [Hold()]
     assert t.goes_on(CONFIRM_SAMPLES - 1601, 9999, echo=False) == []
-    assert t.goes_on(1, 9999, echo=False) == [Flush(), AnnounceStarted("item_1", 0)]
+    assert t.goes_on(1, 9999, echo=False) == [AnnounceStarted("item_1", 0), Flush()]
     assert not t.watching
 
 
@@ -66,7 +66,7 @@ def test_words_confirm_speech_that_was_too_short_to_be_sure_of() -> None:
 
     decisions = t.final(1, "Stop", 0, 2000)
 
-    assert decisions[:2] == [Flush(), AnnounceStarted("item_1", 0)]
+    assert decisions[:2] == [AnnounceStarted("item_1", 0), Flush()]
     assert isinstance(decisions[-1], TakeTurn)
 
 
@@ -190,7 +190,7 @@ def test_a_short_word_over_the_agent_is_announced_with_its_end() -> None:
 
     decisions = t.final(1, "Stop", 0, 2000)
 
-    assert decisions[:3] == [Flush(), AnnounceStarted("item_1", 0), AnnounceStopped("item_1", 2000)]
+    assert decisions[:3] == [AnnounceStarted("item_1", 0), Flush(), AnnounceStopped("item_1", 2000)]
 
 
 def test_a_clear_forgets_neither_typed_text_nor_what_was_said_to_its_end() -> None:

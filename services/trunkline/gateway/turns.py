@@ -285,7 +285,7 @@ class Turns:
         flush = [Flush()] if utterance.tentative else []
         utterance.tentative = False
         utterance.announced = True
-        return [*flush, AnnounceStarted(utterance.item, utterance.at_sample)]
+        return [AnnounceStarted(utterance.item, utterance.at_sample), *flush]
 
     def _let_go(self, utterance: _Utterance) -> list[Decision]:
         if not utterance.tentative:
