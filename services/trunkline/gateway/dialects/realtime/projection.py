@@ -18,6 +18,8 @@ from trunkline.proto.errors import BadInput
 
 ITEMS = 4_000  # of one call that can still be retrieved
 REALTIME_ITEM = "realtime.item"
+REASONS = ("turn_detected", "client_cancelled", "max_output_tokens", "content_filter")
+"""Of a response that ended early: all that the vendor's types allow, and a strict client takes no other."""
 
 
 class _Place(TypedDict):
@@ -189,7 +191,7 @@ class Projection:
             error = {"type": "server_error", "code": "response_failed", "message": event.reason}
             details = out.Reason("failed", error=error)
         elif event.status != "completed":
-            details = out.Reason(event.status, reason=event.reason)
+            details = out.Reason(event.status, reason=event.reason if event.reason in REASONS else None)
         total = event.input_tokens + event.output_tokens
         response = msgspec.structs.replace(
             self._response(event.status),
