@@ -283,7 +283,9 @@ def test_a_hold_whose_end_stt_will_never_know_is_let_go_and_its_words_still_make
 _typed = count()
 FACTS = st.lists(
     st.tuples(
-        st.sampled_from(["start", "busy", "echo", "on", "stop", "final", "empty", "fail", "commit", "clear", "typed"]),
+        st.sampled_from(
+            "start busy echo on mute stop final empty fail commit clear typed manual auto".split(),
+        ),
         st.integers(1, 6),
         st.integers(0, 4000),
     ),
@@ -316,6 +318,10 @@ def test_whatever_happens_each_item_has_one_turn_at_most_and_a_hold_ends(facts: 
     assert all(n == 1 for n in items.values())
     assert held == 0
     assert not t.unsettled
+    assert all(d.turn for d in decisions if isinstance(d, TakeTurn) and d.source == "text")
+    assert sum(d.source == "text" for d in decisions if isinstance(d, TakeTurn)) == [f for f, *_ in facts].count(
+        "typed"
+    )
     started_items = [d.item for d in decisions if isinstance(d, AnnounceStarted)]
     stopped_items = [d.item for d in decisions if isinstance(d, AnnounceStopped)]
     assert len(started_items) == len(set(started_items))
@@ -328,6 +334,10 @@ def happen(t: Turns, fact: str, number: int, position: int, finishes: list[int])
             return t.speech_started(number, position, position + 1600, busy=fact == "busy", echo=fact == "echo")
         case "on":
             return t.goes_on(position % 2000, position, echo=number == 6)
+        case "mute":
+            return t.falls_silent()
+        case "manual" | "auto":
+            return t.follow(Policy(automatic=fact == "auto", respond=fact == "auto"), position)
         case "stop":
             return t.speech_stopped(number, position)
         case "final" | "empty":
