@@ -284,7 +284,22 @@ _typed = count()
 FACTS = st.lists(
     st.tuples(
         st.sampled_from(
-            "start busy echo on mute stop final empty fail commit clear typed manual auto".split(),
+            [
+                "start",
+                "busy",
+                "echo",
+                "on",
+                "mute",
+                "stop",
+                "final",
+                "empty",
+                "fail",
+                "commit",
+                "clear",
+                "typed",
+                "manual",
+                "auto",
+            ],
         ),
         st.integers(1, 6),
         st.integers(0, 4000),
