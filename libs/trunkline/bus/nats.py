@@ -124,7 +124,8 @@ class NatsBus:
 
     async def flush(self) -> None:
         await self._idle.wait()
-        await self.client.flush()
+        await self.client.flush()  # its PING overtakes what the client still holds; by the PONG that is written,
+        await self.client.flush()  # so a second round trip is behind it
 
     async def close(self) -> None:
         """What was published goes out first, if the connection is up."""
