@@ -1,4 +1,4 @@
-"""A process full of callers in real time: `python -m bench.callers URL KEY CALLS SECONDS`; prints one JSON line.
+"""A process full of callers in real time: `python -m bench.callers URL KEY CALLS SECONDS OUT`; OUT gets JSON.
 
 Each says a second and a half of tone, hears the reply out, rests, and says it again.
 """
@@ -6,6 +6,7 @@ Each says a second and a half of tone, hears the reply out, rests, and says it a
 import asyncio
 import random
 import sys
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -64,6 +65,6 @@ async def all_calls(address: Address, calls: int, seconds: float) -> Outcome:
 
 
 if __name__ == "__main__":
-    url, key, calls, seconds = sys.argv[1:]
+    url, key, calls, seconds, out = sys.argv[1:]
     done = uvloop.run(all_calls(Address(url, key), int(calls), float(seconds)))
-    print(msgspec.json.encode(done).decode())
+    Path(out).write_bytes(msgspec.json.encode(done))

@@ -97,7 +97,7 @@ def null_engines(out: Path) -> list[Figures]:
 
 def _load(stack: RunningStack, calls: int) -> Figures:
     idle_kb = processes.rss_kb(stack.pids())
-    callers = [_callers(stack, count) for count in _shares(calls)]
+    callers = [_Callers(stack, count, number) for number, count in enumerate(_shares(calls))]
     time.sleep(RAMP_S + SETTLE_S)
     before_s, began_s = processes.cpu_s(stack.pids()), time.monotonic()
     time.sleep(MEASURE_S)
@@ -106,7 +106,7 @@ def _load(stack: RunningStack, calls: int) -> Figures:
         processes.cpu_s(stack.pids()),
         processes.rss_kb(stack.pids()),
     )
-    outcomes = [_outcome(process) for process in callers]
+    outcomes = [process.outcome() for process in callers]
     cost_ms = {stage: 1000 * (after_s[stage] - before_s[stage]) / (calls * seconds) for stage in after_s}
     late_ms = 1000 * float(np.percentile([late for outcome in outcomes for late in outcome.lateness_s], 99))
     first_ms = [1000 * delay for outcome in outcomes for delay in outcome.first_audio_s]
@@ -139,17 +139,20 @@ def _print_load(figures: Figures, cost_ms: dict[str, float], first_ms: list[floa
     )
 
 
-def _callers(stack: RunningStack, calls: int) -> subprocess.Popen[bytes]:
-    seconds = RAMP_S + SETTLE_S + MEASURE_S + TAIL_S
-    command = [sys.executable, "-m", "bench.callers", stack.address.base, stack.address.key, str(calls), str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+class _Callers:
+    """A process of callers. They answer by a file: it may be a megabyte, and nobody reads a pipe meanwhile."""
 
+    def __init__(self, stack: RunningStack, calls: int, number: int) -> None:
+        self._out = stack.directory / f"callers-{number}.json"
+        seconds = RAMP_S + SETTLE_S + MEASURE_S + TAIL_S
+        address = stack.address
+        arguments = [address.base, address.key, str(calls), str(seconds), str(self._out)]
+        self._process = subprocess.Popen([sys.executable, "-m", "bench.callers", *arguments])
 
-def _outcome(process: subprocess.Popen[bytes]) -> Outcome:
-    out, _ = process.communicate(timeout=90)
-    if process.returncode:
-        raise SystemExit(f"bench: a process of callers ended with status {process.returncode}")
-    return msgspec.json.decode(out, type=Outcome)
+    def outcome(self) -> Outcome:
+        if status := self._process.wait(timeout=90):
+            raise SystemExit(f"bench: a process of callers ended with status {status}")
+        return msgspec.json.decode(self._out.read_bytes(), type=Outcome)
 
 
 def _shares(calls: int) -> list[int]:
