@@ -50,18 +50,16 @@ class Roster:
         self._now_s = now_s
         self._rng = rng or random.Random()
         self._heard: dict[tuple[str, str], _Heard] = {}
-        self._subscriptions: list[Subscription] = []
+        self._subscription: Subscription | None = None
         self._audible_s = 0.0
         self._last_s = now_s()
 
-    async def start(self, bus: Bus, *patterns: str) -> None:
-        """patterns: whose beats to hear, everybody's without any."""
-        for pattern in patterns or (subjects.ALL_BEATS,):
-            self._subscriptions.append(await bus.subscribe(pattern, self._receive))
+    async def start(self, bus: Bus) -> None:
+        self._subscription = await bus.subscribe(subjects.ALL_BEATS, self._receive)
 
     async def stop(self) -> None:
-        for subscription in self._subscriptions:
-            await subscription.stop()
+        if self._subscription is not None:
+            await self._subscription.stop()
 
     def hear(self, beat: Beat) -> None:
         self._audible_s, self._last_s = self._audible_now_s(), self._now_s()
