@@ -310,7 +310,7 @@ def test_an_event_too_large_for_the_store_loses_the_call_openly() -> None:
     run_virtual(main())
 
 
-def test_the_index_is_told_of_the_start_each_turn_and_the_end() -> None:
+def test_the_index_is_told_of_the_start_the_gateway_each_turn_and_the_end() -> None:
     class CountingStore(MemoryRecordStore):
         writes = 0
 
@@ -330,7 +330,7 @@ def test_the_index_is_told_of_the_start_each_turn_and_the_end() -> None:
 
         (line,) = await store.summaries()
         assert (line.call, line.agent, line.turns, line.status) == (CALL, "frontdesk", 1, "ended")
-        assert store.writes == 3
+        assert store.writes == 4
 
     run_virtual(main())
 

@@ -47,6 +47,18 @@ MESSAGES: list[Message] = [
     tool.ToolResult("call_a", "ok", '"18 degrees"', "tool_runner-x", 12.5, '{"seen":true}'),
     tool.ToolDeclined("call_a", "digest", "tool_runner-x"),
     tool.CancelTool("call_a"),
+    placement.Superseded(attach_number(2, 1)),
+    speech.Listened(64000),
+    response.Converse(2, "gateway-abc", "front desk", "Be kind.", "text", "agent-x: no heartbeat"),
+    response.Turn(1, "item_u", "Where is my order?", "speech", 16000, 32000, True, "item_p", "resp_b"),
+    response.Respond("Be brief.", "resp_b"),
+    response.Recall(
+        (response.ResponseStarted("resp_a", 1), response.Say("resp_a", "item_a", 0, "One moment.")), ("resp_a",), True
+    ),
+    response.Stored(9, 4),
+    response.Placed("stt", "stt-x", "no heartbeat"),
+    response.CallerLost(48000),
+    tool.RunTool("call_a", "get_weather", '{"city":"Tokyo"}', "call_a", 1_800_000_000_000_000, "d1g35t", "{}", 2),
 ]
 
 EVENTS: list[record.Event] = [
@@ -66,6 +78,9 @@ EVENTS: list[record.Event] = [
     record.ToolIntended(14, "call_a", "resp_a", "get_weather", '{"city":"Tokyo"}', "call_a", 99),
     record.ToolFinished(15, "call_a", "ok", '"18 degrees"', "tool_runner-x", 12.5, "{}"),
     record.Ended(16, "caller_hung_up"),
+    record.OwnerTook(2, "agent-x", "front desk", "d1g35t", attach_number(2, 1), "agent-y: no heartbeat"),
+    record.StageMoved(17, "stt", "stt-x", "no heartbeat"),
+    record.AudioLost(18, 48000),
 ]
 
 
@@ -81,5 +96,8 @@ def encodings() -> dict[str, bytes]:
         named[f"event {type(event).__name__}"] = record.encode_entry(entry)
     chunk = AudioChunk(7, attach_number(1, 5), 2, 4800, b"\x01\x00\xff\x7f", True)
     named["audio AudioBatch"] = encode_batch(AudioBatch("tts.tts-x", [chunk]))
-    named["index CallSummary"] = record.encode_summary(record.CallSummary("rtc_03_abc", "front desk", 1, 2, 3, "ended"))
+    summary = record.CallSummary("rtc_03_abc", "front desk", 1, 2, 3, "ended", "agent-x", "gateway-abc")
+    named["index CallSummary"] = record.encode_summary(summary)
+    result = tool.ToolResult("call_a", "ok", '"18 degrees"', "tool_runner-x", 12.5)
+    named["claim Claim"] = record.encode_claim(record.Claim(1, "tool_runner-x", 3, result))
     return named

@@ -85,6 +85,7 @@ class CallView:
 
     __slots__ = (
         "agent",
+        "attach",
         "call",
         "configured",
         "digest",
@@ -92,6 +93,7 @@ class CallView:
         "epoch",
         "event_count",
         "gateway",
+        "heard_to",
         "hub",
         "items",
         "owner",
@@ -109,6 +111,8 @@ class CallView:
         self.owner = ""
         self.agent = ""
         self.digest = ""
+        self.attach = 0  # of the owner's placement
+        self.heard_to = 0  # the caller's audio before it is in a turn
         self.hub = 0
         self.gateway = ""
         self.configured: record.Configured | None = None
@@ -130,6 +134,8 @@ class CallView:
             ended_us=self.ended.at_us if self.ended else 0,
             turns=self.turns,
             status="ended" if self.ended else "live",
+            owner=self.owner,
+            gateway=self.gateway,
         )
 
     def apply_entry(self, entry: record.RecordEntry) -> None:
@@ -146,6 +152,7 @@ class CallView:
                 self.agent = self.agent or event.agent
             case record.OwnerTook():
                 self.owner, self.agent, self.digest = event.worker, event.agent, event.digest
+                self.attach = max(self.attach, event.attach)
             case record.HubAttached():
                 self.hub, self.gateway = event.hub, event.gateway
             case record.CallerSaid():
@@ -164,6 +171,8 @@ class CallView:
                 self._close_response(event)
             case record.Ended():
                 self._end(event)
+            case record.StageMoved() | record.AudioLost():
+                pass
             case _:
                 self._change_item(event)
 
@@ -197,6 +206,7 @@ class CallView:
 
     def _add_caller_item(self, event: record.CallerSaid) -> None:
         item = ItemView(event.item, "user", event.source, event.turn, status="completed", segments={0: event.text})
+        self.heard_to = max(self.heard_to, event.to_sample)
         self._insert(item, event.previous)
 
     def _delete_item(self, event: record.ItemDeleted) -> None:

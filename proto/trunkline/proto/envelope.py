@@ -51,6 +51,12 @@ Message = (
     | tool.ToolResult
     | tool.ToolDeclined
     | tool.CancelTool
+    | placement.Superseded
+    | speech.Listened
+    | response.Recall
+    | response.Stored
+    | response.Placed
+    | response.CallerLost
 )
 
 
@@ -76,6 +82,11 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
 
 
 ATTACH_BITS = 20
+
+
+def hub_of(attach: int) -> int:
+    """The hub number in an attach number."""
+    return attach >> ATTACH_BITS
 
 
 def attach_number(hub: int, placement_number: int) -> int:

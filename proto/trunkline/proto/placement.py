@@ -49,9 +49,21 @@ class Release(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="relea
 
 
 class CallFailed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="call_failed"):
-    """Any worker -> gateway: this worker can't go on with the call (it is contained there)."""
+    """Any worker -> gateway: this worker can't go on with the call (it is contained there).
+
+    Also the answer, outside the sequence, to a message for a placement that the worker doesn't have (any more).
+    """
 
     reason: str
+
+
+class Superseded(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="superseded"):
+    """Any worker -> gateway: a later placement has the call; this one does nothing more. Outside the sequence.
+
+    attach: of the placement that has it. If its hub number is higher than the receiver's, another gateway has the call.
+    """
+
+    attach: int
 
 
 class Acknowledge(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ack"):

@@ -9,7 +9,7 @@ import msgspec
 
 from trunkline.proto.errors import Undecodable
 from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
-from trunkline.proto.tool import ToolStatus
+from trunkline.proto.tool import ToolResult, ToolStatus
 
 RECORD_VERSION = 1
 
@@ -23,12 +23,17 @@ class Configured(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="co
 
 
 class OwnerTook(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="owner"):
-    """A new owner's first event: the batch's epoch is one more than the last owner's. This is the fence."""
+    """A new owner's first event: the batch's epoch is one more than the last owner's. This is the fence.
+
+    attach: of the placement, always higher than the last owner's. reason: what became of that, empty for the first.
+    """
 
     at_us: int
     worker: str
     agent: str
     digest: str
+    attach: int = 0
+    reason: str = ""
 
 
 class HubAttached(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="attached"):
@@ -130,6 +135,8 @@ class ToolIntended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 
 
 class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="result"):
+    """One outcome per tool call; only one that was `unknown` may be followed by what turned out later."""
+
     at_us: int
     tool_call: str
     status: ToolStatus
@@ -137,6 +144,22 @@ class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     runner: str
     elapsed_ms: float = 0.0
     state_patch: str = "{}"
+
+
+class StageMoved(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="moved"):
+    """Another worker of a stage serves the call from here on; owners tell of themselves in OwnerTook."""
+
+    at_us: int
+    stage: str
+    worker: str
+    reason: str
+
+
+class AudioLost(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="audio_lost"):
+    """What the caller said from from_sample on, until its client came back, never arrived. At CALLER_RATE_HZ."""
+
+    at_us: int
+    from_sample: int
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ended"):
@@ -162,6 +185,8 @@ Event = (
     | ResponseClosed
     | ToolIntended
     | ToolFinished
+    | StageMoved
+    | AudioLost
     | Ended
 )
 
@@ -177,7 +202,10 @@ class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CallSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A call's line in the index. Times in microseconds of wall time; ended_us 0 while it goes on."""
+    """A call's line in the index. Times in microseconds of wall time; ended_us 0 while it goes on.
+
+    owner, gateway: worker ids, as of the last owner.
+    """
 
     call: str
     agent: str
@@ -185,11 +213,27 @@ class CallSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ended_us: int = 0
     turns: int = 0
     status: Literal["live", "ended"] = "live"
+    owner: str = ""
+    gateway: str = ""
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """Of one attempt of a tool call, beside the call's record; written by compare-and-set, so one runner has it.
+
+    result: None while it runs, and for ever if its runner died. void: nobody may run it any more, nobody did.
+    """
+
+    at_us: int
+    runner: str
+    epoch: int
+    result: ToolResult | None = None
+    void: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()
 _entries = msgspec.msgpack.Decoder(RecordEntry)
 _summaries = msgspec.msgpack.Decoder(CallSummary)
+_claims = msgspec.msgpack.Decoder(Claim)
 
 
 def encode_entry(entry: RecordEntry) -> bytes:
@@ -214,3 +258,15 @@ def decode_summary(data: bytes) -> CallSummary:
         return _summaries.decode(data)
     except msgspec.MsgspecError as error:
         raise Undecodable(f"call summary: {error}") from error
+
+
+def encode_claim(claim: Claim) -> bytes:
+    return _encoder.encode(claim)
+
+
+def decode_claim(data: bytes) -> Claim:
+    """Raises Undecodable."""
+    try:
+        return _claims.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Undecodable(f"claim: {error}") from error

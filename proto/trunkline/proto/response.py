@@ -19,6 +19,7 @@ class Converse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="conv
 
     agent: the wanted agent's name, empty for the file's default.
     instructions: of the session, empty for the agent's own.
+    reason: why another agent is needed, empty for a call's first. Then Recall follows once the agent has Attached.
     """
 
     hub: int
@@ -26,6 +27,7 @@ class Converse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="conv
     agent: str = ""
     instructions: str = ""
     modality: Literal["audio", "text"] = "audio"
+    reason: str = ""
 
 
 class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
@@ -47,6 +49,7 @@ class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
     """Gateway -> agent: a committed turn of the caller, as item `item` after `previous`.
 
     from_sample, to_sample: in the caller's audio; both 0 for typed text. respond: answer it now.
+    response: the id that the answer shall have, so that a turn told again is answered once; empty: the agent mints one.
     """
 
     turn: int
@@ -57,6 +60,7 @@ class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
     to_sample: int = 0
     respond: bool = True
     previous: str = ""
+    response: str = ""
 
 
 class Retract(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="retract"):
@@ -67,9 +71,10 @@ class Retract(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="retra
 
 
 class Respond(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="respond"):
-    """Gateway -> agent: answer the conversation as it stands (a client's response.create)."""
+    """Gateway -> agent: answer the conversation as it stands (a client's response.create). response: see Turn."""
 
     instructions: str = ""
+    response: str = ""
 
 
 class SegmentHeard(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -157,3 +162,46 @@ class HangUp(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hang_u
     """Agent -> gateway: end the call once what was said is heard."""
 
     reason: str
+
+
+Utterance = ResponseStarted | ItemStarted | Say | PhaseSettled | ItemFinished | ResponseFinished
+
+
+class Recall(msgspec.Struct, frozen=True, array_like=True, tag="recall"):
+    """Gateway -> agent: what a new owner can't know from the record; the first message after it has Attached.
+
+    said: what earlier agents said and is not known to be recorded, in order: the caller may have heard it, so it is
+    adopted as it stands. unfinished: responses asked for or begun whose end has not come to the gateway; what the
+    record has of them is said again, and the gateway drops what it has. afresh: the gateway itself is new to the call
+    and has none of the agent's words: everything that was not heard to its end is said again.
+    Inputs that may not be recorded (Turn, Respond, Played, Interrupt, Retract) follow as they were sent.
+    """
+
+    said: tuple[Utterance, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    afresh: bool = False
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="stored"):
+    """Agent -> gateway: the effect of the gateway's messages up to `received` is in the record, and so are the agent's
+    own up to `said`; both are seqs of this link. What lies behind needn't be told to a later agent."""
+
+    received: int
+    said: int
+
+
+class Placed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="placed"):
+    """Gateway -> agent, for the record: another worker of a stage serves the call.
+
+    reason: what became of the last.
+    """
+
+    stage: str
+    worker: str
+    reason: str
+
+
+class CallerLost(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="caller_lost"):
+    """Gateway -> agent, for the record: audio of the caller from from_sample on, before a reconnect, never arrived."""
+
+    from_sample: int

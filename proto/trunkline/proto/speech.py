@@ -97,6 +97,15 @@ class Silent(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="silent
     to_sample: int
 
 
+class Listened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="listened"):
+    """STT -> gateway: the audio up to to_sample has been judged; said once a second while audio comes.
+
+    Unlike Silent it lets nothing be forgotten: it tells an engine that works from one that is mute.
+    """
+
+    to_sample: int
+
+
 class AudioMissing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="audio_missing"):
     """STT -> gateway: send the caller's audio again from here."""
 

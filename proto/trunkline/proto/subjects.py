@@ -17,6 +17,8 @@ TOOLS_QUEUE = "tool_runners"
 ALL_TOOLS = f"{ROOT}.tools.*.*"
 ALL_BEATS = f"{ROOT}.beat.*.*"
 GATEWAY_BEATS = f"{ROOT}.beat.gateway.*"
+DEPARTED = f"{ROOT}.departed"  # the server's advisories of closed connections, where it is configured to share them
+UNHEARD = "unheard"  # begins the last token of a reply subject: nobody listens at the peer that follows
 ALL_DEAD = f"{ROOT}.dead.*"
 INDEX_BUCKET = "CALLS_INDEX"  # key-value bucket: call id -> CallSummary
 
@@ -36,6 +38,19 @@ def inbox_of(sender: str, call: str) -> str:
     """sender: an Envelope's `<stage>.<worker>`; where its answer goes."""
     stage, _, worker = sender.partition(".")
     return inbox(stage, worker, call)
+
+
+def unheard(stage: str, worker: str, peer: str) -> str:
+    """Reply subject of what a worker sends to peer (`<stage>.<worker>`): the server answers there if nobody listens."""
+    peer_stage, _, peer_worker = peer.partition(".")
+    return f"{ROOT}.{_token(stage)}.{_token(worker)}.{UNHEARD}-{_token(peer_stage)}-{_token(peer_worker)}"
+
+
+def peer_unheard(token: str) -> str:
+    """`<stage>.<worker>` in the last token of an `unheard` subject, empty for any other token."""
+    mark, _, peer = token.partition("-")
+    stage, _, worker = peer.partition("-")
+    return f"{stage}.{worker}" if mark == UNHEARD and worker else ""
 
 
 def audio(stage: str, worker: str) -> str:
@@ -84,6 +99,7 @@ def record(call: str) -> str:
     return f"calls.{shard_of(call):02d}.{_token(call)}"
 
 
-def claim(call: str, key: str) -> str:
-    """A tool runner's claim of one execution, beside the call's events."""
-    return f"claims.{shard_of(call):02d}.{_token(call)}.{_token(key)}"
+def claim(call: str, key: str, attempt: int = 1) -> str:
+    """A tool runner's claim of one attempt, beside the call's events."""
+    tail = key if attempt == 1 else f"{key}-{attempt}"
+    return f"claims.{shard_of(call):02d}.{_token(call)}.{_token(tail)}"

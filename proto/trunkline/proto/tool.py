@@ -12,7 +12,8 @@ class RunTool(msgspec.Struct, frozen=True, array_like=True, tag="run_tool"):
 
     arguments: JSON object. key: idempotency key, the same on every resend. deadline_us: absolute wall time;
     a runner never works past it. digest: of the agent file; a runner with another declines.
-    state: JSON object of the call's tool state.
+    state: JSON object of the call's tool state. attempt: from 1; a higher one only where the tool says that running
+    twice is safe, after the outcome of the last is unknown. Each attempt has a claim of its own, all have one key.
     """
 
     tool_call: str
@@ -22,6 +23,7 @@ class RunTool(msgspec.Struct, frozen=True, array_like=True, tag="run_tool"):
     deadline_us: int
     digest: str
     state: str = "{}"
+    attempt: int = 1
 
 
 class ToolStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_started"):
