@@ -53,7 +53,10 @@ MESSAGES: list[Message] = [
     response.Turn(1, "item_u", "Where is my order?", "speech", 16000, 32000, True, "item_p", "resp_b"),
     response.Respond("Be brief.", "resp_b"),
     response.Recall(
-        (response.ResponseStarted("resp_a", 1), response.Say("resp_a", "item_a", 0, "One moment.")), ("resp_a",), True
+        (response.ResponseStarted("resp_a", 1), response.Say("resp_a", "item_a", 0, "One moment.")),
+        ("resp_a",),
+        True,
+        3,
     ),
     response.Stored(9, 4),
     response.Placed("stt", "stt-x", "no heartbeat"),

@@ -174,12 +174,14 @@ class Recall(msgspec.Struct, frozen=True, array_like=True, tag="recall"):
     adopted as it stands. unfinished: responses asked for or begun whose end has not come to the gateway; what the
     record has of them is said again, and the gateway drops what it has. afresh: the gateway itself is new to the call
     and has none of the agent's words: everything that was not heard to its end is said again.
-    Inputs that may not be recorded (Turn, Respond, Played, Interrupt, Retract) follow as they were sent.
+    inputs: how many messages follow that the gateway sent before and that may not be recorded (Turn, Respond, Played,
+    Interrupt, Retract, …), as they were; what goes on is decided after them.
     """
 
     said: tuple[Utterance, ...] = ()
     unfinished: tuple[str, ...] = ()
     afresh: bool = False
+    inputs: int = 0
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="stored"):
