@@ -23,7 +23,7 @@ from trunkline.proto.audio import U32, U64
 from trunkline.proto.envelope import Message
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
-NOT_SUBJECTS = {"last_token"}  # takes a subject apart instead of building one
+NOT_SUBJECTS = {"last_token", "peer_unheard"}  # take a subject apart instead of building one
 SAMPLES: dict[str, Any] = {
     "stage": "stt",
     "worker": "stt-4m2k7p9q",
@@ -32,6 +32,8 @@ SAMPLES: dict[str, Any] = {
     "name": "get_weather",
     "key": "call_k3y",
     "shard": 7,
+    "peer": "tts.tts-9c4d2f1h",
+    "attempt": 1,
 }
 
 
@@ -147,7 +149,7 @@ def subject_functions() -> dict[str, Any]:
 
 
 def subject_constants() -> dict[str, str]:
-    names = [name for name in vars(subjects) if name.startswith("ALL_") or name == "INDEX_BUCKET"]
+    names = [name for name in vars(subjects) if name.startswith("ALL_") or name in ("INDEX_BUCKET", "DEPARTED")]
     return {name: getattr(subjects, name) for name in names}
 
 
@@ -163,7 +165,8 @@ def test_the_page_spells_the_subjects_of(name: str) -> None:
     shard = f"{SAMPLES['shard']:02d}"
     spelt = subject_rows()[name].replace("`", "").replace("<shard>", shard)
     for parameter, value in arguments.items():
-        spelt = spelt.replace(f"<{parameter}>", str(value))
+        token = str(value).replace(".", "-") if parameter == "peer" else str(value)
+        spelt = spelt.replace(f"<{parameter}>", token)
 
     assert (built if isinstance(built, str) else ", ".join(built)) == spelt
 
