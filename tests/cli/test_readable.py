@@ -3,7 +3,7 @@
 from trunkline.cli.listener import Listener, Moment
 from trunkline.cli.listing import table
 from trunkline.cli.player import Player
-from trunkline.cli.record_json import CallRecord, ItemLine, ToolLine
+from trunkline.cli.record_json import CallRecord, Event, ItemLine, ToolLine
 from trunkline.cli.report import report
 from trunkline.cli.show import readable
 from trunkline.cli.timeline import timeline
@@ -61,6 +61,28 @@ def test_a_record_reads_as_one_conversation_with_phases_and_tools() -> None:
     ]
 
     assert readable(RECORD) == expected
+
+
+def test_a_record_tells_who_owned_the_call_when_and_what_moved() -> None:
+    at = "2026-01-01T10:00:00.000000Z"
+    moves: list[Event] = [
+        {"type": "owner", "epoch": 1, "at": at, "worker": "agent-x", "agent": "desk", "reason": ""},
+        {"type": "attached", "epoch": 1, "at": at, "hub": 1, "gateway": "gateway-x"},
+        {"type": "moved", "epoch": 1, "at": at, "stage": "stt", "worker": "stt-y", "reason": "no heartbeat"},
+        {"type": "owner", "epoch": 2, "at": at, "worker": "agent-y", "agent": "desk", "reason": "agent-x: departed"},
+        {"type": "audio_lost", "epoch": 2, "at": at, "from_sample": 40_000},
+    ]
+
+    expected = [
+        "call rtc_00_abc",
+        "10:00:00.000  owner   epoch 1: agent-x, agent desk",
+        "10:00:00.000  gateway hub 1: gateway-x",
+        "10:00:00.000  stt     stt-y from here on (no heartbeat)",
+        "10:00:00.000  owner   epoch 2: agent-y, agent desk (agent-x: departed)",
+        "10:00:00.000  lost    the caller's audio from 2.50 s on",
+    ]
+
+    assert readable(CallRecord("rtc_00_abc", moves, [], [])) == expected
 
 
 def test_the_tool_stands_in_the_timeline_where_the_caller_would_have_noticed() -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from trunkline.cli import api, record_json, stack
 from trunkline.cli.record_json import CallRecord, Event, ItemLine, ToolLine
+from trunkline.proto.audio import CALLER_RATE_HZ
 
 
 def show(parsed: argparse.Namespace) -> int:
@@ -36,10 +37,21 @@ def _event_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, Tool
                 f"{_time(event)}  tool    {tool.status or 'running':<12}  {tool.name} {tool.arguments} -> {tool.result}"
             ]
         case "owner":
-            return [f"{_time(event)}  owner   epoch {event['epoch']}: {event['worker']}, agent {event['agent']}"]
+            return [_owner_line(event)]
+        case "attached":
+            return [f"{_time(event)}  gateway hub {event['hub']}: {event['gateway']}"]
+        case "moved":
+            return [f"{_time(event)}  {event['stage']:<7} {event['worker']} from here on ({event['reason']})"]
+        case "audio_lost":
+            return [f"{_time(event)}  lost    the caller's audio from {_seconds(event['from_sample'])} s on"]
         case "ended":
             return [f"{_time(event)}  ended   {event['reason']}"]
     return []
+
+
+def _owner_line(event: Event) -> str:
+    why = f" ({event['reason']})" if event.get("reason") else ""
+    return f"{_time(event)}  owner   epoch {event['epoch']}: {event['worker']}, agent {event['agent']}{why}"
 
 
 def _item_lines(event: Event, item: ItemLine) -> list[str]:
@@ -52,3 +64,7 @@ def _item_lines(event: Event, item: ItemLine) -> list[str]:
 
 def _time(event: Event) -> str:
     return str(event["at"])[11:23]
+
+
+def _seconds(samples: object) -> str:
+    return f"{int(str(samples)) / CALLER_RATE_HZ:.2f}"
