@@ -1,0 +1,157 @@
+"""What a run of calls leaves behind, as Structs that the checker reads: nothing here is decided, only told.
+
+Every `_s` is in seconds on the one clock of the run, which is the record's at_us too (virtual in a simulation).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from trunkline.proto.errors import BadInput
+from trunkline.proto.record import Claim, RecordEntry
+from trunkline.proto.subjects import Stage
+
+FaultKind = Literal["kill", "stop", "term"]
+RUN_FILE = "run.json"
+CALLS_FOLDER = "calls"
+
+# how a caller's end of the call came about: by himself, by the server's word, or not at all as far as he knows
+Ending = Literal["hung_up", "closed", "unaware"]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """One log message as stored, whether readers accept it or not. stored_s: by the store's clock, 0 if unknown."""
+
+    seq: int
+    entry: RecordEntry
+    stored_s: float = 0.0
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    key: str
+    attempt: int
+    claim: Claim
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A turn of the caller, in his words.
+
+    ended_s: his last voiced sample. answered_s: the reply was over (heard, or interrupted by him), 0 if it never was.
+    reply: what the whole reply must read, its items joined with one space; empty where any will do.
+    """
+
+    words: str
+    ended_s: float
+    answered_s: float = 0.0
+    reply: str = ""
+    kind: str = ""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A run of the agent's audio as the caller got it.
+
+    segment: its index in the item, -1 where the client isn't told. position: of its first sample in the segment.
+    """
+
+    item: str
+    segment: int
+    position: int
+    samples: int
+    at_s: float
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A call as its caller tells it. transcripts: of his turns, as told to him, in order.
+
+    interruptions_s: when he spoke over the agent. resumed: how often his client came back to a gateway.
+    """
+
+    said: list[Said] = []
+    transcripts: list[str] = []
+    heard: list[Piece] = []
+    interruptions_s: list[float] = []
+    end: Ending = "unaware"
+    ended_s: float = 0.0
+    resumed: int = 0
+    problem: str = ""
+
+
+class CallEvidence(msgspec.Struct, frozen=True):
+    """claims: None where nobody collected them."""
+
+    call: str
+    entries: list[Recorded]
+    account: Account
+    claims: list[Claimed] | None = None
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """Something that a tool did outside. repeatable: the tool said that doing it twice is harmless."""
+
+    key: str
+    arguments: str
+    at_s: float
+    repeatable: bool = False
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """until_s: a stopped process went on. held: calls that the process served; mid_turn: those of them in mid-turn."""
+
+    kind: FaultKind
+    stage: Stage | Literal["nats"]
+    worker: str
+    pid: int
+    at_s: float
+    until_s: float = 0.0
+    held: list[str] = []
+    mid_turn: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.stage}"
+
+
+class Resting(msgspec.Struct, frozen=True):
+    """A figure of one process when no call was there, before the calls and after them, such as `rss_kb` or `tasks`."""
+
+    worker: str
+    figure: str
+    before: float
+    after: float
+
+
+class Run(msgspec.Struct, frozen=True):
+    """All but the calls. refused: why callers weren't let in, which is no fault of a call."""
+
+    faults: list[Fault] = []
+    effects: list[Effect] = []
+    resting: list[Resting] = []
+    refused: list[str] = []
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    calls: list[CallEvidence]
+    run: Run = Run()
+
+
+def dump(evidence: Evidence, directory: Path) -> None:
+    """One JSON file for the run and one for each call. Raises BadInput."""
+    folder = directory / CALLS_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (directory / RUN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(evidence.run)))
+        for call in evidence.calls:
+            (folder / f"{call.call}.json").write_bytes(msgspec.json.encode(call))
+    except OSError as error:
+        raise BadInput("--dump", f"{directory}: {error.strerror}", "a directory that can be written") from error
+
+
+def load(directory: Path) -> Evidence:
+    """What dump wrote. Raises BadInput."""
+    try:
+        run = msgspec.json.decode((directory / RUN_FILE).read_bytes(), type=Run)
+        files = sorted((directory / CALLS_FOLDER).glob("*.json"))
+        return Evidence([msgspec.json.decode(file.read_bytes(), type=CallEvidence) for file in files], run)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadInput("--check", f"{directory}: {error}", "a directory that --dump wrote") from error
