@@ -54,7 +54,7 @@ def test_an_option_is_never_guessed_from_its_beginning(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--engine", "stt=whisperer"], ["stt has no engine 'whisperer'", "moonshine, scripted"]),
+        (["--engine", "stt=whisperer"], ["stt has no engine 'whisperer'", "digits, moonshine, scripted"]),
         (["--engine", "model=gpt"], ["model has no engine 'gpt'", "local, scripted"]),
         (["--engine", "nose=long"], ["'nose=long' is unusable", "stt=NAME, tts=NAME, model=NAME"]),
         (["--workers", "nose=2"], ["'nose=2' is unusable", "gateway, stt, agent, tool_runner, tts"]),

@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import numpy as np
 import pytest
 
+from trunkline.audio import dtmf, pcm
 from trunkline.audio.pcm import Samples
 from trunkline.proto.errors import BadSettings
 from trunkline.stt.engines import choose as module
@@ -22,12 +23,20 @@ def test_a_script_goes_round() -> None:
     assert [engine.recogniser.recognise(nothing, utterance) for utterance in (1, 2, 3)] == ["one", "two", "one"]
 
 
+def test_digits_are_read_off_the_sound() -> None:
+    engine = choose("digits")
+    keyed = pcm.to_float(dtmf.tones("4711", 16_000))
+
+    assert engine.recogniser.recognise(keyed, 7) == "4711"
+    assert engine.recogniser.recognise(np.zeros(16_000, dtype=np.float32), 8) == ""
+
+
 def test_a_script_is_read_line_by_line() -> None:
     assert read_script("where is my order | four seven one two||") == ("where is my order", "four seven one two")
 
 
 def test_an_unknown_engine_is_named_with_those_there_are() -> None:
-    with pytest.raises(BadSettings, match="'nosuch' is no engine; allowed: moonshine, scripted"):
+    with pytest.raises(BadSettings, match="'nosuch' is no engine; allowed: digits, moonshine, scripted"):
         choose("nosuch")
 
 
@@ -38,7 +47,7 @@ def test_a_plugin_is_found_by_its_name_and_never_replaces_a_built_in(monkeypatch
 
     assert isinstance(choose("mine").recogniser, Scripted)
     assert choose("moonshine").recogniser.name == "moonshine"
-    with pytest.raises(BadSettings, match="allowed: moonshine, scripted, mine"):
+    with pytest.raises(BadSettings, match="allowed: digits, moonshine, scripted, mine"):
         choose("nosuch")
 
 

@@ -10,7 +10,7 @@ from trunkline.proto.subjects import STAGES, Stage
 
 # The services' own engines; a service refuses any other that no plugin brings, and a test compares the two.
 BUILT_IN_ENGINES: Mapping[str, tuple[str, ...]] = {
-    "stt": ("moonshine", "scripted"),
+    "stt": ("digits", "moonshine", "scripted"),
     "tts": ("piper", "tone"),
     "model": ("local", "scripted"),
 }

@@ -4,8 +4,9 @@ from trunkline.runtime.settings import CoreSettings
 
 
 class SttSettings(CoreSettings, frozen=True, kw_only=True):
-    """engine_stt: moonshine, scripted or a plugin's name. stt_threads: recognitions at a time, 0 for one per core.
+    """engine_stt: moonshine, scripted, digits or a plugin's name.
 
+    stt_threads: recognitions at a time, 0 for one per core.
     stt_script: lines of the scripted engine, separated by |: what each call's first, second … utterance says.
     """
 

@@ -5,12 +5,13 @@ from importlib.metadata import entry_points
 import msgspec
 
 from trunkline.proto.errors import BadSettings
+from trunkline.stt.engines.digits import Digits
 from trunkline.stt.engines.scripted import Scripted
 from trunkline.stt.engines.seam import Recogniser
 from trunkline.stt.vad import Loudness, Silero, VoiceDetector
 
 GROUP = "trunkline.stt_engines"
-BUILT_IN = ("moonshine", "scripted")
+BUILT_IN = ("digits", "moonshine", "scripted")
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ def choose(name: str, script: tuple[str, ...] = ()) -> Engine:
         from trunkline.stt.engines.moonshine import Moonshine
 
         return Engine(Moonshine(), Silero())
+    if name == "digits":
+        return Engine(Digits(), Loudness())
     if name == "scripted":
         return Engine(Scripted(script) if script else Scripted(), Loudness())
     plugins = entry_points(group=GROUP)
