@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.bus.link import RESEND_S, Arrived, LinkState, Sent
+from trunkline.bus.link import RESEND_MESSAGES, RESEND_S, Arrived, LinkState, Sent
 from trunkline.proto.speech import Silent
 
 
@@ -109,3 +109,19 @@ def test_a_lossy_doubling_reordering_bus_loses_nothing_and_doubles_nothing(
 
     assert got == list(range(messages))
     assert a.settled
+
+
+def test_much_unacknowledged_goes_again_a_part_at_a_time_and_the_next_with_the_acknowledgement() -> None:
+    a = LinkState()
+    for i in range(3 * RESEND_MESSAGES - 1):
+        a.send(Silent(i), None, 0.0)
+
+    parts: list[list[int]] = []
+    now_s = RESEND_S
+    while not a.settled:
+        parts.append([sent.seq for sent in a.due(now_s)[0]])
+        now_s += 0.1
+        a.acknowledged(parts[-1][-1], now_s)
+
+    assert [len(part) for part in parts] == [RESEND_MESSAGES, RESEND_MESSAGES, RESEND_MESSAGES - 1]
+    assert [seq for part in parts for seq in part] == list(range(1, 3 * RESEND_MESSAGES))

@@ -15,30 +15,31 @@ import msgspec
 from prometheus_client import Counter
 
 from trunkline.bus.inbox import Inbox
-from trunkline.bus.link import Arrived, LinkState, Sent
-from trunkline.bus.port import Bus, Headers, Received, Subscription
+from trunkline.bus.link import UNACKED_LIMIT, Arrived, LinkState, PeerTakesNothing, Sent
+from trunkline.bus.port import SETTLED_S, Bus, Headers, Received, Subscription
+from trunkline.bus.upkeep import Upkeep
 from trunkline.bus.windows import AudioWindows
 from trunkline.proto import subjects
 from trunkline.proto.audio import AudioChunk, decode_batch
 from trunkline.proto.envelope import Envelope, Message, decode, encode
 from trunkline.proto.errors import Undecodable, UnknownTag
-from trunkline.proto.placement import Acknowledge
+from trunkline.proto.placement import Acknowledge, CallFailed, Release, Superseded
 from trunkline.proto.subjects import Stage
 from trunkline.telemetry import logs
 
-TICK_S = 0.05  # how exactly resends and acknowledgements keep their time
 LINGER_S = 2.0  # a closed link's last words may take this long to be acknowledged
 CLOSED_LINKS = 4096  # remembered, so that a late message does not open a ghost of a call
 DEAD_BYTES = 1024  # of an undecodable message that are shown on the dead subject
 
 log = logs.get(__name__)
-_resent = Counter("trunkline_bus_resent_total", "Messages sent again after a gap or a silence")
 _stale = Counter("trunkline_bus_stale_total", "Messages and chunks of no current placement, dropped")
+_unheard = Counter("trunkline_bus_unheard_total", "Messages to a peer at whose inbox nobody listened")
 _unknown = Counter("trunkline_bus_unknown_tags_total", "Messages of a later release, skipped")
 _dead = Counter("trunkline_bus_undecodable_total", "Messages that could not be decoded")
 
 LinkHandler = Callable[[Message, Headers | None], None]
 AudioHandler = Callable[[AudioChunk], None]
+NEVER_ANSWERED = Acknowledge | CallFailed | Superseded | Release  # the last words of either side
 
 
 class LinkKey(NamedTuple):
@@ -62,12 +63,11 @@ class Link:
         self._key = key
         self._handles: list[int] = []
         self._subject = subjects.inbox_of(self.peer, self.call)
+        self._unheard = subjects.unheard(exchange.stage, exchange.worker, self.peer)
+        self._overfull = False
         self.state = LinkState()
-        self.closed_at_s: float | None = None
-
-    @property
-    def closed(self) -> bool:
-        return self.closed_at_s is not None
+        self.closed = False
+        self.carried_until_s = float("inf")  # once it is closed
 
     def send(self, message: Message, *, headers: Headers | None = None) -> None:
         """Nothing once the link is closed. Raises PayloadTooLarge, and ValueError for text that UTF-8 can't hold."""
@@ -80,7 +80,14 @@ class Link:
         except Exception:
             self.state.withdraw()  # or it would be tried, and raise, with every resend
             raise
-        exchange.busy(self)
+        exchange.upkeep.add(self)
+        if self.state.waiting > UNACKED_LIMIT and not self._overfull:
+            self._overfull = True
+            exchange.fail_soon(self, PeerTakesNothing(self.peer, self.state.waiting))
+
+    def send_loose(self, message: Message) -> None:
+        """Outside the sequence: at once or never, and not repeated."""
+        self._exchange.publish(self._subject, self._envelope(0, message), reply=self._unheard)
 
     def send_audio(self, chunk: AudioChunk) -> None:
         if not self.closed:
@@ -91,20 +98,22 @@ class Link:
         self._handles.append(handle)
         self._exchange.bind_audio(self, handle, on_chunk)
 
-    def close(self) -> None:
-        """Nothing is received any more; what was sent is still carried to its acknowledgement, for LINGER_S."""
+    def close(self, linger_s: float = LINGER_S) -> None:
+        """Nothing is received any more; what was sent is still carried to its acknowledgement, for linger_s."""
         if self.closed:
             return
-        self.closed_at_s = self._exchange.now_s()
+        self.closed = True
+        self.carried_until_s = self._exchange.now_s() + linger_s
         for handle in self._handles:
             self._exchange.unbind_audio(self, handle)
-        self._exchange.busy(self)
+        self._exchange.upkeep.add(self)
 
     def transmit(self, sent: Sent) -> None:
-        self._exchange.publish(self._subject, self._envelope(sent.seq, sent.message), sent.headers)
+        envelope = self._envelope(sent.seq, sent.message)
+        self._exchange.publish(self._subject, envelope, reply=self._unheard, headers=sent.headers)
 
     def acknowledge(self, gap: bool) -> None:
-        self._exchange.publish(self._subject, self._envelope(0, Acknowledge(gap)), None)
+        self.send_loose(Acknowledge(gap))
 
     def _envelope(self, seq: int, message: Message) -> Envelope:
         return Envelope(
@@ -125,8 +134,10 @@ class Link:
 
 class Exchange:
     """on_placement: the first message of a call new to this worker; answers with the call's handler, or with None.
-    on_loose: messages outside any sequence. on_no_responders: nobody heard something posted for this call.
-    on_failure: a handler raised; the link is still open. on_lost: a peer is gone for good.
+    on_stray: a message of a link that isn't here (any more); what it answers goes back outside the sequence.
+    on_loose: messages outside any link. on_no_responders: nobody heard something posted for this call.
+    on_unheard: nobody listens at this peer (`<stage>.<worker>`); again with every message that it gets.
+    on_failure: a handler raised, or the peer takes nothing; the link is still open. on_lost: a peer is gone for good.
     """
 
     def __init__(self, bus: Bus, stage: Stage, worker: str) -> None:
@@ -134,18 +145,18 @@ class Exchange:
         self.stage = stage
         self.worker = worker
         self.address = f"{stage}.{worker}"
-        self.windows = AudioWindows(bus, self.address)
+        self.windows = AudioWindows(bus, stage, worker)
+        self.upkeep = Upkeep(self._forget)
         self.on_placement: Callable[[Link, Message, Headers | None], LinkHandler | None] | None = None
+        self.on_stray: Callable[[Envelope], Message | None] | None = None
         self.on_loose: Callable[[Envelope, Headers | None], None] | None = None
         self.on_no_responders: Callable[[str], None] | None = None
+        self.on_unheard: Callable[[str], None] | None = None
         self.on_failure: Callable[[Link, Exception], None] = _log_failure
         self.on_lost: Callable[[str], None] | None = None
         self._links: dict[LinkKey, Link] = {}
         self._closed: OrderedDict[LinkKey, None] = OrderedDict()
         self._audio: dict[tuple[str, int], tuple[int, AudioHandler, Link]] = {}
-        self._busy: set[Link] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_words = asyncio.Event()  # set whenever a tick finds no closed link at work
         self._inbox = Inbox(self._receive)
         self._subscription: Subscription | None = None
         self._loop = asyncio.get_running_loop()
@@ -158,19 +169,13 @@ class Exchange:
     async def stop(self) -> None:
         """What is in windows goes out, and closed links carry their last words, for LINGER_S; open ones are dropped."""
         self.windows.close()
-        if self._lingers():
-            self._last_words.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._last_words.wait(), LINGER_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.upkeep.last_words(), LINGER_S)
         if self._subscription is not None:
             await self._subscription.stop()
         self._inbox.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self.upkeep.stop()
         self._links.clear()
-
-    def _lingers(self) -> bool:
-        return any(link.closed for link in self._busy)
 
     def now_s(self) -> float:
         return self._loop.time()
@@ -199,8 +204,16 @@ class Exchange:
         reply = subjects.inbox(self.stage, self.worker, call)
         self.bus.publish(subject, encode(envelope), reply=reply, headers=headers)
 
-    def publish(self, subject: str, envelope: Envelope, headers: Headers | None) -> None:
-        self.bus.publish(subject, encode(envelope), headers=headers)
+    def publish(self, subject: str, envelope: Envelope, *, reply: str = "", headers: Headers | None = None) -> None:
+        self.bus.publish(subject, encode(envelope), reply=reply, headers=headers)
+
+    def fail_soon(self, link: Link, error: Exception) -> None:
+        """In a later turn of the loop: whoever noticed is in the middle of using the link."""
+        self._loop.call_soon(self._fail, link, error)
+
+    def _fail(self, link: Link, error: Exception) -> None:
+        if not link.closed:
+            self.on_failure(link, error)
 
     def bind_audio(self, link: Link, handle: int, on_chunk: AudioHandler) -> None:
         self._audio[link.peer, handle] = (link.attach, on_chunk, link)
@@ -217,10 +230,19 @@ class Exchange:
         if token == subjects.AUDIO:
             self._receive_audio(received)
         elif received.no_responders:
-            if self.on_no_responders is not None:
-                self.on_no_responders(token)
+            self._receive_unheard(token)
         else:
             self._receive_envelope(received)
+
+    def _receive_unheard(self, token: str) -> None:
+        peer = subjects.peer_unheard(token)
+        if not peer:
+            if self.on_no_responders is not None:
+                self.on_no_responders(token)
+            return
+        _unheard.inc()
+        if self.on_unheard is not None and self.bus.connected_s >= SETTLED_S:
+            self.on_unheard(peer)
 
     def _receive_audio(self, received: Received) -> None:
         try:
@@ -252,11 +274,22 @@ class Exchange:
         except Undecodable as error:
             self._bury(received, error.reason)
             return
-        if envelope.seq == 0 and not isinstance(envelope.message, Acknowledge):
-            if self.on_loose is not None:
-                self.on_loose(envelope, received.headers)
-            return
-        self._receive_linked(envelope, received.headers)
+        if envelope.seq or isinstance(envelope.message, Acknowledge):
+            self._receive_linked(envelope, received.headers)
+        elif isinstance(envelope.message, CallFailed | Superseded):
+            self._receive_refusal(envelope, received.headers)
+        elif self.on_loose is not None:
+            self.on_loose(envelope, received.headers)
+
+    def _receive_refusal(self, envelope: Envelope, headers: Headers | None) -> None:
+        """The peer hasn't this placement: whoever holds the link hears so, and a closed one's last words are moot."""
+        link = self._links.get(LinkKey(envelope.call, envelope.sender, envelope.attach))
+        if link is None:
+            _stale.inc()
+        elif link.closed:
+            self.upkeep.drop(link)
+        else:
+            self._hand(link, envelope.message, headers)
 
     def _receive_linked(self, envelope: Envelope, headers: Headers | None) -> None:
         key = LinkKey(envelope.call, envelope.sender, envelope.attach)
@@ -265,16 +298,25 @@ class Exchange:
             if envelope.seq == 1 and self.on_placement is not None and key not in self._closed:
                 self._place(key, envelope, headers)
             else:
-                _stale.inc()
+                self._refuse(envelope)
             return
         link.peer_epoch = envelope.epoch
         link.state.acknowledged(envelope.ack, self.now_s())
         if isinstance(envelope.message, Acknowledge):
             if envelope.message.gap:
                 link.state.peer_misses(self.now_s())
-            self.busy(link)
+            self.upkeep.add(link)
         else:
             self._deliver(link, envelope.seq, Arrived(envelope.message, headers))
+
+    def _refuse(self, envelope: Envelope) -> None:
+        _stale.inc()
+        if self.on_stray is None or envelope.seq <= 1 or isinstance(envelope.message, NEVER_ANSWERED):
+            return
+        answer = self.on_stray(envelope)
+        if answer is not None:
+            back = Envelope(envelope.call, self.address, 0, envelope.attach, 0, 0, time.time_ns() // 1000, answer)
+            self.publish(subjects.inbox_of(envelope.sender, envelope.call), back)
 
     def _place(self, key: LinkKey, envelope: Envelope, headers: Headers | None) -> None:
         link = Link(self, key, _nothing)
@@ -291,49 +333,21 @@ class Exchange:
     def _deliver(self, link: Link, seq: int, arrived: Arrived) -> None:
         for message, headers in link.state.receive(seq, arrived, self.now_s()):
             if message is not None and not link.closed:
-                try:
-                    link.handler(message, headers)
-                except Exception as error:  # the rim of a call: contained there
-                    self.on_failure(link, error)
-        self.busy(link)
+                self._hand(link, message, headers)
+        self.upkeep.add(link)
+
+    def _hand(self, link: Link, message: Message, headers: Headers | None) -> None:
+        try:
+            link.handler(message, headers)
+        except Exception as error:  # the rim of a call: contained there
+            self.on_failure(link, error)
 
     def _bury(self, received: Received, reason: str) -> None:
         _dead.inc()
         log.warning("undecodable message", subject=received.subject, size_bytes=len(received.data), reason=reason)
         self.bus.publish(subjects.dead(self.stage), received.data[:DEAD_BYTES], headers={"Reason": _one_line(reason)})
 
-    # what is due
-
-    def busy(self, link: Link) -> None:
-        self._busy.add(link)
-        if self._timer is None:
-            self._timer = self._loop.call_later(TICK_S, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        now_s = self.now_s()
-        for link in list(self._busy):
-            again, owed, gap = link.state.due(now_s)
-            for sent in again:
-                _resent.inc()
-                link.transmit(sent)
-            if owed:
-                link.acknowledge(gap)
-            if link.closed_at_s is not None and (link.state.settled or now_s - link.closed_at_s > LINGER_S):
-                self._forget(link)
-            elif link.state.due_s == float("inf"):
-                self._busy.discard(link)
-        if self._busy:
-            self._timer = self._loop.call_later(TICK_S, self._tick)
-        if not self._lingers():
-            self._last_words.set()
-
     def _forget(self, link: Link) -> None:
-        if link.state.due_s != float("inf") and not link.state.settled:
-            log.info("link closed before its last message was acknowledged", call_id=link.call, peer=link.peer)
-        elif link.state.due_s != float("inf"):
-            link.acknowledge(gap=False)
-        self._busy.discard(link)
         if self._links.get(link.key) is link:
             del self._links[link.key]
         self._closed[link.key] = None

@@ -6,6 +6,7 @@ acknowledgement; after a gap or a silence the unacknowledged is sent again.
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from trunkline.bus.port import Headers
@@ -15,6 +16,16 @@ RESEND_S = 0.3  # first silence after which something is sent again
 RESEND_LIMIT_S = 2.0  # silences double up to this
 ACK_DELAY_S = 0.1  # an acknowledgement waits this long for something to ride on
 HELD_MESSAGES = 256  # arrived after a gap; the rest is sent again anyway
+RESEND_MESSAGES = 64  # at a time; the next go as soon as these are acknowledged
+UNACKED_LIMIT = 4096  # a peer that takes nothing for so long is as good as dead
+
+
+class PeerTakesNothing(Exception):
+    """Nothing of what was said on a link is acknowledged."""
+
+    def __init__(self, peer: str, messages: int) -> None:
+        super().__init__(f"{peer} has not acknowledged {messages} messages")
+        self.peer, self.messages = peer, messages
 
 
 class Sent(NamedTuple):
@@ -38,6 +49,7 @@ class LinkState:
         self._held: dict[int, Arrived] = {}
         self._resend_at_s = float("inf")
         self._resend_after_s = RESEND_S
+        self._resent_to = 0  # the last seq of a resend that left something for the next, 0 for none
         self._ack_at_s = float("inf")
         self._gap = False
 
@@ -45,6 +57,11 @@ class LinkState:
     def settled(self) -> bool:
         """All that was sent is acknowledged."""
         return not self._unacked
+
+    @property
+    def waiting(self) -> int:
+        """Messages sent and not acknowledged."""
+        return len(self._unacked)
 
     @property
     def due_s(self) -> float:
@@ -96,7 +113,8 @@ class LinkState:
             self._resend_at_s = float("inf")
         elif progress:
             self._resend_after_s = RESEND_S
-            self._resend_at_s = now_s + RESEND_S
+            took_all = 0 < self._resent_to < self._unacked[0].seq
+            self._resend_at_s = now_s if took_all else now_s + RESEND_S
 
     def peer_misses(self, now_s: float) -> None:
         """The peer saw a gap: what is unacknowledged goes again at once."""
@@ -107,7 +125,8 @@ class LinkState:
         """(to send again, whether a bare acknowledgement is owed, whether it tells of a gap)."""
         again: list[Sent] = []
         if now_s >= self._resend_at_s:
-            again = list(self._unacked)
+            again = list(islice(self._unacked, RESEND_MESSAGES))
+            self._resent_to = again[-1].seq if len(again) < len(self._unacked) else 0
             self._resend_at_s = now_s + self._resend_after_s
             self._resend_after_s = min(self._resend_after_s * 2, RESEND_LIMIT_S)
         owed, gap = now_s >= self._ack_at_s, self._gap

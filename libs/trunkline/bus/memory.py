@@ -88,6 +88,10 @@ class MemoryBus:
     def connected(self) -> bool:
         return not self._closed
 
+    @property
+    def connected_s(self) -> float:
+        return float("inf") if self.connected else 0.0
+
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         if len(data) > MAX_PAYLOAD_BYTES:
             raise PayloadTooLarge(subject, len(data), MAX_PAYLOAD_BYTES)

@@ -58,6 +58,7 @@ class NatsBus:
     def __init__(self) -> None:
         self.client = Client()
         self._opened = False
+        self._connected_at_s: float | None = None
         self._outbox: deque[_Outgoing] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -74,6 +75,8 @@ class NatsBus:
                     servers=urls,
                     name=name,
                     error_cb=errors.note,
+                    disconnected_cb=self._note_disconnected,
+                    reconnected_cb=self._note_connected,
                     reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # sleeps on it: fractions work
                     max_reconnect_attempts=-1,
                     allow_reconnect=True,
@@ -84,6 +87,7 @@ class NatsBus:
                 )
         except (NatsError, OSError, TimeoutError) as error:
             raise ConnectionError(f"no NATS server answers at {', '.join(urls)} ({errors.last or error})") from error
+        await self._note_connected()
 
     @property
     def max_payload(self) -> int:
@@ -92,6 +96,12 @@ class NatsBus:
     @property
     def connected(self) -> bool:
         return self.client.is_connected
+
+    @property
+    def connected_s(self) -> float:
+        if self._connected_at_s is None or not self.client.is_connected:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._connected_at_s
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         if len(data) > self.client.max_payload:
@@ -138,6 +148,12 @@ class NatsBus:
         if self._opened:
             with contextlib.suppress(ConnectionError):  # the server may be gone
                 await self.client.close()
+
+    async def _note_connected(self) -> None:
+        self._connected_at_s = asyncio.get_running_loop().time()
+
+    async def _note_disconnected(self) -> None:
+        self._connected_at_s = None
 
     async def _write(self) -> None:
         while True:

@@ -6,6 +6,8 @@ Delivery is at most once and in order per publisher and subscription; what must 
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+SETTLED_S = 1.0  # connected for so long, one may judge by silence and missing ears who is gone
+
 Headers = Mapping[str, str]
 
 
@@ -48,6 +50,11 @@ class Bus(Protocol):
 
     @property
     def connected(self) -> bool: ...
+
+    @property
+    def connected_s(self) -> float:
+        """Since when without interruption; 0 while disconnected."""
+        ...
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         """Into a bounded outbox that drops its oldest; raises PayloadTooLarge."""

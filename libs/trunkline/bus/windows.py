@@ -8,6 +8,7 @@ import asyncio
 from trunkline.bus.port import Bus
 from trunkline.proto import subjects
 from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
+from trunkline.proto.subjects import Stage
 
 NARROW_CALLS = 3  # up to here each chunk goes in the turn of the loop that brought it
 STEP_S = 0.002  # window per call beyond
@@ -17,7 +18,9 @@ CHUNK_OVERHEAD_BYTES = 48
 
 
 class _Window:
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, subject: str, unheard: str, now_s: float) -> None:
+        self.subject = subject
+        self.unheard = unheard  # where the server says that nobody listens there
         self.chunks: list[AudioChunk] = []
         self.size_bytes = 0
         self.timer: asyncio.Handle | None = None
@@ -33,9 +36,11 @@ class _Window:
 
 
 class AudioWindows:
-    def __init__(self, bus: Bus, sender: str) -> None:
+    def __init__(self, bus: Bus, stage: Stage, worker: str) -> None:
         self._bus = bus
-        self._sender = sender
+        self._stage = stage
+        self._worker = worker
+        self._sender = f"{stage}.{worker}"
         self._loop = asyncio.get_running_loop()
         self._limit_bytes = bus.max_payload
         self._windows: dict[str, _Window] = {}
@@ -45,7 +50,7 @@ class AudioWindows:
         loop = self._loop
         window = self._windows.get(peer)
         if window is None:
-            window = self._windows[peer] = _Window(loop.time())
+            window = self._windows[peer] = self._open(peer)
         window.count(chunk.handle, loop.time())
         size_bytes = len(chunk.pcm) + CHUNK_OVERHEAD_BYTES
         if window.size_bytes + size_bytes > self._limit_bytes:
@@ -78,8 +83,12 @@ class AudioWindows:
         if not window.chunks:
             return
         chunks, window.chunks, window.size_bytes = window.chunks, [], 0
+        self._bus.publish(window.subject, encode_batch(AudioBatch(self._sender, chunks)), reply=window.unheard)
+
+    def _open(self, peer: str) -> _Window:
         stage, _, worker = peer.partition(".")
-        self._bus.publish(subjects.audio(stage, worker), encode_batch(AudioBatch(self._sender, chunks)))
+        unheard = subjects.unheard(self._stage, self._worker, peer)
+        return _Window(subjects.audio(stage, worker), unheard, self._loop.time())
 
 
 def window_s(calls: int) -> float:

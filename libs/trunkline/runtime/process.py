@@ -22,7 +22,7 @@ from trunkline.bus.nats import NatsBus
 from trunkline.bus.port import Bus
 from trunkline.placement.beats import Beats
 from trunkline.proto.errors import BadInput, BadSettings, TrunklineError
-from trunkline.proto.ids import is_id, new_worker_id
+from trunkline.proto.ids import WORKER_ID_CHARACTERS, is_worker_id, new_worker_id
 from trunkline.proto.placement import BEAT_S, GATEWAY_BEAT_S, Beat
 from trunkline.proto.subjects import Stage
 from trunkline.runtime import settings as settings_module
@@ -149,8 +149,9 @@ def run(stage: Stage, settings_type: type[S], build: Build[S]) -> NoReturn:
     """main() of a service: runs until SIGTERM or SIGINT and exits 0; a failed start says one line and exits 1 or 2."""
     try:
         settings = settings_module.load(settings_type, os.environ)
-        if settings.worker_id and not is_id(settings.worker_id):
-            raise BadSettings("TRUNKLINE_WORKER_ID", repr(settings.worker_id), "letters, digits, - and _")
+        if settings.worker_id and not is_worker_id(settings.worker_id):
+            allowed = f"up to {WORKER_ID_CHARACTERS} letters, digits, - and _"
+            raise BadSettings("TRUNKLINE_WORKER_ID", repr(settings.worker_id), allowed)
     except BadInput as error:
         _exit(stage, error, EXIT_BAD_SETTINGS)
     logs.configure(settings.log_level, stage, settings.worker_id)

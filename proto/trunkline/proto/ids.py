@@ -7,6 +7,7 @@ import re
 import secrets
 
 SHARDS = 16
+WORKER_ID_CHARACTERS = 64  # so that a token can name a stage and a worker
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 CALL_PATTERN = re.compile(r"rtc_(\d{2})_[A-Za-z0-9_-]{1,100}")
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no look-alikes: ids are read aloud in incidents
@@ -48,6 +49,10 @@ def new_worker_id(stage: str) -> str:
 def is_id(text: str) -> bool:
     """Whether text may stand as one token of a subject."""
     return ID_PATTERN.fullmatch(text) is not None
+
+
+def is_worker_id(text: str) -> bool:
+    return is_id(text) and len(text) <= WORKER_ID_CHARACTERS
 
 
 def is_call_id(text: str) -> bool:
