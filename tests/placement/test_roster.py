@@ -1,10 +1,16 @@
 """The roster places calls on workers that live, take calls and carry least."""
 
+import asyncio
+import json
 import random
 
 import pytest
 
+from support.virtual import run_virtual
+from trunkline.bus.memory import MemoryBroker, MemoryBus
+from trunkline.bus.port import SETTLED_S
 from trunkline.placement.roster import FORGET_S, Roster
+from trunkline.proto import subjects
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.placement import BEAT_LIMIT_S, Beat
 
@@ -107,3 +113,95 @@ def test_nobody_is_lost_while_the_bus_is_away_nor_when_it_comes_back() -> None:
         roster.hear(beat("a"))
         clock.now_s += 0.1
     assert roster.lost("stt", "b")
+
+
+def goings_of(roster: Roster) -> list[tuple[str, str, str]]:
+    goings: list[tuple[str, str, str]] = []
+    roster.on_gone = lambda stage, worker, reason: goings.append((stage, worker, reason))
+    return goings
+
+
+def test_who_is_gone_is_told_once_and_takes_no_call_until_it_beats_again() -> None:
+    roster, _ = roster_of(beat("dies"), beat("lives"))
+    goings = goings_of(roster)
+
+    roster.gone("stt", "dies", "unheard")
+    roster.gone("stt", "dies", "unheard")
+
+    assert goings == [("stt", "dies", "unheard")]
+    assert roster.lost("stt", "dies")
+    assert not roster.lost("stt", "lives")
+    assert [each.worker for each in roster.workers()] == ["lives"]
+    assert {roster.choose("stt").worker for _ in range(5)} == {"lives"}
+
+    roster.hear(beat("dies"))
+
+    assert not roster.lost("stt", "dies")
+    assert roster.choose("stt", exclude={"lives"}).worker == "dies"
+
+
+def test_a_worker_never_heard_of_is_lost_and_nobody_is_told_that_it_is_gone() -> None:
+    roster, _ = roster_of(beat("lives"))
+    goings = goings_of(roster)
+
+    roster.gone("stt", "stranger", "unheard")
+
+    assert goings == []
+    assert roster.lost("stt", "stranger")
+
+
+def test_a_worker_drains_when_its_last_beat_says_so() -> None:
+    roster, _ = roster_of(beat("stays"), beat("leaves"))
+    roster.hear(beat("leaves", draining=True))
+
+    drains = [roster.draining("stt", worker) for worker in ("stays", "leaves", "stranger")]
+
+    assert drains == [False, True, False]
+
+
+class YoungBus(MemoryBus):
+    up_s = 1e9
+
+    @property
+    def connected_s(self) -> float:
+        return self.up_s
+
+
+def departure(name: str, reason: str = "Client Closed") -> bytes:
+    """As nats-server says it, but for what nobody reads."""
+    kind = "io.nats.server.advisory.v1.client_disconnect"
+    client = {"start": "2026-01-01T00:00:00Z", "id": 7, "acc": "TRUNKLINE", "name": name, "lang": "python3"}
+    return json.dumps({"type": kind, "client": client, "sent": {"msgs": 1}, "reason": reason}).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "up_s", "expected"),
+    [
+        (departure("dies"), SETTLED_S, [("stt", "dies", "disconnected: Client Closed")]),
+        (departure("dies", "Stale Connection"), SETTLED_S, [("stt", "dies", "disconnected: Stale Connection")]),
+        (departure("dies", "Server Shutdown"), SETTLED_S, []),
+        (departure("dies"), SETTLED_S - 0.01, []),
+        (departure("trunkline ps"), SETTLED_S, []),
+        (departure("shared"), SETTLED_S, []),
+        (b"{}", SETTLED_S, []),
+        (b"no json", SETTLED_S, []),
+    ],
+)
+def test_a_departure_counts_for_a_worker_once_our_own_connection_is_settled(
+    data: bytes, up_s: float, expected: list[tuple[str, str, str]]
+) -> None:
+    async def main() -> list[tuple[str, str, str]]:
+        bus = YoungBus(MemoryBroker())
+        bus.up_s = up_s
+        roster = Roster(asyncio.get_running_loop().time)
+        goings = goings_of(roster)
+        await roster.start(bus)
+        for each in (beat("dies"), beat("shared"), beat("shared", stage="tts")):
+            roster.hear(each)
+        bus.publish(subjects.DEPARTED, data)
+        await asyncio.sleep(0.01)
+        await roster.stop()
+        await bus.close()
+        return goings
+
+    assert run_virtual(main()) == expected

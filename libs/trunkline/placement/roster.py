@@ -2,7 +2,7 @@
 
 Only what was heard within BEAT_LIMIT_S takes calls; a placement counts at once, before the next beat tells of it.
 A worker's silence is measured on a clock that stands still while nobody at all is heard: when the bus is away,
-everybody falls silent and nobody is dead.
+everybody falls silent and nobody is dead. Who is gone by another sign is back with its next beat.
 """
 
 import random
@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from trunkline.bus.port import Bus, Received, Subscription
+from trunkline.bus.port import SETTLED_S, Bus, Received, Subscription
 from trunkline.proto import subjects
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, Beat
-from trunkline.proto.subjects import Stage
+from trunkline.proto.subjects import STAGES, Stage
 from trunkline.telemetry import logs
 
 FORGET_S = 10.0  # a worker silent this long is no longer listed
@@ -22,16 +22,34 @@ DEAF_S = 2 * BEAT_S  # nobody heard for longer: it is the bus
 
 log = logs.get(__name__)
 _decoder = msgspec.msgpack.Decoder(Beat)
+_STAGES: dict[str, Stage] = {stage: stage for stage in STAGES}
+OnGone = Callable[[Stage, str, str], None]
+
+
+class _Client(msgspec.Struct):
+    name: str = ""
+
+
+class _Departure(msgspec.Struct):
+    """Format: nats-server's io.nats.server.advisory.v1.client_disconnect; our clients' names are worker ids."""
+
+    client: _Client
+    reason: str = ""
+
+
+_departures = msgspec.json.Decoder(_Departure)
+SERVER_LEFT = "Server Shutdown"  # the client is alive and connects to another server
 
 
 class _Heard:
-    __slots__ = ("at_s", "audible_s", "beat", "placed")
+    __slots__ = ("at_s", "audible_s", "beat", "gone", "placed")
 
     def __init__(self, beat: Beat, at_s: float, audible_s: float) -> None:
         self.beat = beat
         self.at_s = at_s
         self.audible_s = audible_s  # of the clock that runs while anybody is heard
         self.placed = 0  # since the beat
+        self.gone = False  # by another sign than silence, since the beat
 
     @property
     def load(self) -> float:
@@ -44,22 +62,30 @@ class _Heard:
 
 
 class Roster:
-    """now_s: monotonic seconds. choice: seeded in tests."""
+    """now_s: monotonic seconds. rng: seeded in tests.
+
+    on_gone: (stage, worker, reason in words) of a worker that is gone by another sign than silence, once per sign
+    and beat; silence is for the caller to look at (`lost`).
+    """
 
     def __init__(self, now_s: Callable[[], float], rng: random.Random | None = None) -> None:
         self._now_s = now_s
         self._rng = rng or random.Random()
         self._heard: dict[tuple[str, str], _Heard] = {}
-        self._subscription: Subscription | None = None
+        self.on_gone: OnGone | None = None
+        self._bus: Bus | None = None
+        self._subscriptions: list[Subscription] = []
         self._audible_s = 0.0
         self._last_s = now_s()
 
     async def start(self, bus: Bus) -> None:
-        self._subscription = await bus.subscribe(subjects.ALL_BEATS, self._receive)
+        self._bus = bus
+        self._subscriptions.append(await bus.subscribe(subjects.ALL_BEATS, self._receive))
+        self._subscriptions.append(await bus.subscribe(subjects.DEPARTED, self._receive_departure))
 
     async def stop(self) -> None:
-        if self._subscription is not None:
-            await self._subscription.stop()
+        for subscription in self._subscriptions:
+            await subscription.stop()
 
     def hear(self, beat: Beat) -> None:
         self._audible_s, self._last_s = self._audible_now_s(), self._now_s()
@@ -70,22 +96,36 @@ class Roster:
         oldest_s = self._audible_now_s() - FORGET_S
         for key in [key for key, heard in self._heard.items() if heard.audible_s < oldest_s]:
             del self._heard[key]
-        limit_s = self._now_s() - BEAT_LIMIT_S
-        return [heard.beat for _, heard in sorted(self._heard.items()) if heard.at_s >= limit_s]
+        return [heard.beat for _, heard in sorted(self._heard.items()) if self._alive(heard)]
 
     def silent_s(self, stage: str, worker: str) -> float:
         """Since its last beat, on the clock that runs while anybody is heard; infinity for one that isn't known."""
         heard = self._heard.get((stage, worker))
         return self._audible_now_s() - heard.audible_s if heard is not None else float("inf")
 
+    def gone(self, stage: str, worker: str, reason: str) -> None:
+        """There is a sign that it died: it takes no call and counts as lost until it beats again."""
+        heard, known = self._heard.get((stage, worker)), _STAGES.get(stage)
+        if heard is None or heard.gone or known is None:
+            return
+        heard.gone = True
+        log.warning("worker gone", stage=stage, gone=worker, reason=reason)
+        if self.on_gone is not None:
+            self.on_gone(known, worker, reason)
+
     def lost(self, stage: str, worker: str) -> bool:
-        """Fallen silent while others are heard."""
-        return self.silent_s(stage, worker) > BEAT_LIMIT_S
+        """Gone, or fallen silent while others are heard."""
+        heard = self._heard.get((stage, worker))
+        return heard is None or heard.gone or self.silent_s(stage, worker) > BEAT_LIMIT_S
+
+    def draining(self, stage: str, worker: str) -> bool:
+        """By its last beat."""
+        heard = self._heard.get((stage, worker))
+        return heard is not None and heard.beat.draining
 
     def choose(self, stage: Stage, *, exclude: Collection[str] = ()) -> Beat:
         """A worker for one more call. exclude: worker ids. Raises StageUnavailable, which says why."""
-        limit_s = self._now_s() - BEAT_LIMIT_S
-        alive = [h for h in self._heard.values() if h.beat.stage == stage and h.at_s >= limit_s]
+        alive = [h for h in self._heard.values() if h.beat.stage == stage and self._alive(h)]
         able = [h for h in alive if not h.beat.draining and not h.full and h.beat.worker not in exclude]
         if not able:
             raise StageUnavailable(stage, _why(alive, exclude))
@@ -93,6 +133,9 @@ class Roster:
         best = min(pair, key=lambda heard: heard.load)
         best.placed += 1
         return best.beat
+
+    def _alive(self, heard: _Heard) -> bool:
+        return not heard.gone and heard.at_s >= self._now_s() - BEAT_LIMIT_S
 
     def _audible_now_s(self) -> float:
         return self._audible_s + min(self._now_s() - self._last_s, DEAF_S)
@@ -102,6 +145,18 @@ class Roster:
             self.hear(_decoder.decode(received.data))
         except msgspec.MsgspecError as error:
             log.warning("undecodable heartbeat", subject=received.subject, reason=str(error))
+
+    def _receive_departure(self, received: Received) -> None:
+        try:
+            departure = _departures.decode(received.data)
+        except msgspec.MsgspecError as error:
+            log.warning("undecodable advisory", subject=received.subject, reason=str(error))
+            return
+        if departure.reason == SERVER_LEFT or self._bus is None or self._bus.connected_s < SETTLED_S:
+            return
+        places = [stage for stage, worker in self._heard if worker == departure.client.name]
+        if len(places) == 1:  # a name that two stages share says nothing; their silence will
+            self.gone(places[0], departure.client.name, f"disconnected: {departure.reason}")
 
 
 def _why(alive: list[_Heard], exclude: Collection[str]) -> str:

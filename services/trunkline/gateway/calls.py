@@ -12,6 +12,7 @@ from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
+from trunkline.proto.subjects import Stage
 
 WATCH_S = 0.1  # between two looks at the heartbeats of the workers of all calls
 FAREWELL_S = 0.05  # for what was said to workers and clients to get out
@@ -31,6 +32,8 @@ class Calls:
         self._watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         exchange.on_failure = self._contain
+        exchange.on_unheard = self._unheard
+        roster.on_gone = self._gone
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -89,6 +92,15 @@ class Calls:
         call = self._calls.get(link.call)
         if call is not None:
             call.fail(error)
+
+    def _unheard(self, peer: str) -> None:
+        stage, _, worker = peer.partition(".")
+        self._roster.gone(stage, worker, "nobody listens at its inbox")
+
+    def _gone(self, stage: Stage, worker: str, reason: str) -> None:
+        for call in list(self._calls.values()):
+            if call.workers.get(stage) == worker:
+                call.lose(stage, reason)
 
     def _watch(self) -> None:
         """A call ends with the first of its workers that falls silent; while the bus is away none does."""
