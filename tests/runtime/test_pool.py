@@ -10,7 +10,7 @@ from trunkline.bus.port import Headers
 from trunkline.placement.beats import Beats
 from trunkline.proto.audio import AudioChunk
 from trunkline.proto.envelope import Message, attach_number
-from trunkline.proto.placement import Accepted, Beat, CallFailed, Declined, Release
+from trunkline.proto.placement import Accepted, Beat, CallFailed, Declined, Release, Superseded
 from trunkline.proto.speech import Discard, Listen, Silent, TurnRules
 from trunkline.runtime.hub_watch import HUB_LIMIT_S, HubWatch
 from trunkline.runtime.pool import CallPool
@@ -40,7 +40,13 @@ class FakeSession:
 
 
 class FlakyBus(MemoryBus):
+    """Hears but can't speak while it is away."""
+
     away = False
+
+    def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
+        if not self.away:
+            super().publish(subject, data, reply=reply, headers=headers)
 
     @property
     def connected(self) -> bool:
@@ -151,6 +157,48 @@ def test_a_later_placement_replaces_an_earlier_and_never_the_other_way() -> None
         await asyncio.sleep(0.1)
         assert first.closed == ["superseded"]
         assert stage.pool.calls == 1
+
+    scenario(body)
+
+
+def test_the_hub_of_an_earlier_placement_hears_which_later_one_has_the_call() -> None:
+    async def body(stage: Stage) -> None:
+        stage.place("a", number=1)
+        await asyncio.sleep(0.1)
+        to_earlier = stage.heard.pop("a")
+        later = stage.place("a", number=2)
+        await asyncio.sleep(0.1)
+        assert to_earlier == [Accepted(), Superseded(later.attach)]
+        assert stage.heard["a"] == [Accepted()]
+
+    scenario(body)
+
+
+def test_a_hub_that_missed_it_hears_it_when_it_says_the_next_thing() -> None:
+    async def body(stage: Stage) -> None:
+        earlier = stage.place("a", number=1)
+        await asyncio.sleep(1)
+        to_earlier = stage.heard.pop("a")
+        stage.worker_bus.away = True
+        later = stage.place("a", number=2)
+        await asyncio.sleep(5)
+        stage.worker_bus.away = False
+        earlier.send(Silent(1))
+        await asyncio.sleep(0.1)
+        assert to_earlier == [Accepted(), Superseded(later.attach)]
+
+    scenario(body)
+
+
+def test_a_hub_that_speaks_to_a_call_that_is_over_hears_that_it_is_not_here() -> None:
+    async def body(stage: Stage) -> None:
+        link = stage.place("a")
+        await asyncio.sleep(0.1)
+        stage.pool.close("stopped")
+        await asyncio.sleep(5)
+        link.send(Silent(1))
+        await asyncio.sleep(0.1)
+        assert stage.heard["a"] == [Accepted(), CallFailed("stopped"), CallFailed("the call is not here")]
 
     scenario(body)
 

@@ -9,8 +9,8 @@ from prometheus_client import Counter, Gauge
 
 from trunkline.bus.exchange import Exchange, Link, LinkHandler
 from trunkline.bus.port import Headers
-from trunkline.proto.envelope import Message
-from trunkline.proto.placement import CallFailed, Declined, DeclineReason, Release
+from trunkline.proto.envelope import Envelope, Message
+from trunkline.proto.placement import CallFailed, Declined, DeclineReason, Release, Superseded
 from trunkline.telemetry import logs
 
 log = logs.get(__name__)
@@ -44,6 +44,7 @@ class CallPool:
         self._empty = asyncio.Event()
         self._empty.set()
         exchange.on_placement = self._place
+        exchange.on_stray = self._answer_stray
         exchange.on_failure = self._contain
         exchange.on_lost = self._lose
 
@@ -71,7 +72,9 @@ class CallPool:
             await asyncio.wait_for(self._empty.wait(), grace_s)
 
     def close(self, reason: str) -> None:
-        for call in list(self._sessions):
+        """All calls; their hubs are told, and place them elsewhere."""
+        for call, (link, _) in list(self._sessions.items()):
+            link.send(CallFailed(reason))
             self._remove(call, reason)
 
     def _place(self, link: Link, message: Message, headers: Headers | None) -> LinkHandler | None:
@@ -81,6 +84,7 @@ class CallPool:
         if self.draining:
             return _decline(link, "draining", "")
         if placed is not None:
+            placed[0].send_loose(Superseded(link.attach))
             self._remove(link.call, "superseded")
         if self.capacity and self.calls >= self.capacity:
             return _decline(link, "full", f"{self.capacity} calls")
@@ -98,6 +102,13 @@ class CallPool:
                 session.on_message(message, headers)
 
         return handle
+
+    def _answer_stray(self, envelope: Envelope) -> Message:
+        """To a hub that believes its placement to be here: a zombie, or one that talks to a restarted worker."""
+        placed = self._sessions.get(envelope.call)
+        if placed is not None and placed[0].attach > envelope.attach:
+            return Superseded(placed[0].attach)
+        return CallFailed("the call is not here")
 
     def _contain(self, link: Link, error: BaseException) -> None:
         _failures.inc()
