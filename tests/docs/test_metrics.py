@@ -23,7 +23,7 @@ def declared_in(tree: ast.AST) -> Iterator[Metric]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in KINDS:
             continue
-        if isinstance(node.args[0], ast.Constant):  # not collections.Counter, which counts something
+        if node.args and isinstance(node.args[0], ast.Constant):  # not collections.Counter, which counts something
             name = ast.literal_eval(node.args[0])
             labels = ast.literal_eval(node.args[2]) if len(node.args) > 2 else []
             yield Metric(name, node.func.id.lower(), ", ".join(labels))
