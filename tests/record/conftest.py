@@ -7,9 +7,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from support.nats_server import NatsServer, running
-from trunkline.record import MemoryRecordStore, NatsRecordStore, RecordStore
+from trunkline.record import (
+    ClaimStore,
+    MemoryClaimStore,
+    MemoryRecordStore,
+    NatsClaimStore,
+    NatsRecordStore,
+    RecordStore,
+)
 
 OpenStore = Callable[[], AbstractAsyncContextManager[RecordStore]]
+OpenClaims = Callable[[], AbstractAsyncContextManager[ClaimStore]]
 
 _calls = itertools.count()
 
@@ -43,6 +51,31 @@ def open_store(request: pytest.FixtureRequest) -> OpenStore:
         await store.ensure()
         yield store
         await store.close()
+        await client.close()
+
+    return open_nats
+
+
+@asynccontextmanager
+async def open_memory_claims() -> AsyncIterator[ClaimStore]:
+    yield MemoryClaimStore()
+
+
+@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+def open_claims(request: pytest.FixtureRequest) -> OpenClaims:
+    if request.param == "memory":
+        return open_memory_claims
+    server: NatsServer = request.getfixturevalue("nats_server")
+
+    @asynccontextmanager
+    async def open_nats() -> AsyncIterator[ClaimStore]:
+        client = await server.connect()
+        records, claims = NatsRecordStore(client), NatsClaimStore(client)
+        await records.ensure()  # makes the streams
+        await claims.ensure()
+        yield claims
+        await claims.close()
+        await records.close()
         await client.close()
 
     return open_nats

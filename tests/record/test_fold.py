@@ -23,6 +23,7 @@ from trunkline.proto.record import (
     ToolFinished,
     ToolIntended,
 )
+from trunkline.proto.tool import ToolStatus
 from trunkline.record import BrokenRecord, CallView, events_of, fold, summary_to_json, to_json
 
 from .events import BEGAN_US, weather_call
@@ -195,14 +196,27 @@ def test_any_events_in_any_order_fold_to_a_call_that_can_be_shown(events: list[E
 
 
 def test_patches_change_the_tool_state_and_null_deletes() -> None:
-    intent = ToolIntended(1, "call_1", "resp_1", "lookup_order", "{}", "call_1", 9)
     view = folded(
-        intent,
+        ToolIntended(1, "call_1", "resp_1", "lookup_order", "{}", "call_1", 9),
+        ToolIntended(1, "call_2", "resp_1", "lookup_order", "{}", "call_2", 9),
         ToolFinished(2, "call_1", "ok", "{}", "r", 1.0, '{"order":"4712","asked":1}'),
-        ToolFinished(3, "call_1", "ok", "{}", "r", 1.0, '{"order":null,"asked":2}'),
+        ToolFinished(3, "call_2", "ok", "{}", "r", 1.0, '{"order":null,"asked":2}'),
     )
 
     assert view.state == {"asked": 2}
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "stands"), [("unknown", "ok", "ok"), ("unknown", "error", "error"), ("ok", "error", "ok")]
+)
+def test_a_later_outcome_replaces_only_one_that_was_unknown(first: ToolStatus, later: ToolStatus, stands: str) -> None:
+    view = folded(
+        ToolIntended(1, "call_1", "resp_1", "lookup_order", "{}", "call_1", 9),
+        ToolFinished(2, "call_1", first, first, "r"),
+        ToolFinished(3, "call_1", later, later, "r"),
+    )
+
+    assert (view.tools["call_1"].status, view.tools["call_1"].output) == (stands, stands)
 
 
 def test_what_begins_twice_began_once() -> None:

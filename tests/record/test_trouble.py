@@ -7,30 +7,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from nats.aio.msg import Msg
 
 from support.nats_server import NatsServer, running
 from trunkline.proto.record import CallerSaid
 from trunkline.record import NatsRecordStore, Recorder, StoreUnavailable, WrongSequence, read_call
 
+from .deaf import Deaf
+
 pytestmark = pytest.mark.nats
 
 
-class DeafStore(NatsRecordStore):
-    """Loses the next `lost` answers of JetStream, after JetStream did what was asked."""
-
-    lost = 0
-
-    def deafen(self) -> None:
-        receive = self._replies._receive
-
-        async def lose(message: Msg) -> None:
-            if self.lost:
-                self.lost -= 1
-            else:
-                await receive(message)
-
-        self._replies._receive = lose  # type: ignore[method-assign]  # the seam of this test
+class DeafStore(Deaf, NatsRecordStore):
+    pass
 
 
 @asynccontextmanager

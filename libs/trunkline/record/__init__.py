@@ -1,8 +1,11 @@
 """The durable record of calls: one writer per call, fenced by the log itself; one fold for all who read it."""
 
 from trunkline.record.call_log import CallLog
+from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
 from trunkline.record.fold import RecordedEvent, accepted, events_of, fold, read_call
+from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
+from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.recorder import Recorder
 from trunkline.record.show import summary_to_json, to_json
@@ -17,19 +20,24 @@ from trunkline.record.store import (
 from trunkline.record.view import CallView, ItemStatus, ItemView, ResponseView, ToolView
 
 __all__ = [
+    "Attempt",
     "BrokenRecord",
     "CallLog",
     "CallView",
+    "ClaimStore",
     "EntryTooLarge",
     "ItemStatus",
     "ItemView",
+    "MemoryClaimStore",
     "MemoryRecordStore",
+    "NatsClaimStore",
     "NatsRecordStore",
     "RecordStore",
     "RecordedEvent",
     "Recorder",
     "ResponseView",
     "StoreUnavailable",
+    "StoredClaim",
     "StoredEntry",
     "ToolView",
     "WrongSequence",

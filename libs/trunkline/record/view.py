@@ -273,7 +273,7 @@ class CallView:
 
     def _finish_tool(self, event: record.ToolFinished) -> None:
         tool = self.tools.get(event.tool_call)
-        if tool is None:
+        if tool is None or tool.status not in (None, "unknown"):  # only what wasn't known can be found out later
             self.strays += 1
             return
         tool.status, tool.output = event.status, event.output

@@ -1,0 +1,161 @@
+"""Writes to JetStream by compare-and-set on one subject, and what became of them: shared by records and claims.
+
+An acknowledgement may be lost and a duplicate may be refused, so a write's fate is read from the stream's leader
+(STREAM.MSG.GET, not direct get, which may lag behind an acknowledged write).
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.api import Header
+from nats.js.errors import NotFoundError
+
+from trunkline.record.replies import Answer, Replies
+from trunkline.record.store import EntryTooLarge, StoredEntry, StoreUnavailable, WrongSequence
+
+ACK_LIMIT_S = 1.0  # then the leader is asked what became of the write
+BACKOFF_S = 0.05
+BACKOFF_MAX_S = 1.0
+HEADROOM_BYTES = 1024  # headers count towards the server's payload limit
+NO_MESSAGE = 10037  # nats-server: "no message found"
+
+
+class Write(NamedTuple):
+    """call: whose it is. entry: id of the write, the same however often it is tried. expected_seq: 0 for the first."""
+
+    call: str
+    stream: str
+    subject: str
+    data: bytes
+    expected_seq: int
+    entry: str
+
+
+class _Ack(msgspec.Struct):
+    """JetStream's answer to a publish; seq is 0 beside an error."""
+
+    seq: int = 0
+
+
+_acks = msgspec.json.Decoder(_Ack)
+
+
+class NatsWrites:
+    """client: connected; it stays the caller's."""
+
+    def __init__(self, client: Client, *, ack_limit_s: float = ACK_LIMIT_S) -> None:
+        self.jetstream = client.jetstream(timeout=ack_limit_s)
+        self.replies = Replies(client)
+        self.ack_limit_s = ack_limit_s
+        self._client = client
+        self._in_trouble: set[asyncio.Task[int]] = set()  # writes whose fate is being found out
+
+    async def start(self) -> None:
+        await self.replies.start()
+
+    async def close(self) -> None:
+        """What is still in flight ends as StoreUnavailable."""
+        for task in list(self._in_trouble):
+            task.cancel()
+        await asyncio.gather(*self._in_trouble, return_exceptions=True)
+        await self.replies.stop()
+
+    def put(self, write: Write, *, limit_s: float) -> asyncio.Future[int]:
+        """The result is its seq. Sets WrongSequence, or StoreUnavailable after limit_s; raises EntryTooLarge at once.
+
+        The same entry put again while it is the subject's last succeeds with the seq it has.
+        """
+        limit_bytes = self._client.max_payload - HEADROOM_BYTES
+        if len(write.data) > limit_bytes:
+            raise EntryTooLarge(write.call, len(write.data), limit_bytes)
+        stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def acknowledged(seq: asyncio.Future[int]) -> None:
+            if stored.done():
+                return
+            if seq.result():
+                stored.set_result(seq.result())
+            else:
+                self._find_out(write, limit_s, stored)
+
+        self._publish_guarded(write).add_done_callback(acknowledged)
+        return stored
+
+    def publish(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> asyncio.Future[int]:
+        """The message's seq in its stream, or 0 when the answer was an error or did not come."""
+        seq: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        acked_seq = 0
+
+        def take(answer: Answer) -> bool:
+            nonlocal acked_seq
+            acked_seq = 0 if answer.status else _acks.decode(answer.data).seq
+            return True
+
+        def finish(_: asyncio.Future[bool]) -> None:
+            if not seq.done():
+                seq.set_result(acked_seq)
+
+        self.replies.ask(subject, data, take, limit_s=self.ack_limit_s, headers=headers).add_done_callback(finish)
+        return seq
+
+    async def last(self, stream: str, subject: str) -> StoredEntry | None:
+        """From the stream's leader; seq 0 where nothing is, None when there is no answer."""
+        try:
+            message = await self.jetstream.get_last_msg(stream, subject)
+        except NotFoundError as error:
+            return StoredEntry(0, "", b"") if error.err_code == NO_MESSAGE else None
+        except (NatsError, TimeoutError):
+            return None
+        headers = message.headers or {}
+        return StoredEntry(message.seq or 0, headers.get(Header.MSG_ID.value, ""), message.data or b"")
+
+    def _publish_guarded(self, write: Write) -> asyncio.Future[int]:
+        headers = {
+            Header.MSG_ID.value: write.entry,
+            Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(write.expected_seq),
+        }
+        return self.publish(write.subject, write.data, headers)
+
+    def _find_out(self, write: Write, limit_s: float, stored: asyncio.Future[int]) -> None:
+        def finish(task: asyncio.Task[int]) -> None:
+            self._in_trouble.discard(task)
+            if stored.done():
+                return
+            if task.cancelled():
+                stored.set_exception(StoreUnavailable(write.call, 0.0))
+            elif error := task.exception():
+                stored.set_exception(error)
+            else:
+                stored.set_result(task.result())
+
+        task = asyncio.create_task(self._fate_of(write, limit_s), name="record-fate")
+        self._in_trouble.add(task)
+        task.add_done_callback(finish)
+
+    async def _fate_of(self, write: Write, limit_s: float) -> int:
+        """Asks the leader, and writes again while nothing has come after expected_seq."""
+        for wait_s in backoff(limit_s):
+            last = await self.last(write.stream, write.subject)
+            if last is not None:
+                if last.entry == write.entry:
+                    return last.seq
+                if last.seq != write.expected_seq:
+                    raise WrongSequence(write.call, write.expected_seq, last.seq)
+                if seq := await self._publish_guarded(write):
+                    return seq
+            await asyncio.sleep(wait_s)
+        raise StoreUnavailable(write.call, limit_s)
+
+
+def backoff(limit_s: float) -> Iterator[float]:
+    """Waits between tries, until limit_s is over."""
+    loop = asyncio.get_running_loop()
+    give_up_s = loop.time() + limit_s
+    wait_s = BACKOFF_S
+    while loop.time() < give_up_s:
+        yield wait_s
+        wait_s = min(wait_s * 2, BACKOFF_MAX_S)
