@@ -3,11 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.history import STILL_RUNNING, history_of
-from trunkline.agent.models.scripted import ScriptedModel, load_script
+from trunkline.agent.models.scripted import Call, ScriptedModel, Words, load_script
 from trunkline.agent.models.seam import (
     HistoryItem,
     MessageItem,
@@ -140,3 +141,14 @@ def test_a_tool_of_a_deleted_turn_is_still_known() -> None:
     items = history(SAID, OPENED, an_intent("call_1"), record.ItemDeleted(0, "item_u"))
 
     assert [type(item).__name__ for item in items] == ["ToolCallItem", "ToolOutputItem"]
+
+
+def test_a_script_speaks_of_the_callers_last_words() -> None:
+    call = Call("f", {"q": msgspec.Raw(b'"<{words}>"')})
+    model = ScriptedModel([[[Words("You said {words}: {words}."), call]]])
+
+    text, asked, _ = rounds_of(model, user("before"), user('a "b"'))
+
+    assert TextDelta('You said a "b": a "b".') == text
+    assert isinstance(asked, ToolCall)
+    assert msgspec.json.decode(asked.arguments) == {"q": '<a "b">'}

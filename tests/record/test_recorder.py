@@ -14,7 +14,16 @@ from trunkline.proto.record import (
     OwnerTook,
     decode_entry,
 )
-from trunkline.record import CallLog, MemoryRecordStore, Recorder, RecordStore, StoredEntry, StoreUnavailable, read_call
+from trunkline.record import (
+    CallLog,
+    MemoryRecordStore,
+    Outranked,
+    Recorder,
+    RecordStore,
+    StoredEntry,
+    StoreUnavailable,
+    read_call,
+)
 
 from .conftest import OpenStore
 from .events import weather_call
@@ -56,8 +65,14 @@ async def batches(store: MemoryRecordStore) -> list[int]:
     return [len(decode_entry(stored.data).events) for stored in await store.read(CALL)]
 
 
-async def take(store: MemoryRecordStore, worker: str = "agent-a", *first_events: Event) -> CallLog:
-    return await Recorder(store).take(CALL, worker, "frontdesk", "digest", *first_events)
+async def take(
+    store: MemoryRecordStore, worker: str = "agent-a", *first_events: Event, attach: int | None = None
+) -> CallLog:
+    """attach: one more than the last owner's, if none is given."""
+    if attach is None:
+        read = await read_call(store, CALL)
+        attach = read[0].attach + 1 if read else 1
+    return await Recorder(store).take(CALL, worker, "frontdesk", "digest", *first_events, attach=attach)
 
 
 async def settle() -> None:
@@ -185,9 +200,9 @@ def test_a_fenced_owner_is_told_once_and_can_write_no_more() -> None:
     run_virtual(main())
 
 
-def test_of_two_that_take_a_call_at_once_exactly_one_writes_it(open_store: OpenStore, call: str) -> None:
-    async def write(store: RecordStore, worker: str) -> str:
-        log = await Recorder(store).take(call, worker, "frontdesk", "digest")
+def test_of_two_that_take_a_call_at_once_the_higher_attach_writes_it(open_store: OpenStore, call: str) -> None:
+    async def write(store: RecordStore, worker: str, attach: int) -> str:
+        log = await Recorder(store).take(call, worker, "frontdesk", "digest", attach=attach)
         await asyncio.sleep(0.05)  # real time: until both have tried
         log.append(said(1))
         await log.durable()
@@ -195,9 +210,12 @@ def test_of_two_that_take_a_call_at_once_exactly_one_writes_it(open_store: OpenS
 
     async def main() -> None:
         async with open_store() as store:
-            results = await asyncio.gather(write(store, "agent-a"), write(store, "agent-b"), return_exceptions=True)
+            results = await asyncio.gather(
+                write(store, "agent-b", 2), write(store, "agent-a", 1), return_exceptions=True
+            )
 
             (winner,) = [result for result in results if isinstance(result, str)]
+            assert winner == "agent-b"
             assert sum(isinstance(result, Fenced) for result in results) == 1
             read = await read_call(store, call)
             assert read is not None
@@ -243,6 +261,46 @@ def test_an_owner_that_still_writes_does_not_keep_the_call() -> None:
         log = await take(store, "agent-b")
 
         assert (log.epoch, list(log.view.items)) == (2, ["item_1"])
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("attach", [1, 2])
+def test_a_placement_that_is_not_later_than_the_owners_is_refused(attach: int) -> None:
+    async def main() -> None:
+        store = MemoryRecordStore()
+        owner = await take(store, "agent-a", attach=2)
+        with pytest.raises(Outranked) as refused:
+            await take(store, "agent-b", attach=attach)
+        owner.append(said(1))
+        await owner.durable()
+
+        assert refused.value.attach == 2
+        assert await batches(store) == [1, 1]
+
+    run_virtual(main())
+
+
+def test_a_later_placement_wins_against_an_earlier_one_that_takes_first() -> None:
+    class Racing(MemoryRecordStore):
+        """An earlier placement takes the call between a later one's read and its append."""
+
+        earlier: int | None = None
+
+        async def read(self, call: str) -> list[StoredEntry]:
+            entries = await super().read(call)
+            if self.earlier is not None:
+                attach, self.earlier = self.earlier, None
+                await take(self, "agent-a", attach=attach)
+            return entries
+
+    async def main() -> None:
+        store = Racing()
+        store.earlier = 1
+
+        log = await take(store, "agent-b", attach=2)
+
+        assert (log.epoch, log.view.owner, log.view.attach) == (2, "agent-b", 2)
 
     run_virtual(main())
 
@@ -321,7 +379,7 @@ def test_the_index_is_told_of_the_start_the_gateway_each_turn_and_the_end() -> N
     async def main() -> None:
         store = CountingStore()
         recorder = Recorder(store)
-        log = await recorder.take(CALL, "agent-a", "frontdesk", "digest")
+        log = await recorder.take(CALL, "agent-a", "frontdesk", "digest", attach=1)
         for event in weather_call():
             log.append(event)
             await log.durable()
@@ -361,12 +419,12 @@ def test_a_silent_index_is_told_later() -> None:
 def test_an_owner_event_names_worker_agent_and_digest() -> None:
     async def main() -> None:
         store = MemoryRecordStore()
-        await Recorder(store, now_us=lambda: 77).take(CALL, "agent-a", "frontdesk", "digest")
+        await Recorder(store, now_us=lambda: 77).take(CALL, "agent-a", "frontdesk", "digest", attach=5, reason="lost")
 
         read = await read_call(store, CALL)
 
         assert read is not None
-        assert read[1][0].event == OwnerTook(77, "agent-a", "frontdesk", "digest")
+        assert read[1][0].event == OwnerTook(77, "agent-a", "frontdesk", "digest", 5, "lost")
         assert await read_call(store, "rtc_03_other") is None
 
     run_virtual(main())

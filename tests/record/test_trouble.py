@@ -90,7 +90,7 @@ def test_a_store_that_stays_silent_is_unavailable(tmp_path: Path, call: str) -> 
 def test_a_call_goes_on_over_the_death_of_its_server(tmp_path: Path, call: str) -> None:
     async def main(server: NatsServer) -> None:
         async with deaf_store(server) as store:
-            log = await Recorder(store).take(call, "agent-a", "frontdesk", "digest")
+            log = await Recorder(store).take(call, "agent-a", "frontdesk", "digest", attach=1)
             for turn in range(1, 61):
                 log.append(CallerSaid(turn, turn, f"item_{turn}", "hello", "speech"))
                 if turn == 20:

@@ -64,6 +64,11 @@ class LinkState:
         return len(self._unacked)
 
     @property
+    def sent(self) -> int:
+        """The seq of the last message that was sent; 0 before the first."""
+        return self._next_seq - 1
+
+    @property
     def due_s(self) -> float:
         """When the next call of `due` has something to do; infinity for never."""
         return min(self._resend_at_s, self._ack_at_s)

@@ -7,7 +7,7 @@ from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_store import NatsRecordStore
-from trunkline.record.recorder import Recorder
+from trunkline.record.recorder import Outranked, Recorder
 from trunkline.record.show import summary_to_json, to_json
 from trunkline.record.store import (
     BrokenRecord,
@@ -32,6 +32,7 @@ __all__ = [
     "MemoryRecordStore",
     "NatsClaimStore",
     "NatsRecordStore",
+    "Outranked",
     "RecordStore",
     "RecordedEvent",
     "Recorder",

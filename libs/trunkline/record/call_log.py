@@ -39,7 +39,10 @@ class _Flight(NamedTuple):
 
 
 class CallLog:
-    """on_fenced: called once when this process can append no more; drop the call at once."""
+    """on_fenced: called once when this process can append no more; drop the call at once.
+
+    on_durable: called whenever more of what was appended is stored.
+    """
 
     def __init__(self, store: RecordStore, view: CallView, seq: int, on_stored: Callable[["CallLog"], None]) -> None:
         """view: of all that is stored, up to seq; epoch is the view's. on_stored: after each acknowledged entry."""
@@ -47,6 +50,7 @@ class CallLog:
         self.epoch = view.epoch
         self.view = view
         self.on_fenced: Callable[[], None] | None = None
+        self.on_durable: Callable[[], None] | None = None
         self.indexed: CallSummary | None = None  # what the index was last told
         self._store = store
         self._seq = seq
@@ -58,6 +62,11 @@ class CallLog:
         self._retry: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
         self._durable_waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    @property
+    def stored(self) -> int:
+        """How many of the view's events are stored."""
+        return self._stored
 
     def append(self, *events: Event) -> None:
         """Into the view at once, into the record soon; after Ended nothing is taken any more.
@@ -160,6 +169,8 @@ class CallLog:
                 waiter.set_result(None)
         self._durable_waiters = still_waiting
         self._on_stored(self)
+        if self.on_durable is not None:
+            self.on_durable()
         self._send()
 
     def _try_again(self, error: StoreUnavailable) -> None:

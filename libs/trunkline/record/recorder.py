@@ -22,11 +22,19 @@ from trunkline.record.store import RecordStore, StoreUnavailable, WrongSequence,
 from trunkline.record.view import CallView
 from trunkline.telemetry import logs
 
-TAKE_TRIES = 6
-TAKE_RETRY_S = 0.02  # doubled each time: an owner that still writes, or a replica that lags
+TAKE_TRIES = 8
+TAKE_RETRY_S = 0.005  # doubled each time: an owner that still writes, or a replica that lags
 INDEX_RETRY_S = 1.0
 
 log = logs.get(__name__)
+
+
+class Outranked(Fenced):
+    """A placement of the same or a higher attach number, attach, has the call."""
+
+    def __init__(self, call: str, epoch: int, attach: int) -> None:
+        super().__init__(call, epoch)
+        self.attach = attach
 
 
 def wall_us() -> int:
@@ -42,19 +50,30 @@ class Recorder:
         self._unindexed: dict[str, CallSummary] = {}
         self._index_writer: asyncio.Task[None] | None = None
 
-    async def take(self, call: str, worker: str, agent: str, digest: str, *first_events: Event) -> CallLog:
+    async def take(
+        self,
+        call: str,
+        worker: str,
+        agent: str,
+        digest: str,
+        *first_events: Event,
+        attach: int,
+        reason: str = "",
+    ) -> CallLog:
         """Makes this process the owner, with one epoch more than the last, durably before it returns.
 
+        attach: of the placement. Of several that take a call the highest owns it in the end, whoever comes first:
+        what others wrote meanwhile is read and the take tried again. reason: what became of the last owner.
         first_events: follow OwnerTook in the same entry; a Configured among them counts only for a new record.
-        Raises Fenced if another process took the call meanwhile or the call is over; StoreUnavailable.
+        Raises Outranked if a placement no lower has it, Fenced if the call is over; StoreUnavailable.
         """
-        owned_epoch: int | None = None
         for attempt in range(TAKE_TRIES):
             view, seq = await self._read(call)
-            if view.ended or owned_epoch not in (None, view.epoch):
+            if view.attach >= attach:
+                raise Outranked(call, view.epoch, view.attach)
+            if view.ended:
                 raise Fenced(call, view.epoch)
-            owned_epoch = view.epoch
-            took = OwnerTook(self._now_us(), worker, agent, digest)
+            took = OwnerTook(self._now_us(), worker, agent, digest, attach, reason)
             entry = _take_entry(view, [took, *first_events])
             try:
                 seq = await self._store.append(call, encode_entry(entry), expected_seq=seq, entry=entry.entry)

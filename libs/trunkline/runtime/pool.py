@@ -65,6 +65,12 @@ class CallPool:
         if placed is not None and placed[0] is link:
             self._contain(link, error)
 
+    def drop(self, link: Link, reason: str) -> None:
+        """As fail, for a call that goes on elsewhere: the hub has been told what there is to tell."""
+        placed = self._sessions.get(link.call)
+        if placed is not None and placed[0] is link:
+            self._remove(link.call, reason)
+
     async def drain(self, grace_s: float) -> None:
         """Takes no new call; returns when the last one is gone or grace_s is over."""
         self.draining = True

@@ -77,6 +77,7 @@ class AgentService:
             exchange=exchange,
             wall_us=wall_us,
             fail=self.calls.fail,
+            drop=self.calls.drop,
             keep=self._keep,
         )
 

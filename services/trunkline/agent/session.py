@@ -13,6 +13,7 @@ from prometheus_client import Histogram
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.heard import truncations_of
 from trunkline.agent.models.seam import Model
+from trunkline.agent.receipts import Receipts
 from trunkline.agent.rounds import Rounds
 from trunkline.agent.tool_desk import ToolDesk
 from trunkline.agent.writer import ResponseWriter
@@ -23,6 +24,7 @@ from trunkline.proto import record
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import Fenced, TrunklineError
 from trunkline.proto.ids import new_response_id
+from trunkline.proto.placement import Superseded
 from trunkline.proto.response import (
     Attached,
     Converse,
@@ -34,11 +36,12 @@ from trunkline.proto.response import (
     Turn,
 )
 from trunkline.proto.tool import RunTool
-from trunkline.record import CallLog, Recorder
+from trunkline.record import CallLog, Outranked, Recorder
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
 WAITING_MESSAGES = 64  # that may come before the record is taken
+STORED_S = 0.2  # between two words to the gateway on what is stored
 # Reasons that end this session but not the call: another agent goes on with it.
 GOES_ON = frozenset({"moved", "superseded", "stopped", f"failed: {Fenced.__name__}"})
 
@@ -49,7 +52,9 @@ _first_segment = Histogram(
 
 
 class Staff(NamedTuple):
-    """What all calls of the process share. fail: ends one placement. keep: holds a task until it is done."""
+    """What all calls of the process share. fail, drop: end one placement, with and without a word of the failure.
+    keep: holds a task until it is done.
+    """
 
     worker: str
     digest: str
@@ -58,6 +63,7 @@ class Staff(NamedTuple):
     exchange: Exchange
     wall_us: Callable[[], int]
     fail: Callable[[Link, BaseException], None]
+    drop: Callable[[Link, str], None]
     keep: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 
 
@@ -84,6 +90,9 @@ class AgentSession:
         self._waiting: list[tuple[Message, Headers | None]] = []
         self._running: _Running | None = None
         self._closed: str | None = None  # the reason
+        self._receipts = Receipts()
+        self._obeyed = 0  # seq of the gateway's last message that has been dealt with
+        self._telling: asyncio.TimerHandle | None = None
         staff.keep(self._open())
 
     def on_message(self, message: Message, headers: Headers | None) -> None:
@@ -95,6 +104,8 @@ class AgentSession:
             self._waiting.append((message, headers))
             return
         self._obey(self._owned, message, headers)
+        self._obeyed = self.link.state.received
+        self._mark(self._owned)
 
     def on_tool_message(self, message: Message) -> None:
         if self._owned is not None and self._closed is None:
@@ -107,6 +118,8 @@ class AgentSession:
     def close(self, reason: str) -> None:
         """Writes the call's end, unless another agent goes on with it (GOES_ON)."""
         self._closed = reason
+        if self._telling is not None:
+            self._telling.cancel()
         running, self._running = self._running, None
         if self._owned is not None:  # otherwise _open ends what it opens
             try:
@@ -128,6 +141,10 @@ class AgentSession:
                 await owned.log.close()
                 return
             self._attach(owned)
+        except Outranked as error:  # nothing was written: the call goes on where it is
+            log.info("a later placement has the call", call_id=self.link.call, attach=error.attach)
+            self.link.send(Superseded(error.attach))
+            self._staff.drop(self.link, "superseded")
         except Exception as error:  # the rim of the session's first task: this call can't be served here
             self._staff.fail(self.link, error)
 
@@ -142,6 +159,8 @@ class AgentSession:
             staff.digest,
             record.Configured(now_us, self._agent.name, settings),
             record.HubAttached(now_us, order.hub, order.gateway),
+            attach=self.link.attach,
+            reason=order.reason,
         )
         conversation = Conversation(call_log, staff.wall_us)
         desk = ToolDesk(conversation, self._agent, staff.digest, self._post, lambda error: staff.fail(self.link, error))
@@ -150,6 +169,7 @@ class AgentSession:
     def _attach(self, owned: _Owned) -> None:
         self.link.epoch = owned.log.epoch
         owned.log.on_fenced = lambda: self._staff.fail(self.link, Fenced(self.link.call, owned.log.epoch))
+        owned.log.on_durable = lambda: self._tell_stored_soon(owned)
         agent = self._agent
         greeting = new_response_id() if agent.greeting and owned.log.epoch == 1 else ""
         self.link.send(
@@ -162,6 +182,8 @@ class AgentSession:
         waiting, self._waiting = self._waiting, []
         for message, headers in waiting:
             self._obey(owned, message, headers)
+        self._obeyed = self.link.state.received
+        self._mark(owned)
 
     def _greet(self, owned: _Owned, response: str) -> None:
         writer = ResponseWriter(owned.conversation, self._send, response, 0)
@@ -283,7 +305,22 @@ class AgentSession:
         return self._order.instructions or self._agent.instructions
 
     def _send(self, message: Message, headers: Headers | None) -> None:
+        """Of a response's words, once they are appended."""
         self.link.send(message, headers=headers)
+        if self._owned is not None:
+            self._mark(self._owned)
+
+    def _mark(self, owned: _Owned) -> None:
+        self._receipts.mark(owned.conversation.view.event_count, self._obeyed, self.link.state.sent)
+        self._tell_stored_soon(owned)
+
+    def _tell_stored_soon(self, owned: _Owned) -> None:
+        if self._closed is None and self._receipts.cover(owned.log.stored) and self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(STORED_S, self._tell_stored)
+
+    def _tell_stored(self) -> None:
+        self._telling = None
+        self.link.send(self._receipts.tell())
 
     def _post(self, subject: str, order: RunTool, headers: Headers | None) -> None:
         self._staff.exchange.post(subject, self.link.call, order, epoch=self.link.epoch, headers=headers)

@@ -1,6 +1,7 @@
 """A model that says what its script says, for tests and for load: deterministic, and the same after a failover.
 
 Where it stands in the script is read from the request alone (turns so far, tool calls in this turn); it keeps no state.
+"{words}" in what it says and in a tool's arguments stands for the caller's last words.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from trunkline.proto.response import Phase
 REPLY_WORDS = 20
 SETTING = "TRUNKLINE_MODEL_SCRIPT"
 ALLOWED = "a JSON list of turns, of rounds, of steps"
+CALLERS_WORDS = "{words}"
 
 
 class Words(msgspec.Struct, frozen=True, tag="say", tag_field="type", forbid_unknown_fields=True):
@@ -62,12 +64,15 @@ class ScriptedModel:
         self._script = script or _fixed_reply(REPLY_WORDS)
 
     async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        words = _words_of(request)
         for step in self._round_of(request):
             match step:
                 case Words(text, phase):
-                    yield TextDelta(text, phase)
+                    yield TextDelta(text.replace(CALLERS_WORDS, words), phase)
                 case Call(name, arguments):
-                    yield ToolCall(new_tool_call_id(), name, msgspec.json.encode(arguments).decode())
+                    quoted = msgspec.json.encode(words).decode()[1:-1]
+                    filled = msgspec.json.encode(arguments).decode().replace(CALLERS_WORDS, quoted)
+                    yield ToolCall(new_tool_call_id(), name, filled)
                 case Wait(seconds):
                     await asyncio.sleep(seconds)
                 case Fail(reason):
@@ -88,6 +93,11 @@ class ScriptedModel:
                 return steps
             calls -= made
         return ()
+
+
+def _words_of(request: ModelRequest) -> str:
+    said = (item.text for item in reversed(request.items) if isinstance(item, MessageItem) and item.role == "user")
+    return next(said, "")
 
 
 def load_script(path: str) -> Script:
