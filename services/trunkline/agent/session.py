@@ -143,7 +143,7 @@ class AgentSession:
             self._attach(owned)
         except Outranked as error:  # nothing was written: the call goes on where it is
             log.info("a later placement has the call", call_id=self.link.call, attach=error.attach)
-            self.link.send(Superseded(error.attach))
+            self.link.send_loose(Superseded(error.attach))
             self._staff.drop(self.link, "superseded")
         except Exception as error:  # the rim of the session's first task: this call can't be served here
             self._staff.fail(self.link, error)
