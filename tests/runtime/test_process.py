@@ -174,7 +174,11 @@ async def run_stage(stage: str, environ: dict[str, str]) -> "asyncio.subprocess.
 @pytest.mark.parametrize(
     ("stage", "environ", "says"),
     [
-        ("stt", {"TRUNKLINE_ENGINE_STT": "ears"}, "TRUNKLINE_ENGINE_STT: 'ears' is no engine; allowed: moonshine"),
+        (
+            "stt",
+            {"TRUNKLINE_ENGINE_STT": "ears"},
+            "TRUNKLINE_ENGINE_STT: 'ears' is no engine; allowed: digits, moonshine",
+        ),
         ("tts", {"TRUNKLINE_ENGINE_TTS": "lips"}, "TRUNKLINE_ENGINE_TTS: unknown engine 'lips'; allowed: piper, tone"),
         ("agent", {}, "TRUNKLINE_AGENT_FILE: is not set"),
         ("agent", {"TRUNKLINE_AGENT_FILE": "gone.py"}, "agent file: gone.py: No such file"),

@@ -31,6 +31,14 @@ def test_a_tone_goes_by_its_characters_and_speed() -> None:
     assert sum(map(len, engine.synthesise("ten signs.", 2.0))) == 10 * 60 * engine.rate_hz // 2000
 
 
+def test_a_tone_that_is_work_sounds_the_same_and_leaves_the_event_loop_alone() -> None:
+    easy = open_engine(TtsSettings(engine_tts="tone", tone_segment_ms=450))
+    hard = open_engine(TtsSettings(engine_tts="tone", tone_segment_ms=450, tone_work_percent=1))
+
+    assert np.array_equal(*(np.concatenate(list(engine.synthesise("a", 1.0))) for engine in (easy, hard)))
+    assert (easy.inline, hard.inline) == (True, False)
+
+
 def test_a_tone_of_fixed_length_is_the_same_for_every_text() -> None:
     engine = open_engine(TtsSettings(engine_tts="tone", tone_segment_ms=25_000))
     short, long = (np.concatenate(list(engine.synthesise(text, 1.0))) for text in ("a", "a long text"))

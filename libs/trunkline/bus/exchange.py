@@ -186,6 +186,11 @@ class Exchange:
         self._links[link.key] = link
         return link
 
+    @property
+    def holds(self) -> int:
+        """Links and streams of audio that are there now, and messages that wait to be handled: 0 at rest."""
+        return len(self._links) + len(self._audio) + len(self._inbox)
+
     def peers(self) -> set[str]:
         """`<stage>.<worker>` of everybody at the other end of an open link."""
         return {link.peer for link in self._links.values() if not link.closed}

@@ -16,6 +16,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 import msgspec
 import uvloop
+from prometheus_client import Gauge
 
 from trunkline.bus.exchange import Exchange
 from trunkline.bus.nats import NatsBus
@@ -37,6 +38,8 @@ EXIT_BAD_SETTINGS = 2
 EXIT_FAILED = 1
 
 log = logs.get(__name__)
+_tasks = Gauge("trunkline_worker_tasks", "Tasks of the event loop")
+_holds = Gauge("trunkline_bus_holds", "Links, streams of audio and waiting messages; 0 at rest")
 
 
 class Service(Protocol):
@@ -101,6 +104,8 @@ class Process:
         gc.freeze()  # what start-up made lives as long as the process: no collection looks at it again
         self.ready = True
         announce_build(self.stage, VERSION)
+        _tasks.set_function(lambda: len(asyncio.all_tasks()))  # asked for within the loop, by the admin endpoint
+        _holds.set_function(lambda: self.exchange.holds)
         self._beats.start()
         log.info("ready", admin_port=self.admin.port, version=VERSION)
 

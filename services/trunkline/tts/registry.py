@@ -24,7 +24,11 @@ def _piper(settings: TtsSettings) -> Synthesiser:
 def _tone(settings: TtsSettings) -> Synthesiser:
     from trunkline.tts.engines.tone import ToneSynthesiser
 
-    return ToneSynthesiser(character_ms=settings.tone_character_ms, segment_ms=settings.tone_segment_ms)
+    return ToneSynthesiser(
+        character_ms=settings.tone_character_ms,
+        segment_ms=settings.tone_segment_ms,
+        work_percent=settings.tone_work_percent,
+    )
 
 
 _BUILT_IN: dict[str, Opener] = {"piper": _piper, "tone": _tone}

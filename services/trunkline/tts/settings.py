@@ -9,6 +9,7 @@ class TtsSettings(CoreSettings, frozen=True, kw_only=True):
 
     piper_model: path of a Piper voice (NAME.onnx with NAME.onnx.json beside it), empty for the packaged one.
     tone_character_ms: of tone per character. tone_segment_ms: length of every segment instead, 0 for by characters.
+    tone_work_percent: how long making a tone takes (idly), of its length; 0 for no time.
     """
 
     engine_tts: str = "piper"
@@ -16,6 +17,7 @@ class TtsSettings(CoreSettings, frozen=True, kw_only=True):
     piper_model: str = ""
     tone_character_ms: int = 60
     tone_segment_ms: int = 0
+    tone_work_percent: int = 0
 
 
 THREADS_LIMIT = 64
@@ -28,6 +30,7 @@ def check(settings: TtsSettings) -> None:
         ("tts_threads", THREADS_LIMIT),
         ("tone_character_ms", 1_000),
         ("tone_segment_ms", TONE_LIMIT_MS),
+        ("tone_work_percent", 1_000),
     ):
         value = getattr(settings, field)
         if not 0 <= value <= limit:
