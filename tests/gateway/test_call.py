@@ -120,6 +120,7 @@ def test_audio_goes_out_with_at_most_300_ms_of_lead() -> None:
 def test_speech_over_the_agent_holds_at_once_and_flushes_when_it_goes_on() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
         scene.agent_mind.answer = LONG
+        await line.speaks(0.1)
         say(scene, 1, "Hello", 0, 1600)
         await settle(1.0)
         spoke_from_s = asyncio.get_running_loop().time()

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.gateway.turns import (
-    COMMIT_SAMPLES,
-    CONFIRM_SAMPLES,
+from trunkline.gateway.decisions import (
     AnnounceStarted,
     AnnounceStopped,
     AnswerAfterAll,
@@ -20,11 +18,10 @@ from trunkline.gateway.turns import (
     Hold,
     OrderDiscard,
     OrderFinish,
-    Policy,
     Resume,
     TakeTurn,
-    Turns,
 )
+from trunkline.gateway.turns import COMMIT_SAMPLES, CONFIRM_SAMPLES, Policy, Turns
 from trunkline.proto.errors import BadInput
 
 
@@ -36,7 +33,7 @@ def turns(**policy: bool) -> Turns:
 
 
 def started(t: Turns, number: int, at: int = 0, *, busy: bool = False, echo: bool = False) -> list[Decision]:
-    return t.speech_started(number, at, at + 1600, busy=busy, echo=echo)
+    return t.speech_started(number, at, at + 1600, voiced_samples=1600, busy=busy, echo=echo)
 
 
 def test_speech_on_a_quiet_line_is_announced_at_once() -> None:
@@ -92,7 +89,7 @@ def test_what_turns_out_to_be_nothing_resumes(end: str) -> None:
 def test_an_echo_is_discarded_and_its_words_make_no_turn() -> None:
     t = turns()
 
-    assert started(t, 1, busy=True, echo=True) == [OrderDiscard(1600)]
+    assert started(t, 1, busy=True, echo=True) == [OrderDiscard(0, 1600)]
     assert t.speech_stopped(1, 2000) == []
     assert t.final(1, "what the agent said", 0, 2000) == []
 
@@ -199,7 +196,7 @@ def test_a_clear_forgets_neither_typed_text_nor_what_was_said_to_its_end() -> No
     t.speech_stopped(1, 4000)
     t.typed("item_t", "typed")
 
-    assert t.clear(5000) == [OrderDiscard(5000)]
+    assert t.clear(5000) == [OrderDiscard(4000, 5000)]
     taken = [d for d in t.final(1, "spoken", 0, 4000) if isinstance(d, TakeTurn)]
     assert [d.text for d in taken] == ["spoken", "typed"]
 
@@ -346,7 +343,9 @@ def test_whatever_happens_each_item_has_one_turn_at_most_and_a_hold_ends(facts: 
 def happen(t: Turns, fact: str, number: int, position: int, finishes: list[int]) -> list[Decision]:
     match fact:
         case "start" | "busy" | "echo":
-            return t.speech_started(number, position, position + 1600, busy=fact == "busy", echo=fact == "echo")
+            return t.speech_started(
+                number, position, position + 1600, voiced_samples=1600, busy=fact == "busy", echo=fact == "echo"
+            )
         case "on":
             return t.goes_on(position % 2000, position, echo=number == 6)
         case "mute":

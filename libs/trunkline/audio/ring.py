@@ -57,6 +57,12 @@ class Ring:
         if len(self._store) > max(_SMALLEST_SAMPLES, 4 * len(self)):
             self._resize(2 * len(self))
 
+    def silence(self, from_sample: int, to_sample: int) -> None:
+        """What is held in between is silence from now on."""
+        begin, end = max(from_sample, self._first), min(to_sample, self._end)
+        if begin < end:
+            self._write(begin, np.zeros(end - begin, dtype=np.int16))
+
     def skip(self, to_sample: int) -> None:
         """Forget everything and go on at to_sample, which lies at or after the end."""
         if to_sample < self._end:

@@ -25,11 +25,7 @@ from trunkline.gateway.call_events import (
     Transcribed,
     TranscriptionFailed,
 )
-from trunkline.gateway.listening import Listening
-from trunkline.gateway.placing import HUB, Placement, Placer
-from trunkline.gateway.speaking import Speaking
-from trunkline.gateway.ticker import Ticker
-from trunkline.gateway.turns import (
+from trunkline.gateway.decisions import (
     AnnounceStarted,
     AnnounceStopped,
     AnswerAfterAll,
@@ -40,11 +36,14 @@ from trunkline.gateway.turns import (
     Hold,
     OrderDiscard,
     OrderFinish,
-    Policy,
     Resume,
     TakeTurn,
-    Turns,
 )
+from trunkline.gateway.listening import Listening
+from trunkline.gateway.placing import HUB, Placement, Placer
+from trunkline.gateway.speaking import Speaking
+from trunkline.gateway.ticker import Ticker
+from trunkline.gateway.turns import Policy, Turns
 from trunkline.placement.roster import Roster
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.envelope import Message
@@ -53,7 +52,7 @@ from trunkline.proto.ids import new_item_id, new_response_id
 from trunkline.proto.placement import CallFailed
 from trunkline.proto.response import Attached, Converse, Respond, Turn
 from trunkline.proto.speaking import Speak
-from trunkline.proto.speech import Discard, Finish, Listen, Tune, TurnRules
+from trunkline.proto.speech import Listen, Tune, TurnRules
 from trunkline.proto.subjects import Stage
 from trunkline.telemetry import logs, tracing
 
@@ -144,7 +143,7 @@ class Call:
         self._placements[stage] = placement
         link = placement.link
         if stage == "stt":
-            self.listening.stt_placed(link)
+            self.listening.stt_placed(link, 0)
             self._tell_rules()
         elif stage == "tts":
             link.bind_audio(self._handle, lambda chunk: self._beating(self.speaking.on_chunk, chunk))
@@ -245,9 +244,9 @@ class Call:
                 case GiveUp(item=item, reason=reason):
                     self._emit(TranscriptionFailed(item, reason))
                 case OrderFinish():
-                    self._tell_stt(Finish(decision.utterance, decision.from_sample, decision.to_sample))
-                case OrderDiscard(to_sample=to_sample):
-                    self._tell_stt(Discard(to_sample))
+                    self.listening.finish(decision.utterance, decision.from_sample, decision.to_sample)
+                case OrderDiscard(from_sample=from_sample, to_sample=to_sample):
+                    self.listening.discard(from_sample, to_sample)
                 case TakeTurn():
                     self._take(decision)
                 case AnswerAfterAll():

@@ -53,19 +53,22 @@ class ItemOpened(msgspec.Struct, frozen=True, gc=False):
 
 
 class WordsSaid(msgspec.Struct, frozen=True, gc=False):
-    """The text of a segment, as its audio begins."""
+    """The text of a segment, as its audio begins. segment: its index in the item."""
 
     response: str
     item: str
     text: str
+    segment: int = 0
 
 
 class AudioSaid(msgspec.Struct, frozen=True, gc=False):
-    """pcm: int16 LE mono at SPEECH_RATE_HZ."""
+    """pcm: int16 LE mono at SPEECH_RATE_HZ. segment: its index in the item. position: of the first sample in it."""
 
     response: str
     item: str
     pcm: bytes
+    segment: int = 0
+    position: int = 0
 
 
 class ItemEnded(msgspec.Struct, frozen=True, gc=False):

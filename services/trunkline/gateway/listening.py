@@ -1,9 +1,12 @@
 """The listening side of a call: the caller's audio to STT, what STT makes of it to the turns, echoes told apart.
 
-The ring keeps the audio until nobody can need it again, so that another STT worker could start from there.
+Rule: the ring keeps the audio until its words are known or STT says that there are none, so that another STT worker
+can start from there at any moment. What was discarded is silence in the ring: whoever hears it again hears nothing.
 """
 
 from collections.abc import Callable
+
+import numpy as np
 
 from trunkline.audio import pcm
 from trunkline.audio.echo import LAG_SAMPLES, WINDOW_SAMPLES, likeness
@@ -12,13 +15,19 @@ from trunkline.audio.resample import resample
 from trunkline.audio.ring import Ring
 from trunkline.bus.exchange import Link
 from trunkline.gateway import metrics
+from trunkline.gateway.decisions import Decision
 from trunkline.gateway.playout import Playout
-from trunkline.gateway.turns import Decision, Turns
+from trunkline.gateway.progress import Progress
+from trunkline.gateway.turns import Turns
 from trunkline.proto.audio import CALLER_RATE_HZ, CALLER_STREAM, SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.speech import (
     AudioMissing,
+    Discard,
     Final,
+    Finish,
+    Listened,
+    Partial,
     RecognitionFailed,
     Silent,
     SpeechStarted,
@@ -28,30 +37,36 @@ from trunkline.proto.speech import (
 RING_SAMPLES = CALLER_RATE_HZ * 30
 CHUNK_SAMPLES = CALLER_RATE_HZ  # of a client that sends seconds at once, so that no bus message grows too large
 RECHECK_SAMPLES = CALLER_RATE_HZ * 40 // 1000  # of new audio between two verdicts on an echo
+ONSET_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # of an utterance's beginning, that its level is taken from
 ECHO_LIKENESS = 0.5
 STILL_VOICED_DB = 15.0  # below the level of its beginning an utterance pauses
+HOLD_SAMPLES = 2 * CALLER_RATE_HZ  # without a voice: STT is late, and the agent is silent for nothing
 
 
 class EchoCheck:
-    """Whether the caller's line carries the agent's own voice. clock: samples at SPEECH_RATE_HZ."""
+    """Whether the caller's line carries the agent's own voice."""
 
-    def __init__(self, ring: Ring, playout: Playout, clock: Callable[[], int]) -> None:
+    def __init__(self, ring: Ring, playout: Playout, clock_of: Callable[[int], int]) -> None:
         self._ring = ring
         self._playout = playout
-        self._clock = clock
+        self._clock_of = clock_of
 
-    def verdict(self) -> bool:
-        now = self._clock()
+    def verdict(self, end: int) -> bool:
+        """Of the caller's audio just before end."""
+        now = self._clock_of(end)
         if not self._playout.played_lately(now):
             return False
-        caller = self._ring.read(max(self._ring.first, self._ring.end - WINDOW_SAMPLES), self._ring.end)
+        caller = self._ring.read(max(self._ring.first, end - WINDOW_SAMPLES), end)
         wanted = (WINDOW_SAMPLES + LAG_SAMPLES) * SPEECH_RATE_HZ // CALLER_RATE_HZ
         played = resample(self._playout.recent(now, wanted), SPEECH_RATE_HZ, CALLER_RATE_HZ)
         return likeness(caller, played) > ECHO_LIKENESS
 
 
 class Listening:
-    """decide: carries out what the turns decide. busy: a response is on its way or heard."""
+    """decide: carries out what the turns decide. busy: a response is on its way or heard.
+
+    from_sample: where the caller's audio begins, in a call that another gateway began.
+    """
 
     def __init__(
         self,
@@ -62,21 +77,72 @@ class Listening:
         clock: Callable[[], int],
         busy: Callable[[], bool],
         decide: Callable[[list[Decision]], None],
+        from_sample: int = 0,
     ) -> None:
-        self.ring = Ring(RING_SAMPLES)
+        self.ring = Ring(RING_SAMPLES, from_sample)
         self._handle = handle
         self._turns = turns
-        self._echo = EchoCheck(self.ring, playout, clock)
+        self._echo = EchoCheck(self.ring, playout, self.clock_of)
         self._clock = clock
         self._busy = busy
         self._decide = decide
         self._stt: Link | None = None
+        self._progress = Progress(from_sample)
+        self._finishes: dict[int, Finish] = {}  # without an answer, by utterance
+        self._silent_to = from_sample  # STT's word
         self._heard_at = clock()  # when the newest audio came
         self._checked_to = 0  # audio that the last verdict on an echo has seen
+        self._voiced_to = 0  # of the utterance that is being watched
         self._onset_dbfs = 0.0
 
-    def stt_placed(self, stt: Link) -> None:
+    # who listens
+
+    @property
+    def replay_from(self) -> int:
+        """Where another STT worker begins."""
+        return self.ring.first
+
+    @property
+    def settled_to(self) -> int:
+        """The caller's audio before need never be heard again."""
+        return self.ring.first
+
+    def stt_placed(self, stt: Link, from_sample: int) -> None:
+        """From now on this worker listens. from_sample: of its Listen; what was said since comes at once."""
         self._stt = stt
+        self._progress = Progress(from_sample)
+        self._decide(self._turns.listener_changed(from_sample))
+        for finish in self._finishes.values():
+            self._order(finish)
+        self._send_again(from_sample)
+
+    def stt_lost(self) -> None:
+        """Nobody listens; the ring goes on."""
+        self._stt = None
+
+    def stalled(self, now_s: float) -> bool:
+        """The worker has audio, or an utterance's end, and says nothing. now_s: of the same clock."""
+        return self._stt is not None and self._progress.stalled(int(now_s * SPEECH_RATE_HZ))
+
+    def tell(self, message: Message) -> None:
+        """Nobody is told when nobody listens: the next Listen says it."""
+        if self._stt is not None:
+            self._stt.send(message)
+
+    def finish(self, utterance: int, from_sample: int, to_sample: int) -> None:
+        finish = self._finishes[utterance] = Finish(utterance, from_sample, to_sample)
+        if self._stt is not None:
+            self._order(finish)
+
+    def discard(self, from_sample: int, to_sample: int) -> None:
+        self.ring.silence(from_sample, to_sample)
+        self.tell(Discard(to_sample))
+
+    def _order(self, finish: Finish) -> None:
+        self._progress.ended(finish.utterance, self._clock())
+        self.tell(finish)
+
+    # the caller
 
     def clock_of(self, at_sample: int) -> int:
         """The clock (SPEECH_RATE_HZ) at which this sample of the caller's came in, if it came in real time."""
@@ -94,51 +160,92 @@ class Listening:
         if self._turns.watching:
             self._watch()
 
+    # what STT says
+
     def on_stt(self, message: Message) -> None:
-        turns = self._turns
+        turns, progress, now = self._turns, self._progress, self._clock()
         match message:
             case SpeechStarted(utterance=number, at_sample=at_sample):
+                progress.judged(at_sample, now)
                 self._speech_started(number, at_sample)
             case SpeechStopped(utterance=number, at_sample=at_sample):
+                progress.judged(at_sample, now)
+                progress.ended(number, now)
                 self._decide(turns.speech_stopped(number, at_sample))
+            case Partial(to_sample=to_sample):
+                progress.judged(to_sample, now)
             case Final(utterance=number, text=text, from_sample=from_sample, to_sample=to_sample):
+                progress.judged(to_sample, now)
+                self._answered(number)
                 self._decide(turns.final(number, text, from_sample, to_sample))
-                self.ring.trim(to_sample)  # its words are known; audio is kept only for what isn't
             case RecognitionFailed(utterance=number, reason=reason):
+                self._answered(number)
                 self._decide(turns.failed(number, reason))
+            case Listened(to_sample=to_sample):
+                progress.judged(to_sample, now)
+                self._decide(turns.judged(to_sample))
             case Silent(to_sample=to_sample):
-                self.ring.trim(to_sample)
+                progress.judged(to_sample, now)
+                self._silent_to = max(self._silent_to, to_sample)
+                self._decide(turns.judged(to_sample))
             case AudioMissing(from_sample=from_sample):
                 self._send_again(from_sample)
+        self.ring.trim(turns.settled_to(self._silent_to))
+
+    def _answered(self, utterance: int) -> None:
+        self._progress.worded(utterance)
+        self._finishes.pop(utterance, None)
 
     def _speech_started(self, number: int, at_sample: int) -> None:
-        echo = self._echo.verdict()
-        self._checked_to = self.ring.end
+        """What is replayed is judged by how it began, what is live by what is there."""
         begin = min(max(at_sample, self.ring.first), self.ring.end)
-        self._onset_dbfs = pcm.level_dbfs(self.ring.read(begin, self.ring.end))
+        end = min(begin + WINDOW_SAMPLES, self.ring.end)
+        echo = not self._turns.knows(at_sample) and self._echo.verdict(end)
+        self._checked_to = self._voiced_to = self.ring.end
+        self._onset_dbfs = pcm.level_dbfs(self.ring.read(begin, min(begin + ONSET_SAMPLES, end)))
         if echo:
             metrics.echoes.inc()
-        self._decide(self._turns.speech_started(number, at_sample, self.ring.end, busy=self._busy(), echo=echo))
+        voiced = self._voiced_samples(begin, self.ring.end)
+        busy = self._busy()
+        self._decide(self._turns.speech_started(number, at_sample, end, voiced_samples=voiced, busy=busy, echo=echo))
 
     def _watch(self) -> None:
         """The utterance that is being watched goes on, or pauses."""
         begin = max(self._checked_to, self.ring.first)
-        if self.ring.end - begin < RECHECK_SAMPLES:
+        end = self.ring.end
+        if end - begin < RECHECK_SAMPLES:
             return
-        self._checked_to = self.ring.end
-        samples = self.ring.read(begin, self.ring.end)
-        voiced = pcm.level_dbfs(samples) > self._onset_dbfs - STILL_VOICED_DB
-        echo = self._echo.verdict()
-        self._decide(self._turns.goes_on(len(samples) if voiced else 0, self.ring.end, echo=echo))
+        self._checked_to = end
+        voiced = self._is_voiced(begin, end)
+        echo = self._echo.verdict(end)
+        self._decide(self._turns.goes_on(end - begin if voiced else 0, end, echo=echo))
+        if voiced:
+            self._voiced_to = end
+        elif end - self._voiced_to > HOLD_SAMPLES:
+            self._decide(self._turns.falls_silent())
+
+    def _voiced_samples(self, begin: int, end: int) -> int:
+        spans = ((at, min(at + RECHECK_SAMPLES, end)) for at in range(begin, end, RECHECK_SAMPLES))
+        return sum(to - at for at, to in spans if self._is_voiced(at, to))
+
+    def _is_voiced(self, begin: int, end: int) -> bool:
+        return pcm.level_dbfs(self.ring.read(begin, end)) > self._onset_dbfs - STILL_VOICED_DB
+
+    # to STT
 
     def _send_again(self, from_sample: int) -> None:
-        """Asked for what is gone, STT gets what is left: it sees the jump in position."""
+        """What is gone is silence: its words are known, or lost."""
         begin = min(max(from_sample, self.ring.first), self.ring.end)
-        samples = self.ring.read(begin, self.ring.end)
+        if 0 < begin - from_sample <= RING_SAMPLES:
+            self._send_parts(from_sample, np.zeros(begin - from_sample, dtype=np.int16))
+        self._send_parts(begin, self.ring.read(begin, self.ring.end))
+
+    def _send_parts(self, position: int, samples: Samples) -> None:
         for at in range(0, len(samples), CHUNK_SAMPLES):
-            self._send(begin + at, samples[at : at + CHUNK_SAMPLES])
+            self._send(position + at, samples[at : at + CHUNK_SAMPLES])
 
     def _send(self, position: int, samples: Samples) -> None:
         if self._stt is not None:
+            self._progress.gave(position + len(samples), self._clock())
             chunk = AudioChunk(self._handle, self._stt.attach, CALLER_STREAM, position, pcm.to_bytes(samples))
             self._stt.send_audio(chunk)

@@ -16,7 +16,7 @@ from trunkline.proto.response import SegmentHeard
 LEAD_SAMPLES = SPEECH_RATE_HZ * 200 // 1000
 DELTA_SAMPLES = SPEECH_RATE_HZ * 100 // 1000  # sent at a time, so that wakeups are few
 STARVING_SAMPLES = SPEECH_RATE_HZ * 40 // 1000  # with less ahead than this, any audio goes at once
-RECENT_SAMPLES = SPEECH_RATE_HZ * 1500 // 1000  # kept after it was heard, to know an echo by
+RECENT_SAMPLES = SPEECH_RATE_HZ * 5  # kept after it was heard, to know an echo by: also one heard by a second worker
 
 
 class Segment:
@@ -40,11 +40,12 @@ class Segment:
         "total",
     )
 
-    def __init__(self, number: int, item: str, index: int) -> None:
+    def __init__(self, number: int, item: str, index: int, got: int = 0) -> None:
+        """got: samples that the client has from an earlier gateway."""
         self.number = number
         self.item = item
         self.index = index
-        self.received = self.sent = self.heard = 0
+        self.received = self.sent = self.heard = got
         self.total: int | None = None
         self.asked_at: int | None = None
         self.told = False
@@ -74,9 +75,13 @@ class Segment:
             self._chunks.append(pcm[(self.received - position) * SAMPLE_BYTES :])
             self.received = end
             self.asked_at = None
-        if last and self.total is None and end == self.received:
+        if last and end == self.received:
             self.total = end
         return True
+
+    def begin_again(self) -> None:
+        """Another rendering follows, from the next sample on; how long it is isn't known."""
+        self.total = self.asked_at = None
 
     def take(self, samples: int) -> bytes:
         """Up to so many samples, in order."""

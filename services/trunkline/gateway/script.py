@@ -20,13 +20,6 @@ REMEMBERED_RESPONSES = 16  # whose items a client may still truncate
 Reason = Literal["turn_detected", "client_cancelled", "truncated"]
 
 
-class Awaited(msgspec.Struct):
-    """A response that was asked for and hasn't started. doomed: why it is to be cancelled when it does."""
-
-    turn: int
-    doomed: Reason | None = None
-
-
 class OpenResponse(msgspec.Struct, frozen=True):
     response: str
     turn: int
@@ -40,12 +33,17 @@ class OpenItem(msgspec.Struct, frozen=True):
 
 
 class Words(msgspec.Struct):
-    """A segment. audible: spoken; otherwise text alone. urgent: the first of its response. begun: its text went out."""
+    """A segment. audible: spoken; otherwise text alone. urgent: the first of its response. begun: its text went out.
+
+    voice, speed: the same however often it is ordered, or a segment would change its voice in the middle.
+    """
 
     response: str
     segment: Segment
     text: str
     audible: bool
+    voice: str = ""
+    speed: float = 1.0
     urgent: bool = False
     headers: Headers | None = None
     begun: bool = False

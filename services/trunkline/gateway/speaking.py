@@ -3,8 +3,8 @@
 One response has the slot at a time, from the turn that asks for it until its end has been sent to the client.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
@@ -18,9 +18,10 @@ from trunkline.gateway.call_events import (
     ResponseOpened,
     WordsSaid,
 )
+from trunkline.gateway.first_audio import FirstAudio
+from trunkline.gateway.owed import Awaited, Owed
 from trunkline.gateway.playout import Playout, Segment
 from trunkline.gateway.script import (
-    Awaited,
     CloseItem,
     CloseResponse,
     End,
@@ -34,6 +35,7 @@ from trunkline.gateway.script import (
     require_sent,
     shorten,
 )
+from trunkline.gateway.synthesis import Send, Synthesis
 from trunkline.proto.audio import SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput
@@ -48,16 +50,10 @@ from trunkline.proto.response import (
     ResponseFinished,
     ResponseStarted,
     Say,
+    Utterance,
 )
-from trunkline.proto.speaking import Hush, SegmentFailed, SegmentSpoken, Synthesise
 
-ORDER_AHEAD = 3  # segments at TTS that aren't sent yet: enough to be gapless, little to throw away
-ASK_AGAIN_SAMPLES = SPEECH_RATE_HZ  # between two orders for the same missing audio
-AUDIO_GRACE_SAMPLES = SPEECH_RATE_HZ * 200 // 1000  # audio may come this much after the word that it is complete
-REMEMBERED_CANCELLED = 16
 FAREWELL_SAMPLES = SPEECH_RATE_HZ * 60 // 1000  # of a word's end: who hangs up then has heard it
-
-Send = Callable[[Message, Headers | None], None]
 
 
 class Speaking:
@@ -79,28 +75,25 @@ class Speaking:
         self._tell_agent = tell_agent
         self._on_free = on_free
         self._on_hang_up = on_hang_up
-        self._tts: Send | None = None
+        self._synthesis = Synthesis(clock)
         self._started = False
         self._script: deque[Line] = deque()
         self._said = Said()
-        self._awaited: deque[Awaited] = deque()
-        self._cancelled: OrderedDict[str, None] = OrderedDict()
+        self._owed = Owed()
+        self._got: Mapping[tuple[str, int], int] = {}
         self._phases: dict[str, Phase | None] = {}
-        self._unordered: deque[Words] = deque()
-        self._ordered: dict[int, Words] = {}  # at TTS and not yet sent whole
         self._number = 0
         self._response_audible = True  # of the response that the agent speaks now
         self._fresh = False  # its first segment is still to come
         self._open: OpenResponse | None = None  # as the client knows it
         self._open_item = ""
-        self._asked_at: dict[int, int] = {}  # turn -> clock of the caller's last voiced sample
-        self._timed: set[str] = set()  # latencies of the open response that are measured
+        self._first_audio = FirstAudio()
 
     # the slot
 
     @property
     def slot_taken(self) -> bool:
-        return self._open is not None or bool(self._awaited) or any(isinstance(x, OpenResponse) for x in self._script)
+        return self._open is not None or self._owed.awaited or any(isinstance(x, OpenResponse) for x in self._script)
 
     @property
     def busy(self) -> bool:
@@ -109,30 +102,79 @@ class Speaking:
 
     @property
     def idle(self) -> bool:
-        """Nothing to send or to hear to its end: the beat isn't needed."""
+        """Nothing to send or to hear to its end, or nobody to hear it: the beat isn't needed."""
+        if not self._started:
+            return True
         return not self._script and self.playout.lead(self._clock()) == 0 and not self.playout.pending
 
-    def expect(self, turn: int, ended_at: int | None = None) -> None:
-        """A response is asked for. turn: 0 for a client's own. ended_at: clock of the caller's last voiced sample."""
-        self._awaited.append(Awaited(turn))
+    def expect(self, turn: int, ended_at: int | None = None, response: str = "") -> None:
+        """A response is asked for. turn: 0 for a client's own. ended_at: clock of the caller's last voiced sample.
+
+        response: the id that it shall have; without one it is known by its turn.
+        """
+        self._owed.ask(Awaited(turn, self._clock(), response))
         if ended_at is not None:
-            self._asked_at[turn] = ended_at
+            self._first_audio.asked(turn, ended_at)
+
+    # the client
 
     def start(self) -> None:
         """The client is there: what waits goes out."""
         self._started = True
         self.pump()
 
+    def suspend(self) -> None:
+        """The client is away: what it can't have heard doesn't count, and nothing is sent until one starts."""
+        now = self._clock()
+        for segment in self.playout.advance(now):
+            self._tell_played(segment)
+        self.playout.flush(now)
+        self._started = False
+
+    def adopt_progress(self, got: Mapping[tuple[str, int], int]) -> None:
+        """got: samples that the client has, from an earlier gateway, of each (item, index of a segment)."""
+        self._got = got
+
+    # who serves the call
+
     def tts_placed(self, tts: Send) -> None:
-        self._tts = tts
-        self._order_ahead()
+        """From now on this worker speaks; what the last one left incomplete is ordered again."""
+        self._synthesis.placed(tts)
+
+    def tts_lost(self) -> None:
+        self._synthesis.lost()
+
+    @property
+    def tts_movable(self) -> bool:
+        """Nothing is incomplete at TTS."""
+        return self._synthesis.movable
+
+    def tts_stalled(self, now_s: float) -> bool:
+        """Words are ordered, and no audio comes. now_s: of the same clock."""
+        return self._synthesis.stalled(int(now_s * SPEECH_RATE_HZ))
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Responses, by id, that were asked for or begun, that weren't cancelled, and of which more is to come."""
+        return self._owed.unfinished
+
+    @property
+    def agent_movable(self) -> bool:
+        """The agent owes nothing."""
+        return not self._owed.anything
+
+    @property
+    def awaits_agent_since(self) -> int | None:
+        """Clock at which the oldest of the responses was asked for that haven't started."""
+        return self._owed.waits_since
 
     # what the agent says
 
     def on_agent(self, message: Message, headers: Headers | None) -> None:
-        response = getattr(message, "response", "")
-        if response in self._cancelled:
+        """What is known already changes nothing, so that another agent may say it again."""
+        if isinstance(message, Utterance) and not self._owed.learn(message):
             return
+        response = getattr(message, "response", "")
         match message:
             case ResponseStarted():
                 self._begin_response(message)
@@ -154,9 +196,7 @@ class Speaking:
         self.pump()
 
     def _begin_response(self, message: ResponseStarted) -> None:
-        awaited = next((a for a in self._awaited if a.turn == message.turn), None)
-        if awaited is not None:
-            self._awaited.remove(awaited)
+        awaited = self._owed.begin(message)
         line = OpenResponse(message.response, message.turn, self.audible)
         if awaited is not None and awaited.doomed:
             self._cut(line.response, awaited.doomed)
@@ -167,58 +207,27 @@ class Speaking:
 
     def _say(self, message: Say, headers: Headers | None) -> None:
         self._number += 1
-        segment = Segment(self._number, message.item, message.index)
-        words = Words(message.response, segment, message.text, self._response_audible, self._fresh, headers)
+        segment = Segment(self._number, message.item, message.index, self._got.get((message.item, message.index), 0))
+        words = Words(message.response, segment, message.text, self._response_audible, self.voice, self.speed)
+        words.urgent, words.headers = self._fresh, headers
         self._fresh = False
         self._said.add(message.response, segment)
         self._script.append(words)
         if words.audible:
-            self._unordered.append(words)
-            self._order_ahead()
+            self._synthesis.add(words)
 
     # what TTS says
 
     def on_tts(self, message: Message) -> None:
-        match message:
-            case SegmentSpoken(segment=number, samples=samples) if number in self._ordered:
-                segment = self._ordered[number].segment
-                segment.total = samples
-                if not segment.complete and segment.asked_at is None:
-                    segment.asked_at = self._clock() - ASK_AGAIN_SAMPLES + AUDIO_GRACE_SAMPLES
-            case SegmentFailed(segment=number) if number in self._ordered:
-                metrics.speech_failed.inc()
-                segment = self._ordered[number].segment
-                segment.close()
-                segment.told = segment.total == 0  # nobody will hear it
+        self._synthesis.on_fact(message)
         self.pump()
 
     def on_chunk(self, chunk: AudioChunk) -> None:
-        words = self._ordered.get(chunk.stream)
-        if words is None:  # hushed meanwhile
-            return
-        segment = words.segment
-        if not segment.arrive(chunk.position, chunk.pcm, chunk.last):
-            if segment.asked_at is None:
-                self._order(words, again=True)
-        elif segment.total is not None and not segment.complete:
-            segment.asked_at = self._clock()
-        if self.playout.lead(self._clock()) < SPEECH_RATE_HZ // 50:  # otherwise the next beat is early enough
+        wanted = self._synthesis.on_chunk(chunk)
+        if (
+            wanted and self.playout.lead(self._clock()) < SPEECH_RATE_HZ // 50
+        ):  # otherwise the next beat is early enough
             self.pump()
-
-    def _order_ahead(self) -> None:
-        while self._tts is not None and self._unordered and len(self._ordered) < ORDER_AHEAD:
-            words = self._unordered.popleft()
-            self._ordered[words.segment.number] = words
-            self._order(words)
-
-    def _order(self, words: Words, *, again: bool = False) -> None:
-        segment = words.segment
-        if again:
-            metrics.speech_missing.inc()
-            segment.asked_at = self._clock()
-        order = Synthesise(segment.number, words.text, self.voice, self.speed, segment.received, words.urgent)
-        assert self._tts is not None
-        self._tts(order, words.headers)
 
     # what goes out
 
@@ -244,13 +253,13 @@ class Speaking:
                 break
             self._script.popleft()
             self._perform(line)
-        self._order_ahead()
+        self._synthesis.order_ahead()
 
     def _perform(self, line: Line) -> None:
         match line:
             case OpenResponse():
                 self._open = line
-                self._timed.clear()
+                self._first_audio.opened()
                 self._emit(ResponseOpened(line.response, line.audible))
             case OpenItem(response=response, item=item):
                 self._open_item = item
@@ -267,23 +276,22 @@ class Speaking:
         """Whether all of it was sent."""
         segment = words.segment
         if not words.audible:
-            self._emit(WordsSaid(words.response, segment.item, words.text))
+            self._emit(WordsSaid(words.response, segment.item, words.text, segment.index))
             segment.close()
             self._tell_played(segment)
             return True
-        late = self.playout.lateness(now)
+        late, position = self.playout.lateness(now), segment.sent
         pcm = self.playout.take(segment, now)
         if pcm or segment.all_sent:
             self._begin_words(words, now, late)
         if pcm:
-            self._emit(AudioSaid(words.response, segment.item, pcm))
+            self._emit(AudioSaid(words.response, segment.item, pcm, segment.index, position))
         if segment.all_sent:
-            self._ordered.pop(segment.number, None)
+            self._synthesis.sent(words)
             if segment.heard >= segment.sent:  # nothing to hear, or its length was told only now
                 self._tell_played(segment)
             return True
-        if segment.asked_at is not None and now - segment.asked_at >= ASK_AGAIN_SAMPLES and not segment.waiting:
-            self._order(words, again=True)
+        self._synthesis.ask_if_missing(words, now)
         return False
 
     def _begin_words(self, words: Words, now: int, late: int) -> None:
@@ -292,19 +300,16 @@ class Speaking:
                 metrics.playout_late_s.observe(late / SPEECH_RATE_HZ)
             return
         words.begun = True
-        self._emit(WordsSaid(words.response, words.segment.item, words.text))
-        kind = "commentary" if self._phases.get(words.segment.item) == "commentary" else "answer"
-        asked_at = self._asked_at.get(self._open.turn) if self._open is not None else None
-        if asked_at is not None and kind not in self._timed:
-            self._timed.add(kind)
-            histogram = metrics.first_commentary_s if kind == "commentary" else metrics.first_answer_s
-            histogram.observe(max(0, now - asked_at) / SPEECH_RATE_HZ)
+        self._emit(WordsSaid(words.response, words.segment.item, words.text, words.segment.index))
+        if self._open is not None:
+            commentary = self._phases.get(words.segment.item) == "commentary"
+            self._first_audio.began(self._open.turn, now, commentary=commentary)
 
     def _close_response(self, line: CloseResponse) -> None:
         self._drop_item(line.response)
         turn = self._open.turn if self._open is not None else 0
         self._open = None  # before the client hears of it: it may ask for the next at once
-        self._asked_at.pop(turn, None)
+        self._first_audio.over(turn)
         reason = line.detail if line.status != "completed" else ""
         self._emit(ResponseEnded(line.response, line.status, reason, line.input_tokens, line.output_tokens))
         self._on_free(turn)
@@ -350,12 +355,8 @@ class Speaking:
         for segment in self.playout.advance(now):
             self._tell_played(segment)
         self.playout.flush(now)
-        for awaited in self._awaited:
-            awaited.doomed = awaited.doomed or reason
-        if self._ordered and self._tts is not None:
-            self._tts(Hush(max(self._ordered)), None)
-        self._ordered.clear()
-        self._unordered.clear()
+        self._owed.doom(reason)
+        self._synthesis.hush()
         lines, self._script = self._script, deque()
         unopened = [line for line in lines if isinstance(line, OpenResponse)]
         opened = [self._open] if self._open is not None else []
@@ -367,9 +368,7 @@ class Speaking:
         metrics.interruptions.labels(reason).inc()
         self._tell_agent(Interrupt(response, reason, self._said.heard(response)))
         self._said.settle(response)
-        self._cancelled[response] = None
-        if len(self._cancelled) > REMEMBERED_CANCELLED:
-            self._cancelled.popitem(last=False)
+        self._owed.close(response)
 
     def _end_cut(self, unopened: list[OpenResponse], reason: Reason) -> None:
         """The client learns of the end of each response, also of one that it never saw begin."""
@@ -392,7 +391,7 @@ class Speaking:
         self._end_early(line, reason)
 
     def _end_early(self, line: OpenResponse, reason: Reason) -> None:
-        self._asked_at.pop(line.turn, None)
+        self._first_audio.over(line.turn)
         told = "turn_detected" if reason == "turn_detected" else "client_cancelled"
         self._emit(ResponseEnded(line.response, "cancelled", told))
         self._on_free(line.turn)

@@ -1,0 +1,84 @@
+"""What the turns decide, for the call to carry out. Positions are samples since the call began, at CALLER_RATE_HZ."""
+
+import msgspec
+
+from trunkline.proto.response import TurnSource
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Send the agent's audio no further for now."""
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """It was nothing: go on."""
+
+
+class Flush(msgspec.Struct, frozen=True):
+    """The caller speaks: the agent's response is over."""
+
+
+class AnnounceStarted(msgspec.Struct, frozen=True):
+    item: str
+    at_sample: int
+
+
+class AnnounceStopped(msgspec.Struct, frozen=True):
+    item: str
+    at_sample: int
+
+
+class CommitAudio(msgspec.Struct, frozen=True):
+    """The utterance's audio is an item of the conversation now; its words may follow later."""
+
+    item: str
+
+
+class TakeTurn(msgspec.Struct, frozen=True):
+    """turn: from 1, in order; 0, with empty text, when a client bounded an utterance without words: an item alone."""
+
+    turn: int
+    item: str
+    text: str
+    source: TurnSource
+    from_sample: int = 0
+    to_sample: int = 0
+    respond: bool = False
+
+
+class AnswerAfterAll(msgspec.Struct, frozen=True):
+    """The last turn wasn't to be answered, since the caller seemed to go on; nothing came of that."""
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """A committed item whose words will never be known."""
+
+    item: str
+    reason: str
+
+
+class OrderFinish(msgspec.Struct, frozen=True):
+    utterance: int
+    from_sample: int
+    to_sample: int
+
+
+class OrderDiscard(msgspec.Struct, frozen=True):
+    """What was said in between is nothing, whoever hears it again."""
+
+    from_sample: int
+    to_sample: int
+
+
+Decision = (
+    Hold
+    | Resume
+    | Flush
+    | AnnounceStarted
+    | AnnounceStopped
+    | CommitAudio
+    | TakeTurn
+    | AnswerAfterAll
+    | GiveUp
+    | OrderFinish
+    | OrderDiscard
+)

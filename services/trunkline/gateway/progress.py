@@ -1,0 +1,37 @@
+"""Whether an STT worker does what it was given: an engine may be mute while its process beats. Pure.
+
+Clocks are in samples at SPEECH_RATE_HZ, positions in the caller's at CALLER_RATE_HZ.
+"""
+
+from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
+
+LIMIT_SAMPLES = 3 * SPEECH_RATE_HZ  # of the clock: without a word for so long it is mute
+OWED_SAMPLES = CALLER_RATE_HZ * 3 // 2  # of unjudged audio: it says something once a second of it
+
+
+class Progress:
+    def __init__(self, from_sample: int) -> None:
+        self._given_to = self._judged_to = from_sample
+        self._waits_since: int | None = None  # its last word, or the first audio after that
+        self._words_due: dict[int, int] = {}  # utterance -> when its end was known
+
+    def gave(self, to_sample: int, now: int) -> None:
+        self._given_to = max(self._given_to, to_sample)
+        if self._waits_since is None:
+            self._waits_since = now
+
+    def judged(self, to_sample: int, now: int) -> None:
+        self._judged_to = max(self._judged_to, to_sample)
+        self._waits_since = now if self._given_to > self._judged_to else None
+
+    def ended(self, utterance: int, now: int) -> None:
+        """A Final is owed."""
+        self._words_due.setdefault(utterance, now)
+
+    def worded(self, utterance: int) -> None:
+        self._words_due.pop(utterance, None)
+
+    def stalled(self, now: int) -> bool:
+        owed = self._given_to - self._judged_to >= OWED_SAMPLES
+        mute = owed and self._waits_since is not None and now - self._waits_since > LIMIT_SAMPLES
+        return mute or any(now - since > LIMIT_SAMPLES for since in self._words_due.values())

@@ -1,0 +1,56 @@
+"""One stretch of the caller's speech, from its first sign until its outcome is told."""
+
+from trunkline.gateway.decisions import Decision
+from trunkline.proto.audio import CALLER_RATE_HZ
+
+NO_NUMBER = 0  # of an utterance that no STT worker knows (any more)
+NEAR_SAMPLES = CALLER_RATE_HZ // 2  # beginnings so near are one utterance that two workers heard
+PADDING_SAMPLES = CALLER_RATE_HZ // 2  # before its first voiced sample: what another worker needs to hear it again
+
+
+class Utterance:
+    """number: what STT calls it. floor: audio before is another's. tentative: holds the playout until it is confirmed
+    or was nothing. to_sample: its end, once it has stopped."""
+
+    __slots__ = (
+        "announced",
+        "at_sample",
+        "committed",
+        "floor",
+        "item",
+        "number",
+        "outcome",
+        "stopped",
+        "tentative",
+        "to_sample",
+        "voiced_samples",
+    )
+
+    def __init__(self, number: int, item: str, at_sample: int, floor: int) -> None:
+        self.number = number
+        self.item = item
+        self.at_sample = self.to_sample = at_sample
+        self.floor = floor
+        self.voiced_samples = 0
+        self.tentative = self.announced = self.stopped = self.committed = False
+        self.outcome: list[Decision] | None = None  # what its end means; None while it isn't known
+
+    @property
+    def orphaned(self) -> bool:
+        """The worker that heard it is gone; perhaps another hears it."""
+        return self.number == NO_NUMBER and self.outcome is None
+
+    @property
+    def heard_now(self) -> bool:
+        """A worker listens to it, or works out its words."""
+        return self.number != NO_NUMBER and not self.committed and self.outcome is None
+
+    @property
+    def needed_from(self) -> int:
+        """Audio that is needed to hear it again."""
+        return self.at_sample if self.committed else max(self.floor, self.at_sample - PADDING_SAMPLES)
+
+    def distance(self, at_sample: int) -> int | None:
+        """From an utterance that begins there; None if they can't be the same."""
+        distance = abs(at_sample - self.at_sample)
+        return distance if distance <= NEAR_SAMPLES and at_sample >= self.floor else None
