@@ -5,11 +5,11 @@ import base64
 import numpy as np
 import pytest
 
-from trunkline.cli import realtime
 from trunkline.cli.listener import HeardTurn, Listener, Moment
 from trunkline.cli.player import Player
-from trunkline.cli.realtime import ServerEvent, Truncate
+from trunkline.cli.realtime import Truncate
 from trunkline.cli.report import report
+from trunkline.client import events
 
 SECOND = 24_000
 
@@ -22,7 +22,7 @@ class Script:
         self.listener = Listener(Player(), self.moments.append)
 
     def sends(self, at_s: float, **event: object) -> list[object]:
-        decoded = realtime.decode(realtime.encode(event))
+        decoded = events.decode(events.encode(event).decode())
         return list(self.listener.on_event(decoded, int(at_s * SECOND)))
 
     def greets(self, at_s: float, length_s: float) -> None:
@@ -189,4 +189,4 @@ def test_moments_are_told_in_the_order_of_the_call(script: Script) -> None:
 
 def test_an_unknown_event_is_passed_over(script: Script) -> None:
     assert script.sends(0.0, type="rate_limits.updated", rate_limits=[{"name": "tokens"}]) == []
-    assert ServerEvent(type="x") == realtime.decode(b'{"type":"x","unknown":[1,2]}')
+    assert events.decode('{"type":"x","unknown":[1,2]}').type == "x"

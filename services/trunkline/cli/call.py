@@ -35,7 +35,7 @@ def call(parsed: argparse.Namespace) -> int:
     record = asyncio.run(finished_record(address, caller.call_id))
     if out is not None:
         wav.write_file(out, caller.sound(), SPEECH_RATE_HZ)
-    said = report(caller.listener, record)
+    said = report(caller.listener, record, caller.resumed)
     if parsed.json:
         print(msgspec.json.format(msgspec.json.encode(said)).decode())
     else:

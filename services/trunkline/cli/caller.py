@@ -1,23 +1,20 @@
 """A real caller: a phone line over the Realtime WebSocket, 20 ms frames on a media clock, silence between lines.
 
-A frame is sent when its last sample would have been captured. One task sends, one reads; both end with the call.
+A frame is sent when its last sample would have been captured. One task sends, one reads; both end with the call. The
+call itself outlives its gateway (`trunkline.client`).
 """
 
 import asyncio
-import base64
-import contextlib
-import secrets
 import time
 from collections.abc import Callable
 from types import TracebackType
 
-import aiohttp
-import msgspec
 import numpy as np
 
+from trunkline import client
 from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
-from trunkline.cli import api, realtime
+from trunkline.cli import realtime
 from trunkline.cli.errors import CallLost, GatewaySilent, NoReply, Refused
 from trunkline.cli.line import Line
 from trunkline.cli.listener import HeardTurn, Listener, Moment
@@ -27,17 +24,12 @@ from trunkline.proto.audio import FRAME_MS, SPEECH_RATE_HZ
 
 CONNECT_LIMIT_S = 10.0
 REPLY_LIMIT_S = 30.0  # from the end of a line to the end of its reply's waiting; each item's own sound comes on top
-CLOSE_LIMIT_S = 2.0
 FRAME_SAMPLES = SPEECH_RATE_HZ * FRAME_MS // 1000
 _FRAME_S = FRAME_MS / 1000
 LATENESS_FRAMES = 50 * 600  # the last ten minutes of a call's frames
 
 
-def _append(frame: Samples) -> realtime.Append:
-    return realtime.Append(pcm.to_bytes(frame))
-
-
-_SILENCE = realtime.encode(_append(np.zeros(FRAME_SAMPLES, dtype=np.int16))).decode()  # most of what a caller sends
+_SILENCE = bytes(FRAME_SAMPLES * 2)  # most of what a caller sends
 
 
 class Caller:
@@ -59,7 +51,7 @@ class Caller:
         self.lateness_s: list[float] = []  # per frame, against the media clock
         self.began_s = 0.0  # wall time of sample 0
         self._address, self._agent, self._echo_db = address, agent, echo_db
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._call: client.Call | None = None
         self._origin_s = 0.0  # loop time of sample 0
         self._frames = self._first_frame = 0
         self._line: tuple[Line, HeardTurn] | None = None
@@ -73,12 +65,21 @@ class Caller:
         return self.listener.call_id
 
     @property
+    def resumed(self) -> int:
+        """How often another gateway took the call up."""
+        return self._call.resumed if self._call is not None else 0
+
+    @property
+    def gaps_s(self) -> list[float]:
+        """For each of these, how long no gateway served the call."""
+        return self._call.gaps_s if self._call is not None else []
+
+    @property
     def now(self) -> int:
         """Samples at SPEECH_RATE_HZ since the call began."""
         return int((asyncio.get_running_loop().time() - self._origin_s) * SPEECH_RATE_HZ)
 
     async def __aenter__(self) -> "Caller":
-        self._session = aiohttp.ClientSession()
         try:
             await self._dial()
         except BaseException:
@@ -119,11 +120,8 @@ class Caller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with asyncio.timeout(CLOSE_LIMIT_S):
-                if self._socket is not None:
-                    await self._socket.close()
-        await self._session.close()
+        if self._call is not None:
+            await self._call.hang_up()
         self.listener.player.stop(self.now)
 
     def sound(self) -> Samples:
@@ -131,37 +129,24 @@ class Caller:
         return self.listener.player.render(0, self.listener.player.end)
 
     async def _dial(self) -> None:
-        headers = {"Authorization": f"Bearer {self._address.key}"} if self._address.key else {}
-        url = self._address.realtime
+        call = client.connect(self._address.realtime, self._address.key, model=self._agent)
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
-                self._socket = await self._session.ws_connect(
-                    url, headers=headers, params={"model": self._agent} if self._agent else {}, max_msg_size=0
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            raise Refused(url, error.status, await self._refusal(headers) or error.message) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise GatewaySilent(url, api.reason(error)) from error
+                await call.__aenter__()
+        except client.Refused as error:
+            raise Refused(error.url, error.status, error.message) from error
+        except client.Unreachable as error:
+            raise GatewaySilent(error.url, error.reason) from error
+        except TimeoutError as error:
+            raise GatewaySilent(self._address.realtime, f"no answer within {CONNECT_LIMIT_S:g} s") from error
+        self._call = call
         self._origin_s, self.began_s = asyncio.get_running_loop().time(), time.time()
-        self._tasks.append(asyncio.create_task(self._read(), name="caller-read"))
+        self._tasks.append(asyncio.create_task(self._read(call), name="caller-read"))
         await self._until(lambda: bool(self.listener.call_id), CONNECT_LIMIT_S, "no session was created")
-        await self._send(realtime.configure())
+        call.send(realtime.configure())
         await self._until(lambda: self.listener.configured, CONNECT_LIMIT_S, "the session wasn't configured")
         self._first_frame = self._frames = self.now // FRAME_SAMPLES + 1
-        self._tasks.append(asyncio.create_task(self._pace(), name="caller-pace"))
-
-    async def _refusal(self, headers: dict[str, str]) -> str:
-        """Why the upgrade was refused: aiohttp drops that answer's body, so it is asked by hand (RFC 6455, 4.1)."""
-        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-        upgrade["Sec-WebSocket-Key"] = base64.b64encode(secrets.token_bytes(16)).decode()
-        url, params = f"{self._address.base}/v1/realtime", {"model": self._agent} if self._agent else {}
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with (
-                asyncio.timeout(CONNECT_LIMIT_S),
-                self._session.get(url, headers=headers | upgrade, params=params) as answer,
-            ):
-                return api.error_message(await answer.read()) if answer.status >= 400 else ""
-        return ""
+        self._tasks.append(asyncio.create_task(self._pace(call), name="caller-pace"))
 
     async def _until(self, holds: Callable[[], bool], limit_s: float, complaint: str) -> None:
         try:
@@ -176,24 +161,22 @@ class Caller:
         errors = self.listener.errors
         return f"{self.listener.last_event} (error: {errors[-1]})" if errors else self.listener.last_event
 
-    async def _read(self) -> None:
-        """Ends with the socket, leaving why in _lost."""
-        assert self._socket is not None
-        async for message in self._socket:
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                continue
-            try:
-                event = realtime.decode(message.data)
-            except msgspec.MsgspecError as error:
-                await self._lose(f"an event that is no Realtime event: {error}")
-                return
-            for answer in self.listener.on_event(event, self.now):
-                await self._send(answer)
-            await self._notify()
+    async def _read(self, call: client.Call) -> None:
+        """Ends with the call, leaving why in _lost."""
+        reason = "the gateway closed the socket"
+        try:
+            async for event in call:
+                for answer in self.listener.on_event(event, self.now):
+                    call.send(answer)
+                await self._notify()
+        except client.CallLost as lost:
+            reason = lost.reason
+        except client.ClientError as error:
+            reason = str(error)
         errors = self.listener.errors
-        await self._lose(errors[-1] if errors else f"the gateway closed the socket (code {self._socket.close_code})")
+        await self._lose(errors[-1] if errors else reason)
 
-    async def _pace(self) -> None:
+    async def _pace(self, call: client.Call) -> None:
         loop = asyncio.get_running_loop()
         while not self._lost:
             due_s = self._origin_s + (self._frames + 1) * _FRAME_S
@@ -201,7 +184,7 @@ class Caller:
             if len(self.lateness_s) < LATENESS_FRAMES:
                 self.lateness_s.append(loop.time() - due_s)
             silent = self._line is None and self._echo_db is None
-            await self._send_text(_SILENCE if silent else realtime.encode(_append(self._next_frame())).decode())
+            call.append_audio(_SILENCE if silent else pcm.to_bytes(self._next_frame()))
             self._frames += 1
             await self._notify()
 
@@ -222,16 +205,6 @@ class Caller:
         self._line_at += FRAME_SAMPLES
         if self._line_at >= len(line.samples):
             self._line = None
-
-    async def _send(self, event: realtime.ClientEvent) -> None:
-        await self._send_text(realtime.encode(event).decode())
-
-    async def _send_text(self, text: str) -> None:
-        assert self._socket is not None
-        try:
-            await self._socket.send_str(text)
-        except (ConnectionError, aiohttp.ClientError) as error:
-            await self._lose(str(error) or "the socket closed")
 
     async def _lose(self, reason: str) -> None:
         self._lost = self._lost or reason

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from trunkline.audio import pcm
 from trunkline.cli.player import Player
-from trunkline.cli.realtime import ClientEvent, ServerEvent, Truncate
+from trunkline.cli.realtime import ClientEvent, Truncate
+from trunkline.client import ServerEvent
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.response import Phase
 

@@ -32,17 +32,18 @@ class TurnReport(msgspec.Struct, frozen=True):
 
 
 class CallReport(msgspec.Struct, frozen=True):
-    """greeting: what the agent said before the first turn."""
+    """greeting: what the agent said before the first turn. resumed: how often another gateway took the call up."""
 
     call_id: str
     turns: list[TurnReport]
     greeting: str = ""
+    resumed: int = 0
 
 
-def report(listener: Listener, record: CallRecord | None) -> CallReport:
+def report(listener: Listener, record: CallRecord | None, resumed: int = 0) -> CallReport:
     greeting, *turns = listener.turns
     spoken = " ".join(item.text.strip() for item in greeting.items)
-    return CallReport(listener.call_id, [_turn(turn, record) for turn in turns], spoken)
+    return CallReport(listener.call_id, [_turn(turn, record) for turn in turns], spoken, resumed)
 
 
 def _turn(turn: HeardTurn, record: CallRecord | None) -> TurnReport:

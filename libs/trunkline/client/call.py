@@ -1,0 +1,246 @@
+"""A call to an agent that outlives its gateway: one stream of events, however many sockets it takes.
+
+What is said goes onto the tape and from there to whichever gateway serves the call; what comes is passed on once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+
+import aiohttp
+import msgspec
+
+from trunkline.client.dialing import OVER, Dialer
+from trunkline.client.errors import CallLost, ClientError, NotAnEvent, Refused
+from trunkline.client.events import RESUME, ServerEvent, encode
+from trunkline.client.socket import HUNG_UP, MOVED, Ending, Socket
+from trunkline.client.story import Story
+from trunkline.client.tape import Tape
+from trunkline.proto.ids import new_item_id
+
+WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the gateways too
+AGAIN_S = 0.1  # between two gateways that couldn't take it up
+RESUME_LIMIT_S = 3.0  # for a gateway that took the socket to take up the call
+_AGAIN = frozenset(("input_audio_buffer.commit", "input_audio_buffer.clear"))  # they act on the audio before them
+
+
+def connect(url: str | Sequence[str], key: str = "", *, model: str = "", window_s: float = WINDOW_S) -> "Call":
+    """A call to be entered: `async with connect(url, key) as call`. url: one or several, ws(s)://…/v1/realtime.
+
+    model: the agent's name, empty for the default. window_s: for which a lost gateway is searched for again.
+    """
+    return Call([url] if isinstance(url, str) else list(url), key, model, window_s)
+
+
+class Call:
+    """Entering dials, leaving hangs up. Iterating gives the server's events; it stops when the call is over.
+
+    resumed: how often another gateway took the call up. gaps_s: for each, from the last that was heard of the old
+    gateway to the first of the new.
+    """
+
+    def __init__(self, urls: Sequence[str], key: str, model: str, window_s: float) -> None:
+        self.id = ""
+        self.token = ""
+        self.resumed = 0
+        self.gaps_s: list[float] = []
+        self._urls, self._key, self._model, self._window_s = list(urls), key, model, window_s
+        self._tape = Tape()
+        self._story = Story()
+        self._events: asyncio.Queue[ServerEvent | None] = asyncio.Queue()
+        self._failure: ClientError | None = None
+        self._socket: Socket | None = None
+        self._trouble = ""  # what the server last called an error
+        self._wants_to_move = asyncio.Event()
+        self._answers: dict[Socket, asyncio.Future[ServerEvent]] = {}  # of sockets that aren't the call's yet
+        self._keeper: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Call":
+        """Raises Refused, Unreachable."""
+        self._session = aiohttp.ClientSession()
+        try:
+            self._dialer = Dialer(self._session, self._urls, self._key, self._model)
+            websocket, url = await self._dialer.dial()
+        except BaseException:
+            await self._session.close()
+            raise
+        socket = self._socket = Socket(websocket, self._tape, url, self._on_event)
+        socket.write(self._tape.begin())
+        self._keeper = asyncio.create_task(self._keep(socket.start()), name="client-keep")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """The call is over, for the gateway too."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._socket is not None:
+            await self._socket.close(HUNG_UP)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await self._session.close()
+        self._events.put_nowait(None)
+
+    # what the client says: never waits, and goes out in this order
+
+    def append_audio(self, audio: bytes) -> None:
+        """The caller's next audio, in the session's input format (int16 LE mono at 24 kHz unless changed)."""
+        self._tape.append(audio)
+        self._wake()
+
+    def send(self, event: Mapping[str, object] | msgspec.Struct) -> None:
+        """Any client event but input_audio_buffer.append, for which there is append_audio."""
+        said: dict[str, object] = msgspec.to_builtins(event) if isinstance(event, msgspec.Struct) else dict(event)
+        if said.get("type") == "conversation.item.create" and isinstance(item := said.get("item"), dict):
+            said["item"] = {"id": new_item_id(), **item}
+        self._story.said(said)
+        self._tape.follow(self._story.input_format)
+        self._tape.order(encode(said).decode(), again=said.get("type") in _AGAIN)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._socket is not None:
+            self._socket.wake()
+
+    # what comes
+
+    def __aiter__(self) -> AsyncIterator[ServerEvent]:
+        return self._receive()
+
+    async def _receive(self) -> AsyncIterator[ServerEvent]:
+        while (event := await self._events.get()) is not None:
+            yield event
+        self._events.put_nowait(None)  # for whoever iterates again
+        if self._failure is not None:
+            raise self._failure
+
+    def _on_event(self, socket: Socket, event: ServerEvent) -> None:
+        answer = self._answers.get(socket)
+        if answer is not None and event.type in ("trunkline.resumed", "error") and not answer.done():
+            answer.set_result(event)
+            if event.type == "trunkline.resumed":  # from here on this socket is the call's, and what follows counts
+                self._socket = socket
+                socket.write(self._tape.come_back(event.audio_from_ms))
+            return
+        if socket is not self._socket:
+            return
+        match event.type:
+            case "trunkline.settled":
+                self._tape.settle(event.audio_end_ms)
+                return
+            case "trunkline.move":
+                self._wants_to_move.set()
+                return
+            case "session.created":
+                self.id = event.session.id
+                self.token = event.trunkline.resume_token if socket.protocol == RESUME else ""
+            case "error":
+                self._trouble = event.error.message
+        news = self._story.news(event)
+        if news is not None:
+            self._events.put_nowait(news)
+
+    # the life of the call
+
+    async def _keep(self, reading: "asyncio.Future[Ending]") -> None:
+        """From socket to socket, until the call is over."""
+        try:
+            while True:
+                ending = await self._until_it_ends(reading)
+                if ending is not None and not (ending.gone and self.token):
+                    raise _failure_of(ending, self._trouble)
+                reading = await self._come_back(reading, ending)
+        except ClientError as error:
+            self._failure = None if isinstance(error, _Over) else error
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # the rim of the client: a bug ends the call, and says so
+            self._failure = CallLost(f"the client failed: {error!r}")
+            raise
+        finally:
+            self._events.put_nowait(None)
+
+    async def _until_it_ends(self, reading: "asyncio.Future[Ending]") -> Ending | None:
+        """None when the gateway asks to be left."""
+        moving = asyncio.create_task(self._wants_to_move.wait())
+        try:
+            await asyncio.wait((reading, moving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            moving.cancel()
+        self._wants_to_move.clear()
+        return reading.result() if reading.done() else None
+
+    async def _come_back(self, reading: "asyncio.Future[Ending]", ending: Ending | None) -> "asyncio.Future[Ending]":
+        """Another socket, with the call on it; the old one if it needn't be left. Raises ClientError: the call's end.
+
+        ending: of the old socket, None while it serves the call.
+        """
+        old = self._socket
+        assert old is not None
+        began_s = old.heard_s
+        try:
+            async with asyncio.timeout(self._window_s):
+                new_reading = await self._search(old.url if ending is None else "")
+        except (TimeoutError, Refused) as failure:
+            if not reading.done():  # it may still be served where it is
+                if isinstance(failure, TimeoutError):
+                    self._wants_to_move.set()  # and is still to be left
+                return reading
+            ending = reading.result()
+            if not ending.gone:
+                raise _failure_of(ending, self._trouble) from None
+            if isinstance(failure, Refused):
+                raise (_Over() if failure.status == OVER else CallLost(failure.message)) from failure
+            raise CallLost(f"{ending.reason}, and no gateway took it up") from None
+        self._leave(old)
+        self.resumed += 1
+        heard_s = old.heard_s if ending is None else began_s
+        self.gaps_s.append(asyncio.get_running_loop().time() - heard_s)
+        return new_reading
+
+    async def _search(self, avoid: str) -> "asyncio.Future[Ending]":
+        while True:
+            websocket, url = await self._dialer.dial_again(self.token, avoid)
+            socket = Socket(websocket, self._tape, url, self._on_event)
+            reading = socket.start()
+            try:
+                if await self._take_up(socket, reading):
+                    return reading
+            except BaseException:
+                self._leave(socket)
+                raise
+            await socket.close(MOVED)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _take_up(self, socket: Socket, reading: "asyncio.Future[Ending]") -> bool:
+        """Whether this gateway goes on with the call; then the tape runs to it."""
+        answer = self._answers[socket] = asyncio.get_running_loop().create_future()
+        try:
+            await socket.send(encode(self._story.resume(self._tape)).decode())
+            waited: set[asyncio.Future[object]] = {answer, reading}  # type: ignore[arg-type]  # read below by name
+            await asyncio.wait(waited, timeout=RESUME_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+            return self._socket is socket
+        finally:
+            del self._answers[socket]
+
+    def _leave(self, socket: Socket) -> None:
+        leaving = asyncio.create_task(socket.close(MOVED), name="client-leave")
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+
+class _Over(ClientError):
+    """The call has ended as calls do."""
+
+
+def _failure_of(ending: Ending, trouble: str) -> ClientError:
+    if ending.bad:
+        return NotAnEvent(ending.reason)
+    if ending.code == HUNG_UP:
+        return _Over()
+    return CallLost(trouble or ending.reason, ending.code)

@@ -1,0 +1,132 @@
+"""What this client reads of the server's events, and what it says itself.
+
+Format: OpenAI Realtime (GA), JSON over WebSocket; `trunkline.*` events and the fields segment, position and samples
+are this server's own and come only over the subprotocol RESUME. Unknown fields and types are passed over.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from trunkline.proto.response import Phase
+
+RESUME = "trunkline.resume.v1"  # the subprotocol of a client that can come back
+STOCK = "realtime"
+
+
+class Trunkline(msgspec.Struct, frozen=True):
+    """resume_token: with it the call can be taken up again, at any gateway."""
+
+    resume_token: str = ""
+
+
+class Session(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
+class Item(msgspec.Struct, frozen=True):
+    id: str = ""
+    role: str = ""
+    phase: Phase | None = None
+
+
+class Details(msgspec.Struct, frozen=True):
+    reason: str = ""
+
+
+class Response(msgspec.Struct, frozen=True):
+    id: str = ""
+    status: str = ""
+    status_details: Details = Details()
+
+
+class Problem(msgspec.Struct, frozen=True):
+    message: str = ""
+    code: str | None = None
+    event_id: str | None = None
+
+
+class ServerEvent(msgspec.Struct):
+    """Any event of the server; fields that its type doesn't have are empty. text: the event as it came.
+
+    delta: base64 for audio, else text. segment, position, samples: which samples of which segment of the item an
+    audio delta carries, at SPEECH_RATE_HZ. audio_end_ms, audio_from_ms: in the caller's audio since the call began.
+    """
+
+    type: str
+    item_id: str = ""
+    response_id: str = ""
+    delta: str = ""
+    transcript: str = ""
+    audio_start_ms: int = 0
+    audio_end_ms: int = 0
+    audio_from_ms: int = 0
+    segment: int = -1
+    position: int = 0
+    samples: int = 0
+    reason: str = ""
+    session: Session = Session()
+    item: Item = Item()
+    response: Response = Response()
+    error: Problem = Problem()
+    trunkline: Trunkline = Trunkline()
+    text: str = msgspec.field(default="", name="-")
+
+
+class Received(msgspec.Struct, frozen=True):
+    """samples: of this segment of an item, how much has come, at SPEECH_RATE_HZ."""
+
+    item_id: str
+    segment: int
+    samples: int
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """An utterance that was announced and has no words yet. start_ms: of its audio; -1 where a client bounds turns."""
+
+    item_id: str
+    start_ms: int = -1
+
+
+class TypedItem(msgspec.Struct, frozen=True):
+    """A text of the client's own that the record may lack."""
+
+    item_id: str
+    text: str
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """A response whose early end the client has seen."""
+
+    response_id: str
+    reason: Literal["turn_detected", "client_cancelled"] = "client_cancelled"
+
+
+class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="type", kw_only=True, omit_defaults=True):
+    """The first event of a client that comes back. settled_ms: the audio before needn't be sent again; kept_from_ms,
+    end_ms: what the client still has. session: all its session.update so far, merged.
+
+    responses: opened and not done. respond: instructions of a response.create that nothing has come of.
+    """
+
+    settled_ms: int
+    kept_from_ms: int
+    end_ms: int
+    received: list[Received] = []
+    session: dict[str, object] | None = None
+    begun: list[Begun] = []
+    typed: list[TypedItem] = []
+    cancelled: list[Cancelled] = []
+    responses: list[str] = []
+    respond: str | None = None
+
+
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(ServerEvent).decode
+
+
+def decode(text: str) -> ServerEvent:
+    """Raises msgspec.MsgspecError."""
+    event = _decode(text)
+    event.text = text
+    return event

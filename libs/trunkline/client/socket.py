@@ -1,0 +1,142 @@
+"""One WebSocket of a call: reads it, writes the tape to it, and notices when the gateway at its other end is gone.
+
+A gateway is gone when the socket ends without a closing handshake, or when nothing comes for SILENT_S, not even the
+answer to a ping.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from itertools import count
+
+import aiohttp
+import msgspec
+
+from trunkline.client.events import ServerEvent, decode
+from trunkline.client.tape import Fallen, Mark, Tape
+
+PING_S = 0.2
+SILENT_S = 0.4
+CLOSE_LIMIT_S = 1.0
+HUNG_UP, MOVED = 1000, 4000  # closing codes of a client; MOVED isn't the end of its call
+GOING_AWAY = frozenset((1001, 1006, 1012))  # a gateway's closing codes that don't end the call
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """Why a socket was read to its end. gone: the call isn't over, as far as this socket tells."""
+
+    reason: str
+    gone: bool
+    code: int = 0
+    bad: bool = False  # something came that is no event
+
+
+class Socket:
+    """on_event: each event as it comes. heard_s: loop time at which anything came last."""
+
+    def __init__(
+        self,
+        websocket: aiohttp.ClientWebSocketResponse,
+        tape: Tape,
+        url: str,
+        on_event: Callable[["Socket", ServerEvent], None],
+    ) -> None:
+        self.url = url
+        self._websocket = websocket
+        self._tape = tape
+        self._on_event = on_event
+        self._more = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.heard_s = self._loop.time()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Future[Ending] = self._loop.create_future()
+
+    @property
+    def protocol(self) -> str | None:
+        return self._websocket.protocol
+
+    def start(self) -> "asyncio.Future[Ending]":
+        """Reads from now on; the result is why it ended."""
+        self._tasks.append(asyncio.create_task(self._read(), name="client-read"))
+        self._tasks.append(asyncio.create_task(self._beat(), name="client-beat"))
+        return self._ending
+
+    def write(self, mark: Mark) -> None:
+        """Writes the tape from there on."""
+        if not self._ending.done():
+            self._tasks.append(asyncio.create_task(self._write(mark), name="client-write"))
+
+    def wake(self) -> None:
+        """There is more on the tape."""
+        self._more.set()
+
+    async def send(self, text: str) -> None:
+        """Raises nothing: what can't be sent shows in how the socket ends."""
+        try:
+            await self._websocket.send_str(text)
+        except (ConnectionError, aiohttp.ClientError) as error:
+            self._end(Ending(str(error) or "the socket closed", gone=True))
+
+    async def close(self, code: int) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._end(Ending("closed here", gone=False, code=code))
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._websocket.close(code=code)
+
+    def _end(self, ending: Ending) -> None:
+        if not self._ending.done():
+            self._ending.set_result(ending)
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            self.heard_s = self._loop.time()
+            match message.type:
+                case aiohttp.WSMsgType.TEXT:
+                    try:
+                        event = decode(message.data)
+                    except msgspec.MsgspecError as error:
+                        self._end(Ending(str(error), gone=False, bad=True))
+                        return
+                    self._on_event(self, event)
+                case aiohttp.WSMsgType.PING:
+                    with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+                        await self._websocket.pong(message.data)
+                case aiohttp.WSMsgType.CLOSE:
+                    code = int(message.data)
+                    self._end(Ending(f"the gateway closed the socket (code {code})", code in GOING_AWAY, code))
+                    return
+                case aiohttp.WSMsgType.CLOSING | aiohttp.WSMsgType.CLOSED | aiohttp.WSMsgType.ERROR:
+                    self._end(Ending("the gateway's socket broke", gone=True))
+                    return
+
+    async def _write(self, mark: Mark) -> None:
+        try:
+            while True:
+                text, mark = self._tape.read(mark)
+                if text:
+                    await self.send(text)
+                else:
+                    self._more.clear()
+                    await self._more.wait()
+        except Fallen:
+            self._end(Ending("the gateway takes too little", gone=True))
+
+    async def _beat(self) -> None:
+        """Pings, and looks for answers; while this process itself stands still nobody is missed."""
+        for number in count():
+            if number % 2 == 0:
+                with contextlib.suppress(ConnectionError, aiohttp.ClientError, TimeoutError):
+                    async with asyncio.timeout(PING_S / 2):
+                        await self._websocket.ping()
+            due_s = self._loop.time() + PING_S / 2
+            await asyncio.sleep(PING_S / 2)
+            now_s = self._loop.time()
+            if now_s > due_s + PING_S / 2:
+                self.heard_s = now_s
+            if now_s - self.heard_s > SILENT_S:
+                self._end(Ending(f"the gateway said nothing for {SILENT_S:g} s", gone=True))
+                return

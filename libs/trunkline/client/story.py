@@ -1,0 +1,185 @@
+"""What a client has been told, so that a later gateway says only the rest, and its reader hears each thing once.
+
+Pure.
+"""
+
+import binascii
+from collections import OrderedDict
+from typing import TypeVar
+
+import msgspec
+
+from trunkline.client.events import Begun, Cancelled, Received, Resume, ServerEvent, TypedItem
+from trunkline.client.tape import PER_MS, Tape
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+REMEMBERED = 4_000  # events that come once each
+SEGMENTS = 64  # of whose audio the extent is told: those of the last half minute and more
+UNRECORDED = 16  # texts and cancellations that the record may lack
+
+ONCE_PER_ITEM = frozenset(
+    (
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.output_text.done",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.input_audio_transcription.failed",
+    )
+)
+ONCE_PER_RESPONSE = frozenset(("response.created", "response.done"))
+WORDS = frozenset(("response.output_audio_transcript.delta", "response.output_text.delta"))
+AUDIO = "response.output_audio.delta"
+_OVER = frozenset(
+    (
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.input_audio_transcription.failed",
+    )
+)
+
+
+class Story:
+    def __init__(self) -> None:
+        self.session: dict[str, object] = {}  # all updates so far, merged
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._received: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._begun: OrderedDict[str, int] = OrderedDict()
+        self._typed: OrderedDict[str, str] = OrderedDict()
+        self._open: OrderedDict[str, None] = OrderedDict()
+        self._cancelled: OrderedDict[str, str] = OrderedDict()
+        self._respond: str | None = None
+
+    # what the client said
+
+    def said(self, event: dict[str, object]) -> None:
+        """Notes what a later gateway must know of an event that isn't audio."""
+        match event:
+            case {"type": "session.update", "session": dict(patch)}:
+                self.session = merged(self.session, patch)
+            case {"type": "conversation.item.create", "item": {"id": str(item), "content": [{"text": str(text)}, *_]}}:
+                _remember(self._typed, item, text, UNRECORDED)
+            case {"type": "response.create"}:
+                response = event.get("response")
+                asked = response.get("instructions") if isinstance(response, dict) else None
+                self._respond = asked if isinstance(asked, str) else ""
+
+    @property
+    def input_format(self) -> str:
+        match self.session:
+            case {"audio": {"input": {"format": {"type": str(wanted)}}}}:
+                return wanted
+        return "audio/pcm"
+
+    # what came
+
+    def news(self, event: ServerEvent) -> ServerEvent | None:
+        """What of an event the reader hasn't been told yet; None for nothing."""
+        kind = event.type
+        if kind in ONCE_PER_RESPONSE:
+            return self._of_response(event)
+        if event.response_id and ("response.done", event.response_id) in self._seen:
+            return None
+        if kind == AUDIO:
+            return self._of_audio(event)
+        if kind in WORDS:
+            return event if event.segment < 0 or self._first_time(f"{kind}.{event.segment}", event.item_id) else None
+        if kind in ONCE_PER_ITEM:
+            return self._of_item(event)
+        if kind == "error":
+            self._respond = None
+        return event
+
+    def _of_response(self, event: ServerEvent) -> ServerEvent | None:
+        response = event.response.id
+        if not self._first_time(event.type, response):
+            return None
+        if event.type == "response.created":
+            self._respond = None
+            self._open[response] = None
+        else:
+            self._open.pop(response, None)
+            if event.response.status == "cancelled":
+                _remember(self._cancelled, response, event.response.status_details.reason, UNRECORDED)
+        return event
+
+    def _of_item(self, event: ServerEvent) -> ServerEvent | None:
+        item = event.item_id or event.item.id
+        if not self._first_time(event.type, item):
+            return None
+        if event.type == "input_audio_buffer.speech_started":
+            self._begun[item] = event.audio_start_ms
+        elif event.type == "input_audio_buffer.committed":
+            self._begun.setdefault(item, -1)
+        elif event.type in _OVER:
+            self._begun.pop(item, None)
+        return event
+
+    def _of_audio(self, event: ServerEvent) -> ServerEvent | None:
+        """Audio that came already is cut off."""
+        if event.segment < 0:
+            return event
+        key = event.item_id, event.segment
+        known = self._received.get(key, 0)
+        end = event.position + event.samples
+        if end <= known:
+            return None
+        _remember(self._received, key, end, SEGMENTS)
+        if event.position >= known:
+            return event
+        data = binascii.a2b_base64(event.delta)
+        begin = (known - event.position) * len(data) // event.samples // 2 * 2
+        event.delta = binascii.b2a_base64(data[begin:], newline=False).decode()
+        event.position, event.samples = known, end - known
+        event.text = msgspec.json.encode({**msgspec.json.decode(event.text), "delta": event.delta}).decode()
+        return event
+
+    def _first_time(self, kind: str, name: str) -> bool:
+        if (kind, name) in self._seen:
+            return False
+        _remember(self._seen, (kind, name), None, REMEMBERED)
+        return True
+
+    # for the next gateway
+
+    def resume(self, tape: Tape) -> Resume:
+        return Resume(
+            settled_ms=tape.settled // PER_MS,
+            kept_from_ms=-(-tape.first // PER_MS),
+            end_ms=tape.end // PER_MS,
+            received=[Received(item, segment, count) for (item, segment), count in self._received.items()],
+            session=self.session or None,
+            begun=[Begun(item, start_ms) for item, start_ms in self._begun.items()],
+            typed=[TypedItem(item, text) for item, text in self._typed.items()],
+            cancelled=[
+                Cancelled(response, "turn_detected" if reason == "turn_detected" else "client_cancelled")
+                for response, reason in self._cancelled.items()
+            ],
+            responses=list(self._open),
+            respond=self._respond,
+        )
+
+
+def merged(old: dict[str, object], patch: dict[str, object]) -> dict[str, object]:
+    """What a patch doesn't name stays."""
+    made = dict(old)
+    for name, value in patch.items():
+        before = made.get(name)
+        made[name] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return made
+
+
+def _remember(known: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > limit:
+        known.popitem(last=False)

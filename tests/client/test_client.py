@@ -1,0 +1,354 @@
+"""The client against gateways that die, hang, move and refuse: one stream of events, or one clear error."""
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
+
+from trunkline.client import Call, CallLost, NotAnEvent, Refused, ServerEvent, Unreachable, connect
+from trunkline.client import call as call_module
+
+TOKEN = "rtk_rtc_00_test.abc"
+CHUNK = bytes(range(96)) * 10  # 20 ms
+Behaviour = Callable[["Taken"], Awaitable[None]]
+
+
+class Taken:
+    """One socket at the fake gateway. got: the client's events, audio as bytes."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self.socket = socket
+        self.request = request
+        self.token = request.query.get("resume_token", "")
+        self.got: list[Any] = []
+
+    async def tell(self, kind: str, **fields: Any) -> None:
+        await self.socket.send_json({"type": kind, **fields})
+
+    async def opens(self) -> None:
+        await self.tell("session.created", session={"id": "rtc_00_test"}, trunkline={"resume_token": TOKEN})
+
+    async def takes_up(self, audio_from_ms: int) -> dict[str, Any]:
+        asked = json.loads((await self.socket.receive()).data)
+        assert asked["type"] == "trunkline.resume"
+        await self.opens()
+        await self.tell("trunkline.resumed", audio_from_ms=audio_from_ms)
+        return dict(asked)
+
+    async def hears(self, samples: int) -> bytes:
+        """Until so much audio came."""
+        sound = b""
+        while len(sound) < 2 * samples:
+            message = await self.socket.receive()
+            assert message.type is WSMsgType.TEXT, message
+            event = json.loads(message.data)
+            if event["type"] == "input_audio_buffer.append":
+                sound += base64.b64decode(event["audio"])
+            else:
+                self.got.append(event)
+        return sound
+
+    def breaks(self) -> None:
+        assert self.request.transport is not None
+        self.request.transport.abort()
+
+    async def until_left(self) -> int:
+        async for _ in self.socket:
+            pass
+        return self.socket.close_code or 0
+
+
+class Gateway:
+    """behaviours: of its sockets, one after the other; an int refuses with that status."""
+
+    def __init__(self, *behaviours: Behaviour | int) -> None:
+        self.behaviours = list(behaviours)
+        self.left: list[int] = []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        behaviour = self.behaviours.pop(0) if self.behaviours else 410
+        if isinstance(behaviour, int):
+            self.behaviours.insert(0, behaviour)
+            return web.json_response({"error": {"message": f"no: {behaviour}"}}, status=behaviour)
+        socket = web.WebSocketResponse(protocols=("trunkline.resume.v1",))
+        await socket.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            await behaviour(Taken(socket, request))
+        return socket
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_get("/v1/realtime", self.handle)
+        async with TestServer(app) as server:
+            yield str(server.make_url("/v1/realtime")).replace("http", "ws", 1)
+
+
+async def read(call: Call) -> list[str]:
+    return [event.type async for event in call]
+
+
+def run(main: Awaitable[None]) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(main, 15)
+
+    asyncio.run(bounded())
+
+
+def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.hears(5 * 480)
+        await taken.tell("trunkline.settled", audio_end_ms=30)
+        await taken.tell("response.created", response={"id": "resp_1"})
+        taken.breaks()
+
+    heard: list[bytes] = []
+    asked: list[dict[str, Any]] = []
+
+    async def second(taken: Taken) -> None:
+        assert taken.token == TOKEN
+        asked.append(await taken.takes_up(audio_from_ms=50))
+        await taken.tell("response.created", response={"id": "resp_1"})
+        await taken.tell("response.done", response={"id": "resp_1", "status": "completed"})
+        heard.append(await taken.hears(480 * 5 // 2 + 480))
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url, "sk-test") as call:
+            for _ in range(5):
+                call.append_audio(CHUNK)
+            kinds: list[str] = []
+            async for event in call:
+                kinds.append(event.type)
+                if event.type == "response.done":
+                    call.append_audio(CHUNK)
+
+            assert kinds == ["session.created", "response.created", "response.done"]
+            assert call.id == "rtc_00_test"
+            assert call.resumed == 1
+            assert 0 < call.gaps_s[0] < 1
+        assert heard == [CHUNK[480:] + 3 * CHUNK]
+        assert {name: asked[0][name] for name in ("settled_ms", "kept_from_ms", "end_ms")} == {
+            "settled_ms": 30,
+            "kept_from_ms": 20,
+            "end_ms": 100,
+        }
+        assert asked[0]["responses"] == ["resp_1"]
+
+    run(main())
+
+
+def test_a_gateway_that_hangs_is_left() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await asyncio.sleep(60)  # reads nothing, so answers no ping
+
+    async def second(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            assert await read(call) == ["session.created"]
+            assert call.resumed == 1
+            assert 0.3 < call.gaps_s[0] < 0.9
+
+    run(main())
+
+
+def test_a_gateway_that_asks_to_be_left_serves_until_another_has_the_call() -> None:
+    codes: list[int] = []
+    moved = asyncio.Event()
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("trunkline.move", reason="draining")
+        with contextlib.suppress(ConnectionError):  # left in the middle of a word
+            while not moved.is_set():
+                await taken.tell("response.created", response={"id": "resp_1"})
+                await taken.tell("conversation.item.truncated", item_id="item_1")
+                await asyncio.sleep(0.02)
+        codes.append(await taken.until_left())
+
+    async def second(taken: Taken) -> None:
+        await asyncio.sleep(0.2)
+        await taken.takes_up(audio_from_ms=0)
+        moved.set()
+        await asyncio.sleep(0.1)
+        await taken.tell("response.done", response={"id": "resp_1"})
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            kinds = await read(call)
+
+            assert kinds.count("response.created") == kinds.count("response.done") == 1
+            assert kinds.count("conversation.item.truncated") >= 5
+            assert call.resumed == 1
+            assert call.gaps_s[0] < 0.2
+        assert codes == [4000]
+
+    run(main())
+
+
+def test_a_gateway_that_cannot_take_it_up_is_asked_again() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def unable(taken: Taken) -> None:
+        await taken.socket.receive()
+        await taken.tell("error", error={"message": "no agent worker takes the call", "code": "overloaded"})
+        await taken.until_left()
+
+    async def able(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, unable, able).running() as url, connect(url) as call:
+            assert await read(call) == ["session.created"]
+            assert call.resumed == 1
+
+    run(main())
+
+
+def test_a_call_that_is_over_everywhere_just_ends() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def main() -> None:
+        async with Gateway(first, 410).running() as url, connect(url) as call:
+            assert await read(call) == ["session.created"]
+            assert call.resumed == 0
+
+    run(main())
+
+
+def test_a_token_that_is_refused_loses_the_call() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def main() -> None:
+        async with Gateway(first, 401).running() as url, connect(url) as call:
+            with pytest.raises(CallLost, match="no: 401"):
+                await read(call)
+
+    run(main())
+
+
+def test_a_call_that_nobody_takes_up_within_the_window_is_lost() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def main() -> None:
+        async with Gateway(first, 503).running() as url, connect(url, window_s=0.5) as call:
+            with pytest.raises(CallLost, match="the gateway's socket broke, and no gateway took it up"):
+                await read(call)
+
+    run(main())
+
+
+def test_another_address_is_tried_when_the_first_is_dead() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def second(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first).running() as one, Gateway(second).running() as other:
+            dead = "ws://127.0.0.1:9/v1/realtime"
+            async with connect([dead, one, dead, other]) as call:
+                one_gateway_is_over = await read(call)
+
+            assert one_gateway_is_over == ["session.created"]
+
+    run(main())
+
+
+def test_an_error_before_the_close_is_why_a_call_is_lost() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("error", error={"message": "the stt worker of this call was lost", "code": "stage_lost"})
+        await taken.socket.close(code=1011)
+
+    async def main() -> None:
+        async with Gateway(first).running() as url, connect(url) as call:
+            with pytest.raises(CallLost, match="the stt worker of this call was lost"):
+                await read(call)
+
+    run(main())
+
+
+def test_a_server_that_gives_no_token_is_not_searched_again() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.tell("session.created", session={"id": "sess_1"})
+        taken.breaks()
+
+    async def main() -> None:
+        async with Gateway(first).running() as url, connect(url) as call:
+            with pytest.raises(CallLost, match="the gateway's socket broke"):
+                await read(call)
+
+    run(main())
+
+
+def test_what_is_no_event_is_said_to_be_none() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.socket.send_str("hello?")
+        await taken.until_left()
+
+    async def main() -> None:
+        async with Gateway(first).running() as url, connect(url) as call:
+            with pytest.raises(NotAnEvent):
+                await read(call)
+
+    run(main())
+
+
+def test_a_refused_call_says_why_and_nobody_there_says_so() -> None:
+    async def main() -> None:
+        async with Gateway(503).running() as url:
+            with pytest.raises(Refused, match="status 503: no: 503"):
+                async with connect(url):
+                    pass
+        with pytest.raises(Unreachable, match="Connection refused"):
+            async with connect("ws://127.0.0.1:9/v1/realtime"):
+                pass
+
+    run(main())
+
+
+def test_a_client_that_hangs_up_while_it_searches_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_module, "AGAIN_S", 0.01)
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def main() -> None:
+        async with Gateway(first, 503).running() as url:
+            async with connect(url) as call:
+                events: list[ServerEvent] = []
+                async for event in call:
+                    events.append(event)
+                    break
+                await asyncio.sleep(0.3)
+            await asyncio.sleep(0.05)
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        assert not [name for name in names if name.startswith("client-")]
+
+    run(main())

@@ -1,0 +1,131 @@
+"""Two gateways tell of the same call; the reader hears each thing once, and the later gateway learns what came."""
+
+import binascii
+import json
+from typing import Any
+
+from trunkline.client.events import Begun, Cancelled, Received, ServerEvent, TypedItem, decode
+from trunkline.client.story import Story
+from trunkline.client.tape import Tape
+
+RAMP = b"".join(n.to_bytes(2, "little") for n in range(1000))
+
+
+def event(kind: str, **fields: Any) -> ServerEvent:
+    return decode(json.dumps({"type": kind, **fields}))
+
+
+def delta(position: int, samples: int, segment: int = 0, item: str = "item_1", response: str = "resp_1") -> ServerEvent:
+    part = binascii.b2a_base64(RAMP[2 * position : 2 * (position + samples)], newline=False).decode()
+    return event(
+        "response.output_audio.delta",
+        item_id=item,
+        response_id=response,
+        delta=part,
+        segment=segment,
+        position=position,
+        samples=samples,
+    )
+
+
+def heard(story: Story, *deltas: ServerEvent) -> bytes:
+    told = [story.news(each) for each in deltas]
+    return b"".join(binascii.a2b_base64(each.delta) for each in told if each is not None)
+
+
+def test_audio_that_came_already_is_cut_off() -> None:
+    story = Story()
+
+    sound = heard(story, delta(0, 100), delta(0, 50), delta(60, 100), delta(160, 40))
+
+    assert sound == RAMP[:400]
+    assert story.resume(Tape()).received == [Received("item_1", 0, 200)]
+
+
+def test_the_text_of_a_cut_delta_says_what_is_left() -> None:
+    story = Story()
+    heard(story, delta(0, 100))
+
+    rest = story.news(delta(60, 100))
+
+    assert rest is not None
+    assert json.loads(rest.text)["delta"] == rest.delta
+
+
+def test_audio_of_a_server_without_positions_passes() -> None:
+    story = Story()
+    plain = event("response.output_audio.delta", item_id="item_1", response_id="resp_1", delta="AAAA")
+
+    assert story.news(plain) is plain
+    assert story.news(plain) is plain
+
+
+def test_a_response_that_is_told_again_is_told_once() -> None:
+    story = Story()
+    kinds = ["response.created", "response.output_item.added", "response.content_part.added"]
+
+    def tell() -> list[ServerEvent | None]:
+        begun = [story.news(event("response.created", response={"id": "resp_1"}))]
+        begun.append(story.news(event("response.output_item.added", response_id="resp_1", item={"id": "item_1"})))
+        begun.append(story.news(event("response.content_part.added", response_id="resp_1", item_id="item_1")))
+        return begun
+
+    first, again = tell(), tell()
+
+    assert [each.type for each in first if each is not None] == kinds
+    assert again == [None, None, None]
+
+
+def test_words_are_told_once_per_segment() -> None:
+    story = Story()
+
+    def words(segment: int) -> ServerEvent | None:
+        kind = "response.output_audio_transcript.delta"
+        return story.news(event(kind, item_id="item_1", response_id="resp_1", delta="Hi", segment=segment))
+
+    assert [words(0) is not None, words(1) is not None, words(0) is not None] == [True, True, False]
+
+
+def test_nothing_more_is_told_of_a_response_that_is_done() -> None:
+    story = Story()
+    done = {"id": "resp_1", "status": "cancelled", "status_details": {"type": "cancelled", "reason": "turn_detected"}}
+    story.news(event("response.created", response={"id": "resp_1"}))
+    story.news(event("response.done", response=done))
+
+    assert heard(story, delta(0, 10)) == b""
+    assert story.resume(Tape()).cancelled == [Cancelled("resp_1", "turn_detected")]
+    assert story.resume(Tape()).responses == []
+
+
+def test_an_utterance_without_words_is_named_to_the_next_gateway() -> None:
+    story = Story()
+    story.news(event("input_audio_buffer.speech_started", item_id="item_1", audio_start_ms=300))
+    story.news(event("input_audio_buffer.speech_started", item_id="item_2", audio_start_ms=900))
+    story.news(event("conversation.item.input_audio_transcription.completed", item_id="item_1", transcript="Hello."))
+
+    assert story.resume(Tape()).begun == [Begun("item_2", 900)]
+
+
+def test_the_sessions_updates_are_merged() -> None:
+    story = Story()
+    story.said({"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": 1.1}}}})
+    story.said({"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}})
+
+    assert story.input_format == "audio/pcmu"
+    assert story.resume(Tape()).session == {
+        "type": "realtime",
+        "audio": {"output": {"speed": 1.1}, "input": {"format": {"type": "audio/pcmu"}}},
+    }
+
+
+def test_a_text_and_an_order_to_respond_are_told_until_something_came_of_them() -> None:
+    story = Story()
+    item = {"id": "item_1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+    story.said({"type": "conversation.item.create", "item": item})
+    story.said({"type": "response.create", "response": {"instructions": "Be brief."}})
+
+    assert story.resume(Tape()).typed == [TypedItem("item_1", "Hi")]
+    assert story.resume(Tape()).respond == "Be brief."
+    story.news(event("response.created", response={"id": "resp_1"}))
+    assert story.resume(Tape()).respond is None
+    assert story.resume(Tape()).responses == ["resp_1"]
