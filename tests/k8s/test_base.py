@@ -19,6 +19,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # it brings no types
 
 from trunkline.agents import load_agent_file
+from trunkline.cli.embedded_nats import ACCOUNTS
 from trunkline.runtime.admin import Admin
 from trunkline.runtime.settings import CoreSettings, load, variable
 
@@ -296,6 +297,12 @@ def test_nats_accepts_its_configuration(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "POD_NAME": "nats-0"})
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nats_tells_of_closed_connections_as_the_embedded_one_does() -> None:
+    text = manifest("ConfigMap", "nats")["data"]["nats.conf"]
+
+    assert text.endswith(ACCOUNTS)
 
 
 def test_a_nats_node_has_time_for_its_lame_duck() -> None:

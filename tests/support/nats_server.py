@@ -1,4 +1,4 @@
-"""A nats-server of the test's own, with JetStream, on a free loopback port.
+"""A nats-server of the test's own, with JetStream and the accounts of `trunkline up`, on a free loopback port.
 
 Connect with `connect`: it checks that the server that answers is the one that was started here.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 from nats.aio.client import Client
+
+from trunkline.cli.embedded_nats import ACCOUNTS
 
 START_LIMIT_S = 10.0
 
@@ -33,7 +35,9 @@ class NatsServer:
         port = self.url.rpartition(":")[2] if self.url else "-1"
         for stale in self.store_dir.glob("*.ports"):
             stale.unlink()
-        command = [_binary(), "-a", "127.0.0.1", "-p", port, "-js", "-sd", str(self.store_dir), "-n", self.name]
+        config = self.store_dir / "server.conf"
+        config.write_text(f'jetstream {{ store_dir: "{self.store_dir}" }}\n{ACCOUNTS}')
+        command = [_binary(), "-c", str(config), "-a", "127.0.0.1", "-p", port, "-n", self.name]
         self._process = subprocess.Popen(
             [*command, "--ports_file_dir", str(self.store_dir)],
             stdout=subprocess.DEVNULL,

