@@ -226,3 +226,12 @@ def test_options_that_are_out_of_range_are_refused_by_name(
         make(plan_trip)
 
     assert param == refused.value.param
+
+
+def test_a_tool_may_be_run_again_only_if_it_says_so_or_changes_nothing() -> None:
+    def plan_trip(city: str) -> None:
+        """Plan."""
+
+    made = tool(plan_trip), tool(retry=True)(plan_trip), tool(read_only=True)(plan_trip)
+
+    assert [one.retry for one in made] == [False, True, True]

@@ -26,7 +26,7 @@ from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import Event
 from trunkline.proto.subjects import Stage
-from trunkline.record import CallView, MemoryRecordStore, read_call
+from trunkline.record import CallView, MemoryClaimStore, MemoryRecordStore, read_call
 from trunkline.runtime.process import Process, Service
 from trunkline.runtime.settings import CoreSettings
 from trunkline.stt.service import SttService
@@ -55,6 +55,7 @@ class Whole:
     def __init__(self, *says: str, model: Model | None = None, agent_file: Path = WEATHER_DESK) -> None:
         self.broker = MemoryBroker()
         self.store = MemoryRecordStore()
+        self.claims = MemoryClaimStore()
         self.model = model or LocalModel()
         self._says = says
         self._agent_file = agent_file
@@ -119,7 +120,7 @@ class Whole:
 
     def _tools(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, ToolRunnerSettings)
-        return ToolRunnerService(process.context, settings)
+        return ToolRunnerService(process.context, settings, self.claims)
 
     def _agent(self, process: Process, settings: CoreSettings) -> Service:
         return AgentService(process.exchange, load_agent_file(str(self._agent_file)), self.model, self.store)

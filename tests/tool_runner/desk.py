@@ -10,7 +10,9 @@ import msgspec
 from trunkline.agents import Tool
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.tool import CancelTool, RunTool, ToolResult
+from trunkline.record import MemoryClaimStore
 from trunkline.tool_runner.admission import Limits
+from trunkline.tool_runner.claiming import Claimant
 from trunkline.tool_runner.runner import Runner
 
 CALL = "rtc_00_desk"
@@ -31,18 +33,24 @@ class Desk:
     tools: list[Tool]
     limits: Limits = field(default_factory=lambda: Limits(runs=8, lost_runs=2))
     result_limit_bytes: int = 10_000
+    worker: str = "runner-1"
+    now_us: int = NOW_US
+    claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
     posted: list[tuple[str, Message]] = field(default_factory=list)
+    passed_on: list[tuple[str, Envelope]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._answered = asyncio.Event()
         self.runner = Runner(
             {tool.name: tool for tool in self.tools},
             digest=DIGEST,
-            worker="runner-1",
+            worker=self.worker,
             post=self._post,
+            pass_on=self._pass_on,
+            claims=Claimant(self.claims, self.worker, wall_us=lambda: self.now_us),
             limits=self.limits,
             result_limit_bytes=lambda: self.result_limit_bytes,
-            wall_us=lambda: NOW_US,
+            wall_us=lambda: self.now_us,
         )
 
     def _post(
@@ -51,8 +59,13 @@ class Desk:
         self.posted.append((subject, message))
         self._answered.set()
 
-    def send(self, message: Message, *, sender: str = AGENT, headers: Mapping[str, str] | None = None) -> None:
-        self.runner.receive(Envelope(CALL, sender, 3, 0, 0, 0, 0, message), headers)
+    def _pass_on(self, runner: str, envelope: Envelope, headers: Mapping[str, str] | None) -> None:
+        self.passed_on.append((runner, envelope))
+
+    def send(
+        self, message: Message, *, sender: str = AGENT, epoch: int = 3, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.runner.receive(Envelope(CALL, sender, epoch, 0, 0, 0, 0, message), headers)
 
     def cancel(self, tool_call: str) -> None:
         self.send(CancelTool(tool_call))

@@ -5,8 +5,9 @@ import pytest
 from tool_runner.desk import DIGEST, NOW_US, ORDER, an_order
 from trunkline.agents import tool
 from trunkline.proto.tool import RunTool, ToolResult
+from trunkline.record import Attempt
 from trunkline.tool_runner.admission import Limits, Occupation, reason_to_decline
-from trunkline.tool_runner.ledger import Key, Ledger
+from trunkline.tool_runner.ledger import Ledger
 
 
 @tool(concurrency=2)
@@ -54,13 +55,13 @@ def a_result(n: int, size: int = 0) -> ToolResult:
 
 
 def remembered(ledger: Ledger[str], count: int) -> list[int]:
-    return [n for n in range(count) if ledger.result_of(Key("rtc_00_a", str(n))) is not None]
+    return [n for n in range(count) if ledger.result_of(Attempt("rtc_00_a", str(n))) is not None]
 
 
 def filled(ledger: Ledger[str], count: int, size: int) -> Ledger[str]:
     for n in range(count):
-        ledger.begin(Key("rtc_00_a", str(n)), "run")
-        ledger.finish(Key("rtc_00_a", str(n)), a_result(n, size))
+        ledger.begin(Attempt("rtc_00_a", str(n)), "run")
+        ledger.finish(Attempt("rtc_00_a", str(n)), a_result(n, size))
     return ledger
 
 
@@ -75,4 +76,4 @@ def test_the_oldest_results_are_forgotten_over_the_limit_of_bytes() -> None:
 def test_the_same_key_in_another_call_is_another_run() -> None:
     ledger = filled(Ledger(), 1, size=0)
 
-    assert ledger.result_of(Key("rtc_00_b", "0")) is None
+    assert ledger.result_of(Attempt("rtc_00_b", "0")) is None

@@ -17,6 +17,7 @@ from trunkline.proto import subjects
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput, BadSettings
 from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolResult, ToolStarted
+from trunkline.record import MemoryClaimStore
 from trunkline.runtime.process import Context
 from trunkline.telemetry import tracing
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
@@ -66,6 +67,7 @@ class Runners:
 
     def __init__(self, agent_file: str, workers: tuple[str, ...] = ("runner-1",)) -> None:
         self.broker = MemoryBroker()
+        self.claims = MemoryClaimStore()
         self.agent = Agent(self.broker)
         self.services: list[ToolRunnerService] = []
         self._exchanges: list[Exchange] = []
@@ -73,7 +75,7 @@ class Runners:
             bus = MemoryBus(self.broker)
             exchange = Exchange(bus, "tool_runner", worker)
             settings = ToolRunnerSettings(agent_file=agent_file)
-            self.services.append(ToolRunnerService(Context(bus, exchange, worker, settings), settings))
+            self.services.append(ToolRunnerService(Context(bus, exchange, worker, settings), settings, self.claims))
             self._exchanges.append(exchange)
         self.digest = self.services[0].digest
 

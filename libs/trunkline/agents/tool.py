@@ -34,6 +34,8 @@ class Tool:
     commentary: said while the tool runs; "" leaves it to the model. `{city}` stands for the argument of that name.
     concurrency: runs of this tool at a time in one runner process, 0 for no limit of its own.
     read_only: it changes nothing anywhere, so that running it for nothing does no harm.
+    retry: running it twice for one wish is harmless, so it is run again when nobody can tell how a run ended; true of
+        every read_only tool.
     asynchronous: it runs on the event loop; any other tool runs in a thread.
     """
 
@@ -45,6 +47,7 @@ class Tool:
     commentary: str = ""
     concurrency: int = 0
     read_only: bool = False
+    retry: bool = False
     asynchronous: bool = False
     parameters: JsonSchema = field(init=False)
     dictations: tuple[str, ...] = field(init=False)
@@ -118,6 +121,7 @@ def tool(
     commentary: str = "",
     concurrency: int = 0,
     read_only: bool = False,
+    retry: bool = False,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
@@ -131,6 +135,7 @@ def tool(
     commentary: str = "",
     concurrency: int = 0,
     read_only: bool = False,
+    retry: bool = False,
 ) -> FunctionTool[P, R] | Callable[[Callable[P, R]], FunctionTool[P, R]]:
     """Make a function a tool: `@tool` alone, or `@tool(timeout_s=3, commentary="Looking up order {order}.")`.
 
@@ -158,6 +163,7 @@ def tool(
             commentary=commentary,
             concurrency=concurrency,
             read_only=read_only,
+            retry=retry or read_only,
             asynchronous=inspect.iscoroutinefunction(decorated),
         )
 

@@ -1,23 +1,16 @@
-"""What this process runs and has run lately, by call and idempotency key: an order that comes again runs once.
+"""What this process runs and has run lately, by attempt: a bounded cache of the claims that it holds or has read.
 
-The memory is this process's alone and bounded: an order that is sent again after a runner was lost, or that reaches
-another runner, is not known there. Claims kept beside the call's record will close that gap at `begin`.
+Only a claim lets an order run; the ledger spares an order that comes again the way to the store.
 """
 
 from collections import OrderedDict
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from trunkline.proto.tool import ToolResult
+from trunkline.record import Attempt
 
 FINISHED_RUNS = 4096
 FINISHED_BYTES = 16 * 1024 * 1024
-
-
-class Key(NamedTuple):
-    """key: the order's idempotency key, unique within its call."""
-
-    call: str
-    key: str
 
 
 RunT = TypeVar("RunT")
@@ -25,26 +18,30 @@ RunT = TypeVar("RunT")
 
 class Ledger(Generic[RunT]):
     def __init__(self, limit_runs: int = FINISHED_RUNS, limit_bytes: int = FINISHED_BYTES) -> None:
-        self.running: dict[Key, RunT] = {}
-        self._finished: OrderedDict[Key, ToolResult] = OrderedDict()
+        self.running: dict[Attempt, RunT] = {}
+        self._finished: OrderedDict[Attempt, ToolResult] = OrderedDict()
         self._finished_bytes = 0
         self._limit_runs = limit_runs
         self._limit_bytes = limit_bytes
 
-    def begin(self, key: Key, run: RunT) -> None:
-        self.running[key] = run
+    def begin(self, attempt: Attempt, run: RunT) -> None:
+        self.running[attempt] = run
 
-    def finish(self, key: Key, result: ToolResult) -> None:
+    def drop(self, attempt: Attempt) -> None:
+        """It doesn't run here after all."""
+        del self.running[attempt]
+
+    def finish(self, attempt: Attempt, result: ToolResult) -> None:
         """Forgets the oldest results over the limits."""
-        del self.running[key]
-        self._finished[key] = result
+        del self.running[attempt]
+        self._finished[attempt] = result
         self._finished_bytes += _size_bytes(result)
         while len(self._finished) > self._limit_runs or self._finished_bytes > self._limit_bytes:
             _, oldest = self._finished.popitem(last=False)
             self._finished_bytes -= _size_bytes(oldest)
 
-    def result_of(self, key: Key) -> ToolResult | None:
-        return self._finished.get(key)
+    def result_of(self, attempt: Attempt) -> ToolResult | None:
+        return self._finished.get(attempt)
 
 
 def _size_bytes(result: ToolResult) -> int:

@@ -66,9 +66,12 @@ def cancelled(tool: Tool) -> Outcome:
 
 def cut_off(tool: Tool) -> Outcome:
     """The process ended first."""
-    if tool.read_only:
-        return cancelled(tool)
     return Outcome("unknown", in_words(f"{tool.name} was cut off{_effect(tool)}"))
+
+
+def not_run(tool: Tool, why: str) -> Outcome:
+    """Its claim came too late: nothing of it was run, and nothing will be."""
+    return Outcome("error", in_words(f"{tool.name} was not run: {why}."))
 
 
 def _said(error: BaseException) -> str:

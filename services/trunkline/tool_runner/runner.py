@@ -1,7 +1,7 @@
 """Runs tools: takes orders, contains whatever a tool does, and answers each order once the run is over.
 
-Every order that is taken is answered before its deadline, whatever the tool does; what a tool raises, returns or
-hangs on concerns no other run.
+No tool runs without this runner's claim. Every order that is taken is answered before its deadline, whatever the tool
+does; what a tool raises, returns or hangs on concerns no other run.
 """
 
 import asyncio
@@ -19,11 +19,13 @@ from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadInput
 from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolResult, ToolStarted
+from trunkline.record import Attempt
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 from trunkline.tool_runner import outcome as outcomes
 from trunkline.tool_runner.admission import DeclineReason, Limits, Occupation, reason_to_decline
-from trunkline.tool_runner.ledger import Key, Ledger
+from trunkline.tool_runner.claiming import Away, Claimant, CutOff, Elsewhere, Held, Settled, Void
+from trunkline.tool_runner.ledger import Ledger
 from trunkline.tool_runner.outcome import Outcome
 from trunkline.tool_runner.threads import in_thread
 
@@ -33,6 +35,7 @@ log = logs.get(__name__)
 _runs = Counter("trunkline_tool_runner_runs_total", "Tool calls that were run and answered", ["tool", "status"])
 _declined = Counter("trunkline_tool_runner_declined_total", "Tool calls that were not run here", ["reason"])
 _seconds = Histogram("trunkline_tool_runner_run_seconds", "From order to result", ["tool"], buckets=VOICE_BUCKETS_S)
+_stale = Counter("trunkline_tool_runner_stale_total", "Orders of an agent that has lost the call, ignored")
 _running = Gauge("trunkline_tool_runner_running_runs", "Runs going on now")
 _lost = Gauge("trunkline_tool_runner_lost_runs", "Runs that were given up but are not over")
 
@@ -45,15 +48,25 @@ class Post(Protocol):
     ) -> None: ...
 
 
-class Run:
-    """One order being carried out. ended: set when somebody decides its outcome before the tool does."""
+class PassOn(Protocol):
+    """To another runner's own inbox, under its asker's name."""
 
-    def __init__(self, order: RunTool, tool: Tool, envelope: Envelope) -> None:
+    def __call__(self, runner: str, envelope: Envelope, headers: Headers | None) -> None: ...
+
+
+class Run:
+    """One order being carried out. asked: by whom, last; that is who gets the answer. begun: under a claim.
+
+    ended: set when somebody decides its outcome before the tool does.
+    """
+
+    def __init__(self, order: RunTool, tool: Tool, envelope: Envelope, headers: Headers | None) -> None:
         self.order = order
         self.tool = tool
         self.call = envelope.call
-        self.sender = envelope.sender
-        self.epoch = envelope.epoch
+        self.asked = envelope
+        self.headers = headers
+        self.begun = False
         self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def end(self, outcome: Outcome) -> None:
@@ -74,6 +87,8 @@ class Runner:
         digest: str,
         worker: str,
         post: Post,
+        pass_on: PassOn,
+        claims: Claimant,
         limits: Limits,
         result_limit_bytes: Callable[[], int],
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
@@ -82,6 +97,8 @@ class Runner:
         self._digest = digest
         self._worker = worker
         self._post = post
+        self._pass_on = pass_on
+        self._claims = claims
         self._limits = limits
         self._result_limit_bytes = result_limit_bytes
         self._wall_us = wall_us
@@ -106,19 +123,30 @@ class Runner:
                 log.warning("message is not for a tool runner", call_id=envelope.call, type=type(other).__name__)
 
     def _take(self, order: RunTool, envelope: Envelope, headers: Headers | None) -> None:
-        key = Key(envelope.call, order.key)
-        if finished := self._ledger.result_of(key):
-            self._answer(envelope.sender, envelope.call, envelope.epoch, finished)
-        elif run := self._ledger.running.get(key):
-            run.sender, run.epoch = envelope.sender, envelope.epoch  # who asks last owns the call
-            self._started(run)
+        attempt = Attempt(envelope.call, order.key, order.attempt)
+        if finished := self._ledger.result_of(attempt):
+            self._answer(envelope, finished)
+        elif run := self._ledger.running.get(attempt):
+            self._ask_again(run, envelope)
         elif reason := self._reason_to_decline(order):
-            _declined.labels(reason=reason).inc()
-            log.info("tool call declined", call_id=envelope.call, tool=order.name, reason=reason)
-            declined = ToolDeclined(order.tool_call, reason, self._worker)
-            self._answer(envelope.sender, envelope.call, envelope.epoch, declined)
+            self._decline(order, envelope, reason)
         else:
-            self._begin(key, Run(order, self._tools[order.name], envelope), headers)
+            run = Run(order, self._tools[order.name], envelope, headers)
+            self._ledger.begin(attempt, run)
+            _running.set(self.runs)
+            task = asyncio.get_running_loop().create_task(self._carry_out(attempt, run))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    def _ask_again(self, run: Run, envelope: Envelope) -> None:
+        """Who asks last owns the call, but for an earlier owner that hasn't noticed yet."""
+        if envelope.epoch < run.asked.epoch:
+            _stale.inc()
+            log.info("order of an earlier owner", call_id=run.call, epoch=envelope.epoch, tool=run.tool.name)
+            return
+        run.asked = envelope
+        if run.begun:
+            self._answer(envelope, ToolStarted(run.order.tool_call, self._worker))
 
     def _reason_to_decline(self, order: RunTool) -> DeclineReason | None:
         runs = self._ledger.running.values()
@@ -134,49 +162,69 @@ class Runner:
             limits=self._limits,
         )
 
-    def _begin(self, key: Key, run: Run, headers: Headers | None) -> None:
-        self._started(run)
-        self._ledger.begin(key, run)
-        _running.set(self.runs)
-        task = asyncio.get_running_loop().create_task(self._carry_out(key, run, headers))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("result was not sent", error=repr(error))
+            log.error("order was not carried out", error=repr(error), exc_info=error)
 
     def _cancel(self, call: str, tool_call: str) -> None:
         for run in self._ledger.running.values():
             if run.call == call and run.order.tool_call == tool_call:
-                run.end(outcomes.cancelled(run.tool))
+                run.end(outcomes.cancelled(run.tool) if run.begun else outcomes.not_run(run.tool, "it was cancelled"))
 
     # one run
 
-    async def _carry_out(self, key: Key, run: Run, headers: Headers | None) -> None:
+    async def _carry_out(self, attempt: Attempt, run: Run) -> None:
         """The task of one run."""
+        with logs.bound(call_id=run.call, epoch=run.asked.epoch):
+            match await self._claims.claim(attempt, run.asked.epoch):
+                case Held() as held:
+                    await self._execute(attempt, run, held)
+                case Settled(result):
+                    self._finish(attempt, run, result)
+                case CutOff() as dead:
+                    result = self._result(run, outcomes.cut_off(run.tool), 0.0)
+                    await self._claims.settle(attempt, dead.stored, result)
+                    self._finish(attempt, run, result)
+                case Elsewhere(runner):
+                    self._drop(attempt)
+                    self._pass_on(runner, run.asked, run.headers)
+                    self._answer(run.asked, ToolStarted(run.order.tool_call, runner))
+                case Void():
+                    self._drop(attempt)
+                    self._decline(run.order, run.asked, "expired")
+                case Away():
+                    self._drop(attempt)
+                    self._decline(run.order, run.asked, "busy")
+
+    async def _execute(self, attempt: Attempt, run: Run, held: Held) -> None:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        span = _span(run, headers)
-        with logs.bound(call_id=run.call, epoch=run.epoch), trace.use_span(span, end_on_exit=True):
+        span = _span(run, run.headers)
+        with trace.use_span(span, end_on_exit=True):
             outcome = await self._outcome(run)
             elapsed_s = loop.time() - started_s
             _tell(run, outcome, elapsed_s, span)
-        order, tool = run.order, run.tool
-        result = ToolResult(
-            order.tool_call, outcome.status, outcome.output, self._worker, elapsed_s * 1000, outcome.state_patch
-        )
-        self._ledger.finish(key, result)
-        _running.set(self.runs)
-        _runs.labels(tool=tool.name, status=outcome.status).inc()
-        _seconds.labels(tool=tool.name).observe(elapsed_s)
-        self._answer(run.sender, run.call, run.epoch, result)
+        result = self._result(run, outcome, elapsed_s)
+        await self._claims.settle(attempt, held.stored, result)
+        _runs.labels(tool=run.tool.name, status=outcome.status).inc()
+        _seconds.labels(tool=run.tool.name).observe(elapsed_s)
+        self._finish(attempt, run, result)
+
+    def _result(self, run: Run, outcome: Outcome, elapsed_s: float) -> ToolResult:
+        tool_call, elapsed_ms = run.order.tool_call, elapsed_s * 1000
+        return ToolResult(tool_call, outcome.status, outcome.output, self._worker, elapsed_ms, outcome.state_patch)
 
     async def _outcome(self, run: Run) -> Outcome:
         """The tool's own, or an earlier end: its time is over, or somebody ended the run."""
         order, tool = run.order, run.tool
-        limit_s = min(tool.timeout_s, max(0.0, (order.deadline_us - self._wall_us()) / 1e6))
+        limit_s = min(tool.timeout_s, (order.deadline_us - self._wall_us()) / 1e6)
+        if run.ended.done():
+            return run.ended.result()
+        if limit_s <= 0:
+            return outcomes.not_run(tool, "its time was over before it could begin")
+        run.begun = True
+        self._answer(run.asked, ToolStarted(order.tool_call, self._worker))
         try:
             context = ToolContext(run.call, order.key, order.deadline_us / 1e6, order.state)
             bound = tool.bind(order.arguments, context)
@@ -213,11 +261,22 @@ class Runner:
 
     # what is answered
 
-    def _started(self, run: Run) -> None:
-        self._answer(run.sender, run.call, run.epoch, ToolStarted(run.order.tool_call, self._worker))
+    def _finish(self, attempt: Attempt, run: Run, result: ToolResult) -> None:
+        self._ledger.finish(attempt, result)
+        _running.set(self.runs)
+        self._answer(run.asked, result)
 
-    def _answer(self, sender: str, call: str, epoch: int, message: Message) -> None:
-        self._post(subjects.inbox_of(sender, call), call, message, epoch=epoch)
+    def _drop(self, attempt: Attempt) -> None:
+        self._ledger.drop(attempt)
+        _running.set(self.runs)
+
+    def _decline(self, order: RunTool, asked: Envelope, reason: DeclineReason) -> None:
+        _declined.labels(reason=reason).inc()
+        log.info("tool call declined", call_id=asked.call, tool=order.name, reason=reason)
+        self._answer(asked, ToolDeclined(order.tool_call, reason, self._worker))
+
+    def _answer(self, asked: Envelope, message: Message) -> None:
+        self._post(subjects.inbox_of(asked.sender, asked.call), asked.call, message, epoch=asked.epoch)
 
     # the end
 
@@ -231,7 +290,7 @@ class Runner:
         """Answers what still runs, honestly: nobody knows how far it got."""
         self.draining = True
         for run in self._ledger.running.values():
-            run.end(outcomes.cut_off(run.tool))
+            run.end(outcomes.cut_off(run.tool) if run.begun else outcomes.not_run(run.tool, "its runner stopped"))
         if self._tasks:
             await asyncio.wait(self._tasks)
         tasks = [work for work in self._lost if isinstance(work, asyncio.Task)]

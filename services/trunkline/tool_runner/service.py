@@ -1,14 +1,16 @@
 """The tool runner on the bus: one of many that share the orders, each of which reaches one of them."""
 
 from trunkline.agents import AgentFile, load_agent_file
-from trunkline.bus.port import Received, Subscription
+from trunkline.bus.port import Headers, Received, Subscription
 from trunkline.proto import subjects
-from trunkline.proto.envelope import decode
+from trunkline.proto.envelope import Envelope, decode
 from trunkline.proto.errors import BadSettings, Undecodable
+from trunkline.record import ClaimStore
 from trunkline.runtime.process import Context
 from trunkline.runtime.settings import CoreSettings
 from trunkline.telemetry import logs
 from trunkline.tool_runner.admission import Limits
+from trunkline.tool_runner.claiming import Claimant
 from trunkline.tool_runner.runner import Runner
 
 RESULT_SHARE = 4  # a result stands in one message of the record beside other events: at most this part of a payload
@@ -31,24 +33,28 @@ class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
 class ToolRunnerService:
     """Raises BadSettings (no file named) or BadInput (a file that doesn't load)."""
 
-    def __init__(self, context: Context, settings: ToolRunnerSettings) -> None:
+    def __init__(self, context: Context, settings: ToolRunnerSettings, claims: ClaimStore) -> None:
         if settings.lost_runs < 1:
             raise BadSettings("TRUNKLINE_LOST_RUNS", str(settings.lost_runs), "1 or more")
         self._context = context
         self._file = _load(settings.agent_file)
         self.digest = self._file.digest
         self._limits = Limits(runs=settings.capacity or RUNS, lost_runs=settings.lost_runs)
+        self._claims = Claimant(claims, context.worker)
         self._runner = Runner(
             self._file.tools,
             digest=self.digest,
             worker=context.worker,
             post=context.exchange.post,
+            pass_on=self._pass_on,
+            claims=self._claims,
             limits=self._limits,
             result_limit_bytes=lambda: context.bus.max_payload // RESULT_SHARE,
         )
         self._orders: Subscription | None = None
 
     async def start(self) -> None:
+        await self._claims.start()
         self._context.exchange.on_loose = self._runner.receive
         self._orders = await self._context.bus.subscribe(subjects.ALL_TOOLS, self._receive, queue=subjects.TOOLS_QUEUE)
         await self._context.bus.flush()
@@ -64,11 +70,19 @@ class ToolRunnerService:
     async def stop(self) -> None:
         await self._leave_queue()
         await self._runner.stop()
+        await self._claims.stop()
 
     async def _leave_queue(self) -> None:
         if self._orders is not None:
             await self._orders.stop()
             self._orders = None
+
+    def _pass_on(self, runner: str, envelope: Envelope, headers: Headers | None) -> None:
+        """If nobody listens at that runner, its asker is told so."""
+        stage, _, worker = envelope.sender.partition(".")
+        reply = subjects.unheard(stage, worker, f"tool_runner.{runner}")
+        inbox = subjects.inbox("tool_runner", runner, envelope.call)
+        self._context.exchange.publish(inbox, envelope, reply=reply, headers=headers)
 
     def _receive(self, received: Received) -> None:
         try:
