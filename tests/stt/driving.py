@@ -1,5 +1,6 @@
 """Drives the pure parts without a loop: audio or voice probabilities in, facts out, words after a set delay."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
@@ -115,3 +116,18 @@ def hear_audio(samples: Samples, rules: TurnRules, detector: Silero, recogniser:
     for at in range(0, len(samples) - WINDOW_SAMPLES + 1, WINDOW_SAMPLES):
         caller.hear(detector.step([state], [samples[at : at + WINDOW_SAMPLES]]))
     return caller
+
+
+class Slow(Executor):
+    """Runs on the loop, and takes so long of its (virtual) time; one job after the other."""
+
+    def __init__(self, takes_s: float) -> None:
+        self._takes_s = takes_s
+        self._free_s = 0.0
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]  # the base class has no narrower types
+        future: Future[object] = Future()
+        loop = asyncio.get_running_loop()
+        self._free_s = max(self._free_s, loop.time()) + self._takes_s
+        loop.call_at(self._free_s, lambda: future.set_result(fn(*args, **kwargs)))
+        return future

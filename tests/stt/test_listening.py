@@ -7,9 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from support.virtual import run_virtual
 from trunkline.audio.pcm import Samples
 from trunkline.stt.listening import INLINE_CALLS, Listening
 from trunkline.stt.vad import WINDOW_SAMPLES, Loudness, VoiceState
+
+from .driving import Inline
 
 
 class Counting(Loudness):
@@ -97,3 +100,56 @@ def test_a_broken_detector_fails_the_calls_of_its_batch(ears: int) -> None:
     made = asyncio.run(hear(ears, detector=Broken()))
 
     assert [str(ear.failures[0]) for ear in made] == ["no model"] * ears
+
+
+class Live(Ear):
+    """Gets a window every 32 ms."""
+
+    def __init__(self, listening: Listening, windows: int) -> None:
+        self._ready = 0
+        super().__init__(listening, windows)
+        self._arrive()
+
+    def next_window(self) -> Samples | None:
+        return super().next_window() if len(self.heard) < self._ready else None
+
+    def hear(self, probability: float) -> None:
+        self.heard.append(probability)
+        if len(self.heard) == self._windows:
+            self.done.set()
+
+    def _arrive(self) -> None:
+        self._ready += 1
+        self._listening.enlist(self)
+        if self._ready < self._windows:
+            asyncio.get_running_loop().call_later(0.032, self._arrive)
+
+
+class Replayed(Ear):
+    def hear(self, probability: float) -> None:
+        self.heard.append(probability)
+        left = self._windows - len(self.heard)
+        if left:
+            self._listening.enlist(self, behind=left >= 4)
+        else:
+            self.done.set()
+
+
+def test_a_replay_is_judged_without_pause_and_live_calls_keep_their_pace() -> None:
+    async def scenario() -> tuple[float, int]:
+        listening = Listening(Loudness(), Inline())
+        live = [Live(listening, 31) for _ in range(10)]
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0.2)
+        begun_s = loop.time()
+        replayed = Replayed(listening, 900)
+        await replayed.done.wait()
+        took_s = loop.time() - begun_s
+        for ear in live:
+            await ear.done.wait()
+        return took_s, min(len(ear.heard) for ear in live)
+
+    took_s, heard = run_virtual(scenario())
+
+    assert took_s < 0.05  # of virtual time: it waits for nothing
+    assert heard == 31

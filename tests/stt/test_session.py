@@ -20,6 +20,7 @@ from trunkline.proto.speech import (
     Final,
     Finish,
     Listen,
+    Listened,
     Partial,
     RecognitionFailed,
     Silent,
@@ -59,9 +60,11 @@ class Hub:
         self.handle = handle
         self.link = link(self)
         self.stream: Samples = pcm.EMPTY
+        self._news = asyncio.Event()
 
     def hears(self, message: Message, headers: Headers | None) -> None:
         self.facts.append(message)
+        self._news.set()
         if isinstance(message, AudioMissing) and message.from_sample < len(self.stream):
             self.send(message.from_sample, self.stream[message.from_sample :])
 
@@ -79,6 +82,12 @@ class Hub:
                 self.send(self.position, frame)
             self.position += len(frame)
             await asyncio.sleep(0.02)
+
+    async def told(self, kind: type[Message], times: int) -> None:
+        """Returns once so many facts of a kind have come."""
+        while len(self.of(kind)) < times:
+            self._news.clear()
+            await self._news.wait()
 
     def of(self, *kinds: type[Message]) -> list[Message]:
         return [fact for fact in self.facts if isinstance(fact, kinds)]
@@ -131,7 +140,7 @@ def test_an_utterance_is_told_from_start_to_words() -> None:
         hub = await worker.call()
         await hub.say(silent(1.0), speech(1.0), silent(1.0))
 
-        kinds = [type(fact) for fact in hub.facts if not isinstance(fact, Silent)]
+        kinds = [type(fact) for fact in hub.facts if not isinstance(fact, Silent | Listened)]
         assert kinds == [Accepted, SpeechStarted, Partial, SpeechStopped, Final]
         [final] = hub.of(Final)
         assert isinstance(final, Final)
@@ -225,7 +234,7 @@ def test_push_to_talk_says_nothing_until_the_client_finishes() -> None:
     async def scenario(worker: Worker) -> None:
         hub = await worker.call(MANUAL)
         await hub.say(silent(0.5), speech(1.0), silent(2.0))
-        assert [Accepted()] == hub.facts
+        assert [Accepted(), *hub.of(Listened)] == hub.facts
         hub.link.send(Finish(1, 0, hub.position))
         await hub.say(silent(0.2))
 

@@ -73,7 +73,7 @@ Decision = Started | Attempt | Resumed | Dropped | Stopped | Quiet
 
 
 class _Utterance:
-    """words_from: where the recogniser begins. voiced_to: after the last voiced sample.
+    """words_from: where the recogniser begins. voiced_from: the first voiced sample; voiced_to: after the last.
 
     attempt: of the silence since then; words: its words, once there.
     """
@@ -82,6 +82,7 @@ class _Utterance:
         self.number = number
         self.from_sample = from_sample
         self.words_from = max(from_sample, voiced_from - _samples(LEAD_MS))
+        self.voiced_from = voiced_from
         self.voiced_to = voiced_to
         self.resuming_windows = 0
         self.attempt = NO_ATTEMPT
@@ -102,6 +103,7 @@ class Endpointer:
         self._rules = rules
         self._heard_to = from_sample
         self._floor = from_sample  # what lies before belongs to an earlier utterance, or was discarded
+        self._ended_to = from_sample  # what lies before belongs to an earlier utterance
         self._utterances = 0
         self._attempts = 0
         self._open: _Utterance | None = None
@@ -122,7 +124,7 @@ class Endpointer:
             return self._open.from_sample
         floor = min(self._floor, self._heard_to)  # what isn't judged yet can lie before a Discard or Finish
         if not self._rules.automatic or self._finishes:
-            return floor
+            return min([floor, *(finish.from_sample for finish in self._finishes)])
         onset = self._onset_windows + 1
         return max(floor, self._heard_to - onset * WINDOW_SAMPLES - _samples(self._rules.prefix_padding_ms))
 
@@ -130,6 +132,14 @@ class Endpointer:
     def wanted_to(self) -> int:
         """Audio up to here is waited for by a Finish; 0 when none waits."""
         return max((finish.to_sample for finish in self._finishes), default=0)
+
+    @property
+    def awaits_words(self) -> bool:
+        """Whether the utterance is over depends on words that aren't there yet."""
+        utterance = self._open
+        if utterance is None or utterance.attempt == NO_ATTEMPT or utterance.words is not None:
+            return False
+        return self._heard_to - utterance.voiced_to >= _samples(self._rules.silence_ms)
 
     # what is asked
 
@@ -139,16 +149,32 @@ class Endpointer:
         return self._drop_open() if went_manual else []
 
     def discard(self, to_sample: int) -> list[Decision]:
+        """What a Finish asked for before is not concerned; what is voiced after it begins another utterance."""
         self._floor = max(self._floor, to_sample)
-        while self._voices and self._voices[0][1] <= self._floor:
-            self._voices.popleft()
-        if self._open is None or self._open.from_sample >= to_sample:
+        self._forget_voices(min([self._floor, *(finish.from_sample for finish in self._finishes)]))
+        utterance = self._open
+        if utterance is None or utterance.from_sample >= to_sample:
             return []
-        return self._drop_open()
+        if utterance.voiced_from >= to_sample:
+            utterance.from_sample = to_sample
+            utterance.words_from = max(utterance.words_from, to_sample)
+            return []
+        return [*self._drop_open(), *self._begin_after(to_sample)]
+
+    def _begin_after(self, to_sample: int) -> list[Decision]:
+        """A replay is heard faster than the hub can judge it: the caller may have gone on long since."""
+        runs = [(max(begin, to_sample), end) for begin, end in self._voices if end > to_sample]
+        if not self._rules.automatic or sum(end - begin for begin, end in runs) < ONSET_WINDOWS * WINDOW_SAMPLES:
+            return []
+        return [self._start(to_sample, runs[0][0], runs[-1][1])]
 
     def finish(self, utterance: int, from_sample: int, to_sample: int) -> list[Decision]:
-        """Acts at once if the audio has been heard, else once it has."""
-        self._finishes.append(_Finish(utterance, from_sample, to_sample))
+        """Acts at once if the audio has been heard, else once it has. No other utterance gets this number from now on.
+
+        What is discarded later is still the client's.
+        """
+        self._utterances = max(self._utterances, utterance)
+        self._finishes.append(_Finish(utterance, max(self._floor, from_sample), to_sample))
         return self._finish_due()
 
     def recognised(self, attempt: int, words: str) -> list[Decision]:
@@ -182,7 +208,8 @@ class Endpointer:
             self._voices.append((from_sample, self._heard_to))
 
     def _look_for_onset(self) -> list[Decision]:
-        self._onset_windows = self._onset_windows + 1 if self._voiced else 0
+        fresh = self._voiced and self._heard_to > self._floor  # a Discard may come before its audio
+        self._onset_windows = self._onset_windows + 1 if fresh else 0
         if self._onset_windows < ONSET_WINDOWS:
             return self._quiet()
         voiced_from = max(self._floor, self._heard_to - self._onset_windows * WINDOW_SAMPLES)
@@ -239,7 +266,7 @@ class Endpointer:
 
     def _stop(self, utterance: _Utterance, to_sample: int) -> list[Decision]:
         self._open = None
-        self._floor = max(self._floor, to_sample)
+        self._end(to_sample)
         return [Stopped(utterance.number, utterance.attempt, utterance.from_sample, to_sample, announced=True)]
 
     def _cut(self, utterance: _Utterance) -> list[Decision]:
@@ -266,9 +293,17 @@ class Endpointer:
         if self._onset_windows or self._finishes or self.needed_from - self._quiet_to < QUIET_SAMPLES:
             return []
         self._quiet_to = self.needed_from
-        while self._voices and self._voices[0][1] <= self._quiet_to:
-            self._voices.popleft()
+        self._forget_voices(self._quiet_to)
         return [Quiet(self._quiet_to)]
+
+    def _end(self, to_sample: int) -> None:
+        """An utterance's audio is no other's."""
+        self._ended_to = max(self._ended_to, to_sample)
+        self._floor = max(self._floor, to_sample)
+
+    def _forget_voices(self, to_sample: int) -> None:
+        while self._voices and self._voices[0][1] <= to_sample:
+            self._voices.popleft()
 
     # the client's own word that the turn is over
 
@@ -287,10 +322,9 @@ class Endpointer:
             announced = opened.number == finish.utterance
             if not announced:
                 decisions.append(Stopped(opened.number, NO_ATTEMPT, opened.from_sample, opened.voiced_to, True))
-        self._utterances = max(self._utterances, finish.utterance)
-        from_sample = max(self._floor, finish.from_sample)
+        from_sample = max(self._ended_to, finish.from_sample)
         voice = self._voice_within(from_sample, finish.to_sample)
-        self._floor = max(self._floor, finish.to_sample)
+        self._end(finish.to_sample)
         if voice is None:
             nothing = Stopped(finish.utterance, NO_ATTEMPT, from_sample, finish.to_sample, announced)
             return [*decisions, nothing]

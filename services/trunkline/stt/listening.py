@@ -1,6 +1,7 @@
 """One voice detector for all calls of the process: windows that are ready together are judged in one run.
 
-A call is in a batch at most once, so that its windows are judged in order; a long replay takes turns with live calls.
+A call is in a batch at most once, so that its windows are judged in order; a replay is judged without pause, and live
+calls take part in every run of it.
 """
 
 import asyncio
@@ -39,12 +40,16 @@ class Listening:
         self._waiting: dict[Listener, None] = {}
         self._judged: set[Listener] = set()
         self._last_calls = 0
+        self._behind = False  # somebody has more than the windows of the next run
         self._due: asyncio.Handle | None = None
         self._run: asyncio.Future[list[float]] | None = None
 
-    def enlist(self, listener: Listener) -> None:
-        """It has a window ready."""
+    def enlist(self, listener: Listener, *, behind: bool = False) -> None:
+        """It has a window ready; behind: and more than live audio brings, so that nothing is gained by gathering."""
         self._waiting[listener] = None
+        if behind and not self._behind:
+            self._behind = True
+            self._hurry()
         self._schedule()
 
     def forget(self, listener: Listener) -> None:
@@ -60,13 +65,18 @@ class Listening:
     def _schedule(self) -> None:
         if self._due is not None or self._run is not None or not self._waiting:
             return
-        if self._last_calls > LONELY_CALLS:
+        if self._last_calls > LONELY_CALLS and not self._behind:
             self._due = self._loop.call_later(GATHER_S, self._tick)
         else:
             self._due = self._loop.call_soon(self._tick)
 
+    def _hurry(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
     def _tick(self) -> None:
-        self._due = None
+        self._due, self._behind = None, False
         ready = [(listener, window) for listener in self._waiting if (window := listener.next_window()) is not None]
         self._waiting.clear()
         self._last_calls = len(ready)

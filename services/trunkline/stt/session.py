@@ -19,6 +19,7 @@ from trunkline.proto.speech import (
     Final,
     Finish,
     Listen,
+    Listened,
     Partial,
     RecognitionFailed,
     Silent,
@@ -46,6 +47,10 @@ from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
 ASK_AGAIN_S = 0.3  # for missing audio; doubles with every time
 ASK_TIMES = 5  # then the gap is taken as silence
+LISTENED_SAMPLES = CALLER_RATE_HZ  # how often the hub hears that this engine works
+BEHIND_SAMPLES = 4 * WINDOW_SAMPLES  # more than that in hand isn't live
+REPLAY_SAMPLES = CALLER_RATE_HZ // 2  # with more than that, media time goes on only as words keep up
+REPLAY_JOBS = 4
 
 log = logs.get(__name__)
 _final = Histogram("trunkline_stt_final_seconds", "From the end of an utterance to its words", buckets=VOICE_BUCKETS_S)
@@ -54,10 +59,14 @@ _lost = Counter("trunkline_stt_lost_seconds_total", "Audio that never came and w
 
 
 class _Try:
-    """An attempt: its job, its words once they are there, and the utterance's end once that is known."""
+    """An attempt: its job, its words once they are there, and the utterance's end once that is known.
+
+    held: not submitted yet, since more audio is there already that may make it worthless.
+    """
 
     def __init__(self, job: Job, to_sample: int, begun_s: float) -> None:
         self.job = job
+        self.held = True
         self.to_sample = to_sample
         self.begun_s = begun_s
         self.recognise_ms = 0.0
@@ -88,6 +97,7 @@ class CallerSession:
         self._tries: dict[int, _Try] = {}
         self._spans: dict[int, tracing.Span] = {}
         self._asking: asyncio.TimerHandle | None = None
+        self._told_to = listen.from_sample  # the hub knows that the audio before has been judged
         self._closed = False
         link.bind_audio(listen.handle, self.on_chunk)
         link.send(Accepted())
@@ -139,27 +149,42 @@ class CallerSession:
         self._took()
 
     def next_window(self) -> Samples | None:
+        """None too while a replay waits for words: it is told apart as if it were said now."""
         heard_to, ring = self._endpointer.heard_to, self._intake.ring
-        if self._closed or ring.end - heard_to < WINDOW_SAMPLES:
+        if self._closed or self._unheard < WINDOW_SAMPLES:
+            return None
+        if self._unheard > REPLAY_SAMPLES and (self._endpointer.awaits_words or len(self._tries) >= REPLAY_JOBS):
+            self._submit_held()
             return None
         return ring.read(heard_to, heard_to + WINDOW_SAMPLES)
 
     def hear(self, probability: float) -> None:
         self._carry_out(self._endpointer.hear(probability))
+        if self._unheard <= REPLAY_SAMPLES:
+            self._submit_held()
+        heard_to = self._endpointer.heard_to
+        if heard_to - self._told_to >= LISTENED_SAMPLES:
+            self._told_to = heard_to
+            self._link.send(Listened(heard_to))
         self._intake.ring.trim(self._endpointer.needed_from)
         self._enlist()
+
+    @property
+    def _unheard(self) -> int:
+        """Samples that are here and not judged."""
+        return self._intake.ring.end - self._endpointer.heard_to
 
     def fail(self, error: Exception) -> None:
         self._on_failure(self._link, error)
 
     def _took(self) -> None:
         if self._intake.ring.first > self._endpointer.heard_to:
-            raise Overrun(self._intake.ring.end - self._endpointer.heard_to)
+            raise Overrun(self._unheard)
         self._enlist()
 
     def _enlist(self) -> None:
-        if self._intake.ring.end - self._endpointer.heard_to >= WINDOW_SAMPLES:
-            self._listening.enlist(self)
+        if self._unheard >= WINDOW_SAMPLES:
+            self._listening.enlist(self, behind=self._unheard >= BEHIND_SAMPLES)
 
     def _expect(self) -> None:
         """A Finish waits for audio that may be on its way, or lost: nothing behind it would show the gap."""
@@ -218,6 +243,7 @@ class CallerSession:
                     self._stop(decision)
                 case Quiet(to_sample=to_sample):
                     if not self._tries:  # words still to come may need their audio again, at another worker
+                        self._told_to = self._endpointer.heard_to
                         self._link.send(Silent(to_sample))
 
     def _recognise(self, decision: Attempt) -> None:
@@ -226,7 +252,16 @@ class CallerSession:
         audio = ring.read(from_sample, max(from_sample, min(decision.to_sample, ring.end)))
         job = Job(self._link.call, decision.utterance, audio, lambda outcome: self._recognised(number, outcome))
         self._tries[number] = _Try(job, decision.to_sample, self._loop.time())
-        self._recognition.submit(job)
+
+    def _submit_held(self) -> None:
+        for attempt in self._tries.values():
+            self._submit(attempt)
+
+    def _submit(self, attempt: _Try) -> None:
+        if attempt.held:
+            attempt.held = False
+            attempt.begun_s = self._loop.time()
+            self._recognition.submit(attempt.job)
 
     def _recognised(self, number: int, outcome: Outcome) -> None:
         attempt = self._tries.get(number)
@@ -237,13 +272,16 @@ class CallerSession:
         try:
             if attempt.stopped is not None:
                 self._tell(number, attempt, attempt.stopped, outcome)
-                return
-            words = outcome if isinstance(outcome, str) else ""
-            self._carry_out(self._endpointer.recognised(number, words))
-            if number in self._tries and words:
-                self._link.send(Partial(attempt.job.utterance, words, attempt.to_sample))
+            else:
+                self._understand(number, attempt, outcome if isinstance(outcome, str) else "")
+            self._enlist()  # a replay waits for it
         except Exception as error:  # the rim of a call: a thread's result concerns no other
             self.fail(error)
+
+    def _understand(self, number: int, attempt: _Try, words: str) -> None:
+        self._carry_out(self._endpointer.recognised(number, words))
+        if number in self._tries and words:
+            self._link.send(Partial(attempt.job.utterance, words, attempt.to_sample))
 
     def _stop(self, stopped: Stopped) -> None:
         if stopped.announced:
@@ -254,6 +292,7 @@ class CallerSession:
         attempt = self._tries[stopped.attempt]
         attempt.stopped, attempt.stopped_s = stopped, self._loop.time()
         self._recognition.want(attempt.job)
+        self._submit(attempt)
         if attempt.outcome is not None:
             self._tell(stopped.attempt, attempt, stopped, attempt.outcome)
 
