@@ -8,7 +8,7 @@ import numpy as np
 from trunkline.audio.resample import resample
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
-from trunkline.bus.port import Headers
+from trunkline.bus.port import Handler, Headers, Subscription
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, CallEvent
 from trunkline.gateway.calls import Calls
@@ -19,7 +19,7 @@ from trunkline.proto import speaking as sp
 from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
-from trunkline.proto.placement import Accepted, Beat, Declined
+from trunkline.proto.placement import GATEWAY_BEAT_S, Accepted, Beat, Declined
 from trunkline.proto.subjects import Stage
 from trunkline.runtime.pool import CallPool
 
@@ -57,15 +57,48 @@ class Session:
 React = Callable[[Session, Message], None]
 
 
+class ProcessBus(MemoryBus):
+    """The bus of a process that can be stopped (SIGSTOP) and continued, or killed."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self._stopped = False
+        self._due: list[Callable[[], None]] = []
+
+    def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
+        self._do(lambda: super(ProcessBus, self).publish(subject, data, reply=reply, headers=headers))
+
+    async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> Subscription:
+        return await super().subscribe(subject, lambda got: self._do(lambda: handler(got)), queue=queue)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def cont(self) -> None:
+        self._stopped = False
+        due, self._due = self._due, []
+        for act in due:
+            act()
+
+    def _do(self, act: Callable[[], None]) -> None:
+        if self._stopped:
+            self._due.append(act)
+        else:
+            act()
+
+
 class Worker:
+    """drains: its beats say so, and it takes no call."""
+
     def __init__(self, broker: MemoryBroker, stage: Stage, worker: str, react: React, capacity: int = 0) -> None:
         self.stage = stage
         self.name = worker
         self.sessions: list[Session] = []
         self.declines: Declined | None = None
         self.mute = False
+        self.epoch = 0
         self.attached = r.Attached("frontdesk", "d1")
-        self._bus = MemoryBus(broker)
+        self._bus = ProcessBus(broker)
         self._exchange = Exchange(self._bus, stage, worker)
         self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
         self._react = react
@@ -79,9 +112,29 @@ class Worker:
         self._beats.stop()
         await self._exchange.stop()
 
+    @property
+    def last(self) -> Session:
+        return self.sessions[-1]
+
     def silence(self) -> None:
-        """As if it hung."""
+        """As if only its heart stood still."""
         self._beats.stop()
+
+    async def kill(self) -> None:
+        self._beats.stop()
+        await self._bus.close()
+
+    def hang(self) -> None:
+        """SIGSTOP."""
+        self._bus.stop()
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._bus.cont()
+
+    def drain(self) -> None:
+        self.pool.draining = True
+        self._beats.now()
 
     def react(self, session: Session, message: Message) -> None:
         self._react(session, message)
@@ -93,12 +146,13 @@ class Worker:
         self.sessions.append(session)
         if isinstance(order, s.Listen | sp.Speak):
             link.bind_audio(order.handle, session.audio.append)
+        link.epoch = self.epoch
         if not self.mute:
             link.send(self.attached if self.stage == "agent" else Accepted())
         return session
 
     def _describe(self) -> Beat:
-        return Beat(self.stage, self.name, self.pool.calls, self.pool.capacity, False, "test", pid=1)
+        return Beat(self.stage, self.name, self.pool.calls, self.pool.capacity, self.pool.draining, "test", pid=1)
 
 
 class Agent:
@@ -106,19 +160,19 @@ class Agent:
 
     def __init__(self) -> None:
         self.answer = "Fine."
-        self.responses = 0
+        self.responses: list[str] = []  # that it gave, by the ids that the gateway asked for
 
     def react(self, session: Session, message: Message) -> None:
         match message:
-            case r.Turn(respond=True, turn=turn):
-                self.respond(session, turn)
-            case r.Respond():
-                self.respond(session, 0)
+            case r.Turn(respond=True, turn=turn, response=response):
+                self.respond(session, turn, response)
+            case r.Respond(response=response):
+                self.respond(session, 0, response)
 
-    def respond(self, session: Session, turn: int) -> None:
+    def respond(self, session: Session, turn: int, response: str) -> None:
         if self.answer:
-            self.responses += 1
-            self.speak(session, f"resp_{self.responses}", turn, self.answer)
+            self.responses.append(response)
+            self.speak(session, response, turn, self.answer)
 
     def speak(self, session: Session, response: str, turn: int, *segments: str) -> None:
         """A whole response of one item."""
@@ -171,9 +225,12 @@ def ignore(session: Session, message: Message) -> None:
 
 
 class Scene:
-    """`async with Scene() as scene`: workers are up and heard of. Everything is in one loop."""
+    """`async with Scene() as scene`: workers are up and heard of. Everything is in one loop.
 
-    def __init__(self) -> None:
+    more: stages that get a second worker from the start, as `scene.second[stage]`.
+    """
+
+    def __init__(self, *more: Stage) -> None:
         self.broker = MemoryBroker()
         self.agent_mind = Agent()
         self.tts_voice = Tts()
@@ -181,14 +238,26 @@ class Scene:
         self.agent = Worker(self.broker, "agent", "agent-1", self.agent_mind.react)
         self.tts = Worker(self.broker, "tts", "tts-1", self.tts_voice.react)
         self.workers = [self.stt, self.agent, self.tts]
+        self.first: dict[Stage, Worker] = {worker.stage: worker for worker in self.workers}
+        self.second = {stage: self.make(stage) for stage in more}
         self.bus = MemoryBus(self.broker)
         self.exchange = Exchange(self.bus, "gateway", "gateway-1")
         self.roster = Roster(self.exchange.now_s)
         self.calls = Calls(self.exchange, self.roster, 0)
+        self._beats = Beats(self.bus, lambda: Beat("gateway", "gateway-1", 0, 0, False, "test"), GATEWAY_BEAT_S)
+
+    def make(self, stage: Stage) -> Worker:
+        """Another worker of a stage; the caller starts it unless the scene does."""
+        react = {"stt": ignore, "agent": self.agent_mind.react, "tts": self.tts_voice.react}[stage]
+        number = 1 + sum(worker.stage == stage for worker in self.workers)
+        worker = Worker(self.broker, stage, f"{stage}-{number}", react)
+        self.workers.append(worker)
+        return worker
 
     async def __aenter__(self) -> "Scene":
         await self.exchange.start()
         await self.roster.start(self.bus)
+        self._beats.start()
         for worker in self.workers:
             await worker.start()
         self.calls.start()
@@ -197,6 +266,7 @@ class Scene:
 
     async def __aexit__(self, *error: object) -> None:
         self.calls.stop()
+        self._beats.stop()
         for worker in self.workers:
             await worker.stop()
         await self.exchange.stop()

@@ -70,7 +70,9 @@ def test_a_cancel_before_the_response_started_is_the_client_s() -> None:
         call.cancel(None)
         await settle(1.0)
 
-        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "cancelled", "client_cancelled")]
+        assert line.all(ResponseEnded) == [
+            ResponseEnded(scene.agent_mind.responses[0], "cancelled", "client_cancelled")
+        ]
         [interrupt] = scene.agent.sessions[0].all(r.Interrupt)
         assert isinstance(interrupt, r.Interrupt)
         assert interrupt.reason == "client_cancelled"
@@ -87,7 +89,7 @@ def test_a_late_cancel_of_another_response_leaves_the_awaited_one_alone() -> Non
         await settle(1.0)
 
         assert refused.value.code == "response_cancel_not_active"
-        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
+        assert line.all(ResponseEnded) == [ResponseEnded(scene.agent_mind.responses[0], "completed", "", 3, 4)]
 
     play(scenario)
 
@@ -170,7 +172,7 @@ def test_a_hold_ends_when_the_client_sends_no_more_audio() -> None:
         scene.stt.sessions[0].say(s.SpeechStarted(2, onset))
         await settle(5.0)  # the client has muted its microphone: STT will never know how that ended
 
-        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
+        assert line.all(ResponseEnded) == [ResponseEnded(scene.agent_mind.responses[0], "completed", "", 3, 4)]
         assert audio_of(line) == spoken(LONG).tobytes()
 
     play(scenario)
@@ -189,7 +191,7 @@ def test_push_to_talk_ends_a_hold_and_an_utterance_that_were_vad_s() -> None:
         call.type_text("item_t", "typed")
         await settle(4.0)
 
-        assert line.all(ResponseEnded) == [ResponseEnded("resp_1", "completed", "", 3, 4)]
+        assert line.all(ResponseEnded) == [ResponseEnded(scene.agent_mind.responses[0], "completed", "", 3, 4)]
         assert [t.text for t in scene.agent.sessions[0].all(r.Turn) if isinstance(t, r.Turn)] == ["Hello", "typed"]
 
     play(scenario)
@@ -215,7 +217,7 @@ def test_what_callers_dictate_is_told_to_an_stt_worker_that_takes_the_call_last(
     run_virtual(main())
 
 
-def test_a_stage_lost_while_others_are_placed_leaves_nothing_behind() -> None:
+def test_a_stage_lost_while_others_are_placed_is_replaced_and_released_if_those_fail() -> None:
     async def main() -> None:
         async with Scene() as scene:
             scene.tts.mute = True
@@ -223,12 +225,13 @@ def test_a_stage_lost_while_others_are_placed_leaves_nothing_behind() -> None:
             await settle(0.5)
             scene.stt.sessions[0].say(CallFailed("out of luck"))
             await settle(0.5)
-            scene.tts.sessions[0].say(Accepted())
+            assert len(scene.stt.sessions) == 2
+            scene.tts.pool.fail(scene.tts.last.link, RuntimeError("no voice"))
             with pytest.raises(StageUnavailable):
                 await placing
             await settle(1.0)
 
-            assert scene.stt.sessions[0].closed
+            assert scene.stt.sessions[1].closed == "failed: not placed"
             assert scene.agent.pool.calls == scene.tts.pool.calls == 0
             assert len(scene.calls) == 0
 

@@ -197,8 +197,8 @@ class AgentSession:
         match message:
             case Turn():
                 self._hear(owned, message, headers)
-            case Respond(instructions=instructions):
-                self._respond(owned, 0, headers, instructions)
+            case Respond(instructions=instructions, response=response):
+                self._respond(owned, 0, headers, response, instructions)
             case Interrupt(response=response, reason=reason, heard=heard):
                 self._interrupt(owned, response, reason, heard)
             case Played(heard=heard):
@@ -221,14 +221,17 @@ class AgentSession:
             )
         answered = told_again and any(response.turn == turn.turn for response in view.responses.values())
         if turn.respond and not answered:
-            self._respond(owned, turn.turn, headers)
+            self._respond(owned, turn.turn, headers, turn.response)
 
-    def _respond(self, owned: _Owned, turn: int, headers: Headers | None, instructions: str = "") -> None:
+    def _respond(
+        self, owned: _Owned, turn: int, headers: Headers | None, response: str, instructions: str = ""
+    ) -> None:
+        """response: the id that the gateway gave it, empty to choose one."""
         if self._running is not None:
             self._interrupt(owned, self._running.writer.response, "superseded", ())
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
-        response = new_response_id()
+        response = response or new_response_id()
         parent = tracing.extract(headers) or tracing.call_context(self.link.call)
         span = tracing.start_span("agent.response", parent=parent, attributes={"trunkline.response": response})
         writer = ResponseWriter(

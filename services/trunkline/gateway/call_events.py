@@ -101,7 +101,7 @@ class ItemCut(msgspec.Struct, frozen=True, gc=False):
 class CallOver(msgspec.Struct, frozen=True, gc=False):
     """Nothing follows. code: empty for an ordinary end, otherwise what the client is told went wrong."""
 
-    code: Literal["", "stage_lost", "server_error", "draining"]
+    code: Literal["", "stage_lost", "server_error", "draining", "moved"]
     detail: str = ""
 
 

@@ -10,6 +10,7 @@ from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
+from trunkline.proto.envelope import hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
 from trunkline.proto.subjects import Stage
@@ -27,7 +28,7 @@ class Calls:
         self._exchange = exchange
         self._roster = roster
         self._ticker = Ticker(asyncio.get_running_loop())
-        self._calls: dict[str, Call] = {}
+        self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
         self._handles = count(1)
         self._watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -56,8 +57,7 @@ class Calls:
             agent=agent,
             on_end=self._forget,
         )
-        self._calls[call.call_id] = call  # from here on a drain sees it, and its workers are watched
-        metrics.calls.set(len(self))
+        self._add(call)
         with metrics.placing_s.time():
             await call.place()
         if call.ended:  # lost a worker in the very turn in which it was placed
@@ -79,8 +79,13 @@ class Calls:
             self._watcher.cancel()
         self._ticker.close()
 
+    def _add(self, call: Call) -> None:
+        """From here on a drain sees it, and its workers are watched."""
+        self._calls[call.call_id, call.hub] = call
+        metrics.calls.set(len(self))
+
     def _forget(self, call: Call) -> None:
-        self._calls.pop(call.call_id, None)
+        self._calls.pop((call.call_id, call.hub), None)
         metrics.calls.set(len(self))
         self._note_empty()
 
@@ -89,23 +94,22 @@ class Calls:
             self._empty.set()
 
     def _contain(self, link: Link, error: Exception) -> None:
-        call = self._calls.get(link.call)
+        call = self._calls.get((link.call, hub_of(link.attach)))
         if call is not None:
-            call.fail(error)
+            call.contain(link, error)
+
+    def _gone(self, stage: Stage, worker: str, reason: str) -> None:
+        for call in list(self._calls.values()):
+            call.staffing.gone(stage, worker, reason)
 
     def _unheard(self, peer: str) -> None:
         stage, _, worker = peer.partition(".")
         self._roster.gone(stage, worker, "nobody listens at its inbox")
 
-    def _gone(self, stage: Stage, worker: str, reason: str) -> None:
-        for call in list(self._calls.values()):
-            if call.workers.get(stage) == worker:
-                call.lose(stage, reason)
-
     def _watch(self) -> None:
-        """A call ends with the first of its workers that falls silent; while the bus is away none does."""
         for call in list(self._calls.values()):
-            for stage, worker in call.workers.items():
-                if self._roster.lost(stage, worker):
-                    call.lose(stage, "no heartbeat")
+            try:
+                call.staffing.look()
+            except Exception as error:  # the rim of a call: the others are still watched
+                call.fail(error)
         self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)

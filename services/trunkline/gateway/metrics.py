@@ -8,6 +8,13 @@ calls = Gauge("trunkline_gateway_calls", "Calls at this gateway")
 refused = Counter("trunkline_gateway_refused_total", "Calls refused before the upgrade", ["reason"])
 ended = Counter("trunkline_gateway_ended_total", "Calls ended", ["how"])
 placing_s = Histogram("trunkline_gateway_placing_seconds", "From the request to a call placed at all stages")
+moves = Counter("trunkline_gateway_moves_total", "Calls of which a stage got another worker", ["stage", "kind"])
+moving_s = Histogram(
+    "trunkline_gateway_moving_seconds",
+    "From the loss of a stage's worker to another that took the call",
+    ["stage"],
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0),
+)
 first_commentary_s = Histogram(
     "trunkline_gateway_first_commentary_seconds",
     "From the caller's last voiced sample to the first commentary audio of the turn",
