@@ -1,91 +1,11 @@
 """The call pool places, declines, contains and releases."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-from support.virtual import run_virtual
-from trunkline.bus.exchange import Exchange, Link
-from trunkline.bus.memory import MemoryBroker, MemoryBus
-from trunkline.bus.port import Headers
-from trunkline.placement.beats import Beats
+from runtime.stage import Stage, scenario
 from trunkline.proto.audio import AudioChunk
-from trunkline.proto.envelope import Message, attach_number
-from trunkline.proto.placement import Accepted, Beat, CallFailed, Declined, Release, Superseded
-from trunkline.proto.speech import Discard, Listen, Silent, TurnRules
-from trunkline.runtime.hub_watch import HUB_LIMIT_S, HubWatch
-from trunkline.runtime.pool import CallPool
-
-LISTEN = Listen(handle=1, from_sample=0, rules=TurnRules())
-
-
-class FakeSession:
-    """Raises on Discard, records the rest."""
-
-    def __init__(self, link: Link) -> None:
-        self.got: list[Message] = []
-        self.closed: list[str] = []
-        link.send(Accepted())
-        link.bind_audio(1, self.on_audio)
-
-    def on_message(self, message: Message, headers: Headers | None) -> None:
-        if isinstance(message, Discard):
-            raise RuntimeError("broken")
-        self.got.append(message)
-
-    def on_audio(self, chunk: AudioChunk) -> None:
-        raise ValueError("broken audio")
-
-    def close(self, reason: str) -> None:
-        self.closed.append(reason)
-
-
-class FlakyBus(MemoryBus):
-    """Hears but can't speak while it is away."""
-
-    away = False
-
-    def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
-        if not self.away:
-            super().publish(subject, data, reply=reply, headers=headers)
-
-    @property
-    def connected(self) -> bool:
-        return not self.away
-
-
-class Stage:
-    def __init__(self, capacity: int = 2) -> None:
-        broker = MemoryBroker()
-        self.worker_bus = FlakyBus(broker)
-        self.hub = Exchange(MemoryBus(broker), "gateway", "gw")
-        self.worker = Exchange(self.worker_bus, "stt", "w")
-        self.opened: dict[str, FakeSession] = {}
-        self.pool = CallPool(self.worker, capacity=capacity, open_session=self._open)
-        self.heard: dict[str, list[Message]] = {}
-
-    def _open(self, link: Link, message: Message, headers: Headers | None) -> FakeSession | Declined:
-        if not isinstance(message, Listen):
-            return Declined("bad_request", f"a call begins with Listen, not {type(message).__name__}")
-        self.opened[link.call] = FakeSession(link)
-        return self.opened[link.call]
-
-    def place(self, call: str, number: int = 1, first: Message = LISTEN) -> Link:
-        heard = self.heard.setdefault(call, [])
-        link = self.hub.link(call, "stt.w", attach_number(1, number), lambda message, headers: heard.append(message))
-        link.send(first)
-        return link
-
-
-def scenario(body: Callable[[Stage], Awaitable[None]], capacity: int = 2) -> None:
-    async def main() -> None:
-        stage = Stage(capacity)
-        await stage.hub.start()
-        await stage.worker.start()
-        await body(stage)
-        for side in (stage.hub, stage.worker):
-            await side.stop()
-
-    run_virtual(main())
+from trunkline.proto.placement import Accepted, CallFailed, Declined, Release, Superseded
+from trunkline.proto.speech import Discard, Silent
 
 
 def test_a_full_worker_declines_and_a_release_makes_room() -> None:
@@ -226,42 +146,5 @@ def test_a_drain_waits_for_the_last_call_and_no_longer_than_its_grace() -> None:
         await stage.pool.drain(20.0)
         assert loop.time() - begun_s < 3.2
         assert stage.pool.calls == 0
-
-    scenario(body)
-
-
-def test_calls_of_a_gateway_that_is_gone_free_their_places() -> None:
-    async def body(stage: Stage) -> None:
-        watch = HubWatch(stage.worker)
-        await watch.start()
-        hubs = Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0"))
-        hubs.start()
-        stage.place("a")
-        await asyncio.sleep(HUB_LIMIT_S * 3)
-        assert stage.pool.calls == 1
-
-        hubs.stop()
-        await asyncio.sleep(HUB_LIMIT_S + 1)
-
-        assert stage.opened["a"].closed == ["lost"]
-        assert stage.pool.calls == 0
-        await watch.stop()
-
-    scenario(body)
-
-
-def test_calls_stay_while_the_bus_is_away() -> None:
-    async def body(stage: Stage) -> None:
-        watch = HubWatch(stage.worker)
-        await watch.start()
-        hubs = Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0"))
-        hubs.start()
-        stage.place("a")
-        await asyncio.sleep(1)
-        hubs.stop()
-        stage.worker_bus.away = True
-        await asyncio.sleep(HUB_LIMIT_S * 10)
-        assert stage.pool.calls == 1
-        await watch.stop()
 
     scenario(body)

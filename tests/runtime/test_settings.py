@@ -34,6 +34,7 @@ def test_variables_are_read_by_field_name_and_type() -> None:
         ("TRUNKLINE_ADMIN_PORT", "80.5", "TRUNKLINE_ADMIN_PORT.*int"),
         ("TRUNKLINE_ADMIN_PORT", "70000", "TRUNKLINE_ADMIN_PORT: 70000; allowed: 0 to 65535"),
         ("TRUNKLINE_DRAIN_GRACE_S", "-1", "TRUNKLINE_DRAIN_GRACE_S.*0 to 86400"),
+        ("TRUNKLINE_RESUME_WINDOW_S", "0", "TRUNKLINE_RESUME_WINDOW_S: 0.0; allowed: 0.1 to 3600"),
         ("TRUNKLINE_DRAIN_GRACE_S", "nan", "TRUNKLINE_DRAIN_GRACE_S.*0 to 86400"),
         (
             "TRUNKLINE_NATS_URL",

@@ -45,6 +45,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now_s
 
 
+def stand_still(seconds: float) -> None:
+    """Time passes and nothing runs, as in a process that is stopped."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop._jumping.now_s += seconds
+
+
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     """Runs main to its end on virtual time. Raises AssertionError for a task that is left pending."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -137,7 +137,9 @@ class Exchange:
     on_stray: a message of a link that isn't here (any more); what it answers goes back outside the sequence.
     on_loose: messages outside any link. on_no_responders: nobody heard something posted for this call.
     on_unheard: nobody listens at this peer (`<stage>.<worker>`); again with every message that it gets.
-    on_failure: a handler raised, or the peer takes nothing; the link is still open. on_lost: a peer is gone for good.
+    on_failure: a handler raised, or the peer takes nothing; the link is still open.
+    on_lost: (a peer that is silent, for how many seconds beyond the limit); again and again while it is.
+    on_stood_still: this process did nothing for so long that its peers took it for gone.
     """
 
     def __init__(self, bus: Bus, stage: Stage, worker: str) -> None:
@@ -153,7 +155,8 @@ class Exchange:
         self.on_no_responders: Callable[[str], None] | None = None
         self.on_unheard: Callable[[str], None] | None = None
         self.on_failure: Callable[[Link, Exception], None] = _log_failure
-        self.on_lost: Callable[[str], None] | None = None
+        self.on_lost: Callable[[str, float], None] | None = None
+        self.on_stood_still: Callable[[], None] | None = None
         self._links: dict[LinkKey, Link] = {}
         self._closed: OrderedDict[LinkKey, None] = OrderedDict()
         self._audio: dict[tuple[str, int], tuple[int, AudioHandler, Link]] = {}
@@ -195,11 +198,15 @@ class Exchange:
         """`<stage>.<worker>` of everybody at the other end of an open link."""
         return {link.peer for link in self._links.values() if not link.closed}
 
-    def lose(self, peer: str) -> None:
-        """The peer is gone: nothing more is sent to it, and whoever holds calls with it is told."""
+    def lose(self, peer: str, beyond_s: float) -> None:
+        """The peer is silent: audio that waits for it is dropped, and whoever holds calls with it is told."""
         self.windows.forget(peer)
         if self.on_lost is not None:
-            self.on_lost(peer)
+            self.on_lost(peer, beyond_s)
+
+    def stood_still(self) -> None:
+        if self.on_stood_still is not None:
+            self.on_stood_still()
 
     def post(
         self, subject: str, call: str, message: Message, *, epoch: int = 0, headers: Headers | None = None

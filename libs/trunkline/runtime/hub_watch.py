@@ -1,4 +1,4 @@
-"""Notices at a stage worker that a gateway is gone, so that the calls it placed free their places.
+"""Notices at a stage worker that a gateway is gone, and that the worker itself was, so that calls free their places.
 
 Silence counts only while this process is connected: when the bus is away, everybody falls silent and nobody is gone.
 """
@@ -8,21 +8,25 @@ import asyncio
 from trunkline.bus.exchange import Exchange
 from trunkline.bus.port import Received, Subscription
 from trunkline.proto import subjects
+from trunkline.telemetry import logs
 
-HUB_LIMIT_S = 3.0  # of silence; a gateway that hung and goes on finds its calls ended
+HUB_LIMIT_S = 3.0  # of silence; and of standing still, after which hubs have moved their calls to other workers
 LOOK_S = 0.5
+
+log = logs.get(__name__)
 
 
 class HubWatch:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._silent_s: dict[str, float] = {}  # of each gateway that has calls here, by address
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         self._subscription = await self._exchange.bus.subscribe(subjects.GATEWAY_BEATS, self._hear)
-        self._look()
+        self._look_later()
 
     async def stop(self) -> None:
         if self._timer is not None:
@@ -31,12 +35,29 @@ class HubWatch:
             await self._subscription.stop()
 
     def _hear(self, received: Received) -> None:
-        self._silent_s.pop(f"gateway.{subjects.last_token(received.subject)}", None)
+        hub = f"gateway.{subjects.last_token(received.subject)}"
+        if self._silent_s.pop(hub, 0.0) > HUB_LIMIT_S:
+            log.info("gateway heard again", hub=hub)
 
-    def _look(self) -> None:
-        if self._exchange.bus.connected:
-            peers = self._exchange.peers()
-            self._silent_s = {peer: self._silent_s.get(peer, 0.0) + LOOK_S for peer in peers}
-            for peer in [peer for peer, silent_s in self._silent_s.items() if silent_s > HUB_LIMIT_S]:
-                self._exchange.lose(peer)
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+    def _look_later(self) -> None:
+        due_s = self._loop.time() + LOOK_S
+        self._timer = self._loop.call_at(due_s, self._look, due_s)
+
+    def _look(self, due_s: float) -> None:
+        late_s = self._loop.time() - due_s
+        if late_s > HUB_LIMIT_S:
+            log.warning("this process stood still", for_s=round(late_s, 1))
+            self._silent_s.clear()  # what hubs said meanwhile is still to be read
+            self._exchange.stood_still()
+        elif self._exchange.bus.connected:
+            self._count_silence()
+        self._look_later()
+
+    def _count_silence(self) -> None:
+        self._silent_s = {peer: self._silent_s.get(peer, 0.0) + LOOK_S for peer in self._exchange.peers()}
+        for hub, silent_s in self._silent_s.items():
+            beyond_s = silent_s - HUB_LIMIT_S
+            if beyond_s > 0:
+                if beyond_s <= LOOK_S:
+                    log.warning("gateway is silent", hub=hub)
+                self._exchange.lose(hub, beyond_s)

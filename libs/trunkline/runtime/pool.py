@@ -34,10 +34,13 @@ OpenSession = Callable[[Link, Message, Headers | None], Session | Declined]
 
 
 class CallPool:
-    """capacity: calls at a time, 0 for no limit."""
+    """capacity: calls at a time, 0 for no limit. lost_window_s: a call waits so long for another gateway to come."""
 
-    def __init__(self, exchange: Exchange, *, capacity: int, open_session: OpenSession) -> None:
+    def __init__(
+        self, exchange: Exchange, *, capacity: int, open_session: OpenSession, lost_window_s: float = 0.0
+    ) -> None:
         self.capacity = capacity
+        self._lost_window_s = lost_window_s
         self.draining = False
         self._open_session = open_session
         self._sessions: dict[str, tuple[Link, Session]] = {}
@@ -47,6 +50,7 @@ class CallPool:
         exchange.on_stray = self._answer_stray
         exchange.on_failure = self._contain
         exchange.on_lost = self._lose
+        exchange.on_stood_still = self._stood_still
 
     @property
     def calls(self) -> int:
@@ -126,12 +130,18 @@ class CallPool:
         else:
             link.close()
 
-    def _lose(self, hub: str) -> None:
+    def _lose(self, hub: str, beyond_s: float) -> None:
         """Calls of a gateway that is gone: nobody will release them."""
+        if beyond_s < self._lost_window_s:
+            return
         for call, (link, _) in list(self._sessions.items()):
             if link.peer == hub:
                 log.warning("gateway of the call is lost", call_id=call, hub=hub)
                 self._remove(call, "lost")
+
+    def _stood_still(self) -> None:
+        """Hubs have moved the calls; one that hasn't is told, and does."""
+        self.close("superseded")
 
     def _remove(self, call: str, reason: str) -> None:
         link, session = self._sessions.pop(call)

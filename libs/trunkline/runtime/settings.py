@@ -9,8 +9,12 @@ import msgspec
 from trunkline.proto.errors import BadSettings
 
 PREFIX = "TRUNKLINE_"
-PORTS = (0, 65_535)
-GRACES_S = (0, 86_400)
+RANGES: Mapping[str, tuple[float, float]] = {
+    "trace_ratio": (0, 1),
+    "admin_port": (0, 65_535),
+    "drain_grace_s": (0, 86_400),
+    "resume_window_s": (0.1, 3600),
+}
 
 
 class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +22,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     nats_url: comma-separated. capacity: calls at a time, 0 for the stage's own default. admin_port: health and
     metrics, 0 for a free one. trace_ratio: share of calls that are traced, once OTEL_EXPORTER_OTLP_ENDPOINT is set.
+    resume_window_s: how long a call waits for a caller who lost the connection, or its gateway.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -28,6 +33,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int = 0
     drain_grace_s: float = 30.0
     trace_ratio: float = 1.0
+    resume_window_s: float = 15.0
 
     @property
     def nats_urls(self) -> list[str]:
@@ -54,7 +60,7 @@ def load(type_: type[S], environ: Mapping[str, str]) -> S:
     settings = msgspec.convert(given, type_, strict=False)
     if settings.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise BadSettings(variable("log_level"), f"{settings.log_level!r}", "debug, info, warning, error")
-    for name, (least, most) in {"trace_ratio": (0, 1), "admin_port": PORTS, "drain_grace_s": GRACES_S}.items():
+    for name, (least, most) in RANGES.items():
         value = getattr(settings, name)
         if not least <= value <= most:
             raise BadSettings(variable(name), f"{value}", f"{least} to {most}")

@@ -11,7 +11,14 @@ from trunkline.runtime.process import Context, run
 def build(context: Context, settings: AgentSettings) -> AgentService:
     assert isinstance(context.bus, NatsBus)  # the record lives in JetStream
     store = NatsRecordStore(context.bus.client, replicas=settings.record_replicas)
-    return AgentService(context.exchange, load_file(settings), load_model(settings), store, capacity=settings.capacity)
+    return AgentService(
+        context.exchange,
+        load_file(settings),
+        load_model(settings),
+        store,
+        capacity=settings.capacity,
+        lost_window_s=settings.resume_window_s,
+    )
 
 
 def main() -> NoReturn:

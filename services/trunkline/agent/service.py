@@ -59,6 +59,7 @@ class AgentService:
         store: RecordStore,
         *,
         capacity: int = 0,
+        lost_window_s: float = 0.0,
         wall_us: Callable[[], int] = system_wall_us,
     ) -> None:
         self.digest = file.digest
@@ -66,7 +67,9 @@ class AgentService:
         self._store = store
         self._recorder = Recorder(store, now_us=wall_us)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.calls = CallPool(exchange, capacity=capacity or CALLS, open_session=self._open)
+        self.calls = CallPool(
+            exchange, capacity=capacity or CALLS, open_session=self._open, lost_window_s=lost_window_s
+        )
         exchange.on_loose = self._on_loose
         exchange.on_no_responders = self._on_no_responders
         self._staff = Staff(
