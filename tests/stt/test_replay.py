@@ -134,7 +134,8 @@ def test_the_hub_hears_once_a_second_that_audio_is_judged() -> None:
     ends = [fact.to_sample for fact in told if isinstance(fact, Listened | Silent)]
     assert 9 <= len(ends) <= 11
     assert all(later - earlier < 24_000 for earlier, later in pairwise(ends))
-    assert [type(fact) for fact in told[:2]] == [Silent, SpeechStarted]
+    voiced = [type(fact) for fact in told if 40_000 < getattr(fact, "to_sample", 0) < 110_000]
+    assert voiced == [Listened] * len(voiced)
 
 
 def test_a_discard_leaves_the_client_what_it_ended_before() -> None:
