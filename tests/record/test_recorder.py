@@ -340,6 +340,24 @@ def test_a_silent_store_fails_the_waiters_but_loses_and_doubles_nothing() -> Non
     run_virtual(main())
 
 
+def test_a_log_that_is_closed_while_the_store_is_silent_is_still_stored_whole() -> None:
+    async def main() -> None:
+        store = SlowStore()
+        log = await take(store)
+        store.holding = True
+        log.append(said(1))
+        closing = asyncio.create_task(log.close())
+        await settle()
+        log.append(said(2))
+        store.lose_the_answer()
+        store.holding = False
+        await closing
+
+        assert await batches(store) == [1, 1, 1]
+
+    run_virtual(main())
+
+
 def test_a_large_batch_goes_in_several_entries() -> None:
     async def main() -> None:
         store = MemoryRecordStore()

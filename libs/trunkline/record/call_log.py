@@ -22,7 +22,7 @@ ENTRY_EVENTS = 256
 ENTRY_SPLIT_BYTES = 256 * 1024  # a batch over this goes as several entries
 WAITING_EVENTS = 20_000  # far over what a call says while a stream elects a leader (5 s)
 RETRY_S = 0.5
-CLOSE_LIMIT_S = 5.0
+CLOSE_LIMIT_S = 15.0  # an election of a stream's leader takes 5 s, and the store gives an answer up after 12 s
 
 log = logs.get(__name__)
 _append_seconds = Histogram("trunkline_record_append_seconds", "From an entry's sending to its durable acknowledgement")
@@ -99,14 +99,20 @@ class CallLog:
 
     async def close(self) -> None:
         """Waits for what was appended, up to CLOSE_LIMIT_S; what is still not stored then is said in the log."""
-        with contextlib.suppress(Fenced, StoreUnavailable, TimeoutError):
-            await asyncio.wait_for(self.durable(), CLOSE_LIMIT_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled(), CLOSE_LIMIT_S)
         if self._failure is None:
             if missing := self.view.event_count - self._stored:
                 log.error("record left incomplete", call_id=self.call, epoch=self.epoch, events=missing)
             self._failure = Fenced(self.call, self.epoch)
         if self._retry is not None:
             self._retry.cancel()
+
+    async def _settled(self) -> None:
+        """Until everything is stored, however often the store says nothing, or nothing can be any more."""
+        while self._failure is None and self._stored < self.view.event_count:
+            with contextlib.suppress(Exception):  # a failure that lasts stands in _failure
+                await self.durable()
 
     def _send(self) -> None:
         self._send_due = False
