@@ -25,20 +25,20 @@ class Upkeep:
 
     def __init__(self, forget: Callable[["Link"], None]) -> None:
         self._forget = forget
-        self._busy: set[Link] = set()
+        self._busy: dict[Link, None] = {}  # in the order in which they became busy
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._last_words = asyncio.Event()  # set whenever a tick finds no closed link at work
 
     def add(self, link: "Link") -> None:
         """Something may be due on this link."""
-        self._busy.add(link)
+        self._busy[link] = None
         if self._timer is None:
             self._timer = self._loop.call_later(TICK_S, self._tick)
 
     def drop(self, link: "Link") -> None:
         """A closed link: its peer has no ear for its last words."""
-        self._busy.discard(link)
+        self._busy.pop(link, None)
         self._forget(link)
 
     async def last_words(self) -> None:
@@ -76,4 +76,4 @@ class Upkeep:
             log.info("link closed before its last message was acknowledged", call_id=link.call, peer=link.peer)
             self.drop(link)
         elif link.state.due_s == float("inf"):
-            self._busy.discard(link)
+            self._busy.pop(link, None)
