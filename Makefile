@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := proto libs services
 CALLS := gateway system
-UNIT := not nats and not engines and not stack and not bench
+UNIT := not nats and not engines and not stack and not bench and not sim
+SEEDS ?= 1000
+FROM ?= 0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_CACHE_DIR := 1
@@ -25,7 +27,7 @@ export INSTALL_PROGRESS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check check-static check-gateway check-system check-unit check-k8s bench lock
+.PHONY: help demo up test sim check check-static check-gateway check-system check-unit check-k8s bench lock
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -38,6 +40,9 @@ up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C end
 
 test: $(READY) ## every test but the benchmarks: real engines, real NATS, the whole stack
 	@$(BIN)/python -m pytest -m "not bench"
+
+sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults; SEEDS=1 tells one in full
+	@PYTHONPATH=tests $(BIN)/python -m sim --from $(FROM) --seeds $(SEEDS)
 
 check: $(READY) ## format, lint, types, architecture, unit tests: under a minute
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target check-static $(CALLS:%=check-%) check-unit

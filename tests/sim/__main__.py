@@ -1,0 +1,70 @@
+"""`python -m sim --from N --seeds N`: histories in several processes; a failing seed is printed with how to replay it.
+
+One seed alone is told in full: what was planned, what was violated, and the call's record.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+REPLAY = "make sim SEEDS=1 FROM={seed}"
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # of numpy: threads that wait for more work burn what they wait for
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="sim")
+    parser.add_argument("--from", dest="first", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--slice", default="", help="of a worker process: its number")
+    wanted = parser.parse_args()
+    if wanted.seeds == 1:
+        return _tell(wanted.first)
+    if wanted.slice:
+        return _work(range(wanted.first + int(wanted.slice), wanted.first + wanted.seeds, wanted.processes))
+    return _share(wanted)
+
+
+def _share(wanted: argparse.Namespace) -> int:
+    begun_s = time.monotonic()
+    command = [sys.executable, "-m", "sim", "--from", str(wanted.first), "--seeds", str(wanted.seeds)]
+    command += ["--processes", str(wanted.processes), "--slice"]
+    working = [
+        subprocess.Popen([*command, str(number)], env={**os.environ, **ONE_THREAD})
+        for number in range(wanted.processes)
+    ]
+    failed = sum(process.wait() != 0 for process in working)
+    result = "violations" if failed else "no violation"
+    print(f"{wanted.seeds} histories from seed {wanted.first}: {result}, {time.monotonic() - begun_s:.0f} s")
+    return 1 if failed else 0
+
+
+def _work(seeds: range) -> int:
+    from sim.history import plan
+    from sim.run import at_ease, simulate
+
+    failed = 0
+    with at_ease():
+        for seed in seeds:
+            outcome = simulate(plan(seed))
+            if outcome.violations:
+                failed += 1
+                first = outcome.violations[0]
+                print(f"{REPLAY.format(seed=seed)}: {first.invariant}: {first.detail[:200]}", flush=True)
+    return 1 if failed else 0
+
+
+def _tell(seed: int) -> int:
+    from sim.history import plan
+    from sim.run import simulate
+    from sim.told import tell
+
+    outcome = simulate(plan(seed))
+    print(tell(outcome))
+    return 1 if outcome.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""From a seed to a plan of a call: what the caller says, what becomes of the network, and which process dies when.
+
+The seed is all there is: whoever has it has the history.
+"""
+
+import random
+from typing import Literal
+
+import msgspec
+
+from sim.network import Trouble
+from trunkline.proto.subjects import Stage
+
+FaultKind = Literal["kill", "stop", "term"]
+Moment = Literal["listening", "thinking", "tool", "answering", "between"]
+MOMENTS: tuple[Moment, ...] = ("listening", "thinking", "tool", "answering", "between")
+# where a stage has work of the call in hand, so that a fault there hurts most
+IN_HAND: dict[Stage, tuple[Moment, ...]] = {
+    "gateway": ("listening", "thinking", "tool", "answering"),
+    "stt": ("listening",),
+    "agent": ("thinking", "tool", "answering"),
+    "tool_runner": ("tool",),
+    "tts": ("answering",),
+}
+
+
+FAULTY: tuple[Stage, ...] = ()  # stages in which faults happen
+
+
+class TurnPlan(msgspec.Struct, frozen=True):
+    """number: in the words. frames: of speech. sentences: of the answer. tools: that are called before it, in turn.
+
+    cut_after_s: of the reply's first audio the caller begins his next turn; 0: he hears it to the end.
+    cough_after_s: likewise he coughs. pause_s: before he goes on.
+    """
+
+    number: int
+    frames: int
+    sentences: int = 1
+    tools: int = 0
+    tool_before_ms: int = 0
+    tool_after_ms: int = 0
+    cut_after_s: float = 0.0
+    cough_after_s: float = 0.0
+    pause_s: float = 0.1
+
+    @property
+    def kind(self) -> str:
+        return "cut" if self.cut_after_s else "tool" if self.tools else "long" if self.sentences > 2 else "plain"
+
+
+class FaultPlan(msgspec.Struct, frozen=True):
+    """after_s: from the moment in that turn. lasts_s: until a stopped process goes on, or a killed one's heir starts.
+
+    anyone: a worker by chance rather than the one that has the call.
+    """
+
+    kind: FaultKind
+    stage: Stage
+    turn: int
+    moment: Moment
+    after_s: float
+    lasts_s: float
+    anyone: bool = False
+
+
+class History(msgspec.Struct, frozen=True):
+    seed: int
+    turns: list[TurnPlan]
+    faults: list[FaultPlan]
+    trouble: Trouble
+    repeatable: bool = True
+    store_unsure: float = 0.0
+
+
+def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) -> History:
+    """stages: in which faults happen."""
+    rng = random.Random(seed)
+    turns = [_turn(rng, number) for number in range(1, rng.choice((2, 2, 3)) + 1)]
+    turns[-1] = msgspec.structs.replace(turns[-1], cut_after_s=0.0)  # nothing is said after it
+    wanted = rng.randrange(most_faults + 1) if stages else 0
+    return History(
+        seed=seed,
+        turns=turns,
+        faults=[_fault(rng, stages, turns) for _ in range(wanted)],
+        trouble=_trouble(rng),
+        repeatable=rng.random() < 0.75,
+        store_unsure=rng.choice((0.0, 0.0, 0.02)),
+    )
+
+
+def _turn(rng: random.Random, number: int) -> TurnPlan:
+    kind = rng.choice(("plain", "plain", "tool", "tool", "long", "cut", "cough"))
+    base = TurnPlan(number, frames=rng.randint(3, 6), pause_s=rng.uniform(0.02, 0.3))
+    match kind:
+        case "tool":
+            ms = rng.randint(0, 150), rng.randint(0, 150)
+            return msgspec.structs.replace(base, tools=rng.choice((1, 1, 2)), tool_before_ms=ms[0], tool_after_ms=ms[1])
+        case "long":
+            return msgspec.structs.replace(base, sentences=rng.randint(3, 5))
+        case "cut":
+            return msgspec.structs.replace(base, sentences=4, cut_after_s=rng.uniform(0.05, 0.8))
+        case "cough":
+            return msgspec.structs.replace(base, sentences=2, cough_after_s=rng.uniform(0.05, 0.4))
+        case _:
+            return base
+
+
+def _fault(rng: random.Random, stages: tuple[Stage, ...], turns: list[TurnPlan]) -> FaultPlan:
+    stage = rng.choice(stages)
+    kind: FaultKind = rng.choice(("kill", "kill", "stop", "term"))
+    aimed = rng.random() < 0.8
+    moment = rng.choice(IN_HAND[stage] if aimed else MOMENTS)
+    candidates = [turn.number for turn in turns if turn.tools] if moment == "tool" else []
+    return FaultPlan(
+        kind=kind,
+        stage=stage,
+        turn=rng.choice(candidates or [turn.number for turn in turns]),
+        moment=moment,
+        after_s=rng.uniform(0.0, 0.3),
+        lasts_s=rng.uniform(0.05, 1.0) if kind == "kill" else rng.uniform(0.3, 4.0),
+        anyone=not aimed and rng.random() < 0.5,
+    )
+
+
+def _trouble(rng: random.Random) -> Trouble:
+    bad = rng.random()
+    if bad < 0.4:
+        return Trouble(advisories=rng.random() < 0.5)
+    worst = 0.005 if bad < 0.8 else 0.03
+    return Trouble(
+        dropped=rng.uniform(0.0, worst),
+        doubled=rng.uniform(0.0, worst),
+        lagging=rng.uniform(0.0, 0.05),
+        lag_s=rng.uniform(0.01, 0.2),
+        advisories=rng.random() < 0.5,
+    )

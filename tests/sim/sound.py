@@ -1,0 +1,79 @@
+"""What a simulated caller says and an agent answers, as samples that tell what they are.
+
+Every frame of speech carries the number of its utterance and its own place in it, so a recogniser that missed a frame,
+or heard one twice, gives other words. Every sample of an agent's speech tells which text it belongs to, and where.
+"""
+
+import functools
+
+import numpy as np
+
+from trunkline.audio.pcm import Samples
+from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
+
+FRAME_SAMPLES = CALLER_RATE_HZ * 80 // 1000
+FRAME_S = FRAME_SAMPLES / CALLER_RATE_HZ
+FRAMES_LIMIT = 32  # of an utterance
+COUGH = 1_000
+SPEECH = 2_000
+LETTER_SAMPLES = SPEECH_RATE_HZ * 12 // 1000
+
+SILENCE: Samples = np.zeros(FRAME_SAMPLES, dtype=np.int16)
+_NOISE = np.random.default_rng(1).integers(-8000, 8000, SPEECH_RATE_HZ * 8, dtype=np.int16)
+
+
+@functools.cache
+def frame(value: int) -> Samples:
+    return np.full(FRAME_SAMPLES, value, dtype=np.int16)
+
+
+def utterance(number: int, frames: int) -> list[Samples]:
+    assert frames < FRAMES_LIMIT
+    return [frame(SPEECH + number * FRAMES_LIMIT + at) for at in range(frames)]
+
+
+def cough(frames: int) -> list[Samples]:
+    return [frame(COUGH)] * frames
+
+
+def words_of(number: int, frames: int) -> str:
+    """What a recogniser that misses nothing makes of it."""
+    return heard_as([SPEECH + number * FRAMES_LIMIT + at for at in range(frames)])
+
+
+def heard_as(values: list[int]) -> str:
+    """The words of voiced frames in the order in which they were heard: `number 3 whole 5`, or what came instead."""
+    spoken = [divmod(value - SPEECH, FRAMES_LIMIT) for value in values if value >= SPEECH]
+    if not spoken:
+        return ""
+    number = spoken[0][0]
+    if spoken == [(number, at) for at in range(len(spoken))]:
+        return f"number {number} whole {len(spoken)}"
+    return "number " + " ".join(f"{n}-{at}" for n, at in spoken)
+
+
+def number_in(words: str) -> int:
+    """Of the utterance, as the agent understands it; 0 for none."""
+    parts = words.split()
+    return int(parts[1].partition("-")[0]) if len(parts) > 1 else 0
+
+
+@functools.lru_cache(maxsize=4096)
+def spoken(text: str) -> Samples:
+    """An agent's speech of a text: noise that begins somewhere else for each."""
+    begin = sum(text.encode()) * 17 % SPEECH_RATE_HZ
+    return _NOISE[begin : begin + len(text) * LETTER_SAMPLES]
+
+
+class Voice:
+    """A synthesiser for the real TTS service."""
+
+    name = "voice"
+    rate_hz = SPEECH_RATE_HZ
+    inline = True
+
+    def warm(self) -> None:
+        """Nothing to load."""
+
+    def synthesise(self, text: str, speed: float):  # type: ignore[no-untyped-def]
+        yield spoken(text)

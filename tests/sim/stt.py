@@ -1,0 +1,141 @@
+"""A speech-to-text service for simulated callers: facts derived from the audio alone, so a replay gives the same words.
+
+The real pool and links, an own recogniser: the real one judges windows of 32 ms, which costs more than a whole history.
+"""
+
+import asyncio
+
+from sim.sound import COUGH, FRAME_SAMPLES, heard_as
+from trunkline.audio import pcm
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.port import Headers
+from trunkline.proto.audio import CALLER_RATE_HZ, AudioChunk
+from trunkline.proto.envelope import Message
+from trunkline.proto.placement import Accepted, Declined
+from trunkline.proto.speech import (
+    AudioMissing,
+    Discard,
+    Final,
+    Finish,
+    Listen,
+    Listened,
+    Silent,
+    SpeechStarted,
+    SpeechStopped,
+    Tune,
+)
+from trunkline.runtime.pool import CallPool, Session
+
+END_FRAMES = 3  # of silence end an utterance
+SILENT_FRAMES = 6  # of silence, and it is said that nothing before is needed
+LEAD_FRAMES = 1  # before the first voiced frame an utterance's audio begins
+RECOGNISE_S = 0.02
+ASK_AGAIN_S = 0.1
+
+
+class SimStt:
+    digest = ""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.calls = CallPool(exchange, capacity=20, open_session=self._open)
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    def load(self) -> tuple[int, int]:
+        return self.calls.calls, self.calls.capacity
+
+    async def drain(self, grace_s: float) -> None:
+        await self.calls.drain(grace_s)
+
+    async def stop(self) -> None:
+        self.calls.close("stopped")
+
+    def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
+        if not isinstance(message, Listen):
+            return Declined("bad_request", "not a Listen")
+        return SttSession(link, message)
+
+
+class SttSession:
+    def __init__(self, link: Link, order: Listen) -> None:
+        self._link = link
+        self._loop = asyncio.get_running_loop()
+        self._at = order.from_sample  # judged up to here
+        self._said_to = order.from_sample
+        self._utterance = 0
+        self._begin: int | None = None  # of the utterance that is open
+        self._values: list[int] = []
+        self._quiet = 0  # frames since the last voiced one
+        self._asking: asyncio.TimerHandle | None = None
+        self._recognising = 0
+        self._closed = False
+        link.bind_audio(order.handle, self._on_chunk)
+        link.send(Accepted())
+
+    def on_message(self, message: Message, headers: Headers | None) -> None:
+        match message:
+            case Discard(to_sample=to_sample) if to_sample > self._at or self._begin is not None:
+                self._begin, self._values = None, []
+                self._at = max(self._at, to_sample)
+            case Finish() | Discard() | Tune():
+                pass
+
+    def close(self, reason: str) -> None:
+        self._closed = True
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _on_chunk(self, chunk: AudioChunk) -> None:
+        if self._closed:
+            return
+        samples = pcm.from_bytes(chunk.pcm)
+        if chunk.position > self._at:
+            self._ask(first=True)
+            return
+        if chunk.position + len(samples) <= self._at:
+            return
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+        for offset in range(self._at - chunk.position, len(samples), FRAME_SAMPLES):
+            self._judge(int(samples[offset]), min(FRAME_SAMPLES, len(samples) - offset))
+        if self._at - self._said_to >= CALLER_RATE_HZ // 2:
+            self._said_to = self._at
+            self._link.send(Listened(self._at))
+
+    def _ask(self, *, first: bool) -> None:
+        if first and self._asking is not None:
+            return
+        self._link.send(AudioMissing(self._at))
+        self._asking = self._loop.call_later(ASK_AGAIN_S, lambda: self._ask(first=False))
+
+    def _judge(self, value: int, samples: int) -> None:
+        begin, self._at = self._at, self._at + samples
+        if value >= COUGH:
+            self._quiet = 0
+            self._values.append(value)
+            if self._begin is None:
+                self._begin = begin
+                self._utterance += 1
+                self._link.send(SpeechStarted(self._utterance, begin))
+            return
+        self._quiet += 1
+        if self._begin is not None:
+            if self._quiet == END_FRAMES:
+                self._end(self._begin, begin)
+        elif self._quiet % SILENT_FRAMES == 0 and not self._recognising:
+            self._link.send(Silent(self._at - LEAD_FRAMES * FRAME_SAMPLES))
+
+    def _end(self, begin: int, now: int) -> None:
+        number, words = self._utterance, heard_as(self._values)
+        from_sample = max(0, begin - LEAD_FRAMES * FRAME_SAMPLES)
+        self._begin, self._values = None, []
+        self._link.send(SpeechStopped(number, now - (END_FRAMES - 1) * FRAME_SAMPLES))
+        self._recognising += 1
+        self._loop.call_later(RECOGNISE_S, self._recognised, Final(number, words, from_sample, self._at))
+
+    def _recognised(self, final: Final) -> None:
+        self._recognising -= 1
+        if not self._closed:
+            self._link.send(final)

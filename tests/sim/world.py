@@ -1,0 +1,172 @@
+"""Trunkline's services as simulated processes on one network and one record store, with a supervisor over them.
+
+The processes are the real ones (`Process`, pools, links, sessions, the hub); only what would be a thread, a socket or
+an engine is not: the recogniser, the voice, the model, and a gateway's HTTP server.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextvars import Context
+
+from sim.gateway import SimGateway
+from sim.history import FaultKind, History
+from sim.loop import Life, SimLoop, State
+from sim.model import SimModel
+from sim.network import Network, SimBus
+from sim.sound import Voice
+from sim.store import Kept, SimClaims, SimStore
+from sim.stt import SimStt
+from trunkline.agent.service import AgentService
+from trunkline.agents import AgentFile
+from trunkline.proto.subjects import STAGES, Stage
+from trunkline.runtime.process import Process, Service
+from trunkline.runtime.settings import CoreSettings
+from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
+from trunkline.tts.service import TtsService
+from trunkline.tts.settings import TtsSettings
+
+WORKERS: dict[Stage, int] = {"gateway": 1, "stt": 2, "agent": 2, "tool_runner": 2, "tts": 2}
+DRAIN_GRACE_S = 2.0
+EPOCH_S = 1_700_000_000  # wall time at which every history begins
+
+
+class NoAdmin:
+    """In place of the health endpoint, which is a socket."""
+
+    port = 0
+
+    async def start(self) -> None:
+        """Nothing listens."""
+
+    async def stop(self) -> None:
+        """Nothing listened."""
+
+
+class Worker:
+    """One process: from its start to its end, whichever way that comes."""
+
+    def __init__(self, world: "World", stage: Stage, name: str) -> None:
+        self.stage = stage
+        self.name = name
+        self.life = Life(name, world.loop)
+        self.bus = SimBus(world.network, self.life, name)
+        self.process: Process
+        self.service: Service
+        self.ended = asyncio.Event()
+        self._world = world
+        self.life.spawn(self._live())
+
+    async def _live(self) -> None:
+        settings = CoreSettings(worker_id=self.name, drain_grace_s=DRAIN_GRACE_S)
+        self.process = Process(self.stage, settings, self.bus)
+        self.process.admin = NoAdmin()  # type: ignore[assignment]
+        self.service = self._world.build(self)
+        await self.process.start(self.service)
+
+    @property
+    def alive(self) -> bool:
+        return self.life.state is not State.DEAD and not self.ended.is_set()
+
+    @property
+    def calls(self) -> int:
+        return self.service.load()[0]
+
+    def kill(self) -> None:
+        self.life.kill()
+        self.bus.lost()
+        self.ended.set()
+
+    def stop(self) -> None:
+        self.life.stop()
+
+    def go_on(self) -> None:
+        self.life.go_on()
+
+    def term(self) -> None:
+        self.life.spawn(self._leave())
+
+    async def _leave(self) -> None:
+        await self.process.stop()
+        self.ended.set()
+        self.life.kill()
+
+
+class World:
+    def __init__(self, history: History, loop: SimLoop, file: AgentFile, workers: dict[Stage, int] = WORKERS) -> None:
+        self.history = history
+        self.loop = loop
+        self.rng = random.Random(history.seed + 1)
+        self.network = Network(loop, random.Random(history.seed + 2), history.trouble)
+        self.kept = Kept(loop)
+        self.workers: list[Worker] = []
+        self.outside = Context()  # of no process
+        self._file = file
+        self._model = SimModel({turn.number: turn for turn in history.turns}, repeatable=history.repeatable)
+        self._started = 0
+        self._wanted = workers
+
+    async def start(self) -> None:
+        for stage in STAGES:
+            for _ in range(self._wanted[stage]):
+                self.begin(stage)
+        await asyncio.sleep(0.3)  # everybody has been heard
+
+    def begin(self, stage: Stage) -> Worker:
+        self._started += 1
+        worker = Worker(self, stage, f"{stage}-{self._started}")
+        self.workers.append(worker)
+        return worker
+
+    def of(self, stage: Stage) -> list[Worker]:
+        return [worker for worker in self.workers if worker.stage == stage and worker.alive]
+
+    def named(self, name: str) -> Worker | None:
+        return next((worker for worker in self.workers if worker.name == name), None)
+
+    def alive(self) -> Iterator[Worker]:
+        return (worker for worker in self.workers if worker.alive)
+
+    async def befall(self, worker: Worker, kind: FaultKind, lasts_s: float) -> None:
+        """The fault and what a supervisor does about it, to its end."""
+        match kind:
+            case "kill":
+                worker.kill()
+                await asyncio.sleep(lasts_s)
+                self.begin(worker.stage)
+            case "stop":
+                worker.stop()
+                await asyncio.sleep(lasts_s)
+                worker.go_on()
+            case "term":
+                worker.term()
+                await worker.ended.wait()
+                self.begin(worker.stage)
+
+    def store(self) -> SimStore:
+        return SimStore(self.kept, self.loop, self.rng, self.history.store_unsure)
+
+    def claims(self) -> SimClaims:
+        return SimClaims(self.kept, self.loop, self.rng, self.history.store_unsure)
+
+    def build(self, worker: Worker) -> Service:
+        process = worker.process
+        match worker.stage:
+            case "gateway":
+                return SimGateway(process.context, self.store(), random.Random(self.rng.random()))
+            case "stt":
+                return SimStt(process.exchange)
+            case "agent":
+                return AgentService(process.exchange, self._file, self._model, self.store(), wall_us=self.wall_us)
+            case "tool_runner":
+                return ToolRunnerService(
+                    process.context, ToolRunnerSettings(agent_file=str(self._file.path)), self.claims()
+                )
+            case "tts":
+                return TtsService(process.exchange, TtsSettings(), Voice())
+
+    def wall_us(self) -> int:
+        return round(self.wall_s() * 1e6)
+
+    def wall_s(self) -> float:
+        return EPOCH_S + self.loop.now_s
