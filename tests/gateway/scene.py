@@ -96,6 +96,7 @@ class Worker:
         self.sessions: list[Session] = []
         self.declines: Declined | None = None
         self.mute = False
+        self.alive = True
         self.epoch = 0
         self.attached = r.Attached("frontdesk", "d1")
         self._bus = ProcessBus(broker)
@@ -121,6 +122,7 @@ class Worker:
         self._beats.stop()
 
     async def kill(self) -> None:
+        self.alive = False
         self._beats.stop()
         await self._bus.close()
 

@@ -44,7 +44,8 @@ class Placement:
     async def outcome(self) -> Declined | None:
         """None once the worker took the call."""
         try:
-            return await asyncio.wait_for(self._answer, READY_LIMIT_S)
+            async with asyncio.timeout(READY_LIMIT_S):  # wait_for would swallow a cancellation after the answer
+                return await self._answer
         except TimeoutError:
             return NO_ANSWER
 

@@ -279,7 +279,7 @@ class Staffing:
                 worker = self._choose(seat) or self._choose(seat, anybody=True)
             if worker is not None:
                 await self._ask(seat, worker)
-            if seat.serving is not None:
+            if seat.serving is not None or self._released:
                 return
             if self._bus.connected:  # while it isn't, nobody could be found
                 vacant_s += self._now_s() - begun_s
