@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from typing import NoReturn, Protocol, TypeVar
 
@@ -29,6 +30,7 @@ from trunkline.proto.subjects import Stage
 from trunkline.runtime import settings as settings_module
 from trunkline.runtime.admin import Admin
 from trunkline.runtime.hub_watch import HubWatch
+from trunkline.runtime.leaving import leave_if_threads_hang
 from trunkline.runtime.settings import CoreSettings
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import announce_build
@@ -158,21 +160,34 @@ def run(stage: Stage, settings_type: type[S], build: Build[S]) -> NoReturn:
             allowed = f"up to {WORKER_ID_CHARACTERS} letters, digits, - and _"
             raise BadSettings("TRUNKLINE_WORKER_ID", repr(settings.worker_id), allowed)
     except BadInput as error:
-        _exit(stage, error, EXIT_BAD_SETTINGS)
+        sys.exit(_say(stage, error, EXIT_BAD_SETTINGS))
     logs.configure(settings.log_level, stage, settings.worker_id)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(stage, settings, build))
-    except BadInput as error:
-        _exit(stage, error, EXIT_BAD_SETTINGS)
-    except (OSError, TrunklineError) as error:
-        _exit(stage, error, EXIT_FAILED)
-    sys.exit(0)
-
-
-def _exit(stage: str, error: Exception, status: int) -> NoReturn:
-    print(f"trunkline-{stage.replace('_', '-')}: {error or type(error).__name__}", file=sys.stderr)  # noqa: T201
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        threads = ThreadPoolExecutor(thread_name_prefix="work")
+        runner.get_loop().set_default_executor(threads)
+        status = _run(runner, stage, settings, build)
+        threads.shutdown(wait=False, cancel_futures=True)
+        leave_if_threads_hang(status)  # before the runner waits for them
     sys.exit(status)
+
+
+def _run(runner: asyncio.Runner, stage: Stage, settings: S, build: Build[S]) -> int:
+    """The exit status."""
+    try:
+        runner.run(_live(stage, settings, build))
+    except BadInput as error:
+        return _say(stage, error, EXIT_BAD_SETTINGS)
+    except (OSError, TrunklineError) as error:
+        return _say(stage, error, EXIT_FAILED)
+    except Exception as error:  # the rim of the process
+        log.error("process failed", error=repr(error), exc_info=error)
+        return EXIT_FAILED
+    return 0
+
+
+def _say(stage: str, error: Exception, status: int) -> int:
+    print(f"trunkline-{stage.replace('_', '-')}: {error or type(error).__name__}", file=sys.stderr)  # noqa: T201
+    return status
 
 
 async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
