@@ -15,10 +15,18 @@ from trunkline.bus.port import Headers, Received
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message, attach_number, decode
 from trunkline.proto.placement import Release
-from trunkline.proto.record import Event, decode_entry
+from trunkline.proto.record import Claim, Event, decode_entry
 from trunkline.proto.response import Attached, Converse, Interrupt, Played, ResponseFinished, Say, SegmentHeard, Turn
 from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
-from trunkline.record import CallView, MemoryRecordStore, events_of, read_call
+from trunkline.record import (
+    Attempt,
+    CallView,
+    MemoryClaimStore,
+    MemoryRecordStore,
+    StoredClaim,
+    events_of,
+    read_call,
+)
 
 CALL = "rtc_00_test"
 DIGEST = "d1"
@@ -49,10 +57,15 @@ def found(order: RunTool) -> ToolResult:
 
 
 class Runner:
-    """A tool runner: answers each order after took_s with answer(order); None for no answer at all."""
+    """A tool runner: claims each order and answers it after took_s with answer(order); None for no answer at all.
 
-    def __init__(self, bus: MemoryBus, worker: str = "tr") -> None:
+    What it has claimed it doesn't run again: an order that comes to its own inbox is told ToolStarted.
+    """
+
+    def __init__(self, bus: MemoryBus, claims: MemoryClaimStore, worker: str = "tr") -> None:
         self.exchange = Exchange(bus, "tool_runner", worker)
+        self.exchange.on_loose = self._asked_again
+        self.claims = claims
         self.orders: list[RunTool] = []
         self.took_s = 0.0
         self.starts = True
@@ -61,18 +74,28 @@ class Runner:
         )
 
     async def start(self) -> None:
+        await self.exchange.start()
         await self.exchange.bus.subscribe(subjects.ALL_TOOLS, self._receive, queue=subjects.TOOLS_QUEUE)
 
     def _receive(self, received: Received) -> None:
         envelope = decode(received.data)
         order = envelope.message
         assert isinstance(order, RunTool)
+        attempt = Attempt(envelope.call, order.key, order.attempt)
+        if attempt in self.claims.claims:
+            return
         self.orders.append(order)
         answer = self.answer(order)
-        if self.starts and not isinstance(answer, ToolDeclined):
-            self._tell(envelope, ToolStarted(order.tool_call, "tr"))
+        if not isinstance(answer, ToolDeclined):
+            self.claims.claims[attempt] = StoredClaim(1, Claim(1, "tr", envelope.epoch))
+            if self.starts:
+                self._tell(envelope, ToolStarted(order.tool_call, "tr"))
         if answer is not None:
             asyncio.get_running_loop().call_later(self.took_s, self._tell, envelope, answer)
+
+    def _asked_again(self, envelope: Envelope, headers: Headers | None) -> None:
+        if self.starts and isinstance(envelope.message, RunTool):
+            self._tell(envelope, ToolStarted(envelope.message.tool_call, "tr"))
 
     def _tell(self, envelope: Envelope, message: Message) -> None:
         self.exchange.post(subjects.inbox_of(envelope.sender, envelope.call), envelope.call, message)
@@ -88,19 +111,21 @@ class Scene:
         model: Model | None = None,
         agent: Agent | None = None,
         store: MemoryRecordStore | None = None,
+        claims: MemoryClaimStore | None = None,
         runner: bool = True,
         worker: str = "ag",
     ) -> None:
         broker = MemoryBroker()
         self.hub = Exchange(MemoryBus(broker), "gateway", "gw")
         self.exchange = Exchange(MemoryBus(broker), "agent", worker)
-        self.runner = Runner(MemoryBus(broker))
+        self.claims = claims or MemoryClaimStore()
+        self.runner = Runner(MemoryBus(broker), self.claims)
         self.has_runner = runner
         self.store = store or MemoryRecordStore()
         self.model = Watched(model or ScriptedModel(script))
         default = agent or Agent("desk", instructions="Be kind.", tools=[lookup])
         file = AgentFile(Path("desk.py"), {default.name: default}, default, DIGEST)
-        self.service = AgentService(self.exchange, file, self.model, self.store, capacity=10)
+        self.service = AgentService(self.exchange, file, self.model, self.store, self.claims, capacity=10)
         self.told: list[Message] = []
         self.headers: list[Headers | None] = []
         self.said_at_s: list[tuple[float, str]] = []

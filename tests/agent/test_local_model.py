@@ -160,7 +160,17 @@ def test_an_unusable_answer_is_asked_again() -> None:
         ('["a","b","c"]', "ok", "A, b and c."),
         ("null", "ok", "That is done."),
         ("no such order", "error", "I am sorry, that did not work. No such order."),
-        ("", "timeout", "I am sorry, that is taking too long, so I could not get an answer. Please try again later."),
+        (
+            '"refund did not finish within 5 seconds; whether it took effect is not known."',
+            "timeout",
+            "I am sorry, that is taking too long, so I could not get an answer. "
+            "Refund did not finish within 5 seconds; whether it took effect is not known.",
+        ),
+        (
+            "It is not known whether refund was done: it was cut off.",
+            "unknown",
+            "I am sorry, I can't say yet how that ended. It is not known whether refund was done: it was cut off.",
+        ),
     ],
 )
 def test_results_are_spoken_in_sentences(output: str, status: ToolStatus, spoken: str) -> None:

@@ -123,7 +123,9 @@ class Whole:
         return ToolRunnerService(process.context, settings, self.claims)
 
     def _agent(self, process: Process, settings: CoreSettings) -> Service:
-        return AgentService(process.exchange, load_agent_file(str(self._agent_file)), self.model, self.store)
+        return AgentService(
+            process.exchange, load_agent_file(str(self._agent_file)), self.model, self.store, self.claims
+        )
 
     def _gateway(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, GatewaySettings)

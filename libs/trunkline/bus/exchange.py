@@ -209,11 +209,22 @@ class Exchange:
             self.on_stood_still()
 
     def post(
-        self, subject: str, call: str, message: Message, *, epoch: int = 0, headers: Headers | None = None
+        self,
+        subject: str,
+        call: str,
+        message: Message,
+        *,
+        epoch: int = 0,
+        headers: Headers | None = None,
+        peer: str = "",
     ) -> None:
-        """Outside any sequence: may be lost, and says so through on_no_responders when nobody listens."""
+        """Outside any sequence: may be lost, and says so through on_no_responders when nobody listens.
+
+        peer: whose own inbox it goes to; then on_unheard says so.
+        """
         envelope = Envelope(call, self.address, epoch, 0, 0, 0, time.time_ns() // 1000, message)
-        reply = subjects.inbox(self.stage, self.worker, call)
+        own = subjects.inbox(self.stage, self.worker, call)
+        reply = subjects.unheard(self.stage, self.worker, peer) if peer else own
         self.bus.publish(subject, encode(envelope), reply=reply, headers=headers)
 
     def publish(self, subject: str, envelope: Envelope, *, reply: str = "", headers: Headers | None = None) -> None:

@@ -106,7 +106,8 @@ class Process:
         gc.freeze()  # what start-up made lives as long as the process: no collection looks at it again
         self.ready = True
         announce_build(self.stage, VERSION)
-        _tasks.set_function(lambda: len(asyncio.all_tasks()))  # asked for within the loop, by the admin endpoint
+        loop = asyncio.get_running_loop()
+        _tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         _holds.set_function(lambda: self.exchange.holds)
         self._beats.start()
         log.info("ready", admin_port=self.admin.port, version=VERSION)

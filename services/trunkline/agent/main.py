@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from trunkline.agent.service import AgentService, AgentSettings, load_file, load_model
 from trunkline.bus.nats import NatsBus
-from trunkline.record import NatsRecordStore
+from trunkline.record import NatsClaimStore, NatsRecordStore
 from trunkline.runtime.process import Context, run
 
 
@@ -16,6 +16,7 @@ def build(context: Context, settings: AgentSettings) -> AgentService:
         load_file(settings),
         load_model(settings),
         store,
+        NatsClaimStore(context.bus.client),
         capacity=settings.capacity,
         lost_window_s=settings.resume_window_s,
     )

@@ -14,7 +14,7 @@ from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
 from trunkline.proto.response import Converse
-from trunkline.record import Recorder, RecordStore
+from trunkline.record import ClaimStore, Recorder, RecordStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.runtime.settings import CoreSettings
@@ -57,6 +57,7 @@ class AgentService:
         file: AgentFile,
         model: Model,
         store: RecordStore,
+        claims: ClaimStore,
         *,
         capacity: int = 0,
         lost_window_s: float = 0.0,
@@ -65,6 +66,7 @@ class AgentService:
         self.digest = file.digest
         self._file = file
         self._store = store
+        self._claims = claims
         self._recorder = Recorder(store, now_us=wall_us)
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls = CallPool(
@@ -72,11 +74,13 @@ class AgentService:
         )
         exchange.on_loose = self._on_loose
         exchange.on_no_responders = self._on_no_responders
+        exchange.on_unheard = self._on_unheard
         self._staff = Staff(
             worker=exchange.worker,
             digest=file.digest,
             model=model,
             recorder=self._recorder,
+            claims=claims,
             exchange=exchange,
             wall_us=wall_us,
             fail=self.calls.fail,
@@ -86,6 +90,7 @@ class AgentService:
 
     async def start(self) -> None:
         await self._store.ensure()
+        await self._claims.ensure()
         log.info("agents loaded", agent_file=str(self._file.path), agents=list(self._file.agents), digest=self.digest)
 
     def load(self) -> tuple[int, int]:
@@ -102,6 +107,7 @@ class AgentService:
             for task in late:
                 task.cancel()
         await self._recorder.close()
+        await self._claims.close()
         await self._store.close()
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
@@ -121,6 +127,13 @@ class AgentService:
         session = self.calls.session(call)
         if isinstance(session, AgentSession):
             session.on_no_responders()
+
+    def _on_unheard(self, peer: str) -> None:
+        stage, _, worker = peer.partition(".")
+        if stage == "tool_runner":
+            for session in self.calls.sessions():
+                if isinstance(session, AgentSession):
+                    session.on_runner_unheard(worker)
 
     def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -20,7 +20,7 @@ from trunkline.agent.writer import ResponseWriter
 from trunkline.agents import Agent
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
-from trunkline.proto import record
+from trunkline.proto import record, subjects
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import Fenced, TrunklineError
 from trunkline.proto.ids import new_response_id
@@ -36,7 +36,7 @@ from trunkline.proto.response import (
     Turn,
 )
 from trunkline.proto.tool import RunTool
-from trunkline.record import CallLog, Outranked, Recorder
+from trunkline.record import CallLog, ClaimStore, Outranked, Recorder
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
@@ -60,6 +60,7 @@ class Staff(NamedTuple):
     digest: str
     model: Model
     recorder: Recorder
+    claims: ClaimStore
     exchange: Exchange
     wall_us: Callable[[], int]
     fail: Callable[[Link, BaseException], None]
@@ -115,6 +116,10 @@ class AgentSession:
         if self._owned is not None and self._closed is None:
             self._owned.desk.on_no_responders()
 
+    def on_runner_unheard(self, runner: str) -> None:
+        if self._owned is not None and self._closed is None:
+            self._owned.desk.on_unheard(runner)
+
     def close(self, reason: str) -> None:
         """Writes the call's end, unless another agent goes on with it (GOES_ON)."""
         self._closed = reason
@@ -163,7 +168,15 @@ class AgentSession:
             reason=order.reason,
         )
         conversation = Conversation(call_log, staff.wall_us)
-        desk = ToolDesk(conversation, self._agent, staff.digest, self._post, lambda error: staff.fail(self.link, error))
+        desk = ToolDesk(
+            conversation,
+            self._agent,
+            staff.digest,
+            staff.claims,
+            self._post,
+            staff.keep,
+            lambda error: staff.fail(self.link, error),
+        )
         return _Owned(call_log, conversation, desk)
 
     def _attach(self, owned: _Owned) -> None:
@@ -177,6 +190,7 @@ class AgentSession:
         )
         log.info("call attached", call_id=self.link.call, epoch=owned.log.epoch, agent=agent.name)
         self._owned = owned
+        owned.desk.adopt(None)
         if greeting:
             self._greet(owned, greeting)
         waiting, self._waiting = self._waiting, []
@@ -325,8 +339,10 @@ class AgentSession:
         self._telling = None
         self.link.send(self._receipts.tell())
 
-    def _post(self, subject: str, order: RunTool, headers: Headers | None) -> None:
-        self._staff.exchange.post(subject, self.link.call, order, epoch=self.link.epoch, headers=headers)
+    def _post(self, order: RunTool, runner: str, headers: Headers | None) -> None:
+        call, peer = self.link.call, f"tool_runner.{runner}" if runner else ""
+        subject = subjects.inbox_of(peer, call) if peer else subjects.tool(order.name, call)
+        self._staff.exchange.post(subject, call, order, epoch=self.link.epoch, headers=headers, peer=peer)
 
 
 async def _finish(call_log: CallLog, response: asyncio.Task[None] | None) -> None:

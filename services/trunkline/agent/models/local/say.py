@@ -61,11 +61,11 @@ def _answer(output: ToolOutputItem) -> str:
         case "ok":
             return spoken_json(output.output)
         case None | "unknown":
-            return f"I am sorry, I can't say yet how that ended. {_sentence(output.output)}"
+            return f"I am sorry, I can't say yet how that ended. {spoken_json(output.output)}"
         case "timeout":
-            return "I am sorry, that is taking too long, so I could not get an answer. Please try again later."
+            return f"I am sorry, that is taking too long, so I could not get an answer. {spoken_json(output.output)}"
         case _:
-            return f"I am sorry, that did not work. {_sentence(output.output)}"
+            return f"I am sorry, that did not work. {spoken_json(output.output)}"
 
 
 def spoken_json(text: str) -> str:
