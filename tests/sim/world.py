@@ -157,7 +157,9 @@ class World:
             case "stt":
                 return SimStt(process.exchange)
             case "agent":
-                return AgentService(process.exchange, self._file, self._model, self.store(), wall_us=self.wall_us)
+                return AgentService(
+                    process.exchange, self._file, self._model, self.store(), self.claims(), wall_us=self.wall_us
+                )
             case "tool_runner":
                 return ToolRunnerService(
                     process.context, ToolRunnerSettings(agent_file=str(self._file.path)), self.claims()
