@@ -22,17 +22,17 @@ SECOND = 24_000
 
 
 def test_a_plan_comes_from_its_seed_alone() -> None:
-    first, again, other = (plan(seed, 120, STAGES, scene.FAULTS) for seed in (7, 7, 8))
+    first, again, other = (plan(seed, 120, scene.FAULTS) for seed in (7, 7, 8))
 
     assert first == again
     assert first != other
 
 
 def test_two_minutes_hold_every_fault_at_every_stage_three_times_and_most_are_aimed() -> None:
-    planned = plan(1, 120, STAGES, scene.FAULTS)
+    planned = plan(1, 120, scene.FAULTS)
     counts = Counter((fault.kind, fault.stage) for fault in planned)
 
-    assert len(counts) == len(STAGES) * len(scene.FAULTS)
+    assert len(counts) == len(scene.FAULTS) == 15
     assert min(counts.values()) >= 3
     assert sum(fault.aimed for fault in planned) > len(planned) / 2
     assert [fault.at_s for fault in planned] == sorted(fault.at_s for fault in planned)
@@ -40,7 +40,7 @@ def test_two_minutes_hold_every_fault_at_every_stage_three_times_and_most_are_ai
 
 
 def test_only_a_stop_has_a_length() -> None:
-    for fault in plan(3, 60, STAGES, scene.FAULTS):
+    for fault in plan(3, 60, scene.FAULTS):
         assert (fault.kind == "stop") == (SHORTEST_STOP_S <= fault.stop_s <= LONGEST_STOP_S)
 
 

@@ -43,6 +43,7 @@ def test_an_unknown_command_is_refused_with_the_commands_there_are(capsys: pytes
         (["--calls", "0"], ["--calls: '0' is no usable number", "1 to 100"]),
         (["--calls", "many"], ["'many' is no usable number", "1 to 100"]),
         (["--seconds", "3"], ["--seconds: '3' is no usable time", "10 to 3600"]),
+        (["--only", "kill stt,kill time"], ["--only: there is no fault 'kill time'", "stop agent", "kill nats"]),
         (["--seed", "x"], ["--seed: 'x' is no seed", "a whole number"]),
         (["--dump", "full"], ["--dump: full is not empty", "new or empty"]),
         (["--check", "nowhere"], ["--check: nowhere", "a directory that --dump wrote"]),

@@ -12,12 +12,11 @@ import msgspec
 
 from trunkline.cli.chaos import evidence, gaps, scene
 from trunkline.cli.chaos.checker import check
-from trunkline.cli.chaos.evidence import Evidence
+from trunkline.cli.chaos.evidence import Evidence, FaultKind, Target
 from trunkline.cli.chaos.facts import Violation
 from trunkline.cli.chaos.plan import plan
 from trunkline.cli.listing import table
 from trunkline.proto.errors import BadInput
-from trunkline.proto.subjects import STAGES
 
 CALLS_LIMIT = 100  # each number that a caller says names him
 SECONDS = (10.0, 3600.0)
@@ -58,12 +57,13 @@ def chaos(parsed: argparse.Namespace) -> int:
         found = evidence.load(Path(parsed.check))
         return _tell(report(found, check(found)), as_json=parsed.json)
     calls, seconds, seed = _calls(parsed.calls), _seconds(parsed.seconds), _seed(parsed.seed)
+    faults = _faults(parsed.only)
     dump = _folder(parsed.dump) if parsed.dump else None
     from trunkline.cli.chaos.run import Asked, hold
 
     directory = Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
     try:
-        asked = Asked(calls, seconds, seed, plan(seed, seconds, STAGES, scene.FAULTS), directory)
+        asked = Asked(calls, seconds, seed, plan(seed, seconds, faults), directory)
         held = asyncio.run(hold(asked))
         violations = check(held.evidence)
         if dump is not None:
@@ -147,6 +147,16 @@ def _seed(text: str) -> int:
     if not text.isdecimal():
         raise BadInput("--seed", f"{text!r} is no seed", "a whole number")
     return int(text)
+
+
+def _faults(text: str) -> list[tuple[FaultKind, Target]]:
+    """text: `kill stt,stop agent`; empty for all but the rare ones."""
+    known = {f"{kind} {stage}": (kind, stage) for kind, stage in (*scene.FAULTS, *scene.RARE)}
+    names = [" ".join(part.split()) for part in text.split(",") if part.strip()]
+    for name in names:
+        if name not in known:
+            raise BadInput("--only", f"there is no fault {name!r}", ", ".join(known))
+    return [known[name] for name in names] or list(scene.FAULTS)
 
 
 def _folder(text: str) -> Path:

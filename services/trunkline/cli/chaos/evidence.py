@@ -13,6 +13,7 @@ from trunkline.proto.record import Claim, RecordEntry
 from trunkline.proto.subjects import Stage
 
 FaultKind = Literal["kill", "stop", "term"]
+Target = Stage | Literal["nats"]
 RUN_FILE = "run.json"
 CALLS_FOLDER = "calls"
 
@@ -103,7 +104,7 @@ class Fault(msgspec.Struct, frozen=True):
     """until_s: a stopped process went on. held: calls that the process served; mid_turn: those of them in mid-turn."""
 
     kind: FaultKind
-    stage: Stage | Literal["nats"]
+    stage: Target
     worker: str
     pid: int
     at_s: float

@@ -6,9 +6,9 @@ import os
 import random
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from trunkline.cli.chaos.evidence import Fault
+from trunkline.cli.chaos.evidence import Fault, Target
 from trunkline.cli.chaos.plan import Planned
 from trunkline.cli.chaos.watch import Watch
 from trunkline.proto.placement import Beat
@@ -19,13 +19,14 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTER
 
 
 class Faults:
-    """changed: set whenever watch has learned something."""
+    """changed: set whenever watch has learned something. nats_pid: of the server that runs now, 0 for none."""
 
-    def __init__(self, watch: Watch, changed: asyncio.Event, seed: int) -> None:
+    def __init__(self, watch: Watch, changed: asyncio.Event, nats_pid: Callable[[], int], seed: int) -> None:
         self.done: list[Fault] = []
         self.missed: list[Planned] = []  # nobody was there to be hit
         self._watch = watch
         self._changed = changed
+        self._nats_pid = nats_pid
         self._random = random.Random(f"faults {seed}")
         self._spared: set[int] = set()  # processes that are stopped or asked to end already
 
@@ -47,7 +48,7 @@ class Faults:
     async def _find(self, planned: Planned) -> Beat | None:
         began_s = time.time()
         while (waited_s := time.time() - began_s) < ANY_LIMIT_S:
-            there = [beat for beat in self._watch.workers(planned.stage, time.time()) if beat.pid not in self._spared]
+            there = [beat for beat in self._there(planned.stage) if beat.pid not in self._spared]
             busy = [beat for beat in there if self._watch.mid_turn(beat)]
             if planned.aimed and busy:
                 return self._random.choice(busy)
@@ -56,6 +57,12 @@ class Faults:
             self._changed.clear()
             await self._changed.wait()
         return None
+
+    def _there(self, stage: Target) -> list[Beat]:
+        if stage != "nats":
+            return self._watch.workers(stage, time.time())
+        pid = self._nats_pid()
+        return [Beat("nats", "nats", 0, 0, False, "", pid=pid)] if pid else []
 
     def _strike(self, planned: Planned, victim: Beat) -> Fault | None:
         """None if it has just ended by itself."""

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trunkline.cli.chaos.evidence import FaultKind
-from trunkline.proto.subjects import Stage
+from trunkline.cli.chaos.evidence import FaultKind, Target
 
 LEAD_S = 4.0  # for the first calls to get going
 TAIL_S = 3.0  # in which nothing is done any more
@@ -21,18 +20,18 @@ class Planned(msgspec.Struct, frozen=True):
 
     at_s: float
     kind: FaultKind
-    stage: Stage
+    stage: Target
     aimed: bool
     stop_s: float = 0.0
 
 
-def plan(seed: int, seconds: float, stages: Sequence[Stage], kinds: Sequence[FaultKind]) -> list[Planned]:
-    """Every kind at every stage once before any a second time; as many as the time allows."""
+def plan(seed: int, seconds: float, faults: Sequence[tuple[FaultKind, Target]]) -> list[Planned]:
+    """Each of the faults once before any a second time; as many as the time allows."""
     rng = random.Random(f"plan {seed}")
     count = max(1, int((seconds - LEAD_S - TAIL_S) / SPACING_S))
-    pairs: list[tuple[FaultKind, Stage]] = []
+    pairs: list[tuple[FaultKind, Target]] = []
     while len(pairs) < count:
-        again = [(kind, stage) for kind in kinds for stage in stages]
+        again = list(faults)
         rng.shuffle(again)
         pairs += again
     planned = []

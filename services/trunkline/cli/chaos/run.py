@@ -71,7 +71,7 @@ async def hold(asked: Asked) -> Held:
 async def _hold(asked: Asked, stage: StageUnderTest, backend: Backend) -> Held:
     before = await collect.figures(stage.workers())
     stages = {beat.worker: beat.stage for beat in stage.workers()}
-    faults = Faults(stage.watch, stage.changed, asked.seed)
+    faults = Faults(stage.watch, stage.changed, stage.nats_pid, asked.seed)
     callers = [_Callers(asked, stage, numbers, at) for at, numbers in enumerate(_shares(asked.calls))]
     attacking = asyncio.create_task(faults.carry_out(asked.plan), name="chaos-faults")
     try:

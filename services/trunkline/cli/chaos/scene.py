@@ -3,18 +3,21 @@
 Every answer names the number that was said, so a turn that is lost, doubled or answered twice reads wrong. Pure.
 """
 
+from typing import get_args
+
 import msgspec
 
-from trunkline.cli.chaos.evidence import FaultKind
+from trunkline.cli.chaos.evidence import FaultKind, Target
 from trunkline.proto.response import Phase
-from trunkline.proto.subjects import Stage
+from trunkline.proto.subjects import STAGES, Stage
 
 Step = dict[str, object]  # of the scripted model
 
 WORDS = "{words}"  # stands for the caller's last words
 TOOL = "note_number"
 WORKERS: dict[Stage, int] = {"gateway": 2, "stt": 3, "agent": 3, "tool_runner": 3, "tts": 3}
-FAULTS: tuple[FaultKind, ...] = ("kill", "stop", "term")
+FAULTS: tuple[tuple[FaultKind, Target], ...] = tuple((kind, stage) for kind in get_args(FaultKind) for stage in STAGES)
+RARE: tuple[tuple[FaultKind, Target], ...] = (("kill", "nats"), ("stop", "nats"))  # only where asked for by name
 
 
 class Kind(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from trunkline.bus.port import Received
 from trunkline.cli import stack
 from trunkline.cli.chaos import desk, scene
 from trunkline.cli.chaos.watch import LogLine, Watch
+from trunkline.cli.embedded_nats import PID_FILE
 from trunkline.cli.errors import StartFailed
 from trunkline.cli.stack import Stack
 from trunkline.cli.supervisor import last_line
@@ -91,6 +92,13 @@ class StageUnderTest:
         found = stack.read(self.directory / "run")
         assert found is not None
         return found
+
+    def nats_pid(self) -> int:
+        """0 while there is none."""
+        try:
+            return int((self.directory / "run" / PID_FILE).read_text())
+        except (OSError, ValueError):
+            return 0
 
     def workers(self) -> list[Beat]:
         return [beat for name in STAGES for beat in self.watch.workers(name, time.time())]

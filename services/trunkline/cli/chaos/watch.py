@@ -11,7 +11,6 @@ from enum import StrEnum
 import msgspec
 
 from trunkline.proto.placement import Beat
-from trunkline.proto.subjects import Stage
 
 ALIVE_S = 1.0  # a worker that was heard within so long is there
 
@@ -27,11 +26,12 @@ class Doing(StrEnum):
     OVER = "over"
 
 
-MID_TURN: Mapping[Stage, frozenset[Doing]] = {
+MID_TURN: Mapping[str, frozenset[Doing]] = {
     "stt": frozenset({Doing.SPEAKING}),
     "agent": frozenset({Doing.ANSWERED, Doing.HEARING}),
     "tts": frozenset({Doing.HEARING}),
     "gateway": frozenset(Doing) - {Doing.IDLE},
+    "nats": frozenset(Doing) - {Doing.IDLE},
 }
 
 
@@ -86,13 +86,15 @@ class Watch:
     def on_run(self, key: str) -> None:
         self._running.pop(key, None)
 
-    def workers(self, stage: Stage, now_s: float) -> list[Beat]:
+    def workers(self, stage: str, now_s: float) -> list[Beat]:
         """That take calls, by id."""
         there = (beat for beat, at_s in self._beats.values() if now_s - at_s < ALIVE_S)
         return sorted((beat for beat in there if beat.stage == stage and not beat.draining), key=lambda b: b.worker)
 
     def held(self, worker: Beat) -> list[str]:
         """Calls that it serves."""
+        if worker.stage == "nats":
+            return list(self._calls)
         if worker.stage == "tool_runner":
             return self._run_by(worker.pid)
         if worker.stage == "gateway":
@@ -103,7 +105,7 @@ class Watch:
         """Those that it has something in hand for."""
         if worker.stage == "tool_runner":
             return self._run_by(worker.pid)
-        busy = MID_TURN[worker.stage]  # type: ignore[index]  # beats name stages
+        busy = MID_TURN[worker.stage]
         return [name for name in self.held(worker) if self._calls[name].doing in busy]
 
     def _run_by(self, pid: int) -> list[str]:
