@@ -43,6 +43,7 @@ class Watched:
 
     def __init__(self, model: Model) -> None:
         self.name = model.name
+        self.repeatable = model.repeatable
         self.model = model
         self.requests: list[ModelRequest] = []
 
