@@ -13,6 +13,7 @@ from trunkline.placement.roster import Roster
 from trunkline.proto.envelope import hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
+from trunkline.proto.placement import Release
 from trunkline.proto.subjects import Stage
 
 WATCH_S = 0.1  # between two looks at the heartbeats of the workers of all calls
@@ -33,6 +34,7 @@ class Calls:
         self._watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         exchange.on_failure = self._contain
+        exchange.on_stray = lambda envelope: Release("moved")  # the worker holds a call for nobody
         exchange.on_unheard = self._unheard
         roster.on_gone = self._gone
 
