@@ -38,7 +38,7 @@ demo: $(READY) ## set up, place one real call through all services; results in o
 up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C ends it)
 	@$(BIN)/trunkline up --agent examples/agents/frontdesk.py
 
-test: $(READY) ## every test but the benchmarks: real engines, real NATS, the whole stack
+test: $(READY) ## every test but the benchmarks: real engines, real NATS, the whole stack, 10,000 simulated calls
 	@$(BIN)/python -m pytest -m "not bench"
 
 sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults; SEEDS=1 tells one in full

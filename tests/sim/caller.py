@@ -4,10 +4,12 @@ His line to the gateway takes its time both ways. A gateway that dies takes the 
 """
 
 import asyncio
+from collections.abc import Callable
 
 from sim.history import History, Moment, TurnPlan
 from sim.model import reply
-from sim.sound import FRAME_S, SILENCE, cough, utterance, words_of
+from sim.network import AFTER
+from sim.sound import FRAME_S, SILENCE, cough, is_of, utterance, words_of
 from sim.world import Worker, World
 from trunkline.audio.pcm import Samples
 from trunkline.cli.chaos.evidence import Account, Ending, Piece, Said
@@ -46,13 +48,14 @@ class Caller:
         self._end: Ending = "unaware"
         self._ended_s = 0.0
         self._turn = 0
+        self._answers = 0  # the turn that the response answers which he hears now
+        self._up_s = self._down_s = 0.0  # when what was sent last arrives
         self._frames_sent = 0
-        self._voiced_to_s = 0.0
         self._first_audio = asyncio.Event()
         self._response_over = asyncio.Event()
         self._over = asyncio.Event()
         self._play_until_s = 0.0
-        self._texts: dict[str, int] = {}
+        self._texts: dict[str, list[str]] = {}  # of each item, by segment
 
     def reach(self, turn: int, moment: Moment) -> asyncio.Event:
         return self.reached.setdefault((turn, moment), asyncio.Event())
@@ -97,17 +100,15 @@ class Caller:
         self.call = placing.result()
         self._to_gateway(self.call.start, self)
 
-    def _to_gateway(self, step, *args: object) -> None:  # type: ignore[no-untyped-def]
+    def _to_gateway(self, step: Callable[..., None], *args: object) -> None:
         assert self.gateway is not None
-        self._loop.call_later(LINE_S, step, *args, context=self.gateway.life.context)
+        self._up_s = max(self._up_s + AFTER, self._loop.now_s + LINE_S)
+        self._loop.call_at(self._up_s, step, *args, context=self.gateway.life.context)
 
     def on_event(self, event: ev.CallEvent) -> None:
         """Runs at the gateway."""
-        self._loop.call_later(LINE_S, self._see, event, context=self._context)
-
-    @property
-    def _context(self):  # type: ignore[no-untyped-def]
-        return self.world.outside
+        self._down_s = max(self._down_s + AFTER, self._loop.now_s + LINE_S)
+        self._loop.call_at(self._down_s, self._see, event, context=self.world.outside)
 
     async def _speak(self) -> None:
         """The microphone: a frame at a time, in real time, silence between what is said."""
@@ -188,12 +189,15 @@ class Caller:
             case ev.Transcribed(text=text):
                 self._transcripts.append(text)
             case ev.ResponseOpened():
+                self._answers = len(self._transcripts)
                 self._response_over.clear()
-            case ev.ItemOpened(phase="commentary"):
+            case ev.ItemOpened(phase="commentary") if self._answers == self._turn:
                 self.reach(self._turn, "tool").set()
+            case ev.WordsSaid(item=item, text=text):
+                self._texts.setdefault(item, []).append(text)
             case ev.AudioSaid():
                 self._hear(event)
-            case ev.ResponseEnded(status=status) if status != "cancelled":
+            case ev.ResponseEnded(status=status) if status != "cancelled" and self._answers == self._turn:
                 self._response_over.set()
             case ev.CallOver(code=code, detail=detail):
                 self._over.set()
@@ -204,6 +208,9 @@ class Caller:
     def _hear(self, audio: ev.AudioSaid) -> None:
         samples = len(audio.pcm) // SAMPLE_BYTES
         self._play_until_s = max(self._play_until_s, self._loop.now_s) + samples / SPEECH_RATE_HZ
-        segment, position = getattr(audio, "segment", -1), getattr(audio, "position", 0)
-        self._heard.append(Piece(audio.item, segment, position, samples, self.world.wall_s()))
-        self._first_audio.set()
+        self._heard.append(Piece(audio.item, audio.segment, audio.position, samples, self.world.wall_s()))
+        texts = self._texts.get(audio.item, [])
+        if audio.segment < len(texts) and not is_of(audio.pcm, texts[audio.segment], audio.position):
+            self.problem = self.problem or f"segment {audio.segment} of {audio.item} doesn't sound like its words"
+        if self._answers == self._turn:
+            self._first_audio.set()

@@ -32,7 +32,6 @@ class Life:
         self.context.run(_life.set, self)
         self._loop = loop
         self._held: deque[asyncio.Handle] = deque()
-        self.tasks: list[asyncio.Task[Any]] = []
 
     def kill(self) -> None:
         self.state = State.DEAD
@@ -46,14 +45,6 @@ class Life:
         if self.state is State.STOPPED:
             self.state = State.RUNS
             self._loop.resume(self._held)
-
-    def failures(self) -> list[str]:
-        """Exceptions of its tasks that nobody looked at."""
-        return [
-            repr(task.exception())
-            for task in self.tasks
-            if task.done() and not task.cancelled() and task._log_traceback
-        ]
 
     def hold(self, handle: asyncio.Handle) -> None:
         self._held.append(handle)
@@ -80,6 +71,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self.now_s = 0.0
         self.steps = 0
         self.faults: list[str] = []
+        # kept, so that nothing of a dead process is finalised, and runs its `finally`, before the history is over
+        self.begun: list[tuple[asyncio.Task[Any], Context]] = []
         self.set_exception_handler(self._note)
         self.set_task_factory(_task)
 
@@ -131,12 +124,17 @@ class SimLoop(asyncio.BaseEventLoop):
         self._scheduled.clear()
         asyncio._set_running_loop(self)
         try:
-            for task in asyncio.all_tasks(self):
+            for task, context in self.begun:
+                if task.done():
+                    if not task.cancelled() and task._log_traceback:
+                        self.faults.append(f"nobody looked at {task.exception()!r} of {task.get_coro()}")
+                    continue
                 task._log_destroy_pending = False
                 with contextlib.suppress(BaseException):
-                    task.get_coro().close()
+                    context.run(task.get_coro().close)
         finally:
             asyncio._set_running_loop(None)
+        self.begun.clear()
         self._ready.clear()
         self._scheduled.clear()
 
@@ -148,10 +146,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
 
 def _task(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> Any:
+    context = context or copy_context()
     task = asyncio.Task(work, loop=loop, context=context)
-    life = (context or copy_context()).get(_life)
-    if life is not None:
-        life.tasks.append(
-            task
-        )  # so that nothing of a dead process is finalised, and runs its `finally`, before its time
+    assert isinstance(loop, SimLoop)
+    loop.begun.append((task, context))
     return task

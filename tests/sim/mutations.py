@@ -1,10 +1,17 @@
-"""Guards of a call taken away one at a time, in tests alone: who finds nothing wrong then, proves nothing."""
+"""Guards of a call taken away one at a time, in tests alone: who finds nothing wrong then, proves nothing.
 
+Each is a context in which the product runs without that guard.
+"""
+
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
 from trunkline.bus.link import LinkState, Sent
+from trunkline.gateway.listening import Listening
+from trunkline.proto.record import Claim
+from trunkline.record import Attempt, MemoryClaimStore, MemoryRecordStore, StoredClaim
 
 
 @contextmanager
@@ -16,4 +23,38 @@ def a_lost_message_is_never_sent_again() -> Iterator[None]:
         return [], owed, gap
 
     with mock.patch.object(LinkState, "due", forgetful):
+        yield
+
+
+@contextmanager
+def appends_compare_nothing() -> Iterator[None]:
+    """The record's compare-and-set is off: whoever appends, succeeds."""
+    append = MemoryRecordStore.append
+
+    def careless(
+        store: MemoryRecordStore, call: str, data: bytes, *, expected_seq: int, entry: str
+    ) -> asyncio.Future[int]:
+        entries = store._entries[call]
+        return append(store, call, data, expected_seq=entries[-1].seq if entries else 0, entry=entry)
+
+    with mock.patch.object(MemoryRecordStore, "append", careless):
+        yield
+
+
+@contextmanager
+def every_claim_is_granted() -> Iterator[None]:
+    """The tool claim is off: whoever asks may run the tool."""
+
+    async def generous(store: MemoryClaimStore, attempt: Attempt, claim: Claim) -> StoredClaim:
+        store._put(attempt, claim)
+        return store.claims[attempt]
+
+    with mock.patch.object(MemoryClaimStore, "claim", generous):
+        yield
+
+
+@contextmanager
+def nothing_is_heard_again() -> Iterator[None]:
+    """The replay is off: another STT worker begins with what is said from then on."""
+    with mock.patch.object(Listening, "replay_from", property(lambda listening: listening.ring.end)):
         yield

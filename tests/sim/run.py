@@ -27,6 +27,7 @@ from trunkline.runtime import process as process_module
 from trunkline.tool_runner import service as tool_runner_service
 
 DESK = Path(__file__).parent / "desk.py"
+EXPECTED = ("Fenced", "StoreUnavailable")  # errors that a rim is there for: another worker goes on
 REST_LIMIT_S = 25.0  # for a call's end to be recorded and every slot to be free
 
 
@@ -63,8 +64,7 @@ def simulate(history: History) -> Outcome:
             caller, faults = loop.run(_live(world))
         evidence = _evidence(world, caller, faults)
     violations = check(evidence)
-    unseen = [f"{worker.name}: {failure}" for worker in world.workers for failure in worker.life.failures()]
-    for problem in (*errors.found, *loop.faults, *unseen):
+    for problem in (*errors.found, *loop.faults):
         violations.append(Violation("nothing_breaks", caller.call.call_id if caller.call else "", problem))
     digest = f"{loop.steps}-{loop.now_s:.9f}-{world.network.digest:08x}"
     return Outcome(history, evidence, violations, digest, loop.now_s)
@@ -144,7 +144,7 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         facts = getattr(record, "facts", {})
-        if record.exc_info and "Fenced" not in str(facts.get("error")):
+        if record.exc_info and not str(facts.get("error")).startswith(EXPECTED):
             formatted = logging.Formatter().formatException(record.exc_info) if record.exc_info[0] else ""
             self.found.append(f"{record.getMessage()} {facts} {formatted}")
 

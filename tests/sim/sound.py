@@ -9,7 +9,8 @@ import functools
 import numpy as np
 
 from trunkline.audio.pcm import Samples
-from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
+from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ
+from trunkline.tts.normalise import speech_text
 
 FRAME_SAMPLES = CALLER_RATE_HZ * 80 // 1000
 FRAME_S = FRAME_SAMPLES / CALLER_RATE_HZ
@@ -24,7 +25,10 @@ _NOISE = np.random.default_rng(1).integers(-8000, 8000, SPEECH_RATE_HZ * 8, dtyp
 
 @functools.cache
 def frame(value: int) -> Samples:
-    return np.full(FRAME_SAMPLES, value, dtype=np.int16)
+    """Noise, which sounds like no agent; its first sample is the value."""
+    samples = np.random.default_rng(value).integers(-6000, 6000, FRAME_SAMPLES, dtype=np.int16)
+    samples[0] = value
+    return samples
 
 
 def utterance(number: int, frames: int) -> list[Samples]:
@@ -63,6 +67,15 @@ def spoken(text: str) -> Samples:
     """An agent's speech of a text: noise that begins somewhere else for each."""
     begin = sum(text.encode()) * 17 % SPEECH_RATE_HZ
     return _NOISE[begin : begin + len(text) * LETTER_SAMPLES]
+
+
+def is_of(pcm: bytes, text: str, position: int) -> bool:
+    """Whether these samples are what an agent that says the text sounds like from that sample on."""
+    samples = spoken(_normalised(text))
+    return pcm == samples[position : position + len(pcm) // SAMPLE_BYTES].tobytes()
+
+
+_normalised = functools.lru_cache(maxsize=4096)(speech_text)
 
 
 class Voice:

@@ -140,8 +140,7 @@ class _Page:
             self.whole = True
             self.pending = int(headers["Nats-Num-Pending"])
             return True
-        entry, stored_at = headers.get("Nats-Msg-Id", ""), headers.get("Nats-Time-Stamp", "")
-        self.entries.append(StoredEntry(int(headers["Nats-Sequence"]), entry, answer.data, stored_at))
+        self.entries.append(StoredEntry(int(headers["Nats-Sequence"]), headers.get("Nats-Msg-Id", ""), answer.data))
         return False
 
 
