@@ -43,6 +43,7 @@ class Watched:
 
     def __init__(self, model: Model) -> None:
         self.name = model.name
+        self.repeatable = model.repeatable
         self.model = model
         self.requests: list[ModelRequest] = []
 
@@ -59,7 +60,8 @@ def found(order: RunTool) -> ToolResult:
 class Runner:
     """A tool runner: claims each order and answers it after took_s with answer(order); None for no answer at all.
 
-    What it has claimed it doesn't run again: an order that comes to its own inbox is told ToolStarted.
+    What it has claimed it doesn't run again: an order that comes to its own inbox is told ToolStarted. takes: or else
+    the order is lost.
     """
 
     def __init__(self, bus: MemoryBus, claims: MemoryClaimStore, worker: str = "tr") -> None:
@@ -69,6 +71,7 @@ class Runner:
         self.orders: list[RunTool] = []
         self.took_s = 0.0
         self.starts = True
+        self.takes: Callable[[RunTool], bool] = lambda order: True
         self.answer: Callable[[RunTool], Message | None] = lambda order: ToolResult(
             order.tool_call, "ok", '"Found."', "tr"
         )
@@ -82,22 +85,22 @@ class Runner:
         order = envelope.message
         assert isinstance(order, RunTool)
         attempt = Attempt(envelope.call, order.key, order.attempt)
-        if attempt in self.claims.claims:
+        if attempt in self.claims.claims or not self.takes(order):
             return
         self.orders.append(order)
         answer = self.answer(order)
         if not isinstance(answer, ToolDeclined):
             self.claims.claims[attempt] = StoredClaim(1, Claim(1, "tr", envelope.epoch))
             if self.starts:
-                self._tell(envelope, ToolStarted(order.tool_call, "tr"))
+                self.tell(envelope, ToolStarted(order.tool_call, "tr"))
         if answer is not None:
-            asyncio.get_running_loop().call_later(self.took_s, self._tell, envelope, answer)
+            asyncio.get_running_loop().call_later(self.took_s, self.tell, envelope, answer)
 
     def _asked_again(self, envelope: Envelope, headers: Headers | None) -> None:
         if self.starts and isinstance(envelope.message, RunTool):
-            self._tell(envelope, ToolStarted(envelope.message.tool_call, "tr"))
+            self.tell(envelope, ToolStarted(envelope.message.tool_call, "tr"))
 
-    def _tell(self, envelope: Envelope, message: Message) -> None:
+    def tell(self, envelope: Envelope, message: Message) -> None:
         self.exchange.post(subjects.inbox_of(envelope.sender, envelope.call), envelope.call, message)
 
 

@@ -330,6 +330,7 @@ class Breaks:
     """A model that asks for a tool with unusable arguments, then gives up."""
 
     name = "breaks"
+    repeatable = True
 
     def __init__(self, arguments: str) -> None:
         self.arguments = arguments

@@ -9,7 +9,7 @@ from trunkline.bus.exchange import LINGER_S
 from trunkline.bus.link import UNACKED_LIMIT, PeerTakesNothing
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message, encode
-from trunkline.proto.placement import Accepted, Acknowledge, CallFailed, Release, Superseded
+from trunkline.proto.placement import Accepted, CallFailed, Release, Superseded
 from trunkline.proto.speech import Silent
 
 GONE = CallFailed("the call is not here")
@@ -54,7 +54,7 @@ def test_a_message_to_a_placement_never_heard_of_is_answered() -> None:
     scenario(body)
 
 
-@pytest.mark.parametrize("last_word", [Acknowledge(), Release("moved"), GONE, Superseded(ATTACH + 1)])
+@pytest.mark.parametrize("last_word", [Release("moved"), GONE, Superseded(ATTACH + 1)])
 def test_last_words_are_never_answered(last_word: Message) -> None:
     async def body(pair: Pair) -> None:
         strays = refuse_strays(pair)
@@ -180,5 +180,32 @@ def test_a_peer_that_takes_nothing_fails_the_call_once() -> None:
         (failure,) = failures
         assert isinstance(failure, PeerTakesNothing)
         assert failure.peer == "stt.w"
+
+    scenario(body)
+
+
+def test_a_worker_that_asks_hears_of_a_hub_that_gave_up_its_call() -> None:
+    async def body(pair: Pair) -> None:
+        pair.hub.on_stray = lambda envelope: Release("moved")
+        link = pair.link()
+        link.send(LISTEN)
+        await asyncio.sleep(1)
+        link.close()
+        await asyncio.sleep(LINGER_S + 1)
+        pair.worker.ask()
+        await asyncio.sleep(0.01)
+        assert pair.at_worker == [LISTEN, Release("moved")]
+
+    scenario(body)
+
+
+def test_a_worker_that_asks_of_a_call_that_goes_on_hears_nothing() -> None:
+    async def body(pair: Pair) -> None:
+        pair.hub.on_stray = lambda envelope: Release("moved")
+        pair.link().send(LISTEN)
+        await asyncio.sleep(1)
+        pair.worker.ask()
+        await asyncio.sleep(1)
+        assert pair.at_worker == [LISTEN]
 
     scenario(body)

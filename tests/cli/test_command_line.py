@@ -27,14 +27,37 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_command_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert refusal(capsys) == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show"
+    assert refusal(capsys) == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show, chaos"
 
 
 def test_an_unknown_command_is_refused_with_the_commands_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys, "dance")
 
     assert "'dance'" in line
-    assert line.endswith("allowed: up, ps, call, calls, show")
+    assert line.endswith("allowed: up, ps, call, calls, show, chaos")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--calls", "0"], ["--calls: '0' is no usable number", "1 to 100"]),
+        (["--calls", "many"], ["'many' is no usable number", "1 to 100"]),
+        (["--seconds", "3"], ["--seconds: '3' is no usable time", "10 to 3600"]),
+        (["--only", "kill stt,kill time"], ["--only: there is no fault 'kill time'", "stop agent", "kill nats"]),
+        (["--seed", "x"], ["--seed: 'x' is no seed", "a whole number"]),
+        (["--dump", "full"], ["--dump: full is not empty", "new or empty"]),
+        (["--check", "nowhere"], ["--check: nowhere", "a directory that --dump wrote"]),
+    ],
+)
+def test_chaos_refuses_what_it_cannot_use_before_it_starts_anything(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/something").touch()
+
+    line = refusal(capsys, "chaos", *arguments)
+
+    assert [part for part in parts if part not in line] == []
 
 
 @pytest.mark.parametrize("command", ["up", "ps", "calls"])

@@ -18,10 +18,12 @@ SILENCE = bytes(4_800)  # 100 ms at 24 kHz
 
 
 def with_caller(
-    scenario: Callable[[Server, Caller], Awaitable[None]], prepare: Callable[[Server], None] = lambda _: None
+    scenario: Callable[[Server, Caller], Awaitable[None]],
+    prepare: Callable[[Server], None] = lambda _: None,
+    **settings: object,
 ) -> None:
     async def main() -> None:
-        async with Server() as server:
+        async with Server(**settings) as server:
             prepare(server)
             async with server.connect() as caller:
                 await caller.until("session.created")
@@ -240,7 +242,7 @@ def test_an_oversized_message_closes_the_socket_with_1009(size: int) -> None:
 
 
 @pytest.mark.parametrize("moment", ["mid-utterance", "mid-answer"])
-def test_a_client_that_goes_away_leaves_no_call_behind(moment: str) -> None:
+def test_a_client_whose_line_breaks_is_waited_for_and_leaves_no_call_behind(moment: str) -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await caller.append(SILENCE)
         await settle()
@@ -257,11 +259,13 @@ def test_a_client_that_goes_away_leaves_no_call_behind(moment: str) -> None:
             caller.socket._response.connection.transport.abort()  # type: ignore[union-attr]  # as a line that breaks
             await settle(0.2)
 
-            assert stt.closed == server.scene.agent.sessions[0].closed == "caller_hung_up"
+            assert server.service.load()[0] == 2
+            await settle(0.3)
+            assert stt.closed == server.scene.agent.sessions[0].closed == "lost"
             assert server.service.load()[0] == 1
             await still_works(server, other)
 
-    with_caller(scenario)
+    with_caller(scenario, resume_window_s=0.4)
 
 
 @pytest.mark.parametrize("key", ["", "sk-wrong", "sk-tes", "s\u00fc"])

@@ -12,7 +12,7 @@ from trunkline.bus.port import SETTLED_S
 from trunkline.placement.roster import FORGET_S, Roster
 from trunkline.proto import subjects
 from trunkline.proto.errors import StageUnavailable
-from trunkline.proto.placement import BEAT_LIMIT_S, Beat
+from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, Beat
 
 
 class Clock:
@@ -113,6 +113,16 @@ def test_nobody_is_lost_while_the_bus_is_away_nor_when_it_comes_back() -> None:
         roster.hear(beat("a"))
         clock.now_s += 0.1
     assert roster.lost("stt", "b")
+
+
+def test_nobody_is_lost_when_this_process_was_held_up_just_before_a_late_beat() -> None:
+    roster, clock = roster_of(beat("late"), beat("lives"))
+    clock.now_s += BEAT_S + 0.04
+    roster.hear(beat("lives"))
+
+    clock.now_s += 5.0
+
+    assert not roster.lost("stt", "late")
 
 
 def goings_of(roster: Roster) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from runtime.stage import Stage, scenario
 from support.virtual import stand_still
 from trunkline.placement.beats import Beats
-from trunkline.proto.placement import GATEWAY_BEAT_S, Accepted, Beat, CallFailed
+from trunkline.proto.placement import GATEWAY_BEAT_S, Accepted, Beat, CallFailed, Release
 from trunkline.runtime.hub_watch import HUB_LIMIT_S, LOOK_S, HubWatch
 
 WINDOW_S = 15.0
@@ -82,6 +82,22 @@ def test_calls_stay_while_the_bus_is_away_and_its_time_is_no_silence() -> None:
         stage.worker_bus.away = False
         await asyncio.sleep(WINDOW_S + 1)
         assert stage.pool.calls == 0
+
+    watched(body, lost_window_s=WINDOW_S)
+
+
+def test_a_worker_that_was_cut_off_frees_the_call_that_was_moved_meanwhile_and_keeps_the_other() -> None:
+    async def body(stage: Stage, hub: Beats) -> None:
+        stage.hub.on_stray = lambda envelope: Release("moved")
+        moved = stage.place("b")
+        await asyncio.sleep(1)
+        stage.worker_bus.away = True
+        moved.close()  # the Release is lost with the connection
+        await asyncio.sleep(40)
+        assert stage.pool.calls == 2
+        stage.worker_bus.away = False
+        await asyncio.sleep(2 * LOOK_S)
+        assert (stage.opened["a"].closed, stage.opened["b"].closed) == ([], ["moved"])
 
     watched(body, lost_window_s=WINDOW_S)
 

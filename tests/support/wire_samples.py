@@ -84,6 +84,7 @@ EVENTS: list[record.Event] = [
     record.OwnerTook(2, "agent-x", "front desk", "d1g35t", attach_number(2, 1), "agent-y: no heartbeat"),
     record.StageMoved(17, "stt", "stt-x", "no heartbeat"),
     record.AudioLost(18, 48000),
+    record.ResponseOpened(6, "resp_a", 0, "Be short."),
 ]
 
 

@@ -52,7 +52,16 @@ def hum(seconds: float = 0.6) -> Line:
 class Whole:
     """`async with Whole(...) as whole`. says: what each utterance is heard as, in turn."""
 
-    def __init__(self, *says: str, model: Model | None = None, agent_file: Path = WEATHER_DESK) -> None:
+    def __init__(
+        self,
+        *says: str,
+        model: Model | None = None,
+        agent_file: Path = WEATHER_DESK,
+        gateways: int = 1,
+        stt: str = "scripted",
+        segment_ms: int = 300,
+        window_s: float = 15.0,
+    ) -> None:
         self.broker = MemoryBroker()
         self.store = MemoryRecordStore()
         self.claims = MemoryClaimStore()
@@ -60,16 +69,22 @@ class Whole:
         self._says = says
         self._agent_file = agent_file
         self._stack = AsyncExitStack()
-        self.processes: dict[Stage, Process] = {}
-        self.gateway: GatewayService
+        self._count = gateways
+        self._stt_engine = stt
+        self._segment_ms = segment_ms
+        self._window_s = window_s
+        self.processes: dict[Stage, Process] = {}  # the last of each
+        self.gateways: list[GatewayService] = []
+        self._gateway_processes: list[Process] = []
 
     async def __aenter__(self) -> "Whole":
         script = "|".join(self._says)
-        await self._start("stt", SttSettings(engine_stt="scripted", stt_script=script), self._stt)
-        await self._start("tts", TtsSettings(engine_tts="tone", tone_segment_ms=300), self._tts)
+        await self._start("stt", SttSettings(engine_stt=self._stt_engine, stt_script=script), self._stt)
+        await self._start("tts", TtsSettings(engine_tts="tone", tone_segment_ms=self._segment_ms), self._tts)
         await self._start("tool_runner", ToolRunnerSettings(agent_file=str(self._agent_file)), self._tools)
         await self._start("agent", CoreSettings(), self._agent)
-        await self._start("gateway", GatewaySettings(port=0, api_keys=KEY), self._gateway)
+        for number in range(1, self._count + 1):
+            await self._start("gateway", GatewaySettings(port=0, api_keys=KEY), self._gateway, number)
         await self._beats()
         return self
 
@@ -78,8 +93,33 @@ class Whole:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def addresses(self) -> list[Address]:
+        """Of the gateways."""
+        return [Address(f"http://127.0.0.1:{gateway.port}", KEY) for gateway in self.gateways]
+
     def caller(self) -> Caller:
-        return Caller(Address(f"http://127.0.0.1:{self.gateway.port}", KEY))
+        """Calls the first gateway and knows the others."""
+        first, *others = self.addresses
+        return Caller(first, others=others)
+
+    async def kill_gateway(self, number: int) -> None:
+        """From one moment to the next it says nothing and hears nothing. number: from 0."""
+        gateway = self.gateways[number]
+        process = self._gateway_processes[number]
+        await process.bus.close()
+        server = gateway._runner.server
+        assert server is not None
+        for connection in server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        site, gateway._site = gateway._site, None
+        assert site is not None
+        await site.stop()
+
+    async def drain_gateway(self, number: int) -> None:
+        """As on SIGTERM, without a long wait for those who can't leave."""
+        await self.gateways[number].drain(2.0)
 
     async def conversation(self, turns: int) -> tuple[list[HeardTurn], CallView, list[Event]]:
         """A call of so many turns, each said and answered; then its record once that has its end."""
@@ -102,12 +142,20 @@ class Whole:
             await asyncio.sleep(0)
 
     async def _start(
-        self, stage: Stage, settings: CoreSettings, build: Callable[[Process, CoreSettings], Service]
+        self,
+        stage: Stage,
+        settings: CoreSettings,
+        build: Callable[[Process, CoreSettings], Service],
+        number: int = 1,
     ) -> None:
-        named = msgspec.structs.replace(settings, worker_id=f"{stage}-1", drain_grace_s=0.2)
+        named = msgspec.structs.replace(
+            settings, worker_id=f"{stage}-{number}", drain_grace_s=0.2, resume_window_s=self._window_s
+        )
         process = Process(stage, named, MemoryBus(self.broker))
         await process.start(build(process, named))
         self.processes[stage] = process
+        if stage == "gateway":
+            self._gateway_processes.append(process)
         self._stack.push_async_callback(process.stop)
 
     def _stt(self, process: Process, settings: CoreSettings) -> Service:
@@ -129,8 +177,8 @@ class Whole:
 
     def _gateway(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, GatewaySettings)
-        self.gateway = GatewayService(process.context, settings, self.store)
-        return self.gateway
+        self.gateways.append(GatewayService(process.context, settings, self.store))
+        return self.gateways[-1]
 
     async def _beats(self) -> None:
         """Until every worker has beaten once more, so that the gateway knows them all."""

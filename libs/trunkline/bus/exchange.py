@@ -39,7 +39,7 @@ _dead = Counter("trunkline_bus_undecodable_total", "Messages that could not be d
 
 LinkHandler = Callable[[Message, Headers | None], None]
 AudioHandler = Callable[[AudioChunk], None]
-NEVER_ANSWERED = Acknowledge | CallFailed | Superseded | Release  # the last words of either side
+LastWord = CallFailed | Superseded | Release  # loose, it says that the sender hasn't this placement; never answered
 
 
 class LinkKey(NamedTuple):
@@ -204,6 +204,12 @@ class Exchange:
         if self.on_lost is not None:
             self.on_lost(peer, beyond_s)
 
+    def ask(self) -> None:
+        """Peers that closed a link meanwhile answer as to any stray, so that nothing is held for nobody."""
+        for link in self._links.values():
+            if not link.closed:
+                link.acknowledge(gap=False)
+
     def stood_still(self) -> None:
         if self.on_stood_still is not None:
             self.on_stood_still()
@@ -264,7 +270,10 @@ class Exchange:
                 self.on_no_responders(token)
             return
         _unheard.inc()
-        if self.on_unheard is not None and self.bus.connected_s >= SETTLED_S:
+        if self.bus.connected_s < SETTLED_S:
+            return
+        self.windows.forget(peer)
+        if self.on_unheard is not None:
             self.on_unheard(peer)
 
     def _receive_audio(self, received: Received) -> None:
@@ -299,7 +308,7 @@ class Exchange:
             return
         if envelope.seq or isinstance(envelope.message, Acknowledge):
             self._receive_linked(envelope, received.headers)
-        elif isinstance(envelope.message, CallFailed | Superseded):
+        elif isinstance(envelope.message, LastWord):
             self._receive_refusal(envelope, received.headers)
         elif self.on_loose is not None:
             self.on_loose(envelope, received.headers)
@@ -334,7 +343,7 @@ class Exchange:
 
     def _refuse(self, envelope: Envelope) -> None:
         _stale.inc()
-        if self.on_stray is None or envelope.seq <= 1 or isinstance(envelope.message, NEVER_ANSWERED):
+        if self.on_stray is None or isinstance(envelope.message, LastWord):
             return
         answer = self.on_stray(envelope)
         if answer is not None:

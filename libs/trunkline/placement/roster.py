@@ -18,7 +18,7 @@ from trunkline.proto.subjects import STAGES, Stage
 from trunkline.telemetry import logs
 
 FORGET_S = 10.0  # a worker silent this long is no longer listed
-DEAF_S = 2 * BEAT_S  # nobody heard for longer: it is the bus
+DEAF_S = BEAT_S + 0.05  # nobody heard for longer: it is the bus, or this process that was held up
 
 log = logs.get(__name__)
 _decoder = msgspec.msgpack.Decoder(Beat)

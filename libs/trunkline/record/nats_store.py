@@ -140,7 +140,8 @@ class _Page:
             self.whole = True
             self.pending = int(headers["Nats-Num-Pending"])
             return True
-        self.entries.append(StoredEntry(int(headers["Nats-Sequence"]), headers.get("Nats-Msg-Id", ""), answer.data))
+        entry, stored_at = headers.get("Nats-Msg-Id", ""), headers.get("Nats-Time-Stamp", "")
+        self.entries.append(StoredEntry(int(headers["Nats-Sequence"]), entry, answer.data, stored_at))
         return False
 
 

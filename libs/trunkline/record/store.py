@@ -49,11 +49,15 @@ def new_entry_id() -> str:
 
 
 class StoredEntry(NamedTuple):
-    """seq: of the store, rising, not dense. entry: the id its writer gave it. data: an encoded RecordEntry."""
+    """seq: of the store, rising, not dense. entry: the id its writer gave it. data: an encoded RecordEntry.
+
+    stored_at: by the store's clock, RFC 3339; empty from a store that keeps none.
+    """
 
     seq: int
     entry: str
     data: bytes
+    stored_at: str = ""
 
 
 class RecordStore(Protocol):

@@ -50,10 +50,11 @@ class ItemView:
 
 @dataclass(slots=True)
 class ResponseView:
-    """items: ids, in order. status: None while it goes on."""
+    """items: ids, in order. instructions: for it alone. status: None while it goes on."""
 
     id: str
     turn: int
+    instructions: str = ""
     status: ResponseStatus | None = None
     reason: str = ""
     items: list[str] = field(default_factory=list)
@@ -86,8 +87,10 @@ class CallView:
     __slots__ = (
         "agent",
         "attach",
+        "audio_lost",
         "call",
         "configured",
+        "deleted",
         "digest",
         "ended",
         "epoch",
@@ -98,6 +101,7 @@ class CallView:
         "items",
         "owner",
         "responses",
+        "stages",
         "started_us",
         "state",
         "strays",
@@ -119,6 +123,9 @@ class CallView:
         self.started_us = 0
         self.ended: record.Ended | None = None
         self.items: dict[str, ItemView] = {}
+        self.deleted: set[str] = set()  # ids of items
+        self.stages: dict[str, str] = {}  # stage -> its worker, where it isn't the first any more
+        self.audio_lost: list[int] = []  # from these samples of the caller's on
         self.responses: dict[str, ResponseView] = {}
         self.tools: dict[str, ToolView] = {}
         self.state: dict[str, object] = {}
@@ -171,8 +178,10 @@ class CallView:
                 self._close_response(event)
             case record.Ended():
                 self._end(event)
-            case record.StageMoved() | record.AudioLost():
-                pass
+            case record.StageMoved(stage=stage, worker=worker):
+                self.stages[stage] = worker
+            case record.AudioLost(from_sample=from_sample):
+                self.audio_lost.append(from_sample)
             case _:
                 self._change_item(event)
 
@@ -211,6 +220,7 @@ class CallView:
 
     def _delete_item(self, event: record.ItemDeleted) -> None:
         item = self.items.pop(event.item, None)
+        self.deleted.add(event.item)
         if item is None:
             self.strays += 1
         elif item.role == "user":
@@ -243,7 +253,7 @@ class CallView:
         if event.response in self.responses:
             self.strays += 1
         else:
-            self.responses[event.response] = ResponseView(event.response, event.turn)
+            self.responses[event.response] = ResponseView(event.response, event.turn, event.instructions)
 
     def _close_response(self, event: record.ResponseClosed) -> None:
         response = self.responses.get(event.response)

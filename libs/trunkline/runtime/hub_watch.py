@@ -6,7 +6,7 @@ Silence counts only while this process is connected: when the bus is away, every
 import asyncio
 
 from trunkline.bus.exchange import Exchange
-from trunkline.bus.port import Received, Subscription
+from trunkline.bus.port import SETTLED_S, Received, Subscription
 from trunkline.proto import subjects
 from trunkline.telemetry import logs
 
@@ -20,6 +20,7 @@ class HubWatch:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._silent_s: dict[str, float] = {}  # of each gateway that has calls here, by address
+        self._away = False  # lately, without a connection
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._subscription: Subscription | None = None
@@ -51,6 +52,11 @@ class HubWatch:
             self._exchange.stood_still()
         elif self._exchange.bus.connected:
             self._count_silence()
+            if self._away and self._exchange.bus.connected_s >= SETTLED_S:
+                self._away = False
+                self._exchange.ask()  # a Release may have been said in vain meanwhile
+        else:
+            self._away = True
         self._look_later()
 
     def _count_silence(self) -> None:

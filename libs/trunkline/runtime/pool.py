@@ -113,8 +113,10 @@ class CallPool:
 
         return handle
 
-    def _answer_stray(self, envelope: Envelope) -> Message:
+    def _answer_stray(self, envelope: Envelope) -> Message | None:
         """To a hub that believes its placement to be here: a zombie, or one that talks to a restarted worker."""
+        if envelope.seq <= 1:  # a late order, or an acknowledgement: it may just be on its way out
+            return None
         placed = self._sessions.get(envelope.call)
         if placed is not None and placed[0].attach > envelope.attach:
             return Superseded(placed[0].attach)

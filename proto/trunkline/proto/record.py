@@ -61,9 +61,12 @@ class ItemDeleted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="i
 
 
 class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response"):
+    """instructions: for this response alone, in place of the session's; empty for none."""
+
     at_us: int
     response: str
     turn: int
+    instructions: str = ""
 
 
 class AssistantItem(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="assistant_item"):

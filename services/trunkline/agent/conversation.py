@@ -1,6 +1,6 @@
 """One call's conversation: its record, seen and appended to; the agent keeps no other state of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from trunkline.agent.models.history import history_of
 from trunkline.agent.models.seam import ModelRequest, ToolOffer
@@ -24,6 +24,7 @@ class Conversation:
         """Raises Fenced, StoreUnavailable."""
         self.log.append(*events)
 
-    def request(self, instructions: str, agent: Agent) -> ModelRequest:
+    def request(self, instructions: str, agent: Agent, without: Collection[str] = ()) -> ModelRequest:
+        """without: messages that the model isn't told of."""
         offers = tuple(ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary) for tool in agent.tools)
-        return ModelRequest(instructions, history_of(self.view), offers, self.log.call)
+        return ModelRequest(instructions, history_of(self.view, without), offers, self.log.call)

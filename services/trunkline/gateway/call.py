@@ -4,7 +4,7 @@ The client's dialect is above (`start`, the verbs of a client), the stage worker
 everything runs in turns of the event loop, and nothing here waits once the call is placed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -19,6 +19,7 @@ from trunkline.gateway.call_events import (
     CallEvent,
     CallOver,
     Client,
+    MoveAsked,
     ResponseEnded,
     ResponseOpened,
     SpeechBegan,
@@ -45,7 +46,7 @@ from trunkline.gateway.posts import AgentPost, SttPost, TtsPost
 from trunkline.gateway.speaking import Speaking
 from trunkline.gateway.staffing import Post, Staffing
 from trunkline.gateway.ticker import Ticker
-from trunkline.gateway.turns import Policy, Turns
+from trunkline.gateway.turns import Begun, Policy, Turns
 from trunkline.placement.roster import Roster
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.ids import new_item_id, new_response_id
@@ -72,10 +73,14 @@ class Wishes(msgspec.Struct, frozen=True):
 
 
 class Call:
-    """handle: of its audio on the bus, never reused. agent: wanted by name, empty for the default. on_end: once.
+    """wish: what a client that comes back asks of the agent, once there is one.
+
+    handle: of its audio on the bus, never reused. agent: wanted by name, empty for the default. on_end: once.
 
     hub: this gateway's number for the call; 1 opened it. resumed: what became of the gateway before, empty for none.
     """
+
+    wish: Callable[[Attached], Wishes] | None = None
 
     def __init__(
         self,
@@ -93,8 +98,8 @@ class Call:
         self.call_id = call_id
         self.hub = hub
         self.attached: Attached | None = None
-        self.ended = False
-        self.superseded = False  # another gateway has the call
+        self.ended = self.superseded = self.leaving = False  # over; at another gateway; while this one goes away
+        self._resumed = resumed
         self._gateway = exchange.worker
         self._ticker = ticker
         self._on_end = on_end
@@ -133,7 +138,7 @@ class Call:
             roster,
             self._posts(handle, agent, resumed),
             on_given_up=self._give_up,
-            on_superseded=self._let_go,
+            on_superseded=self.let_go,
             on_failure=self.fail,
         )
 
@@ -161,7 +166,10 @@ class Call:
         try:
             await self.staffing.place(*(stages or ALL_STAGES))
         except BaseException:
-            self.end("failed: not placed")
+            if self._resumed:
+                self.abandon()
+            else:
+                self.end("failed: not placed")
             raise
         if self.hub == 1:
             tracing.start_call(self.call_id, "call", {"trunkline.gateway": self._gateway})
@@ -177,8 +185,22 @@ class Call:
         else:
             self.fail(error)
 
+    def abandon(self) -> None:
+        """It isn't served here after all, and goes on where it was, or at the next gateway."""
+        self.superseded = True
+        self.end("moved", CallOver("moved", "the call could not be taken up"))
+
+    def go_on(self, turn: int, from_sample: int, begun: Sequence[Begun]) -> None:
+        """What another gateway began continues, behind this turn and from this sample of the caller's audio."""
+        self.turns.go_on(turn, from_sample, begun)
+        self.listening.go_on(from_sample)
+        self.staffing.fill("stt", "tts", reason=self._resumed)
+
     def _attach(self, attached: Attached) -> None:
         """Each agent of the call, the first and those that follow it."""
+        wish, self.wish = self.wish, None
+        if wish is not None:
+            self.configure(wish(attached))
         before, self.attached = self._rules(), attached
         if self._rules() != before:
             self.listening.tell(Tune(self._rules()))
@@ -192,7 +214,27 @@ class Call:
     def start(self, client: Client) -> None:
         """The client is there; a greeting that waits begins now."""
         self._client = client
+        if self.leaving:
+            self.ask_to_leave()
         self._beating(self.speaking.start)
+
+    def suspend(self) -> None:
+        """The client is away, and may come back, here or elsewhere."""
+        self._client = None
+        if not self.ended:
+            self.speaking.suspend()
+
+    def ask_to_leave(self) -> None:
+        """The gateway goes away: a client that can take its call elsewhere should."""
+        self.leaving = True
+        self._emit(MoveAsked("draining"))
+
+    @property
+    def settled_to(self) -> int:
+        """The caller's audio before is in recorded turns, or silence: no gateway needs it any more."""
+        unrecorded = self.agent_line.unrecorded_from
+        settled = self.listening.settled_to
+        return settled if unrecorded is None else min(settled, unrecorded)
 
     # the verbs of a client; BadInput is for the client to see
 
@@ -300,7 +342,7 @@ class Call:
         detail = f"the {stage} worker of this call was lost: {reason}"
         self.end(f"failed: {stage} lost", CallOver("stage_lost", detail))
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """Another gateway has the call, and its record."""
         self.superseded = True
         self.end("moved", CallOver("moved", "the call goes on at another gateway"))

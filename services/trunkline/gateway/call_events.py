@@ -98,6 +98,12 @@ class ItemCut(msgspec.Struct, frozen=True, gc=False):
     heard_ms: int
 
 
+class MoveAsked(msgspec.Struct, frozen=True, gc=False):
+    """This gateway goes away; a client that can take its call elsewhere should."""
+
+    reason: str
+
+
 class CallOver(msgspec.Struct, frozen=True, gc=False):
     """Nothing follows. code: empty for an ordinary end, otherwise what the client is told went wrong."""
 
@@ -118,6 +124,7 @@ CallEvent = (
     | ItemEnded
     | ResponseEnded
     | ItemCut
+    | MoveAsked
     | CallOver
 )
 

@@ -13,17 +13,24 @@ from trunkline.placement.roster import Roster
 from trunkline.proto.envelope import hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
+from trunkline.proto.placement import Release
 from trunkline.proto.subjects import Stage
+from trunkline.telemetry import logs
 
 WATCH_S = 0.1  # between two looks at the heartbeats of the workers of all calls
 FAREWELL_S = 0.05  # for what was said to workers and clients to get out
 
 
-class Calls:
-    """capacity: calls at a time, 0 for no limit."""
+log = logs.get(__name__)
 
-    def __init__(self, exchange: Exchange, roster: Roster, capacity: int) -> None:
+
+class Calls:
+    """capacity: calls at a time, 0 for no limit. window_s: that a call waits for a client who lost the connection."""
+
+    def __init__(self, exchange: Exchange, roster: Roster, capacity: int, window_s: float = 15.0) -> None:
         self.capacity = capacity
+        self._window_s = window_s
+        self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
         self._exchange = exchange
         self._roster = roster
@@ -33,6 +40,7 @@ class Calls:
         self._watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         exchange.on_failure = self._contain
+        exchange.on_stray = lambda envelope: Release("moved")  # the worker holds a call for nobody
         exchange.on_unheard = self._unheard
         roster.on_gone = self._gone
 
@@ -44,29 +52,41 @@ class Calls:
 
     async def place(self, agent: str) -> Call:
         """agent: by name, empty for the default. Raises StageUnavailable, and BadInput for an unknown agent."""
-        if self.draining:
-            raise StageUnavailable("gateway", "it is draining")
-        if self.capacity and len(self) >= self.capacity:
-            raise StageUnavailable("gateway", f"it has its {self.capacity} calls")
-        call = Call(
-            new_call_id(random.randrange(SHARDS)),
-            next(self._handles),
-            self._exchange,
-            self._roster,
-            self._ticker,
-            agent=agent,
-            on_end=self._forget,
-        )
-        self._add(call)
+        call = self._make(new_call_id(random.randrange(SHARDS)), agent)
         with metrics.placing_s.time():
             await call.place()
         if call.ended:  # lost a worker in the very turn in which it was placed
             raise StageUnavailable("gateway", "the call failed while it was placed")
         return call
 
+    def require_room(self) -> None:
+        """Raises StageUnavailable."""
+        if self.draining:
+            raise StageUnavailable("gateway", "it is draining")
+        if self.capacity and len(self) >= self.capacity:
+            raise StageUnavailable("gateway", f"it has its {self.capacity} calls")
+
+    def succeed(self, call_id: str, hub: int, agent: str, reason: str) -> Call:
+        """A call that another gateway, or this one, has had; it is to be placed. Raises StageUnavailable."""
+        return self._make(call_id, agent, hub, reason)
+
+    def let_go_of_earlier(self, call: Call) -> None:
+        """It has been taken up again, here: what this gateway had of it before is over."""
+        for earlier in [c for c in self._calls.values() if c.call_id == call.call_id and c.hub < call.hub]:
+            earlier.let_go()
+
+    def wait_for_client(self, call: Call) -> None:
+        """It has lost its connection and may come back, here or elsewhere."""
+        if not call.ended:
+            call.suspend()
+            log.info("client away", call_id=call.call_id, window_s=self._window_s)
+            self._waiting[call] = asyncio.get_running_loop().call_later(self._window_s, call.end, "lost")
+
     async def drain(self, grace_s: float) -> None:
-        """Takes no call; returns when the last has ended, or those left were ended after grace_s."""
+        """Takes no call; returns when the last has ended or moved, or those left were ended after grace_s."""
         self.draining = True
+        for call in list(self._calls.values()):
+            call.ask_to_leave()
         self._note_empty()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), grace_s)
@@ -77,7 +97,25 @@ class Calls:
     def stop(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
+        for timer in self._waiting.values():
+            timer.cancel()
         self._ticker.close()
+
+    def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "") -> Call:
+        self.require_room()
+        call = Call(
+            call_id,
+            next(self._handles),
+            self._exchange,
+            self._roster,
+            self._ticker,
+            agent=agent,
+            hub=hub,
+            resumed=resumed,
+            on_end=self._forget,
+        )
+        self._add(call)
+        return call
 
     def _add(self, call: Call) -> None:
         """From here on a drain sees it, and its workers are watched."""
@@ -86,6 +124,9 @@ class Calls:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop((call.call_id, call.hub), None)
+        waiting = self._waiting.pop(call, None)
+        if waiting is not None:
+            waiting.cancel()
         metrics.calls.set(len(self))
         self._note_empty()
 

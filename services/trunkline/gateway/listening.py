@@ -63,10 +63,7 @@ class EchoCheck:
 
 
 class Listening:
-    """decide: carries out what the turns decide. busy: a response is on its way or heard.
-
-    from_sample: where the caller's audio begins, in a call that another gateway began.
-    """
+    """decide: carries out what the turns decide. busy: a response is on its way or heard."""
 
     def __init__(
         self,
@@ -77,9 +74,8 @@ class Listening:
         clock: Callable[[], int],
         busy: Callable[[], bool],
         decide: Callable[[list[Decision]], None],
-        from_sample: int = 0,
     ) -> None:
-        self.ring = Ring(RING_SAMPLES, from_sample)
+        self.ring = Ring(RING_SAMPLES)
         self._handle = handle
         self._turns = turns
         self._echo = EchoCheck(self.ring, playout, self.clock_of)
@@ -87,13 +83,18 @@ class Listening:
         self._busy = busy
         self._decide = decide
         self._stt: Link | None = None
-        self._progress = Progress(from_sample)
+        self._progress = Progress(0)
         self._finishes: dict[int, Finish] = {}  # without an answer, by utterance
-        self._silent_to = from_sample  # STT's word
+        self._silent_to = 0  # STT's word
         self._heard_at = clock()  # when the newest audio came
         self._checked_to = 0  # audio that the last verdict on an echo has seen
         self._voiced_to = 0  # of the utterance that is being watched
         self._onset_dbfs = 0.0
+
+    def go_on(self, from_sample: int) -> None:
+        """The caller's audio goes on there, in a call that another gateway began; before anything else."""
+        self.ring.skip(from_sample)
+        self._silent_to = self._checked_to = from_sample
 
     # who listens
 

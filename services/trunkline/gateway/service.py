@@ -6,6 +6,8 @@ from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.http import Http, vendor_errors
+from trunkline.gateway.resume_token import ResumeTokens
+from trunkline.gateway.resuming import Resumption
 from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of
 from trunkline.placement.roster import Roster
 from trunkline.record import RecordStore
@@ -22,13 +24,18 @@ class GatewayService:
         self._settings = settings
         self._store = store
         self._roster = Roster(context.exchange.now_s)
-        self._calls = Calls(context.exchange, self._roster, settings.capacity)
+        self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
         keys = Keys(keys_of(settings))
+        tokens = ResumeTokens(settings.resume_secret, keys_of(settings))
+        resumption = Resumption(self._calls, store)
         app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=[vendor_errors])
-        realtime = RealtimeEndpoint(self._calls, keys, aliases_of(settings), settings.message_limit_bytes)
+        realtime = RealtimeEndpoint(
+            self._calls, resumption, keys, tokens, aliases_of(settings), settings.message_limit_bytes
+        )
         app.router.add_get("/v1/realtime", realtime.handle)
         Http(keys, store, self._roster).add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._site: web.TCPSite | None = None
         self.port = 0
 
     async def start(self) -> None:
@@ -37,16 +44,19 @@ class GatewayService:
         await self._roster.start(self._bus)
         self._calls.start()
         await self._runner.setup()
-        site = web.TCPSite(
+        self._site = web.TCPSite(
             self._runner, self._settings.host, self._settings.port, reuse_port=self._settings.share_port or None
         )
-        await site.start()
+        await self._site.start()
         self.port = self._runner.addresses[0][1]
 
     def load(self) -> tuple[int, int]:
         return len(self._calls), self._settings.capacity
 
     async def drain(self, grace_s: float) -> None:
+        site, self._site = self._site, None
+        if site is not None:
+            await site.stop()  # where the port is shared, callers come to another gateway from now on
         await self._calls.drain(grace_s)
 
     async def stop(self) -> None:

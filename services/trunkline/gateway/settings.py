@@ -14,7 +14,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` pairs, comma-separated, an
     empty agent for the default one; they add to the vendor's names. message_limit_bytes: of one client event.
-    record_replicas: of the record's streams where this process is the first to make them.
+    record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
+    tokens of callers who come back, the same at all gateways; derived from the API keys when empty.
     """
 
     host: str = "127.0.0.1"
@@ -24,6 +25,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     model_aliases: str = ""
     message_limit_bytes: int = 1_048_576
     record_replicas: Literal[1, 3] = 1
+    resume_secret: str = ""
 
 
 def keys_of(settings: GatewaySettings) -> list[str]:

@@ -147,6 +147,13 @@ class Staffing:
             refusals[worker] = refusal
         raise _explained(StageUnavailable(seat.stage, "none took it"), refusals)
 
+    def fill(self, *stages: Stage, reason: str) -> None:
+        """By and by, as if their workers had been lost. reason: why the call needs them."""
+        for stage in stages:
+            seat = self._seats[stage]
+            seat.kind, seat.reason, seat.since_s = "gone", reason, self._now_s()
+            seat.task = asyncio.create_task(self._fill(seat), name=f"staffing-{stage}")
+
     # signs
 
     def look(self) -> None:

@@ -4,7 +4,8 @@ Pure: no clock, no loop. Positions are samples since the call began, at CALLER_R
 and makes at most one turn, in the order in which utterances began, however many STT workers heard it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,18 +41,33 @@ class Policy(msgspec.Struct, frozen=True):
     interrupt: bool = True
 
 
+class Begun(NamedTuple):
+    """An utterance that another gateway has told of and that has no words yet."""
+
+    item: str
+    at_sample: int
+
+
 class Turns:
-    def __init__(self, new_item: Callable[[], str], *, turn: int = 0, from_sample: int = 0) -> None:
-        """new_item: mints ids of callers' items. turn: the last one's number, and from_sample: where the audio goes
-        on, in a call that another gateway began."""
+    def __init__(self, new_item: Callable[[], str]) -> None:
+        """new_item: mints ids of callers' items."""
         self.policy = Policy()
         self._new_item = new_item
         self._utterances: list[Utterance] = []  # in the order in which they began
-        self._turn = turn
+        self._turn = 0
         self._next_number = MANUAL_FROM
         self._unanswered = False  # the last turn, since the caller seemed to go on
-        self._taken_to = from_sample  # audio before belongs to a turn or to nothing, or was cleared
-        self._discarded_to = from_sample
+        self._taken_to = 0  # audio before belongs to a turn or to nothing, or was cleared
+        self._discarded_to = 0
+
+    def go_on(self, turn: int, from_sample: int, begun: Sequence[Begun]) -> None:
+        """Behind this turn and this sample of a call that another gateway began; before anything else."""
+        self._turn = turn
+        self._taken_to = self._discarded_to = from_sample
+        for item, at_sample in begun:
+            utterance = Utterance(NO_NUMBER, item, max(at_sample, from_sample), from_sample)
+            utterance.announced = True
+            self._utterances.append(utterance)
 
     @property
     def watching(self) -> bool:

@@ -5,7 +5,7 @@ its output, even while there is none.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
 from trunkline.record import CallView, ItemView, ToolView
@@ -13,14 +13,17 @@ from trunkline.record import CallView, ItemView, ToolView
 STILL_RUNNING = "This tool is still running; its result is not known yet."
 
 
-def history_of(view: CallView) -> tuple[HistoryItem, ...]:
-    """Oldest first. The tool calls of a message that was deleted meanwhile lead: their effects remain."""
+def history_of(view: CallView, without: Collection[str] = ()) -> tuple[HistoryItem, ...]:
+    """Oldest first. without: ids of messages that are left out.
+
+    The tool calls of a message that was deleted meanwhile lead: their effects remain.
+    """
     tools: defaultdict[str, list[ToolView]] = defaultdict(list)
     for tool in view.tools.values():
         tools[tool.after if tool.after in view.items else ""].append(tool)
     items: list[HistoryItem] = [*_tool_items(tools[""])]
     for item in view.items.values():
-        if message := _message(item):
+        if item.id not in without and (message := _message(item)):
             items.append(message)
         items.extend(_tool_items(tools[item.id]))
     return tuple(items)

@@ -59,6 +59,7 @@ class ScriptedModel:
     """script: for each turn its rounds; turns beyond the last begin again at the first."""
 
     name = "scripted"
+    repeatable = True
 
     def __init__(self, script: Script = ()) -> None:
         self._script = script or _fixed_reply(REPLY_WORDS)

@@ -88,8 +88,13 @@ ModelEvent = TextDelta | ToolCall | RoundDone
 
 
 class Model(Protocol):
-    """Any exception ends the response as failed, never the call. Closing the generator cancels the round."""
+    """Any exception ends the response as failed, never the call. Closing the generator cancels the round.
+
+    repeatable: asked the same again it says the same, so that a round that was cut can be run again; a tool's call
+    may have another id then.
+    """
 
     name: str
+    repeatable: bool
 
     def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]: ...

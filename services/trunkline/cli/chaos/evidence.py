@@ -13,6 +13,7 @@ from trunkline.proto.record import Claim, RecordEntry
 from trunkline.proto.subjects import Stage
 
 FaultKind = Literal["kill", "stop", "term"]
+Target = Stage | Literal["nats"]
 RUN_FILE = "run.json"
 CALLS_FOLDER = "calls"
 
@@ -37,7 +38,8 @@ class Claimed(msgspec.Struct, frozen=True):
 class Said(msgspec.Struct, frozen=True):
     """A turn of the caller, in his words.
 
-    ended_s: his last voiced sample. answered_s: the reply was over (heard, or interrupted by him), 0 if it never was.
+    began_s, ended_s: his first and last voiced sample. answered_s: the reply was over (heard, or interrupted by him),
+    0 if it never was.
     reply: what the whole reply must read, its items joined with one space; empty where any will do.
     """
 
@@ -46,6 +48,7 @@ class Said(msgspec.Struct, frozen=True):
     answered_s: float = 0.0
     reply: str = ""
     kind: str = ""
+    began_s: float = 0.0
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -64,7 +67,8 @@ class Piece(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     """A call as its caller tells it. transcripts: of his turns, as told to him, in order.
 
-    interruptions_s: when he spoke over the agent. resumed: how often his client came back to a gateway.
+    interruptions_s: when he spoke over the agent. resumed: how often his client came back to a gateway, and
+    resume_gaps_s: for how long nothing was heard of one then.
     """
 
     said: list[Said] = []
@@ -74,6 +78,7 @@ class Account(msgspec.Struct, frozen=True):
     end: Ending = "unaware"
     ended_s: float = 0.0
     resumed: int = 0
+    resume_gaps_s: list[float] = []
     problem: str = ""
 
 
@@ -99,7 +104,7 @@ class Fault(msgspec.Struct, frozen=True):
     """until_s: a stopped process went on. held: calls that the process served; mid_turn: those of them in mid-turn."""
 
     kind: FaultKind
-    stage: Stage | Literal["nats"]
+    stage: Target
     worker: str
     pid: int
     at_s: float

@@ -34,6 +34,7 @@ class LocalModel:
     """Deterministic. No language model: it picks a tool by shared words and speaks in templates."""
 
     name = "local"
+    repeatable = True
 
     async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         for event in reply_to(request):

@@ -1,66 +1,126 @@
 """One Realtime client on its WebSocket: reads its events, answers each, and writes what the call tells.
 
 Every event is answered in one turn of the loop, in order; a bad one gets an `error` with its event_id and changes
-nothing. Reading ends with the client, the call or a message that is too large; then the call has ended too.
+nothing. Reading ends with the client, the call or a message that is too large. A client that says goodbye has ended its
+call; one whose socket just breaks has not.
 """
 
 import asyncio
 import contextlib
 from itertools import count
 
-from aiohttp import WSMsgType, web
+import msgspec
+from aiohttp import WebSocketError, WSMsgType, web
 
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import CallEvent, CallOver, ResponseOpened
-from trunkline.gateway.dialects.realtime import events_in, events_out
+from trunkline.gateway.dialects.realtime import events_in, events_out, restoring
 from trunkline.gateway.dialects.realtime.edge_audio import Ear
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
 from trunkline.gateway.dialects.realtime.outbox import FINISH_LIMIT_S, Outbox
 from trunkline.gateway.dialects.realtime.projection import Projection
-from trunkline.gateway.dialects.realtime.session import merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS, ResumeEvent
+from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.resuming import TakenUp, is_told_again
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_event_id, new_item_id
 from trunkline.telemetry import logs
 
 GREETING_LIMIT_S = 1.0  # that a client's first event waits for an announced greeting to open
+SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
+CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
 
 log = logs.get(__name__)
 
 
-class Connection:
-    """model: as the client spelt it. message_limit_bytes: of one event."""
+class Terms(msgspec.Struct, frozen=True):
+    """How a client comes. model: as it spelt it. ours: it can come back by itself. limit_bytes: of one event."""
 
-    def __init__(self, call: Call, outbox: Outbox, *, model: str, message_limit_bytes: int) -> None:
+    model: str
+    token: str
+    limit_bytes: int
+    ours: bool = False
+
+
+class Connection:
+    """session: as it stands, of a client that comes back."""
+
+    def __init__(self, call: Call, outbox: Outbox, terms: Terms, session: Session | None = None) -> None:
         attached = call.attached
         assert attached is not None, "the call is placed before its client is answered"
         self._call = call
         self._outbox = outbox
-        self._limit_bytes = message_limit_bytes
+        self._terms = terms
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
         self._own = attached.instructions, attached.voice
-        self._session = new_session(call.call_id, model, *self._own)
-        self._projection = Projection(self._next_event_id, self._session.audio.output.format)
+        self._session = session or new_session(call.call_id, terms.model, *self._own)
+        self._projection = Projection(self._next_event_id, self._session.audio.output.format, ours=terms.ours)
         self._ear = Ear(self._session.audio.input.format)
         self._greeted = asyncio.Event()
         if not attached.greeting:
             self._greeted.set()
+        self._settled_ms = 0
+        self._settled_at_s = 0.0
+        self._hung_up = False
 
-    async def run(self, websocket: web.WebSocketResponse) -> None:
-        """Until either side ends it; the call has ended then."""
+    async def run(
+        self, websocket: web.WebSocketResponse, taken: TakenUp | None = None, told: ResumeEvent | None = None
+    ) -> None:
+        """Until either side ends it. taken: of a call that goes on here. told: by a client of ours that comes back.
+
+        The call has ended then, or has no client.
+        """
         writer = asyncio.create_task(self._outbox.write())
         try:
-            self._send(events_out.SessionCreated(event_id=self._next_event_id(), session=self._session))
+            token = events_out.Trunkline(self._terms.token)
+            self._send(
+                events_out.SessionCreated(event_id=self._next_event_id(), session=self._session, trunkline=token)
+            )
+            if taken is not None:
+                self._restore(taken, told)
             self._call.start(self)
+            if taken is not None and told is not None:
+                self._make_up(taken, told)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._greeted.wait(), GREETING_LIMIT_S)
             await self._read(websocket)
         finally:
-            self._call.end("caller_hung_up")
+            if self._hung_up:
+                self._call.end("caller_hung_up")
+            self._call.suspend()
             self._outbox.finish(CLOSE_NORMAL, "")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(writer, FINISH_LIMIT_S)
+
+    # a client that comes back
+
+    def _restore(self, taken: TakenUp, told: ResumeEvent | None) -> None:
+        self._greeted.set()
+        if told is None:
+            for event in restoring.restore(self._projection, taken.view):
+                self._send(event)
+            return
+        begun = {one.item_id for one in told.begun}
+        events = restoring.restore_ours(self._projection, taken.view, begun, told.responses)
+        from_ms = taken.audio_from // SAMPLES_PER_MS
+        self._send(events_out.Resumed(event_id=self._next_event_id(), audio_from_ms=from_ms))
+        for event in events:
+            self._send(event)
+
+    def _make_up(self, taken: TakenUp, told: ResumeEvent) -> None:
+        """What the client asked the gateway before, and the record lacks."""
+        view = taken.view
+        for one in told.typed:
+            if one.item_id not in view.items and is_id(one.item_id):
+                for event in self._projection.typed(one.item_id, one.text):
+                    self._send(event)
+                self._call.type_text(one.item_id, one.text)
+        if told.respond is None or any(is_told_again(view, response) for response in view.responses.values()):
+            return
+        with contextlib.suppress(BadInput):  # one is on its way
+            self._call.respond(told.respond)
 
     # the call's side
 
@@ -74,7 +134,9 @@ class Connection:
 
     def _take_leave(self, over: CallOver) -> None:
         self._greeted.set()
-        if over.code:
+        if over.code == "moved" and self._terms.ours:
+            self._outbox.finish(CLOSE_MOVED, over.code)
+        elif over.code:
             self._send_error(BadInput("", over.detail, "", code=over.code), None, kind="server_error")
             self._outbox.finish(CLOSE_FAILED, over.code)
         else:
@@ -83,22 +145,33 @@ class Connection:
     # the client's side
 
     async def _read(self, websocket: web.WebSocketResponse) -> None:
-        async for message in websocket:
+        while True:
+            message = await websocket.receive()
             if self._call.ended:
                 return
-            if message.type is not WSMsgType.TEXT:
-                self._send_error(BadInput("", "a binary message is no event", "JSON as text"), None)
-                continue
-            text: str = message.data
-            if len(text) > self._limit_bytes:
-                allowed = f"{self._limit_bytes} bytes"
-                self._send_error(
-                    BadInput("", f"the event has {len(text)} bytes", allowed, code="event_too_large"), None
-                )
-                self._outbox.finish(CLOSE_TOO_LARGE, "event too large")
-                self._call.end("failed: event too large")
-                return
+            match message.type:
+                case WSMsgType.TEXT:
+                    self._take(message.data)
+                case WSMsgType.CLOSE:
+                    self._hung_up = message.data != CLOSE_MOVED
+                    return
+                case WSMsgType.ERROR if isinstance(message.data, WebSocketError):  # no client of this protocol
+                    self._hung_up = True
+                    return
+                case WSMsgType.CLOSING | WSMsgType.CLOSED | WSMsgType.ERROR:
+                    return
+                case _:
+                    self._send_error(BadInput("", "a binary message is no event", "JSON as text"), None)
+
+    def _take(self, text: str) -> None:
+        limit = self._terms.limit_bytes
+        if len(text) <= limit:
             self._receive(text)
+            return
+        problem = f"the event has {len(text)} bytes"
+        self._send_error(BadInput("", problem, f"{limit} bytes", code="event_too_large"), None)
+        self._outbox.finish(CLOSE_TOO_LARGE, "event too large")
+        self._call.end("failed: event too large")
 
     def _receive(self, text: str) -> None:
         try:
@@ -117,13 +190,15 @@ class Connection:
         match event:
             case events_in.AppendAudio(audio=audio):
                 self._call.hear(self._ear.hear(audio))
+                if self._terms.ours:
+                    self._tell_settled()
             case events_in.UpdateSession():
                 self._update(event)
             case events_in.CommitAudio():
                 self._call.hear(self._ear.rest())
                 self._call.commit_audio()
             case events_in.ClearAudio():
-                self._ear.rest()
+                self._call.hear(self._ear.rest())  # positions go on for both sides alike
                 self._call.clear_audio()
                 self._send(events_out.Cleared(event_id=self._next_event_id()))
             case events_in.CreateItem():
@@ -178,6 +253,13 @@ class Connection:
         self._call.truncate(event.item_id, event.content_index, event.audio_end_ms)
 
     # out
+
+    def _tell_settled(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        settled_ms = self._call.settled_to // SAMPLES_PER_MS
+        if settled_ms > self._settled_ms and now_s >= self._settled_at_s + SETTLED_S:
+            self._settled_ms, self._settled_at_s = settled_ms, now_s
+            self._send(events_out.Settled(event_id=self._next_event_id(), audio_end_ms=settled_ms))
 
     def _next_event_id(self) -> str:
         return next(self._event_ids)

@@ -1,24 +1,55 @@
-"""GET /v1/realtime: who may call, whom, and whether there is room, all before the upgrade is answered."""
+"""GET /v1/realtime: who may call, whom, and whether there is room; or whose call it is that goes on here.
 
-from aiohttp import web
+Whatever can be refused is refused before the upgrade is answered.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+
+from aiohttp import WSMsgType, web
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Keys, refuse
+from trunkline.gateway.call import Call, Wishes
 from trunkline.gateway.calls import Calls
-from trunkline.gateway.dialects.realtime.connection import Connection
+from trunkline.gateway.dialects.realtime import events_out, resume_event
+from trunkline.gateway.dialects.realtime.connection import CLOSE_MOVED, Connection, Terms
+from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.outbox import Outbox
-from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
+from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.resume_token import ResumeTokens
+from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
+from trunkline.proto.errors import BadInput, StageUnavailable, TrunklineError
+from trunkline.proto.ids import new_event_id
+from trunkline.proto.response import Attached
+from trunkline.record import CallView
+from trunkline.telemetry import logs
 
 HEARTBEAT_S = 15.0  # a client that answers no ping for half as long again is gone
 HARD_LIMIT_FACTOR = 4  # above the limit that gets an error event, aiohttp closes with 1009 without one
+FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
+TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
+
+log = logs.get(__name__)
 
 
 class RealtimeEndpoint:
     """aliases: model name -> agent name, empty for the default. message_limit_bytes: of one client event."""
 
-    def __init__(self, calls: Calls, keys: Keys, aliases: dict[str, str], message_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        resumption: Resumption,
+        keys: Keys,
+        tokens: ResumeTokens,
+        aliases: dict[str, str],
+        message_limit_bytes: int,
+    ) -> None:
         self._calls = calls
+        self._resumption = resumption
         self._keys = keys
+        self._tokens = tokens
         self._aliases = aliases
         self._limit_bytes = message_limit_bytes
 
@@ -27,28 +58,136 @@ class RealtimeEndpoint:
             metrics.refused.labels("key").inc()
             return refuse(401, "invalid_api_key", "the API key is missing or wrong; send `Authorization: Bearer KEY`")
         websocket = web.WebSocketResponse(
-            protocols=("realtime",),
+            protocols=(resume_event.SUBPROTOCOL, "realtime"),
             heartbeat=HEARTBEAT_S,
             max_msg_size=self._limit_bytes * HARD_LIMIT_FACTOR,
             compress=False,
             timeout=2.0,
         )
-        if not websocket.can_prepare(request):
+        ready = websocket.can_prepare(request)
+        if not ready:
             return refuse(426, "upgrade_required", "this address is a WebSocket")
+        ours = ready.protocol == resume_event.SUBPROTOCOL
+        token = request.query.get(TOKEN_QUERY) or request.headers.get(TOKEN_HEADER, "")
+        if token:
+            return await self._resume(request, websocket, token, ours)
+        return await self._begin(request, websocket, ours)
+
+    async def _begin(self, request: web.Request, websocket: web.WebSocketResponse, ours: bool) -> web.StreamResponse:
         model = request.query.get("model", "")
         try:
             call = await self._calls.place(self._aliases.get(model, model))
         except StageUnavailable as unavailable:
-            metrics.refused.labels(unavailable.stage).inc()
-            return refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
+            return _overloaded(unavailable)
         except BadInput as error:
             metrics.refused.labels(error.code).inc()
             return refuse(404, error.code, f"the model {model[:80]!r} does not exist: {error.problem}", param="model")
+        terms = self._terms(call.call_id, model, ours)
+        websocket.headers[TOKEN_HEADER] = terms.token
         try:
             await websocket.prepare(request)
-            outbox = Outbox(websocket, request.transport)
-            connection = Connection(call, outbox, model=model, message_limit_bytes=self._limit_bytes)
-            await connection.run(websocket)
-        finally:
-            call.end("caller_hung_up")
+        except BaseException:
+            call.end("caller_hung_up")  # it has no token to come back with
+            raise
+        await self._serve(Connection(call, Outbox(websocket, request.transport), terms).run(websocket), call)
         return websocket
+
+    async def _serve(self, connection: Coroutine[None, None, None], call: Call) -> None:
+        try:
+            await connection
+        finally:
+            self._calls.wait_for_client(call)
+
+    # a call that goes on
+
+    async def _resume(
+        self, request: web.Request, websocket: web.WebSocketResponse, token: str, ours: bool
+    ) -> web.StreamResponse:
+        call_id = self._tokens.verify(token)
+        if call_id is None:
+            metrics.refused.labels("token").inc()
+            return refuse(401, "invalid_resume_token", "the resume token is not one of this installation's")
+        try:
+            self._calls.require_room()
+            view = await self._resumption.find(call_id)
+        except TrunklineError as error:
+            return _refusal(error)
+        terms = self._terms(call_id, view.agent, ours)
+        websocket.headers[TOKEN_HEADER] = token
+        await websocket.prepare(request)
+        told = await self._first_word(websocket) if ours else None
+        if told is not None or not ours:
+            await self._take_up(request, websocket, terms, view, told)
+        return websocket
+
+    async def _first_word(self, websocket: web.WebSocketResponse) -> ResumeEvent | None:
+        """None when it didn't come, and the socket is closed: one of several that a client tries ends like this."""
+        try:
+            async with asyncio.timeout(FIRST_WORD_S):
+                message = await websocket.receive()
+            if message.type is WSMsgType.TEXT:
+                return resume_event.decode(message.data)
+        except TimeoutError:
+            pass
+        except BadEvent as bad:
+            await _apologise(websocket, bad.cause.code, str(bad.cause))
+        await websocket.close(code=CLOSE_MOVED)
+        return None
+
+    async def _take_up(
+        self,
+        request: web.Request,
+        websocket: web.WebSocketResponse,
+        terms: Terms,
+        view: CallView,
+        told: ResumeEvent | None,
+    ) -> None:
+        session: Session | None = None
+
+        def wish(attached: Attached) -> Wishes:
+            nonlocal session
+            own = attached.instructions, attached.voice
+            session = new_session(view.call, terms.model, *own)
+            if told is not None and told.session is not None:
+                session = merge(session, told.session)
+            return wishes(session, *own)
+
+        try:
+            taken = await self._resumption.take_up(view.call, told.progress if told is not None else None, wish)
+        except TrunklineError as error:
+            log.warning("call not resumed", call_id=view.call, reason=str(error))
+            await _apologise(websocket, "not_resumed", str(error))
+            await websocket.close(code=CLOSE_MOVED)
+            return
+        connection = Connection(taken.call, Outbox(websocket, request.transport), terms, session)
+        await self._serve(connection.run(websocket, taken, told), taken.call)
+
+    def _terms(self, call: str, model: str, ours: bool) -> Terms:
+        return Terms(model, self._tokens.issue(call), self._limit_bytes, ours)
+
+
+async def _apologise(websocket: web.WebSocketResponse, code: str, message: str) -> None:
+    problem = events_out.Problem(type="server_error", code=code, message=message)
+    event = events_out.Error(event_id=new_event_id(), error=problem)
+    try:
+        await websocket.send_str(events_out.encode(event).decode())
+    except ConnectionError:
+        log.debug("client is gone")
+
+
+def _refusal(error: TrunklineError) -> web.Response:
+    match error:
+        case StageUnavailable():
+            return _overloaded(error)
+        case NoSuchCall():
+            return refuse(404, "call_not_found", str(error), param=TOKEN_QUERY)
+        case CallIsOver():
+            return refuse(410, "call_over", str(error), param=TOKEN_QUERY)
+        case _:
+            log.warning("call can't be looked up", reason=str(error))
+            return refuse(503, "store_unavailable", str(error), retry_after_s=1.0)
+
+
+def _overloaded(unavailable: StageUnavailable) -> web.Response:
+    metrics.refused.labels(unavailable.stage).inc()
+    return refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)

@@ -77,8 +77,15 @@ class Error(ServerEvent, frozen=True, tag="error"):
     error: Problem
 
 
+class Trunkline(msgspec.Struct, frozen=True):
+    """resume_token: with it the call can be taken up again."""
+
+    resume_token: str
+
+
 class SessionCreated(ServerEvent, frozen=True, tag="session.created"):
     session: Session
+    trunkline: Trunkline | None = None
 
 
 class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
@@ -173,7 +180,12 @@ class PartDone(_InItem, frozen=True, tag="response.content_part.done"):
 
 
 class AudioDelta(_InItem, frozen=True, tag="response.output_audio.delta", gc=False):
+    """segment, position, samples: for clients that come back: which samples of which segment, at SPEECH_RATE_HZ."""
+
     delta: bytes
+    segment: int = -1
+    position: int = 0
+    samples: int = 0
 
 
 class AudioDone(_InItem, frozen=True, tag="response.output_audio.done"):
@@ -182,6 +194,7 @@ class AudioDone(_InItem, frozen=True, tag="response.output_audio.done"):
 
 class TranscriptDelta(_InItem, frozen=True, tag="response.output_audio_transcript.delta"):
     delta: str
+    segment: int = -1
 
 
 class TranscriptDone(_InItem, frozen=True, tag="response.output_audio_transcript.done"):
@@ -190,10 +203,28 @@ class TranscriptDone(_InItem, frozen=True, tag="response.output_audio_transcript
 
 class TextDelta(_InItem, frozen=True, tag="response.output_text.delta"):
     delta: str
+    segment: int = -1
 
 
 class TextDone(_InItem, frozen=True, tag="response.output_text.done"):
     text: str
+
+
+class Resumed(ServerEvent, frozen=True, tag="trunkline.resumed"):
+    """audio_from_ms: the client's audio goes on there, at once and faster than real time. To clients of ours alone,
+    as the two that follow."""
+
+    audio_from_ms: int
+
+
+class Settled(ServerEvent, frozen=True, tag="trunkline.settled"):
+    """No gateway needs the client's audio before."""
+
+    audio_end_ms: int
+
+
+class Move(ServerEvent, frozen=True, tag="trunkline.move"):
+    reason: str
 
 
 _encoder = msgspec.json.Encoder()

@@ -13,7 +13,7 @@ from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.edge_audio import Mouth
 from trunkline.gateway.dialects.realtime.session import Format
-from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES
 from trunkline.proto.errors import BadInput
 
 ITEMS = 4_000  # of one call that can still be retrieved
@@ -42,10 +42,12 @@ class _OpenResponse:
 
 
 class Projection:
-    """new_event_id: mints ids of events."""
+    """new_event_id: mints ids of events. ours: the client can come back, and is told which samples it gets."""
 
-    def __init__(self, new_event_id: Callable[[], str], output: Format) -> None:
-        self._id = new_event_id
+    def __init__(self, new_event_id: Callable[[], str], output: Format, *, ours: bool = False) -> None:
+        self._id = self.event_id = new_event_id
+        self._ours = ours
+        self._known: dict[str, list[str]] = {}  # items of responses that an earlier gateway has told of
         self._mouth = Mouth(output)
         self._items: OrderedDict[str, out.Item] = OrderedDict()
         self._open: _OpenResponse | None = None
@@ -79,7 +81,7 @@ class Projection:
     def _translate(self, event: call.CallEvent) -> Iterator[out.ServerEvent]:
         match event:
             case call.AudioSaid():
-                yield from self._audio(event.item, self._mouth.say(event.pcm))
+                yield from self._audio(event.item, self._mouth.say(event.pcm), event)
             case call.SpeechBegan():
                 yield out.SpeechStarted(event_id=self._id(), audio_start_ms=_ms(event.at_sample), item_id=event.item)
             case call.SpeechEnded():
@@ -94,6 +96,7 @@ class Projection:
                 yield out.TranscriptionFailed(event_id=self._id(), item_id=event.item, content_index=0, error=problem)
             case call.ResponseOpened():
                 self._open = _OpenResponse(event.response, event.audible)
+                self._open.items = self._known.pop(event.response, [])
                 yield out.ResponseCreated(event_id=self._id(), response=self._response("in_progress"))
             case call.ItemOpened():
                 yield from self._open_item(event)
@@ -107,8 +110,19 @@ class Projection:
                 yield out.ItemTruncated(
                     event_id=self._id(), item_id=event.item, content_index=event.index, audio_end_ms=event.heard_ms
                 )
+            case call.MoveAsked(reason=reason):
+                if self._ours:
+                    yield out.Move(event_id=self._id(), reason=reason)
             case call.CallOver():
                 return
+
+    # what an earlier gateway has told of
+
+    def know_item(self, item: out.Item) -> None:
+        self._store(item)
+
+    def know_response(self, response: str, items: list[str]) -> None:
+        self._known[response] = list(items)
 
     # the caller's items
 
@@ -135,6 +149,7 @@ class Projection:
 
     def _open_item(self, event: call.ItemOpened) -> Iterator[out.ServerEvent]:
         opened = self._opened()
+        known = self._items.get(event.item)
         previous = self.last_item
         item = out.Item(
             id=event.item,
@@ -142,11 +157,12 @@ class Projection:
             type="message",
             status="in_progress",
             role="assistant",
-            content=[],
+            content=[] if known is None else known.content,
             phase=event.phase,
         )
         self._store(item)
-        opened.items.append(event.item)
+        if event.item not in opened.items:
+            opened.items.append(event.item)
         index = opened.index(event.item)
         yield out.OutputItemAdded(event_id=self._id(), response_id=opened.id, output_index=index, item=item)
         yield out.ItemAdded(event_id=self._id(), item=item, previous_item_id=previous)
@@ -158,11 +174,24 @@ class Projection:
         if item is not None:
             self._store(msgspec.structs.replace(item, content=[self._part(self._text_of(item) + event.text)]))
         delta = out.TranscriptDelta if self._opened().audible else out.TextDelta
-        yield delta(event_id=self._id(), **self._place(event.item), delta=event.text)
+        segment = event.segment if self._ours else -1
+        yield delta(event_id=self._id(), **self._place(event.item), delta=event.text, segment=segment)
 
-    def _audio(self, item: str, audio: bytes) -> Iterator[out.ServerEvent]:
-        if audio:
+    def _audio(self, item: str, audio: bytes, said: call.AudioSaid | None = None) -> Iterator[out.ServerEvent]:
+        """said: what it comes of; None for what was held back of that."""
+        if not audio:
+            return
+        if said is None or not self._ours:
             yield out.AudioDelta(event_id=self._id(), **self._place(item), delta=audio)
+            return
+        yield out.AudioDelta(
+            event_id=self._id(),
+            **self._place(item),
+            delta=audio,
+            segment=said.segment,
+            position=said.position,
+            samples=len(said.pcm) // SAMPLE_BYTES,
+        )
 
     def _close_item(self, event: call.ItemEnded) -> Iterator[out.ServerEvent]:
         opened, place = self._opened(), self._place(event.item)

@@ -1,0 +1,247 @@
+"""The responses of one call: at most one runs, as one task; those of earlier owners are ended or gone on with.
+
+While a takeover is under way nothing runs and nothing is said: what the gateway repeats is recorded only, and all
+that it doesn't know is said, in the conversation's order, when the takeover is over.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable
+from typing import NamedTuple
+
+from prometheus_client import Histogram
+
+from trunkline.agent.conversation import Conversation
+from trunkline.agent.heard import truncations_of
+from trunkline.agent.models.seam import Model
+from trunkline.agent.rounds import Rounds, say_whole
+from trunkline.agent.takeover import adopted, said_again
+from trunkline.agent.tool_desk import ToolDesk
+from trunkline.agent.writer import ResponseWriter, Send
+from trunkline.agents import Agent
+from trunkline.bus.port import Headers
+from trunkline.proto import record
+from trunkline.proto.ids import new_response_id
+from trunkline.proto.response import Recall, ResponseFinished, SegmentHeard, Utterance
+from trunkline.telemetry import logs, tracing
+from trunkline.telemetry.metrics import VOICE_BUCKETS_S
+
+log = logs.get(__name__)
+_first_segment = Histogram(
+    "trunkline_agent_first_segment_seconds", "From the caller's turn to its first segment", buckets=VOICE_BUCKETS_S
+)
+
+Work = Callable[[], Coroutine[None, None, None]]
+
+
+class _Running(NamedTuple):
+    writer: ResponseWriter
+    task: asyncio.Task[None]
+
+
+class _Takeover(NamedTuple):
+    """held: words of responses that aren't known yet: what they answer must stand in the record before them.
+
+    changed: responses that were opened or closed meanwhile. headers: of those that the gateway asked for again.
+    """
+
+    recall: Recall
+    held: dict[str, list[Utterance]]
+    changed: set[str]
+    headers: dict[str, Headers | None]
+
+
+class Answering:
+    """send: to the gateway, once what is sent is appended. start: a task of the call, which contains what it raises.
+
+    instructions: the session's or the agent's.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        desk: ToolDesk,
+        agent: Agent,
+        model: Model,
+        instructions: str,
+        send: Send,
+        start: Callable[[Work], asyncio.Task[None]],
+    ) -> None:
+        self._conversation = conversation
+        self._desk = desk
+        self._agent = agent
+        self._model = model
+        self._instructions = instructions
+        self._send = send
+        self._start = start
+        self._running: _Running | None = None
+        self._takeover: _Takeover | None = None
+
+    # what is asked for
+
+    def greet(self, response: str) -> None:
+        writer = self._writer(response, 0)
+        writer.start()
+        say_whole(writer, self._agent.greeting, "greeting", "completed")
+
+    def respond(self, response: str, turn: int, headers: Headers | None, instructions: str = "") -> None:
+        """response: the id that the gateway gave it, empty to choose one; one that is known is answered already."""
+        view = self._conversation.view
+        if response in view.responses:
+            return
+        response = response or new_response_id()
+        for other in self._open():
+            self.interrupt(other, "superseded", ())
+        if self._takeover is not None:
+            self._takeover.changed.add(response)
+            self._takeover.headers[response] = headers
+            self._conversation.append(record.ResponseOpened(self._now_us(), response, turn, instructions))
+            self._adopt(self._takeover.held.pop(response, ()))
+            return
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        span = self._span(response, headers)
+        writer = self._writer(response, turn, span, on_first=lambda: _first_segment.observe(loop.time() - begun_s))
+        writer.start(instructions)
+        self._run(writer, span)
+
+    def interrupt(self, response: str, reason: str, heard: Iterable[SegmentHeard]) -> None:
+        """Leaves of the response what was heard, whether it still runs or is only being played."""
+        view = self._conversation.view
+        if response not in view.responses:
+            return
+        self._conversation.append(*truncations_of(view, response, heard, self._now_us()))
+        if self._running is not None and self._running.writer.response == response:
+            running, self._running = self._running, None
+            running.writer.cancel(reason)
+            running.task.cancel()
+        elif view.responses[response].status is None:  # an earlier owner's
+            self._close(response, reason)
+
+    def retract(self, turn: int) -> None:
+        for response in [one.id for one in self._conversation.view.responses.values() if one.turn == turn]:
+            self.interrupt(response, "retracted", ())
+
+    # what an earlier owner began
+
+    @property
+    def taking_over(self) -> bool:
+        return self._takeover is not None
+
+    def take_over(self, recall: Recall) -> None:
+        """What the caller may have heard is adopted as it stands, at its place; go_on ends the takeover."""
+        held: defaultdict[str, list[Utterance]] = defaultdict(list)
+        for said in recall.said:
+            if said.response in self._conversation.view.responses:
+                self._adopt([said])
+            else:
+                held[said.response].append(said)
+        self._takeover = _Takeover(recall, held, set(), {})
+
+    def go_on(self) -> None:
+        """The gateway has repeated all that it had to: of what is open the last response goes on."""
+        takeover, view = self._takeover, self._conversation.view
+        if takeover is None:
+            return
+        for said in takeover.held.values():
+            self._adopt(said)
+        *given_up, last = self._open() or [""]
+        for response in given_up:
+            self.interrupt(response, "superseded", ())
+        self._takeover = None
+        for message in said_again(view, takeover.recall, takeover.changed):
+            self._send(message, None)
+        if last:
+            log.info("response goes on", response=last, items=len(view.responses[last].items))
+            self._resume(last, takeover.headers.get(last))
+        for response in takeover.recall.unfinished:
+            if response not in view.responses:
+                self._make_up_for(response)
+        if self._nothing_said():
+            self.greet(new_response_id())
+
+    def _adopt(self, said: Iterable[Utterance]) -> None:
+        for one in said:
+            self._conversation.append(*adopted(self._conversation.view, one, self._now_us()))
+
+    def _make_up_for(self, response: str) -> None:
+        """A response that the gateway waits for and nobody knows of: the greeting, where none was recorded."""
+        if self._nothing_said():
+            self.greet(response)
+            return
+        writer = self._writer(response, 0)
+        writer.start()
+        writer.finish("failed", "it was lost with an earlier agent")
+
+    def _resume(self, response: str, headers: Headers | None) -> None:
+        view = self._conversation.view
+        one = view.responses[response]
+        items = [view.items[key] for key in one.items if key in view.items]
+        if items[0].source == "greeting" if items else self._nothing_said(except_for=response):
+            say_whole(self._writer(response, one.turn), self._agent.greeting, "greeting", "completed", items)
+            return
+        span = self._span(response, headers)
+        self._run(self._writer(response, one.turn, span), span)
+
+    def _nothing_said(self, except_for: str = "") -> bool:
+        """The agent's greeting is due: nobody has said anything yet, nor was asked to."""
+        view = self._conversation.view
+        return bool(self._agent.greeting) and not view.items and not view.responses.keys() - {except_for}
+
+    # the end
+
+    def close(self, reason: str, *, ended: bool) -> asyncio.Task[None] | None:
+        """ended: the call is over. Gives the task of the response that ran, cancelled. Raises Fenced."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.writer.stop()
+            running.task.cancel()
+        if ended:
+            for response in self._open():
+                self._conversation.append(*truncations_of(self._conversation.view, response, (), self._now_us()))
+                self._conversation.append(record.ResponseClosed(self._now_us(), response, "cancelled", reason))
+        return running.task if running is not None else None
+
+    def _close(self, response: str, reason: str) -> None:
+        self._conversation.append(record.ResponseClosed(self._now_us(), response, "cancelled", reason))
+        if self._takeover is not None:
+            self._takeover.changed.add(response)
+        else:
+            self._send(ResponseFinished(response, "cancelled", reason), None)
+
+    # what runs
+
+    def _open(self) -> list[str]:
+        return [one.id for one in self._conversation.view.responses.values() if one.status is None]
+
+    def _span(self, response: str, headers: Headers | None) -> tracing.Span:
+        parent = tracing.extract(headers) or tracing.call_context(self._conversation.log.call)
+        return tracing.start_span("agent.response", parent=parent, attributes={"trunkline.response": response})
+
+    def _writer(
+        self,
+        response: str,
+        turn: int,
+        span: tracing.Span | None = None,
+        on_first: Callable[[], None] = lambda: None,
+    ) -> ResponseWriter:
+        headers = tracing.inject(span) if span is not None else None
+        return ResponseWriter(self._conversation, self._send, response, turn, headers=headers, on_first=on_first)
+
+    def _run(self, writer: ResponseWriter, span: tracing.Span) -> None:
+        instructions = self._conversation.view.responses[writer.response].instructions or self._instructions
+        rounds = Rounds(self._model, self._agent, instructions, self._conversation, writer, self._desk, span)
+        task = self._start(lambda: self._drive(rounds, writer))
+        task.add_done_callback(lambda _: span.end())
+        self._running = _Running(writer, task)
+
+    async def _drive(self, rounds: Rounds, writer: ResponseWriter) -> None:
+        """The task of one response."""
+        try:
+            await rounds.run()
+        finally:
+            if self._running is not None and self._running.writer is writer:
+                self._running = None
+
+    def _now_us(self) -> int:
+        return self._conversation.wall_us()

@@ -1,0 +1,134 @@
+"""What a new owner of a call makes of the record and of what its gateway recalls.
+
+Pure. Words count as told by their ids: responses by id, items by id, segments by item and index; nothing is told twice.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+
+from trunkline.proto import record
+from trunkline.proto.response import (
+    ItemFinished,
+    ItemStarted,
+    PhaseSettled,
+    Recall,
+    ResponseFinished,
+    ResponseStarted,
+    Say,
+    Source,
+    Utterance,
+)
+from trunkline.record import CallView, ItemView, ResponseView
+
+
+def adopted(view: CallView, said: Utterance, at_us: int) -> Iterator[record.Event]:
+    """What the record lacks of something that an earlier agent said; the caller may have heard it."""
+    match said:
+        case ResponseStarted(response=response, turn=turn):
+            if response not in view.responses:
+                yield record.ResponseOpened(at_us, response, turn)
+        case ResponseFinished(response=response, status=status, detail=detail):
+            if (opened := view.responses.get(response)) is not None and opened.status is None:
+                yield record.ResponseClosed(at_us, response, status, detail)
+        case ItemStarted(response=response, item=key, phase=phase, source=source):
+            if key not in view.items and key not in view.deleted:
+                yield record.AssistantItem(at_us, response, key, phase, source)
+        case _:
+            if (item := view.items.get(said.item)) is not None:
+                yield from _adopted_of(item, said, at_us)
+
+
+def _adopted_of(item: ItemView, said: Say | PhaseSettled | ItemFinished, at_us: int) -> Iterator[record.Event]:
+    match said:
+        case Say(index=index, text=text):
+            if index not in item.segments:
+                yield record.SegmentSaid(at_us, item.id, index, text)
+        case PhaseSettled(phase=phase):
+            if item.phase is None:
+                yield record.ItemPhaseSettled(at_us, item.id, phase)
+        case ItemFinished():
+            if item.status == "in_progress":
+                yield record.ItemClosed(at_us, item.id)
+
+
+def said_again(view: CallView, recall: Recall, changed: Collection[str] = ()) -> Iterator[Utterance]:
+    """What is recorded of the responses whose end the gateway doesn't have, as if it were said now.
+
+    changed: responses opened or closed since the gateway was last told. A gateway that is new to the call is told
+    what nobody heard of any response, and nothing that was heard to its end.
+    """
+    unheard = _unheard(view) if recall.afresh else None
+    for response in view.responses.values():
+        known = response.id in recall.unfinished or response.id in changed
+        if known or (
+            unheard is not None and (response.status is None or not unheard.keys().isdisjoint(response.items))
+        ):
+            yield from _response_again(view, response, unheard)
+
+
+def _response_again(
+    view: CallView, response: ResponseView, unheard: Mapping[str, Collection[int]] | None
+) -> Iterator[Utterance]:
+    yield ResponseStarted(response.id, response.turn)
+    for key in response.items:
+        item = view.items.get(key)
+        if item is None or item.truncated is not None:
+            continue  # no more of it is to be heard
+        if unheard is None:
+            yield from _item_again(item, item.segments)
+        elif key in unheard or item.status == "in_progress":
+            yield from _item_again(item, unheard.get(key, ()))
+    if response.status is not None:
+        yield ResponseFinished(response.id, response.status, response.reason)
+
+
+def _item_again(item: ItemView, indexes: Collection[int]) -> Iterator[Utterance]:
+    yield ItemStarted(item.response, item.id, item.phase, _source_of(item))
+    for index, text in item.segments.items():
+        if index in indexes:
+            yield Say(item.response, item.id, index, text)
+    if item.status != "in_progress":
+        yield ItemFinished(item.response, item.id, item.text, item.phase)
+    elif item.phase is not None:
+        yield PhaseSettled(item.response, item.id, item.phase)  # perhaps it is known to have begun without
+
+
+def _unheard(view: CallView) -> Mapping[str, Collection[int]]:
+    """By item, the segments behind the last that was heard or cut off: the conversation has gone past the others."""
+    unheard: defaultdict[str, set[int]] = defaultdict(set)
+    for response in view.responses.values():
+        for item in (view.items[key] for key in response.items if key in view.items):
+            if item.truncated is not None:
+                unheard.clear()
+                continue
+            for index in item.segments:
+                if index in item.played:
+                    unheard.clear()
+                else:
+                    unheard[item.id].add(index)
+    return unheard
+
+
+def of_this_round(view: CallView, response: str) -> list[str]:
+    """Ids of the messages behind the response's last tool call: a round that was cut, or nothing."""
+    one = view.responses[response]
+    after = view.tools[one.tools[-1]].after if one.tools else ""
+    return one.items[one.items.index(after) + 1 :] if after in one.items else list(one.items)
+
+
+def rounds_made(view: CallView, response: str) -> int:
+    """Rounds with tools that are over, as far as their messages tell them apart."""
+    return len({view.tools[key].after for key in view.responses[response].tools})
+
+
+def without_outcome(view: CallView) -> list[str]:
+    """The responses with tools that have no outcome yet, in order."""
+    return list(dict.fromkeys(tool.response for tool in view.tools.values() if tool.status is None))
+
+
+def _source_of(item: ItemView) -> Source:
+    match item.source:
+        case "speech" | "text":
+            raise ValueError(f"{item.id} is a caller's")
+        case source:
+            return source

@@ -1,0 +1,67 @@
+"""What a caller makes of the events of his call: what he was sent, what sounds, and whether he was answered. Pure.
+
+Time comes in as seconds on the run's clock; sound plays as it comes, at once or after what still sounds.
+"""
+
+from trunkline.cli.chaos.evidence import Piece
+from trunkline.client import ServerEvent
+from trunkline.proto.audio import SPEECH_RATE_HZ
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.call = ""
+        self.transcripts: list[str] = []
+        self.heard: list[Piece] = []
+        self.sound_end_s = 0.0  # when all that came has been played
+        self.errors: list[str] = []
+        self._active: set[str] = set()  # responses that aren't done
+        self._awaited: set[str] = set()  # the caller's items that may still lead to a response
+        self._speaking = False  # the server hears the caller
+        self._created_s = 0.0  # the last response
+
+    def quiet(self, now_s: float) -> bool:
+        """Nothing is said, expected or still to be heard."""
+        return not (self._active or self._awaited or self._speaking) and now_s >= self.sound_end_s
+
+    def answered(self, since_s: float, now_s: float) -> bool:
+        """What was said until since_s has been answered, and the answer heard to its end."""
+        return self._created_s > since_s and self.quiet(now_s)
+
+    def sounding(self, since_s: float, now_s: float) -> float:
+        """For how long an answer to what was said until since_s has been sounding and still does, in seconds."""
+        first_s = next((piece.at_s for piece in self.heard if piece.at_s > since_s), now_s)
+        return now_s - first_s if now_s < self.sound_end_s else 0.0
+
+    def on_event(self, event: ServerEvent, now_s: float) -> None:
+        match event.type:
+            case "session.created":
+                self.call = event.session.id.removeprefix("sess_")
+            case "input_audio_buffer.speech_started":
+                self._speaking = True
+                self.sound_end_s = min(self.sound_end_s, now_s)  # the client stops playing
+            case "input_audio_buffer.speech_stopped":
+                self._speaking = False
+            case "input_audio_buffer.committed":
+                self._awaited.add(event.item_id)
+            case "conversation.item.input_audio_transcription.completed":
+                self.transcripts.append(event.transcript)
+                if not event.transcript.strip():
+                    self._awaited.discard(event.item_id)
+            case "conversation.item.input_audio_transcription.failed":
+                self._awaited.discard(event.item_id)
+            case "response.created":
+                self._active.add(event.response.id)
+                self._awaited.clear()  # one response answers all that was committed before it
+                self._created_s = now_s
+            case "response.done":
+                self._active.discard(event.response.id)
+            case "response.output_audio.delta":
+                self._hear(event, now_s)
+            case "error":
+                self.errors.append(event.error.message)
+
+    def _hear(self, event: ServerEvent, now_s: float) -> None:
+        samples = event.samples or len(event.delta) * 3 // 4 // 2  # base64 of int16
+        self.heard.append(Piece(event.item_id, event.segment, event.position, samples, now_s))
+        self.sound_end_s = max(self.sound_end_s, now_s) + samples / SPEECH_RATE_HZ

@@ -1,0 +1,155 @@
+"""One run: a stack, callers, faults; it ends with the evidence of what happened, which it doesn't judge."""
+
+import asyncio
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from trunkline.cli.chaos import collect
+from trunkline.cli.chaos.backend import Backend
+from trunkline.cli.chaos.callers import CallOutcome, Order, Outcome
+from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Run
+from trunkline.cli.chaos.faults import Faults
+from trunkline.cli.chaos.plan import Planned
+from trunkline.cli.chaos.stage import StageUnderTest
+from trunkline.cli.chaos.watch import Told, Watch
+from trunkline.cli.errors import CommandFailed
+from trunkline.cli.stack import Address
+
+CALLERS_PER_PROCESS = 30
+CALLERS_LIMIT_S = 120.0  # beyond the run's seconds
+LATE_MS = 25.0  # 99th percentile of the callers' lateness, from which on gaps are the machine's
+REST_S = 3.0  # closed links carry their last words, pools forget
+_told = msgspec.json.Decoder(Told)
+
+
+class Asked(NamedTuple):
+    """dump: None for evidence that isn't kept."""
+
+    calls: int
+    seconds: float
+    seed: int
+    plan: list[Planned]
+    directory: Path
+
+
+class Held(NamedTuple):
+    """What a run came to: its evidence, and whether the machine kept up.
+
+    missed: faults that found nobody to hit. cpu_s: of the stack and the callers.
+    """
+
+    evidence: Evidence
+    lateness_p99_ms: float
+    missed: int
+    cpu_s: float = 0.0
+
+    @property
+    def valid(self) -> bool:
+        return self.lateness_p99_ms <= LATE_MS
+
+
+async def hold(asked: Asked) -> Held:
+    """Raises CommandFailed."""
+    backend = Backend(asked.seed)
+    await backend.start()
+    try:
+        async with StageUnderTest(asked.directory, asked.calls, backend.url) as stage:
+            backend.on_running, backend.on_run = stage.watch.on_running, stage.watch.on_run
+            held = await _hold(asked, stage, backend)
+    finally:
+        await backend.stop()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of those that have ended: by now all
+    return held._replace(cpu_s=round(used.ru_utime + used.ru_stime, 1))
+
+
+async def _hold(asked: Asked, stage: StageUnderTest, backend: Backend) -> Held:
+    before = await collect.figures(stage.workers())
+    stages = {beat.worker: beat.stage for beat in stage.workers()}
+    faults = Faults(stage.watch, stage.changed, stage.nats_pid, asked.seed)
+    callers = [_Callers(asked, stage, numbers, at) for at, numbers in enumerate(_shares(asked.calls))]
+    attacking = asyncio.create_task(faults.carry_out(asked.plan), name="chaos-faults")
+    try:
+        outcomes = await asyncio.gather(*(each.outcome(asked.seconds + CALLERS_LIMIT_S) for each in callers))
+    finally:
+        attacking.cancel()
+        await asyncio.gather(attacking, return_exceptions=True)
+        for each in callers:
+            await each.end()
+    if attacking.done() and not attacking.cancelled() and (error := attacking.exception()):
+        raise error
+    calls = await _collect(stage, [call for outcome in outcomes for call in outcome.calls])
+    await stage.whole()
+    await asyncio.sleep(REST_S)
+    stages |= {beat.worker: beat.stage for beat in stage.workers()}
+    resting = collect.at_rest(stages, before, await collect.figures(stage.workers()))
+    refused = [reason for outcome in outcomes for reason in outcome.refused]
+    run = Run(sorted(faults.done, key=lambda fault: fault.at_s), backend.effects, resting, refused)
+    late_ms = float(np.percentile([late for outcome in outcomes for late in outcome.lateness_ms], 99))
+    return Held(Evidence(calls, run), round(late_ms, 1), len(faults.missed))
+
+
+async def _collect(stage: StageUnderTest, calls: list[CallOutcome]) -> list[CallEvidence]:
+    records = collect.Records(stage.bus)
+    await records.start()
+    try:
+        await records.ended(call.call for call in calls)
+        found = []
+        for call in calls:
+            entries = await records.read(call.call)
+            found.append(CallEvidence(call.call, entries, call.account, await records.claims(call.call, entries)))
+        return found
+    finally:
+        await records.stop()
+
+
+def _shares(calls: int) -> list[list[int]]:
+    return [list(range(at, min(at + CALLERS_PER_PROCESS, calls))) for at in range(0, calls, CALLERS_PER_PROCESS)]
+
+
+class _Callers:
+    """A process of callers: what they are doing comes line by line, what came of it as a file at the end."""
+
+    def __init__(self, asked: Asked, stage: StageUnderTest, numbers: list[int], at: int) -> None:
+        address = Address(stage.file.url, stage.file.key)
+        self._out = asked.directory / f"callers-{at}.json"
+        self._order = asked.directory / f"order-{at}.json"
+        order = Order(address.realtime, address.key, numbers, asked.seconds, asked.seed, str(self._out))
+        self._order.write_bytes(msgspec.json.encode(order))
+        self._log = asked.directory / f"callers-{at}.log"
+        self._watch: Watch = stage.watch
+        self._changed = stage.changed
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def outcome(self, limit_s: float) -> Outcome:
+        """Raises CommandFailed."""
+        with self._log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "trunkline.cli.chaos.callers", str(self._order)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=dict(os.environ),
+            )
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(limit_s):
+                async for line in self._process.stdout:
+                    self._watch.on_told(_told.decode(line))
+                    self._changed.set()
+                status = await self._process.wait()
+        except TimeoutError:
+            raise CommandFailed(f"the callers didn't end within {limit_s:g} s (log: {self._log})") from None
+        if status:
+            raise CommandFailed(f"the callers ended with status {status} (log: {self._log})")
+        return msgspec.json.decode(self._out.read_bytes(), type=Outcome)
+
+    async def end(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()

@@ -1,0 +1,117 @@
+"""Who holds which call, and which calls are in mid-turn where, so that faults can be aimed. Pure.
+
+Told by beats (who is there), the gateways' logs (who was placed), the callers (what they are doing) and the tools' back
+end. The bus itself is not listened to: one more listener at every inbox, and nobody would miss a dead worker.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from trunkline.proto.placement import Beat
+
+ALIVE_S = 1.0  # a worker that was heard within so long is there
+
+
+class Doing(StrEnum):
+    """What a caller is at, as he tells it."""
+
+    IDLE = "idle"
+    SPEAKING = "speaking"
+    WAITING = "waiting"  # for the answer to begin
+    ANSWERED = "answered"  # a response is open, nothing of it sounds
+    HEARING = "hearing"
+    OVER = "over"
+
+
+MID_TURN: Mapping[str, frozenset[Doing]] = {
+    "stt": frozenset({Doing.SPEAKING}),
+    "agent": frozenset({Doing.ANSWERED, Doing.HEARING}),
+    "tts": frozenset({Doing.HEARING}),
+    "gateway": frozenset(Doing) - {Doing.IDLE},
+    "nats": frozenset(Doing) - {Doing.IDLE},
+}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A caller's line."""
+
+    call: str
+    doing: Doing
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """What is read of a gateway's log line."""
+
+    message: str = ""
+    worker: str = ""
+    call_id: str = ""
+    placed_at: str = ""
+
+
+@dataclass(slots=True)
+class _Call:
+    gateway: str = ""
+    placed: dict[str, str] = field(default_factory=dict)  # stage -> worker
+    doing: Doing = Doing.IDLE
+
+
+class Watch:
+    def __init__(self) -> None:
+        self._calls: dict[str, _Call] = {}
+        self._beats: dict[str, tuple[Beat, float]] = {}
+        self._running: dict[str, tuple[int, str]] = {}  # key of an effect -> pid of its runner, what was said
+
+    def on_beat(self, beat: Beat, now_s: float) -> None:
+        self._beats[beat.worker] = (beat, now_s)
+
+    def on_log(self, line: LogLine) -> None:
+        if line.message == "placed":
+            call = self._calls.setdefault(line.call_id, _Call())
+            call.gateway = line.worker
+            call.placed[stage_of(line.placed_at)] = line.placed_at
+
+    def on_told(self, told: Told) -> None:
+        if told.doing is Doing.OVER:
+            self._calls.pop(told.call, None)
+        else:
+            self._calls.setdefault(told.call, _Call()).doing = told.doing
+
+    def on_running(self, key: str, pid: int, call: str) -> None:
+        """A tool of this call runs in the process pid, until on_run."""
+        self._running[key] = (pid, call)
+
+    def on_run(self, key: str) -> None:
+        self._running.pop(key, None)
+
+    def workers(self, stage: str, now_s: float) -> list[Beat]:
+        """That take calls, by id."""
+        there = (beat for beat, at_s in self._beats.values() if now_s - at_s < ALIVE_S)
+        return sorted((beat for beat in there if beat.stage == stage and not beat.draining), key=lambda b: b.worker)
+
+    def held(self, worker: Beat) -> list[str]:
+        """Calls that it serves."""
+        if worker.stage == "nats":
+            return list(self._calls)
+        if worker.stage == "tool_runner":
+            return self._run_by(worker.pid)
+        if worker.stage == "gateway":
+            return [name for name, call in self._calls.items() if call.gateway == worker.worker]
+        return [name for name, call in self._calls.items() if call.placed.get(worker.stage) == worker.worker]
+
+    def mid_turn(self, worker: Beat) -> list[str]:
+        """Those that it has something in hand for."""
+        if worker.stage == "tool_runner":
+            return self._run_by(worker.pid)
+        busy = MID_TURN[worker.stage]
+        return [name for name in self.held(worker) if self._calls[name].doing in busy]
+
+    def _run_by(self, pid: int) -> list[str]:
+        return list(dict.fromkeys(call for runner, call in self._running.values() if runner == pid))
+
+
+def stage_of(worker: str) -> str:
+    """Of a worker id that the process made itself: its stage and a nonce."""
+    return worker.rpartition("-")[0]

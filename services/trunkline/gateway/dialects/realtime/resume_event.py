@@ -1,0 +1,82 @@
+"""What a client of ours says first on a socket with which it comes back: where it stands, in milliseconds.
+
+Unknown fields are passed over, so that a client may be newer than the gateway.
+"""
+
+import msgspec
+
+from trunkline.gateway.dialects.realtime.events_in import BadEvent, explain_validation
+from trunkline.gateway.dialects.realtime.session import SessionPatch
+from trunkline.gateway.resuming import Progress
+from trunkline.gateway.turns import Begun
+from trunkline.proto.audio import CALLER_RATE_HZ
+
+SUBPROTOCOL = "trunkline.resume.v1"
+SAMPLES_PER_MS = CALLER_RATE_HZ // 1000
+
+
+class ReceivedSegment(msgspec.Struct, frozen=True):
+    """samples: of this segment of an item, how much has come, at SPEECH_RATE_HZ."""
+
+    item_id: str
+    segment: int
+    samples: int
+
+
+class BegunItem(msgspec.Struct, frozen=True):
+    """start_ms: of an utterance's audio; negative where the client bounds turns."""
+
+    item_id: str
+    start_ms: int = -1
+
+
+class TypedItem(msgspec.Struct, frozen=True):
+    item_id: str
+    text: str
+
+
+class CancelledResponse(msgspec.Struct, frozen=True):
+    response_id: str
+    reason: str = ""
+
+
+class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="type", kw_only=True):
+    """settled_ms: audio before was said to be settled. kept_from_ms, end_ms: what the client still has.
+
+    session: all its updates, merged. begun: utterances without words yet. typed: texts that may not be recorded.
+    cancelled: whose early end it has seen. responses: open ones. respond: instructions of a response.create that
+    nothing has come of.
+    """
+
+    settled_ms: int
+    kept_from_ms: int
+    end_ms: int
+    received: list[ReceivedSegment] = []
+    session: SessionPatch | None = None
+    begun: list[BegunItem] = []
+    typed: list[TypedItem] = []
+    cancelled: list[CancelledResponse] = []
+    responses: list[str] = []
+    respond: str | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(
+            settled_to=max(0, self.settled_ms) * SAMPLES_PER_MS,
+            kept_from=max(0, self.kept_from_ms) * SAMPLES_PER_MS,
+            end=max(0, self.end_ms) * SAMPLES_PER_MS,
+            got={(one.item_id, one.segment): max(0, one.samples) for one in self.received},
+            begun=tuple(Begun(one.item_id, one.start_ms * SAMPLES_PER_MS) for one in self.begun if one.start_ms >= 0),
+            cancelled=tuple((one.response_id, one.reason) for one in self.cancelled),
+        )
+
+
+_decoder = msgspec.json.Decoder(ResumeEvent)
+
+
+def decode(text: str) -> ResumeEvent:
+    """Raises BadEvent."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadEvent(explain_validation(error), None) from error

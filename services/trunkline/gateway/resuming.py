@@ -1,0 +1,147 @@
+"""A call goes on at this gateway: it is taken from whoever had it, and stands where the record and its client stand.
+
+Rule: the record is read again once the agent is placed. Only then has the gateway before lost it, and what the record
+says stays true.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from trunkline.gateway.call import Call, Wishes
+from trunkline.gateway.calls import Calls
+from trunkline.gateway.turns import Begun
+from trunkline.proto.errors import StageUnavailable, TrunklineError
+from trunkline.proto.response import Attached, CallerLost, Interrupt, SegmentHeard
+from trunkline.record import CallView, RecordStore, read_call
+from trunkline.record.view import ItemView, ResponseView
+from trunkline.telemetry import logs
+
+TAKES = 2  # of the agent: another gateway may be at it too
+RANDOM_BITS = 16  # of a hub number: two gateways that take a call at once never have the same
+RESUMED = "the caller came back"
+
+log = logs.get(__name__)
+
+
+class NoSuchCall(TrunklineError):
+    def __init__(self, call: str) -> None:
+        super().__init__(f"no call {call!r}")
+
+
+class CallIsOver(TrunklineError):
+    def __init__(self, call: str, reason: str) -> None:
+        super().__init__(f"the call {call} is over: {reason}")
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a client of ours stands. Samples at CALLER_RATE_HZ; got: at SPEECH_RATE_HZ, by item and segment.
+
+    settled_to: no audio before is needed; kept_from, end: of what it has. begun: utterances without words yet.
+    cancelled: (response, reason) of those whose early end it has seen.
+    """
+
+    settled_to: int
+    kept_from: int
+    end: int
+    got: Mapping[tuple[str, int], int] = {}
+    begun: tuple[Begun, ...] = ()
+    cancelled: tuple[tuple[str, str], ...] = ()
+
+
+class TakenUp(NamedTuple):
+    """audio_from: the sample from which on the caller's audio is wanted."""
+
+    call: Call
+    view: CallView
+    audio_from: int
+
+
+class Resumption:
+    def __init__(self, calls: Calls, store: RecordStore) -> None:
+        self._calls = calls
+        self._store = store
+
+    async def find(self, call: str) -> CallView:
+        """Raises NoSuchCall, CallIsOver, StoreUnavailable, Undecodable, BrokenRecord."""
+        found = await read_call(self._store, call)
+        if found is None:
+            raise NoSuchCall(call)
+        if found[0].ended is not None:
+            raise CallIsOver(call, found[0].ended.reason)
+        return found[0]
+
+    async def take_up(
+        self, call_id: str, progress: Progress | None, wish: Callable[[Attached], Wishes] | None = None
+    ) -> TakenUp:
+        """progress: None for a client that can't tell. wish: what its session asks of the agent that is placed.
+
+        The call's agent is placed; the other stages follow by themselves. Raises StageUnavailable, and as find does.
+        """
+        for left in reversed(range(TAKES)):
+            before = await self.find(call_id)
+            call = self._calls.succeed(call_id, next_hub(before.hub), before.agent, f"{before.gateway}: {RESUMED}")
+            if progress is not None:
+                _tell_progress(call, before, progress)
+            call.wish = wish
+            try:
+                await call.place("agent")
+                break
+            except StageUnavailable:
+                if not left:
+                    raise
+        try:
+            view = await self.find(call_id)
+        except Exception:
+            call.abandon()
+            raise
+        self._calls.let_go_of_earlier(call)
+        taken = TakenUp(call, view, _go_on(call, view, progress))
+        log.info("call resumed", call_id=call_id, hub=call.hub, before=before.gateway, audio_from=taken.audio_from)
+        return taken
+
+
+def next_hub(hub: int) -> int:
+    """A number above every one that was made from the same, and like no other's."""
+    return ((hub >> RANDOM_BITS) + 1 << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
+
+
+def is_told_again(view: CallView, response: ResponseView) -> bool:
+    """Whether its agent says it again to a gateway that is new to the call: not all of it was heard or cut."""
+    return response.status is None or any(not _is_through(view.items[item]) for item in response.items)
+
+
+def _is_through(item: ItemView) -> bool:
+    return item.truncated is not None or item.played >= item.segments.keys()
+
+
+def _tell_progress(call: Call, view: CallView, progress: Progress) -> None:
+    call.speaking.adopt_progress(progress.got)
+    for name, reason in progress.cancelled:
+        response = view.responses.get(name)
+        if response is None or not is_told_again(view, response):
+            continue
+        heard = tuple(
+            SegmentHeard(item, index, progress.got.get((item, index), 0), 0)
+            for item in response.items
+            for index in view.items[item].segments
+        )
+        told = Interrupt(name, "turn_detected" if reason == "turn_detected" else "client_cancelled", heard)
+        call.agent_line.tell(told)
+
+
+def _go_on(call: Call, view: CallView, progress: Progress | None) -> int:
+    """Returns the sample from which on the caller's audio is wanted."""
+    callers = [item for item in view.items.values() if item.role == "user"]
+    wanted, audio_from = view.heard_to, view.heard_to
+    begun: tuple[Begun, ...] = ()
+    if progress is not None:
+        wanted = min(max(view.heard_to, progress.settled_to), progress.end)
+        audio_from = max(wanted, progress.kept_from)
+        begun = tuple(one for one in progress.begun if one.item not in view.items)
+    call.go_on(max((item.turn for item in callers), default=0), audio_from, begun)
+    if progress is None or audio_from > wanted:
+        call.agent_line.tell(CallerLost(wanted))
+    return audio_from

@@ -1,0 +1,82 @@
+"""A caller whose gateway dies, drains or lets go comes back to another one, and the call goes on."""
+
+import asyncio
+from collections.abc import Coroutine
+
+from system.whole import Whole
+from trunkline.agent.models.scripted import ScriptedModel, Words
+from trunkline.audio import dtmf
+from trunkline.audio.pcm import Samples
+from trunkline.cli import line
+from trunkline.cli.line import Line
+from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.record import CallerSaid, Event, PlayedOut, SegmentSaid
+
+LONG = "You said {words}. This is the second sentence. This is the third one. Here is a fourth. And this is the fifth."
+
+
+def keyed(digits: str) -> Line:
+    samples: Samples = dtmf.tones(digits, SPEECH_RATE_HZ, tone_ms=120, gap_ms=60)
+    return line.make(samples, SPEECH_RATE_HZ)
+
+
+def whole(**options: object) -> Whole:
+    model = ScriptedModel([[[Words(LONG, "final_answer")]]])
+    return Whole(model=model, gateways=2, stt="digits", **options)  # type: ignore[arg-type]
+
+
+def run(main: Coroutine[None, None, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 40))
+
+
+def turns_of(events: list[Event]) -> list[tuple[int, str]]:
+    return [(event.turn, event.text) for event in events if isinstance(event, CallerSaid)]
+
+
+def said_once(events: list[Event]) -> None:
+    """Each segment was recorded once, and played once."""
+    said = [(event.item, event.index) for event in events if isinstance(event, SegmentSaid)]
+    played = [(event.item, event.index) for event in events if isinstance(event, PlayedOut)]
+    assert len(said) == len(set(said))
+    assert sorted(played) == sorted(said)
+
+
+def test_a_gateway_killed_in_mid_utterance_costs_the_caller_no_word() -> None:
+    async def main() -> None:
+        async with whole() as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                saying = asyncio.create_task(caller.say(keyed("123456")))
+                await asyncio.sleep(0.5)
+                await stack.kill_gateway(0)
+                turn = await saying
+                await caller.reply(turn)
+                assert caller.resumed == 1
+            _, events = await stack.record(caller.call_id)
+
+        assert turns_of(events) == [(1, "123456")]
+        assert list(turn.transcripts.values()) == ["123456"]
+        assert [item.text for item in turn.items] == [LONG.replace("{words}", "123456")]
+        said_once(events)
+
+    run(main())
+
+
+def test_a_caller_who_does_not_come_back_leaves_a_call_that_is_lost() -> None:
+    async def main() -> None:
+        async with whole(window_s=0.5) as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                call = caller.call_id
+                assert caller._call is not None
+                socket = caller._call._socket
+                assert socket is not None
+                caller._call._keeper.cancel()  # type: ignore[union-attr]  # nobody is there to come back
+                socket._websocket._response.connection.transport.abort()  # type: ignore[union-attr]
+                view, _ = await stack.record(call)
+
+            assert view.ended is not None
+            assert view.ended.reason == "lost"
+            assert [gateway.load()[0] for gateway in stack.gateways] == [0, 0]
+
+    run(main())
