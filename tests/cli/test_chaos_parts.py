@@ -39,6 +39,10 @@ def test_two_minutes_hold_every_fault_at_every_stage_three_times_and_most_are_ai
     assert planned[-1].at_s < 120 - LONGEST_STOP_S / 2
 
 
+def test_an_undisturbed_run_has_an_empty_plan() -> None:
+    assert plan(1, 120, []) == []
+
+
 def test_only_a_stop_has_a_length() -> None:
     for fault in plan(3, 60, scene.FAULTS):
         assert (fault.kind == "stop") == (SHORTEST_STOP_S <= fault.stop_s <= LONGEST_STOP_S)

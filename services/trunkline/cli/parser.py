@@ -130,7 +130,7 @@ def _chaos(parser: Parser) -> None:
     parser.add_argument("--seconds", metavar="S", default="60", help="for how long they go on (default: %(default)s)")
     parser.add_argument("--seed", metavar="K", default="1", help="of the faults and the callers (default: %(default)s)")
     parser.add_argument(
-        "--only", metavar="FAULT,…", default="", help="no other faults than these: 'kill stt,stop agent' (default: all)"
+        "--only", metavar="FAULT,…", default="", help="no other faults than these: 'kill stt,stop agent', or 'nothing'"
     )
     parser.add_argument("--dump", metavar="DIR", default="", help="keep the evidence and the logs there")
     parser.add_argument("--check", metavar="DIR", default="", help="judge what --dump kept; runs nothing")

@@ -56,7 +56,7 @@ def check(evidence: Evidence) -> list[Violation]:
             found += (Violation(name, facts.call, detail) for detail in fits(facts, effects))
     found += _between_calls(calls)
     found += _unintended(calls, effects)
-    found += (Violation(RESTING, "", detail) for one in evidence.run.resting for detail in _at_rest(one))
+    found += (Violation(RESTING, "", detail) for one in evidence.run.resting for detail in restless(one))
     return found
 
 
@@ -77,7 +77,7 @@ def _unintended(calls: list[Facts], effects: Effects) -> Iterator[Violation]:
         yield Violation("effects_have_intents", "", f"the effect of {key} was never intended")
 
 
-def _at_rest(one: Resting) -> Iterator[str]:
+def restless(one: Resting) -> Iterator[str]:
     """Queues, rings, tasks, slots and memory are back where they were before the calls."""
     share, amount = SLACK.get(one.figure, (0.0, 0.0))
     if one.after > one.before * (1 + share) + amount:

@@ -20,6 +20,7 @@ from trunkline.proto.errors import BadInput
 
 CALLS_LIMIT = 100  # each number that a caller says names him
 SECONDS = (10.0, 3600.0)
+NOTHING = "nothing"  # what is done to an undisturbed run
 LINES = 20  # of violations that are printed for people
 
 
@@ -150,12 +151,14 @@ def _seed(text: str) -> int:
 
 
 def _faults(text: str) -> list[tuple[FaultKind, Target]]:
-    """text: `kill stt,stop agent`; empty for all but the rare ones."""
+    """text: `kill stt,stop agent`, or `nothing`; empty for all but the rare ones."""
+    if text == NOTHING:
+        return []
     known = {f"{kind} {stage}": (kind, stage) for kind, stage in (*scene.FAULTS, *scene.RARE)}
     names = [" ".join(part.split()) for part in text.split(",") if part.strip()]
     for name in names:
         if name not in known:
-            raise BadInput("--only", f"there is no fault {name!r}", ", ".join(known))
+            raise BadInput("--only", f"there is no fault {name!r}", ", ".join((*known, NOTHING)))
     return [known[name] for name in names] or list(scene.FAULTS)
 
 

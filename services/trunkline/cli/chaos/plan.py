@@ -30,7 +30,7 @@ def plan(seed: int, seconds: float, faults: Sequence[tuple[FaultKind, Target]]) 
     rng = random.Random(f"plan {seed}")
     count = max(1, int((seconds - LEAD_S - TAIL_S) / SPACING_S))
     pairs: list[tuple[FaultKind, Target]] = []
-    while len(pairs) < count:
+    while faults and len(pairs) < count:
         again = list(faults)
         rng.shuffle(again)
         pairs += again

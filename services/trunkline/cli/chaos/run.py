@@ -4,6 +4,8 @@ import asyncio
 import os
 import resource
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,9 @@ import numpy as np
 from trunkline.cli.chaos import collect
 from trunkline.cli.chaos.backend import Backend
 from trunkline.cli.chaos.callers import CallOutcome, Order, Outcome
-from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Run
+from trunkline.cli.chaos.checker import restless
+from trunkline.cli.chaos.collect import Figures
+from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Resting, Run
 from trunkline.cli.chaos.faults import Faults
 from trunkline.cli.chaos.plan import Planned
 from trunkline.cli.chaos.stage import StageUnderTest
@@ -24,7 +28,8 @@ from trunkline.cli.stack import Address
 CALLERS_PER_PROCESS = 30
 CALLERS_LIMIT_S = 120.0  # beyond the run's seconds
 LATE_MS = 25.0  # 99th percentile of the callers' lateness, from which on gaps are the machine's
-REST_S = 3.0  # closed links carry their last words, pools forget
+REST_LIMIT_S = 40.0  # the last words to a process that was only stopped are carried for 30 s
+REST_POLL_S = 1.0
 _told = msgspec.json.Decoder(Told)
 
 
@@ -84,14 +89,23 @@ async def _hold(asked: Asked, stage: StageUnderTest, backend: Backend) -> Held:
     if attacking.done() and not attacking.cancelled() and (error := attacking.exception()):
         raise error
     calls = await _collect(stage, [call for outcome in outcomes for call in outcome.calls])
-    await stage.whole()
-    await asyncio.sleep(REST_S)
-    stages |= {beat.worker: beat.stage for beat in stage.workers()}
-    resting = collect.at_rest(stages, before, await collect.figures(stage.workers()))
+    resting = await _rest(stage, before, stages)
     refused = [reason for outcome in outcomes for reason in outcome.refused]
     run = Run(sorted(faults.done, key=lambda fault: fault.at_s), backend.effects, resting, refused)
     late_ms = float(np.percentile([late for outcome in outcomes for late in outcome.lateness_ms], 99))
     return Held(Evidence(calls, run), round(late_ms, 1), len(faults.missed))
+
+
+async def _rest(stage: StageUnderTest, before: Mapping[str, Figures], stages: dict[str, str]) -> list[Resting]:
+    """Once all processes are there and at rest, or REST_LIMIT_S is over. stages: of the workers in before."""
+    await stage.whole()
+    give_up_s = time.monotonic() + REST_LIMIT_S
+    while True:
+        stages |= {beat.worker: beat.stage for beat in stage.workers()}
+        resting = collect.at_rest(stages, before, await collect.figures(stage.workers()))
+        if time.monotonic() > give_up_s or not any(True for one in resting for _ in restless(one)):
+            return resting
+        await asyncio.sleep(REST_POLL_S)
 
 
 async def _collect(stage: StageUnderTest, calls: list[CallOutcome]) -> list[CallEvidence]:
