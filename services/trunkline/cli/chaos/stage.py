@@ -141,7 +141,7 @@ class StageUnderTest:
 
     async def _read_logs(self) -> None:
         """The gateways say whom they place calls at; from where each log ends now."""
-        logs = _Tail(sorted((self.directory / "run/logs").glob("gateway-*.log")))
+        logs = Tail(sorted((self.directory / "run/logs").glob("gateway-*.log")))
         while True:
             for line in logs.lines():
                 self.watch.on_log(line)
@@ -149,7 +149,7 @@ class StageUnderTest:
             await asyncio.sleep(_LOG_S)
 
 
-class _Tail:
+class Tail:
     def __init__(self, files: list[Path]) -> None:
         self._ends = {file: file.stat().st_size for file in files}
 
