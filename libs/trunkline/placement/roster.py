@@ -109,7 +109,8 @@ class Roster:
         if heard is None or heard.gone or known is None:
             return
         heard.gone = True
-        log.warning("worker gone", stage=stage, gone=worker, reason=reason)
+        tell = log.info if heard.beat.draining else log.warning  # who drained has said goodbye
+        tell("worker gone", stage=stage, gone=worker, reason=reason)
         if self.on_gone is not None:
             self.on_gone(known, worker, reason)
 
