@@ -4,9 +4,11 @@ import asyncio
 import itertools
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.virtual import run_virtual
-from system.toolshop import TIMEOUT_S, Outcome, Process, Shop
+from system.toolshop import CALL, TIMEOUT_S, Outcome, Process, Shop
 
 LONG_S = TIMEOUT_S + 3.0
 
@@ -126,6 +128,33 @@ def test_an_owner_that_does_not_know_that_it_was_replaced_takes_nothing_away() -
 
     for hundredths in range(2, 60, 3):
         run_virtual(scenario(hundredths / 100))
+
+
+POINTS = st.lists(st.integers(1, 14), max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(POINTS, POINTS, st.lists(st.integers(1, 40), max_size=3), st.booleans(), st.booleans())
+def test_owners_and_runners_may_die_and_be_replaced_at_any_time(
+    owners: list[int], runners: list[int], replaced_after: list[int], same_name: bool, retry: bool
+) -> None:
+    """replaced_after: twentieths of a second until one more owner takes the call from one that lives."""
+
+    async def scenario() -> None:
+        shop = Shop(retry=retry, same_name=same_name, fates=(owners[1:], runners[1:]))
+        await shop.runner()
+        await shop.runner(next(iter(runners), 0))
+        await shop.owner(next(iter(owners), 0), first=True)
+        for twentieths in replaced_after:
+            await asyncio.sleep(twentieths / 20)
+            if await shop.records.read(CALL):
+                await shop.owner()
+        await asyncio.sleep(2 * LONG_S)
+        outcome = await shop.close()
+
+        judge(outcome, len(shop.effects), at_most=3 if retry else 1)
+
+    run_virtual(scenario())
 
 
 def test_with_no_runner_ever_it_was_not_run() -> None:

@@ -6,7 +6,7 @@ A process that is dead does nothing more: it hears nothing, nothing of it reache
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from trunkline.agent.conversation import Conversation
@@ -147,9 +147,14 @@ class Outcome(NamedTuple):
 
 
 class Shop:
-    """retry: of the tool. same_name: a runner that is restarted keeps its worker id."""
+    """retry: of the tool. same_name: a runner that is restarted keeps its worker id.
 
-    def __init__(self, *, retry: bool = False, same_name: bool = False) -> None:
+    fates: at which points the processes die that replace dead owners and runners, one after the other; none: never.
+    """
+
+    def __init__(
+        self, *, retry: bool = False, same_name: bool = False, fates: tuple[Sequence[int], Sequence[int]] = ((), ())
+    ) -> None:
         self.broker = MemoryBroker()
         self.records = MemoryRecordStore()
         self.claims = MemoryClaimStore()
@@ -158,6 +163,7 @@ class Shop:
         self.runners: list[Process] = []
         self._retry = retry
         self._same_name = same_name
+        self._owner_fates, self._runner_fates = iter(fates[0]), iter(fates[1])
         self._tasks: set[asyncio.Task[None]] = set()
         self._attach = itertools.count(1)
         self._names = itertools.count(1)
@@ -209,7 +215,7 @@ class Shop:
     async def _restart(self, process: Process) -> None:
         await process.died.wait()
         await asyncio.sleep(NOTICED_S)
-        await self.runner(name=process.worker if self._same_name else "")
+        await self.runner(next(self._runner_fates, 0), process.worker if self._same_name else "")
 
     def _tool(self, process: Process) -> Tool:
         async def act() -> str:
@@ -243,7 +249,7 @@ class Shop:
     async def _replace(self, process: Process) -> None:
         await process.died.wait()
         await asyncio.sleep(NOTICED_S)
-        await self.owner(first=not await self.records.read(CALL))
+        await self.owner(next(self._owner_fates, 0), first=not await self.records.read(CALL))
 
     async def _own(self, process: Process, number: int, *, first: bool) -> None:
         recorder = Recorder(Records(self.records, process), now_us=self.wall_us)

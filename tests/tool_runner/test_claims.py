@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from support.virtual import run_virtual
 from tool_runner.desk import CALL, NOW_US, Desk, an_order, words
@@ -239,6 +240,19 @@ def test_a_claim_that_comes_after_the_deadline_runs_nothing_and_says_so() -> Non
     run_virtual(scenario())
 
 
+def test_a_further_attempt_that_was_not_run_says_nothing_of_the_first() -> None:
+    async def scenario() -> None:
+        effects, claims = Effects(), MoodyClaims()
+        claims.claim_takes_s = 1.0
+        desk = a_desk(effects, claims)
+        desk.send(msgspec.structs.replace(ORDER, attempt=2, deadline_us=NOW_US + 1))
+        desk.now_us += 2
+
+        assert (await desk.result()).status == "unknown"
+
+    run_virtual(scenario())
+
+
 def test_a_tool_that_is_cancelled_before_its_claim_is_made_is_not_run() -> None:
     async def scenario() -> None:
         effects, claims = Effects(), MoodyClaims()
@@ -266,5 +280,22 @@ def test_a_further_attempt_has_a_claim_of_its_own() -> None:
 
         assert effects.count == 1
         assert claims.claims[ATTEMPT._replace(number=2)].claim.runner == "runner-1"
+
+    run_virtual(scenario())
+
+
+class NoClaims(MemoryClaimStore):
+    async def claim(self, attempt: Attempt, claim: Claim) -> StoredClaim:
+        raise ValueError("not a subject token")
+
+
+def test_an_order_that_cannot_be_claimed_leaves_no_place_taken(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        effects = Effects()
+        desk = a_desk(effects, NoClaims())
+        desk.send(msgspec.structs.replace(ORDER, key="*.>"))
+        await asyncio.sleep(1)
+
+        assert (effects.count, desk.runner.runs) == (0, 0)
 
     run_virtual(scenario())

@@ -27,6 +27,7 @@ from trunkline.telemetry import logs
 
 ARGUMENTS_LIMIT_BYTES = 64 * 1024
 NAME_CHARACTERS = 64  # of a name that a model made up
+KEY_CHARACTERS = 64  # of an id that a model made up; the subjects of further attempts are a little longer
 
 log = logs.get(__name__)
 _outcomes = Counter("trunkline_agent_tool_outcomes_total", "Tool calls with their outcome", ["status"])
@@ -163,7 +164,8 @@ class ToolDesk:
     def _intend(self, response: str, call: ToolCall, headers: Headers | None) -> _Open | None:
         """Records the intent; None where the call is refused, which is recorded as its outcome."""
         view = self._conversation.view
-        key = call.id if is_id(call.id) and call.id not in view.tools else new_tool_call_id()
+        usable = is_id(call.id) and len(call.id) <= KEY_CHARACTERS and call.id not in view.tools
+        key = call.id if usable else new_tool_call_id()
         refusal = self._refusal(call)
         arguments = call.arguments if not refusal else "{}"
         tool = self._agent.tool(call.name)

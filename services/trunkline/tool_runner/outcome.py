@@ -69,8 +69,10 @@ def cut_off(tool: Tool) -> Outcome:
     return Outcome("unknown", in_words(f"{tool.name} was cut off{_effect(tool)}"))
 
 
-def not_run(tool: Tool, why: str) -> Outcome:
-    """Its claim came too late: nothing of it was run, and nothing will be."""
+def not_run(tool: Tool, why: str, attempt: int) -> Outcome:
+    """Its claim came too late: nothing of this attempt was run. Of an earlier one that says nothing."""
+    if attempt > 1:
+        return cut_off(tool)
     return Outcome("error", in_words(f"{tool.name} was not run: {why}."))
 
 

@@ -170,32 +170,39 @@ class Runner:
     def _cancel(self, call: str, tool_call: str) -> None:
         for run in self._ledger.running.values():
             if run.call == call and run.order.tool_call == tool_call:
-                run.end(outcomes.cancelled(run.tool) if run.begun else outcomes.not_run(run.tool, "it was cancelled"))
+                run.end(outcomes.cancelled(run.tool) if run.begun else _not_run(run, "it was cancelled"))
 
     # one run
 
     async def _carry_out(self, attempt: Attempt, run: Run) -> None:
         """The task of one run."""
         with logs.bound(call_id=run.call, epoch=run.asked.epoch):
-            match await self._claims.claim(attempt, run.asked.epoch):
-                case Held() as held:
-                    await self._execute(attempt, run, held)
-                case Settled(result):
-                    self._finish(attempt, run, result)
-                case CutOff() as dead:
-                    result = self._result(run, outcomes.cut_off(run.tool), 0.0)
-                    await self._claims.settle(attempt, dead.stored, result)
-                    self._finish(attempt, run, result)
-                case Elsewhere(runner):
+            try:
+                await self._claim(attempt, run)
+            finally:
+                if attempt in self._ledger.running:  # an order that can't be claimed, by a key that is none
                     self._drop(attempt)
-                    self._pass_on(runner, run.asked, run.headers)
-                    self._answer(run.asked, ToolStarted(run.order.tool_call, runner))
-                case Void():
-                    self._drop(attempt)
-                    self._decline(run.order, run.asked, "expired")
-                case Away():
-                    self._drop(attempt)
-                    self._decline(run.order, run.asked, "busy")
+
+    async def _claim(self, attempt: Attempt, run: Run) -> None:
+        match await self._claims.claim(attempt, run.asked.epoch):
+            case Held() as held:
+                await self._execute(attempt, run, held)
+            case Settled(result):
+                self._finish(attempt, run, result)
+            case CutOff() as dead:
+                result = self._result(run, outcomes.cut_off(run.tool), 0.0)
+                await self._claims.settle(attempt, dead.stored, result)
+                self._finish(attempt, run, result)
+            case Elsewhere(runner):
+                self._drop(attempt)
+                self._pass_on(runner, run.asked, run.headers)
+                self._answer(run.asked, ToolStarted(run.order.tool_call, runner))
+            case Void():
+                self._drop(attempt)
+                self._decline(run.order, run.asked, "expired")
+            case Away():
+                self._drop(attempt)
+                self._decline(run.order, run.asked, "busy")
 
     async def _execute(self, attempt: Attempt, run: Run, held: Held) -> None:
         loop = asyncio.get_running_loop()
@@ -222,7 +229,7 @@ class Runner:
         if run.ended.done():
             return run.ended.result()
         if limit_s <= 0:
-            return outcomes.not_run(tool, "its time was over before it could begin")
+            return _not_run(run, "its time was over before it could begin")
         run.begun = True
         self._answer(run.asked, ToolStarted(order.tool_call, self._worker))
         try:
@@ -290,12 +297,16 @@ class Runner:
         """Answers what still runs, honestly: nobody knows how far it got."""
         self.draining = True
         for run in self._ledger.running.values():
-            run.end(outcomes.cut_off(run.tool) if run.begun else outcomes.not_run(run.tool, "its runner stopped"))
+            run.end(outcomes.cut_off(run.tool) if run.begun else _not_run(run, "its runner stopped"))
         if self._tasks:
             await asyncio.wait(self._tasks)
         tasks = [work for work in self._lost if isinstance(work, asyncio.Task)]
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_S)
+
+
+def _not_run(run: Run, why: str) -> Outcome:
+    return outcomes.not_run(run.tool, why, run.order.attempt)
 
 
 async def _awaited(tool: Tool, bound: Callable[[], object], context: ToolContext, limit_bytes: int) -> Outcome:
