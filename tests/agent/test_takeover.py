@@ -6,14 +6,17 @@ and any number of messages that reached the gateway, in any combination that can
 
 import asyncio
 import itertools
+import random
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from agent.scene import CALL, Scene, lookup
+from agent.test_session import HoldingStore
 from support.virtual import run_virtual
-from trunkline.agent.models.scripted import Call, Script, ScriptedModel, Words
+from trunkline.agent.models.scripted import Call, Fail, Script, ScriptedModel, Wait, Words
 from trunkline.agent.models.seam import (
     MessageItem,
     Model,
@@ -29,21 +32,30 @@ from trunkline.agents import Agent
 from trunkline.proto import record
 from trunkline.proto.envelope import Message
 from trunkline.proto.ids import new_tool_call_id
+from trunkline.proto.placement import CallFailed
 from trunkline.proto.response import (
+    CallerLost,
     Converse,
+    Interrupt,
     ItemFinished,
     ItemStarted,
     Phase,
     PhaseSettled,
+    Placed,
+    Played,
     Recall,
+    Respond,
     ResponseFinished,
     ResponseStarted,
     ResponseStatus,
+    Retract,
     Say,
+    SegmentHeard,
     Turn,
     Utterance,
 )
-from trunkline.record import CallView, MemoryRecordStore, fold
+from trunkline.proto.tool import ToolResult
+from trunkline.record import Attempt, CallView, MemoryClaimStore, MemoryRecordStore, StoredClaim, fold
 
 ASKED = Turn(1, "item_u1", "Where is order 4712?", "speech", 0, 16_000, True, "", "resp_1")
 PREAMBLE = "One moment, please, while I look."
@@ -111,6 +123,10 @@ class Hub:
                 assert response.status in (None, status)
                 assert all(item.finished for item in response.items.values()) or status == "cancelled"
                 response.status = status
+
+    @property
+    def ended(self) -> set[str]:
+        return {key for key, response in self.responses.items() if response.status is not None}
 
     @property
     def unfinished(self) -> tuple[str, ...]:
@@ -282,6 +298,21 @@ class Moody:
         yield RoundDone()
 
 
+class Slow:
+    """A model that waits before each of its words."""
+
+    name = "slow"
+
+    def __init__(self, model: Model, wait_s: float) -> None:
+        self.repeatable = model.repeatable
+        self._model, self._wait_s = model, wait_s
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        async for event in self._model.respond(request):
+            await asyncio.sleep(self._wait_s)
+            yield event
+
+
 class Fickle(Moody):
     """Says that it is repeatable, and isn't."""
 
@@ -336,3 +367,342 @@ def test_a_greeting_is_said_whole_and_once_wherever_it_is_cut() -> None:
 
     for durable, heard in itertools.product(range(6), range(6)):
         run_virtual(scenario(durable, heard))
+
+
+class Moving:
+    """Two agents on one record; what the gateway told the first, it tells the second again."""
+
+    def __init__(self, script: Script, *, model: Model | None = None, store: MemoryRecordStore | None = None) -> None:
+        self.store = store or MemoryRecordStore()
+        self.claims = MemoryClaimStore()
+        model = model or ScriptedModel(script)
+        self.old = Scene(model=model, store=self.store, claims=self.claims)
+        self.new = Scene(model=model, store=self.store, claims=self.claims, worker="ag2")
+        self.told: list[Message] = []
+
+    async def __aenter__(self) -> "Moving":
+        await self.old.__aenter__()
+        await self.new.__aenter__()
+        await self.old.place()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.old.__aexit__(None, None, None)
+        await self.new.__aexit__(None, None, None)
+
+    def tell(self, *messages: Message) -> None:
+        for message in messages:
+            self.told.append(message)
+            self.old.link.send(message)
+
+    @property
+    def said(self) -> list[Utterance]:
+        return [message for message in self.old.told if isinstance(message, Utterance)]
+
+    async def move(self, *inputs: Message, said: Sequence[Utterance] | None = None, afresh: bool = False) -> None:
+        """said: what the gateway has of the first agent's words; all of them unless told otherwise."""
+        known = self.said if said is None else list(said)
+        asked = [one.response for one in inputs if isinstance(one, Turn | Respond) and one.response]
+        begun = [one.response for one in known if isinstance(one, ResponseStarted)]
+        ended = {one.response for one in known if isinstance(one, ResponseFinished)}
+        unfinished = tuple(key for key in dict.fromkeys([*begun, *asked]) if key not in ended)
+        await self.new.place(attach=2, order=Converse(1, "gw", reason="agent ag is gone"))
+        self.new.link.send(Recall(tuple(known), unfinished, afresh, len(inputs)))
+        for message in inputs:
+            self.new.link.send(message)
+        await asyncio.sleep(3)
+
+
+SECOND = Turn(2, "item_u2", "And order 12?", "speech", 32_000, 48_000, True, "", "resp_2")
+SLOW: Script = [
+    [[Words("One two three, four five six. Seven eight nine ten.", "final_answer"), Wait(2), Words(" Eleven.")]],
+    [[Words("That one is lost.", "final_answer")]],
+]
+
+
+def test_what_the_gateway_tells_again_changes_nothing() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            (first, *_) = (message for message in calls.said if isinstance(message, Say))
+            heard = (SegmentHeard(first.item, 0, 24_000, 24_000), SegmentHeard(first.item, 1, 9_000, 24_000))
+            calls.tell(
+                Played(heard[0]),
+                Placed("stt", "stt-b", "gone"),
+                CallerLost(9_000),
+                Interrupt(ASKED.response, "turn_detected", heard),
+                SECOND,
+            )
+            await asyncio.sleep(3)
+            before = await calls.old.events()
+            await calls.move(*calls.told)
+
+            assert [type(event) for event in (await calls.new.events())[len(before) :]] == [
+                record.OwnerTook,
+                record.HubAttached,
+            ]
+            assert calls.new.model.requests == []
+            assert not calls.new.of(Say, ResponseStarted)
+
+    run_virtual(scenario())
+
+
+def test_what_only_the_gateway_knows_is_recorded_by_the_next_agent() -> None:
+    async def scenario() -> None:
+        store = HoldingStore()
+        async with Moving(SLOW, store=store) as calls:
+            store.holds = True
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            (first, *_) = (message for message in calls.said if isinstance(message, Say))
+            heard = SegmentHeard(first.item, 0, 24_000, 24_000)
+            calls.tell(
+                Played(heard),
+                Placed("stt", "stt-b", "gone"),
+                CallerLost(9_000),
+                Interrupt(ASKED.response, "turn_detected", (heard,)),
+                SECOND,
+            )
+            await asyncio.sleep(3)
+            await calls.move(*calls.told)
+
+            view = await calls.new.view()
+            assert [(item.role, item.heard_text) for item in view.items.values()] == [
+                ("user", ASKED.text),
+                ("assistant", "One two three,"),
+                ("user", SECOND.text),
+                ("assistant", ""),
+            ]
+            assert [one.status for one in view.responses.values()] == ["cancelled", "completed"]
+            assert (view.stages, view.audio_lost, view.strays) == ({"stt": "stt-b"}, [9_000], 0)
+            assert calls.new.model.requests == []
+
+    run_virtual(scenario())
+
+
+def test_a_response_that_runs_nowhere_can_be_interrupted() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            said = calls.said
+            heard = tuple(SegmentHeard(one.item, one.index, 24_000, 24_000) for one in said if isinstance(one, Say))[:1]
+            await calls.move(ASKED, Interrupt(ASKED.response, "turn_detected", heard), said=said)
+
+            view = await calls.new.view()
+            (item,) = (item for item in view.items.values() if item.role == "assistant")
+            assert (item.status, item.heard_text) == ("interrupted", "One two three,")
+            assert view.responses[ASKED.response].status == "cancelled"
+            assert [done.status for done in calls.new.finished] == ["cancelled"]
+            assert calls.new.of(Say) == []
+
+    run_virtual(scenario())
+
+
+def test_a_turn_that_the_last_agent_never_heard_of_is_answered_and_ends_what_was_open() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            await calls.move(ASKED, SECOND)
+
+            view = await calls.new.view()
+            assert [(one.status, one.reason) for one in view.responses.values()] == [
+                ("cancelled", "superseded"),
+                ("completed", ""),
+            ]
+            assert calls.new.said[-1] == "That one is lost."
+            assert [done.response for done in calls.new.finished] == [ASKED.response, SECOND.response]
+
+    run_virtual(scenario())
+
+
+def test_a_turn_that_was_taken_back_stays_away() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED, Retract(ASKED.turn, ASKED.item), SECOND)
+            await asyncio.sleep(3)
+            before = len(await calls.old.events())
+            await calls.move(*calls.told)
+
+            view = await calls.new.view()
+            assert (list(view.items)[:1], view.turns) == ([SECOND.item], 1)
+            assert len(await calls.new.events()) == before + 2
+
+    run_virtual(scenario())
+
+
+def test_the_words_of_a_client_for_one_response_go_on_with_it() -> None:
+    async def scenario() -> None:
+        async with Moving([[[Wait(1), Words("Yes.", "final_answer")]]]) as calls:
+            calls.tell(Respond("Be very short.", "resp_r"))
+            await asyncio.sleep(0.5)
+            await calls.move(Respond("Be very short.", "resp_r"))
+
+            assert [request.instructions for request in calls.new.model.requests] == ["Be very short."]
+            assert calls.new.said == ["Yes."]
+
+    run_virtual(scenario())
+
+
+def test_a_tool_that_runs_while_its_agent_is_lost_is_waited_for() -> None:
+    async def scenario() -> None:
+        async with Moving(WITH_PHASES) as calls:
+            calls.old.runner.answer = lambda order: None
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            (order,) = calls.old.runner.orders
+            attempt = Attempt(CALL, order.key, 1)
+            started = calls.claims.claims[attempt]
+            result = ToolResult(order.tool_call, "ok", '"Found."', "tr")
+            calls.claims.claims[attempt] = StoredClaim(2, msgspec.structs.replace(started.claim, result=result))
+            await calls.move(ASKED)
+
+            assert calls.new.runner.orders == []
+            assert [tool.status for tool in (await calls.new.view()).tools.values()] == ["ok"]
+            assert calls.new.said[-1].startswith("before noon.")
+
+    run_virtual(scenario())
+
+
+def test_a_gateway_that_is_new_to_the_call_is_told_what_nobody_heard() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(3)
+            first, *rest = (one for one in calls.said if isinstance(one, Say))
+            calls.tell(Played(SegmentHeard(first.item, 0, 24_000, 24_000)))
+            await asyncio.sleep(1)
+            await calls.move(said=[], afresh=True)
+
+            said = [message for message in calls.new.told if isinstance(message, Utterance)]
+            text = "".join(one.text for one in [first, *rest])
+            assert said == [
+                ResponseStarted(ASKED.response, 1),
+                ItemStarted(ASKED.response, first.item, "final_answer"),
+                *rest,
+                ItemFinished(ASKED.response, first.item, text, "final_answer"),
+                ResponseFinished(ASKED.response, "completed"),
+            ]
+
+    run_virtual(scenario())
+
+
+def test_a_new_gateway_hears_nothing_of_what_the_conversation_has_gone_past() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(3)
+            calls.tell(SECOND)
+            await asyncio.sleep(1)
+            last = [one for one in calls.said if isinstance(one, Say)][-1]
+            calls.tell(Played(SegmentHeard(last.item, last.index, 24_000, 24_000)))
+            await asyncio.sleep(1)
+            await calls.move(said=[], afresh=True)
+
+            assert calls.new.of(Say, ResponseStarted) == []
+
+    run_virtual(scenario())
+
+
+def test_an_old_agent_that_goes_on_is_fenced_and_falls_silent() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            said = calls.said
+            await calls.move(ASKED, said=said)  # the old one runs on meanwhile, and says Eleven
+            silent_from = len(calls.old.told)
+            calls.old.link.send(SECOND)
+            await asyncio.sleep(3)
+
+            assert "".join(text for _, text in texts_of(await calls.new.view())).endswith("ten. Eleven.")
+            assert len((await calls.new.view()).responses) == 1
+            assert calls.old.service.load() == (0, 10)
+            assert {type(message) for message in calls.old.told[silent_from:]} <= {CallFailed}
+            owners = [event.worker for event in await calls.new.events() if isinstance(event, record.OwnerTook)]
+            assert owners == ["ag", "ag2"]
+
+    run_virtual(scenario())
+
+
+def test_a_call_that_ends_during_a_takeover_leaves_nothing_open() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            await calls.new.place(attach=2, order=Converse(1, "gw", reason="agent ag is gone"))
+            calls.new.link.send(Recall(tuple(calls.said), (ASKED.response,), False, 5))
+            await calls.new.hang_up()
+
+            view = await calls.new.view()
+            assert view.ended is not None
+            assert [one.status for one in view.responses.values()] == ["cancelled"]
+            assert all(item.status != "in_progress" for item in view.items.values())
+
+    run_virtual(scenario())
+
+
+def test_an_apology_that_was_cut_is_said_to_its_end() -> None:
+    model = ScriptedModel([[[Words("I think", "final_answer"), Fail("out of memory")]]])
+    whole = undisturbed(model)
+    expected = Hub(whole.said).texts()
+    for cut in whole.cuts():
+        after = taken_over(cut, model)
+
+        assert after.hub.texts() == texts_of(after.view) == expected
+        assert after.view.responses[ASKED.response].status == after.hub.responses[ASKED.response].status == "failed"
+
+
+def test_a_response_that_nobody_knows_of_is_ended() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(3)
+            await calls.new.place(attach=2, order=Converse(1, "gw", reason="agent ag is gone"))
+            calls.new.link.send(Recall((), ("resp_ghost",), False, 0))
+            await asyncio.sleep(1)
+
+            assert [(one.response, one.status) for one in calls.new.finished] == [("resp_ghost", "failed")]
+
+    run_virtual(scenario())
+
+
+def test_several_losses_in_a_row_are_survived() -> None:
+    model = ScriptedModel(WITHOUT_PHASES)
+    whole = undisturbed(model)
+    expected = Hub(whole.said).texts()
+
+    async def scenario(seed: int) -> None:
+        chance = random.Random(seed)
+        store, hub, said = MemoryRecordStore(), Hub(), list[Utterance]()
+        claims = MemoryClaimStore()
+        for attach in range(1, 7):
+            async with Scene(
+                model=Slow(model, chance.random() * 0.3), store=store, claims=claims, worker=f"ag{attach}"
+            ) as scene:
+                heard_from = len(said)
+                order = Converse(1, "gw", reason="gone" if attach > 1 else "")
+                await scene.place(attach=attach, order=order)
+                if attach > 1:
+                    unfinished = (ASKED.response,) if ASKED.response not in hub.ended else ()
+                    scene.link.send(Recall(tuple(said), unfinished, False, 1))
+                scene.link.send(ASKED)
+                await asyncio.sleep(3 if attach == 6 else chance.random() * 0.8)
+                reached = [message for message in scene.told if isinstance(message, Utterance)]
+                if attach < 6:
+                    reached = reached[: chance.randint(max(0, len(reached) - 2), len(reached))]
+                said += reached
+                for message in said[heard_from:]:
+                    hub.hear(message)
+                await scene.hang_up("moved")
+                last = scene
+        view = await last.view()
+        assert hub.texts() == texts_of(view) == expected
+        assert [tool.status for tool in view.tools.values()] == ["ok"]
+        assert view.strays == 0
+        assert view.responses[ASKED.response].status == hub.responses[ASKED.response].status == "completed"
+
+    for seed in range(30):
+        run_virtual(scenario(seed))

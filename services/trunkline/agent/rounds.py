@@ -157,12 +157,9 @@ class Rounds:
     def _close_what_was_said(self) -> None:
         """Of a round that failed."""
         try:
-            if not self._writer.repeating:
-                self._writer.close_item("final_answer")
-                return
+            self._writer.end_round("final_answer")
         except Diverged:
-            pass
-        self._writer.leave()
+            self._writer.leave()
 
     async def _next(self, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
         try:

@@ -59,11 +59,6 @@ class ResponseWriter:
         self._said: list[str] = []
         self._again = Repetition()
 
-    @property
-    def repeating(self) -> bool:
-        """What is written was said before, as far as it is known."""
-        return not self._again.over
-
     def start(self, instructions: str = "") -> None:
         """instructions: for this response alone."""
         self._conversation.append(record.ResponseOpened(self._now_us(), self.response, self.turn, instructions))
@@ -121,7 +116,7 @@ class ResponseWriter:
     def end_round(self, phase: Phase) -> None:
         """As close_item; a round that is repeated has said everything by now."""
         self.close_item(phase)
-        if self.repeating:
+        if not self._again.over:
             raise Diverged(self.response, "a round that ends early")
 
     def finish(self, status: ResponseStatus, detail: str = "", tokens: tuple[int, int] = (0, 0)) -> None:
