@@ -10,7 +10,7 @@ from trunkline.audio.pcm import Samples
 from trunkline.cli import line
 from trunkline.cli.line import Line
 from trunkline.proto.audio import SPEECH_RATE_HZ
-from trunkline.proto.record import CallerSaid, Event, PlayedOut, SegmentSaid
+from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
 
 LONG = "You said {words}. This is the second sentence. This is the third one. Here is a fourth. And this is the fifth."
 
@@ -41,6 +41,33 @@ def said_once(events: list[Event]) -> None:
     assert sorted(played) == sorted(said)
 
 
+def test_a_gateway_killed_in_mid_answer_costs_the_caller_no_sample_of_it() -> None:
+    async def main() -> None:
+        async with whole() as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                turn = await caller.say(keyed("4711"))
+                await caller.reply_heard(turn, 0.5)
+                await stack.kill_gateway(0)
+                await caller.reply(turn)
+                assert caller.resumed == 1
+                again = await caller.say(keyed("0815"))
+                await caller.reply(again)
+            view, events = await stack.record(caller.call_id)
+
+        assert turns_of(events) == [(1, "4711"), (2, "0815")]
+        assert [item.text for item in turn.items] == [LONG.replace("{words}", "4711")]
+        assert [item.text for item in again.items] == [LONG.replace("{words}", "0815")]
+        assert len([r for r in view.responses.values() if r.turn]) == 2
+        assert len([event for event in events if isinstance(event, HubAttached)]) == 2
+        said_once(events)
+        for heard in (turn, again):
+            lengths = [caller.listener.player.heard(item.item, caller.now + 10**9) for item in heard.items]
+            assert lengths == [5 * SPEECH_RATE_HZ * 300 // 1000]
+
+    run(main())
+
+
 def test_a_gateway_killed_in_mid_utterance_costs_the_caller_no_word() -> None:
     async def main() -> None:
         async with whole() as stack:
@@ -57,6 +84,29 @@ def test_a_gateway_killed_in_mid_utterance_costs_the_caller_no_word() -> None:
         assert turns_of(events) == [(1, "123456")]
         assert list(turn.transcripts.values()) == ["123456"]
         assert [item.text for item in turn.items] == [LONG.replace("{words}", "123456")]
+        said_once(events)
+
+    run(main())
+
+
+def test_a_gateway_that_drains_has_its_caller_move() -> None:
+    async def main() -> None:
+        async with whole() as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                turn = await caller.say(keyed("4711"))
+                await caller.reply_heard(turn, 0.5)
+                began_s = asyncio.get_running_loop().time()
+                await stack.drain_gateway(0)
+                assert asyncio.get_running_loop().time() - began_s < 1.0
+                await caller.reply(turn)
+                assert caller.resumed == 1
+                assert caller.listener.player.underruns == 0
+            view, events = await stack.record(caller.call_id)
+
+        assert view.ended is not None
+        assert view.ended.reason == "caller_hung_up"
+        assert [item.text for item in turn.items] == [LONG.replace("{words}", "4711")]
         said_once(events)
 
     run(main())

@@ -81,6 +81,7 @@ class Call:
     """
 
     wish: Callable[[Attached], Wishes] | None = None
+    abandoned = False
 
     def __init__(
         self,
@@ -187,7 +188,7 @@ class Call:
 
     def abandon(self) -> None:
         """It isn't served here after all, and goes on where it was, or at the next gateway."""
-        self.superseded = True
+        self.superseded = self.abandoned = True
         self.end("moved", CallOver("moved", "the call could not be taken up"))
 
     def go_on(self, turn: int, from_sample: int, begun: Sequence[Begun]) -> None:

@@ -32,6 +32,7 @@ class Calls:
         self._window_s = window_s
         self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
+        self.abandoned = False  # a call was taken up and given up again; set back by who looks for such
         self._exchange = exchange
         self._roster = roster
         self._ticker = Ticker(asyncio.get_running_loop())
@@ -65,6 +66,9 @@ class Calls:
             raise StageUnavailable("gateway", "it is draining")
         if self.capacity and len(self) >= self.capacity:
             raise StageUnavailable("gateway", f"it has its {self.capacity} calls")
+
+    def has(self, call_id: str) -> bool:
+        return any(known == call_id for known, _ in self._calls)
 
     def succeed(self, call_id: str, hub: int, agent: str, reason: str) -> Call:
         """A call that another gateway, or this one, has had; it is to be placed. Raises StageUnavailable."""
@@ -124,6 +128,7 @@ class Calls:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop((call.call_id, call.hub), None)
+        self.abandoned = self.abandoned or call.abandoned
         waiting = self._waiting.pop(call, None)
         if waiting is not None:
             waiting.cancel()

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from trunkline.gateway.adoption import Adoption
 from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
@@ -28,6 +29,15 @@ class GatewayService:
         keys = Keys(keys_of(settings))
         tokens = ResumeTokens(settings.resume_secret, keys_of(settings))
         resumption = Resumption(self._calls, store)
+        self._adoption = Adoption(
+            context.worker,
+            self._calls,
+            resumption,
+            self._roster,
+            store,
+            settings.resume_window_s,
+            context.exchange.now_s,
+        )
         app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=[vendor_errors])
         realtime = RealtimeEndpoint(
             self._calls, resumption, keys, tokens, aliases_of(settings), settings.message_limit_bytes
@@ -43,6 +53,7 @@ class GatewayService:
         await self._store.ensure()
         await self._roster.start(self._bus)
         self._calls.start()
+        self._adoption.start()
         await self._runner.setup()
         self._site = web.TCPSite(
             self._runner, self._settings.host, self._settings.port, reuse_port=self._settings.share_port or None
@@ -60,6 +71,7 @@ class GatewayService:
         await self._calls.drain(grace_s)
 
     async def stop(self) -> None:
+        await self._adoption.stop()
         await self._runner.cleanup()
         self._calls.stop()
         await self._roster.stop()
