@@ -88,7 +88,7 @@ class ProcessBus(MemoryBus):
 
 
 class Worker:
-    """drains: its beats say so, and it takes no call."""
+    """declines: every call, in these words. mute: it never says that it took one. opens: instead of taking one."""
 
     def __init__(self, broker: MemoryBroker, stage: Stage, worker: str, react: React, capacity: int = 0) -> None:
         self.stage = stage
@@ -96,6 +96,7 @@ class Worker:
         self.sessions: list[Session] = []
         self.declines: Declined | None = None
         self.mute = False
+        self.opens: Callable[[Session], None] | None = None
         self.alive = True
         self.epoch = 0
         self.attached = r.Attached("frontdesk", "d1")
@@ -149,7 +150,9 @@ class Worker:
         if isinstance(order, s.Listen | sp.Speak):
             link.bind_audio(order.handle, session.audio.append)
         link.epoch = self.epoch
-        if not self.mute:
+        if self.opens is not None:
+            self.opens(session)
+        elif not self.mute:
             link.send(self.attached if self.stage == "agent" else Accepted())
         return session
 

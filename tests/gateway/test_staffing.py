@@ -392,6 +392,7 @@ def test_a_call_that_ends_while_nobody_serves_a_stage_leaves_nothing_behind() ->
         await settle()
 
         assert scene.second["agent"].last.closed == "caller_hung_up"
+        scene.second["agent"].mute = False
 
     play(scenario, "agent")
 
@@ -608,3 +609,96 @@ def test_an_agent_that_answered_too_late_learns_how_it_went_on(taken: bool) -> N
             await settle(3.0)
 
     run_virtual(main())
+
+
+# the end
+
+
+@pytest.mark.parametrize("lose", [kill, hang])
+def test_a_call_that_ends_as_its_agent_is_lost_is_ended_by_another_that_knows_it_all(lose: Lose) -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.agent_mind.answer = LONG
+        utterance(scene.stt.last, 1, "Hello", 0, 1600)
+        await settle(1.0)
+        before = list(scene.agent.last.got)
+        await lose(scene.agent)
+        call.end("caller_hung_up")
+        await settle(3.0)
+
+        after = scene.second["agent"].last
+        assert after.closed == "caller_hung_up"
+        recall, *told = after.got
+        assert isinstance(recall, r.Recall)
+        assert len(recall.said) == 5
+        assert told[: len(before)] == before
+        assert isinstance(told[-1], r.Interrupt)
+
+    play(scenario, "agent")
+
+
+def test_a_call_that_ends_without_an_agent_is_ended_by_the_next_that_comes() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        await kill(scene.agent)
+        await settle(1.0)
+        call.end("caller_hung_up")
+        await settle(3.0)
+        late = scene.make("agent")
+        late.mute = True
+        await late.start()
+        await settle(3.0)
+        later = scene.make("agent")
+        await later.start()
+        await settle(3.0)
+
+        assert (late.last.closed, later.last.closed) == ("caller_hung_up", "caller_hung_up")
+
+    play(scenario)
+
+
+def test_a_drain_waits_until_an_agent_knows_of_the_end() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        await kill(scene.agent)
+        await settle(1.0)
+        call.end("caller_hung_up")
+        drain = asyncio.create_task(scene.calls.drain(10.0))
+        await settle(2.0)
+        assert not drain.done()
+        late = scene.make("agent")
+        await late.start()
+        await settle(1.0)
+
+        assert drain.done()
+
+    play(scenario)
+
+
+def test_agents_that_cannot_have_the_call_are_not_asked_for_ever() -> None:
+    """As of a call whose record has its end already."""
+
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.second["agent"].opens = refuse
+        await kill(scene.agent)
+        await settle(0.5)
+        asked = len(scene.second["agent"].sessions)
+        call.end("caller_hung_up")
+        await settle(10.0)
+
+        assert len(scene.second["agent"].sessions) == asked + 3
+
+    play(scenario, "agent")
+
+
+def refuse(session: Session) -> None:
+    asyncio.get_running_loop().call_soon(session.worker.pool.fail, session.link, RuntimeError("it is over"))
+
+
+def test_a_call_whose_agent_knows_of_its_end_bothers_no_other() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        call.end("caller_hung_up")
+        await settle(0.2)
+        await kill(scene.agent)
+        await settle(3.0)
+
+        assert not scene.second["agent"].sessions
+
+    play(scenario, "agent")

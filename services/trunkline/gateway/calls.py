@@ -8,6 +8,7 @@ from itertools import count
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
+from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
 from trunkline.proto.envelope import hub_of
@@ -37,6 +38,7 @@ class Calls:
         self._roster = roster
         self._ticker = Ticker(asyncio.get_running_loop())
         self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
+        self._leaving: list[Farewell] = []  # of calls that are over
         self._handles = count(1)
         self._watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -132,11 +134,13 @@ class Calls:
         waiting = self._waiting.pop(call, None)
         if waiting is not None:
             waiting.cancel()
+        if call.staffing.farewell is not None:
+            self._leaving.append(call.staffing.farewell)
         metrics.calls.set(len(self))
         self._note_empty()
 
     def _note_empty(self) -> None:
-        if self.draining and not len(self):
+        if self.draining and not self._calls and not self._leaving:
             self._empty.set()
 
     def _contain(self, link: Link, error: Exception) -> None:
@@ -158,4 +162,6 @@ class Calls:
                 call.staffing.look()
             except Exception as error:  # the rim of a call: the others are still watched
                 call.fail(error)
+        self._leaving = [farewell for farewell in self._leaving if not farewell.look()]
+        self._note_empty()
         self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)

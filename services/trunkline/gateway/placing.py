@@ -6,7 +6,7 @@ from itertools import count
 
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
-from trunkline.proto.envelope import Message, attach_number
+from trunkline.proto.envelope import Message, attach_number, hub_of
 from trunkline.proto.placement import Declined, Release
 from trunkline.proto.subjects import Stage
 
@@ -63,6 +63,10 @@ class Placer:
         self._call = call
         self._hub = hub
         self._numbers = count(1)
+
+    def outranked_by(self, attach: int) -> bool:
+        """Whether that placement is another gateway's, which has the call now."""
+        return hub_of(attach) > self._hub
 
     def ask(self, stage: Stage, worker: str, order: Message, hear: Hear, reason: str = "") -> Placement:
         """hear: gets everything that the worker says, its answer too."""

@@ -2,6 +2,7 @@
 
 A stage has at most one worker that serves it and at most one that is asked. What is heard of any other is dropped,
 so a move is one step: from the turn of the loop in which the new worker took the call, the old one is nobody.
+The call's end is seen to as its service is (`farewell`).
 """
 
 import asyncio
@@ -11,9 +12,10 @@ from typing import Literal, Protocol
 from trunkline.bus.exchange import Exchange
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
+from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.placing import NO_ANSWER, Placement, Placer
 from trunkline.placement.roster import Roster
-from trunkline.proto.envelope import Message, hub_of
+from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.placement import Accepted, CallFailed, Declined, Superseded
 from trunkline.proto.response import Attached
@@ -80,6 +82,7 @@ class _Seat:
         self.since_s = 0.0  # when that was
         self.patient_until_s = 0.0  # the worker that serves is left alone, though it drains or stalls
         self.epoch = 0
+        self.taken = False  # ever
 
 
 class Staffing:
@@ -99,8 +102,8 @@ class Staffing:
         on_superseded: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
+        self.farewell: Farewell | None = None  # of a call that has had an agent and is over
         self._call_id = call_id
-        self._hub = hub
         self._placer = Placer(exchange, call_id, hub)
         self._roster = roster
         self._bus = exchange.bus
@@ -185,8 +188,12 @@ class Staffing:
                 self._lose(seat, "failed", reason)
 
     def release(self, reason: str) -> None:
-        """The call is over here; once. reason: for the record."""
+        """The call is over here; once. reason: for the record, unless it is `moved`: then it goes on elsewhere."""
         self._released = reason
+        agent = self._seats["agent"]
+        if agent.taken and reason != "moved":
+            told, post = agent.serving, agent.post
+            self.farewell = Farewell(self._call_id, self._placer, self._roster, post, told, reason, self._now_s)
         for seat in self._seats.values():
             if seat.task is not None:
                 seat.task.cancel()
@@ -203,7 +210,7 @@ class Staffing:
     def _hear(self, placement: Placement, message: Message, headers: Headers | None) -> None:
         seat = self._seats[placement.stage]
         match message:
-            case Superseded(attach=attach) if hub_of(attach) > self._hub:
+            case Superseded(attach=attach) if self._placer.outranked_by(attach):
                 if not self._released:
                     self._on_superseded()
             case Superseded() if placement is seat.serving:  # by one that was asked and forgotten
@@ -228,7 +235,7 @@ class Staffing:
             return
         seat.epoch = placement.link.peer_epoch
         placement.accept()
-        last, seat.serving, seat.asked = seat.serving, placement, None
+        last, seat.serving, seat.asked, seat.taken = seat.serving, placement, None, True
         seat.avoided.pop(placement.worker, None)
         log.info("placed", call_id=self._call_id, placed_at=placement.worker, stage=seat.stage, reason=placement.reason)
         if placement.reason:

@@ -1,0 +1,107 @@
+"""The end of a call, until an agent knows of it: an agent writes the record, and the call's own may be gone.
+
+Nobody waits for it: it is looked at now and then, like the heartbeats of calls that go on.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from trunkline.bus.port import Headers
+from trunkline.gateway.placing import Placement, Placer
+from trunkline.placement.roster import Roster
+from trunkline.proto.envelope import Message
+from trunkline.proto.errors import StageUnavailable
+from trunkline.proto.placement import Accepted, CallFailed, Declined, Superseded
+from trunkline.proto.response import Attached
+from trunkline.telemetry import logs
+
+PATIENCE_S = 2.0  # for one agent to acknowledge that the call is over, before another is asked to write it down
+REFUSALS = 3  # by agents that cannot take the call: its record has its end already, or can't be written
+REFUSED_S = 1.0  # before another is asked then
+FAREWELL_LIMIT_S = 15.0  # adoption sees to what is left then
+WHY = "the call is over"
+
+log = logs.get(__name__)
+
+
+class Post(Protocol):
+    """As the agent's post in `staffing`."""
+
+    def order(self, reason: str) -> Message: ...
+
+    def taken(self, placement: Placement, answer: Accepted | Attached) -> None: ...
+
+
+class Farewell:
+    """told: the agent that was just released, None when the call had none. reason: for the record."""
+
+    def __init__(
+        self,
+        call_id: str,
+        placer: Placer,
+        roster: Roster,
+        post: Post,
+        told: Placement | None,
+        reason: str,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._call_id = call_id
+        self._placer = placer
+        self._roster = roster
+        self._post = post
+        self._last = told  # that was told or asked
+        self._reason = reason
+        self._now_s = now_s
+        self._tried: set[str] = set()
+        self._refusals = 0
+        self._over = False
+        self._until_s = now_s() + FAREWELL_LIMIT_S
+        self._next_s = now_s() + (PATIENCE_S if told else 0.0)  # when another is asked
+
+    def look(self) -> bool:
+        """Whether nothing is left to do."""
+        last, now_s = self._last, self._now_s()
+        if self._over or (last is not None and last.link.closed and last.link.state.settled):
+            return True
+        if now_s > self._until_s:
+            log.error("nobody could write the end of the call", call_id=self._call_id, reason=self._reason)
+            return True
+        if now_s >= self._next_s or (last is not None and self._roster.lost("agent", last.worker)):
+            self._ask_another()
+        return False
+
+    def _ask_another(self) -> None:
+        if self._last is not None:
+            self._last.release(self._reason)  # it may have taken the call after all, or yet
+            self._tried.add(self._last.worker)
+            self._last = None
+        try:
+            worker = self._roster.choose("agent", exclude=self._tried).worker
+        except StageUnavailable:
+            self._tried.clear()
+            return
+        self._next_s = self._now_s() + PATIENCE_S
+        self._last = self._placer.ask("agent", worker, self._post.order(WHY), self._hear, WHY)
+        log.info("agent asked to end the call", call_id=self._call_id, asked=worker)
+
+    def _hear(self, placement: Placement, message: Message, headers: Headers | None) -> None:
+        if placement is not self._last:
+            return
+        match message:
+            case Attached():
+                self._post.taken(placement, message)
+                placement.release(self._reason)
+            case Superseded(attach=attach):
+                self._over = self._placer.outranked_by(attach)
+            case Declined():
+                self._forget(placement)
+            case CallFailed():
+                self._forget(placement)
+                self._next_s += REFUSED_S
+                self._refusals += 1
+                self._over = self._refusals >= REFUSALS
+
+    def _forget(self, placement: Placement) -> None:
+        placement.link.close()
+        self._tried.add(placement.worker)
+        self._last, self._next_s = None, self._now_s()
