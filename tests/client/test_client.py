@@ -7,12 +7,15 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from trunkline.client import Call, CallLost, NotAnEvent, Refused, ServerEvent, Unreachable, connect
 from trunkline.client import call as call_module
+from trunkline.client.dialing import Dialer
+from trunkline.client.socket import LONGEST_SILENT_S, SILENT_S, next_silent_s
 
 TOKEN = "rtk_rtc_00_test.abc"
 CHUNK = bytes(range(96)) * 10  # 20 ms
@@ -159,6 +162,50 @@ def test_a_gateway_that_hangs_is_left() -> None:
             assert await read(call) == ["session.created"]
             assert call.resumed == 1
             assert 0.3 < call.gaps_s[0] < 0.9
+
+    run(main())
+
+
+def test_a_gateway_that_is_busy_taking_up_the_call_is_waited_for() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def second(taken: Taken) -> None:
+        await asyncio.sleep(2 * SILENT_S)  # reads nothing, so answers no ping
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            assert await read(call) == ["session.created"]
+            assert call.resumed == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize(("served_s", "allowed_s"), [(11.0, 0.4), (1.0, 1.6)])
+def test_a_gateway_that_falls_silent_soon_again_is_given_more_time(served_s: float, allowed_s: float) -> None:
+    assert next_silent_s(0.8, served_s) == pytest.approx(allowed_s)
+    assert next_silent_s(3.0, 0.0) == LONGEST_SILENT_S
+
+
+def test_tries_grow_rarer_while_nobody_answers() -> None:
+    asked: list[str] = []
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append("asked")
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
+        async with aiohttp.ClientSession() as session:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(Dialer(session, [url], "", "").dial_again(TOKEN), 1.0)
+        server.close()
+
+        assert len(asked) == 4  # at 0, 0.1, 0.3 and 0.7 s
 
     run(main())
 

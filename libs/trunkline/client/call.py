@@ -13,7 +13,7 @@ import msgspec
 from trunkline.client.dialing import OVER, Dialer
 from trunkline.client.errors import CallLost, ClientError, NotAnEvent, Refused
 from trunkline.client.events import RESUME, ServerEvent, encode
-from trunkline.client.socket import HUNG_UP, MOVED, Ending, Socket
+from trunkline.client.socket import HUNG_UP, MOVED, SILENT_S, Ending, Socket, next_silent_s
 from trunkline.client.story import Story
 from trunkline.client.tape import Tape
 from trunkline.proto.ids import new_item_id
@@ -50,6 +50,7 @@ class Call:
         self._events: asyncio.Queue[ServerEvent | None] = asyncio.Queue()
         self._failure: ClientError | None = None
         self._socket: Socket | None = None
+        self._silent_s = SILENT_S
         self._trouble = ""  # what the server last called an error
         self._wants_to_move = asyncio.Event()
         self._answers: dict[Socket, asyncio.Future[ServerEvent]] = {}  # of sockets that aren't the call's yet
@@ -154,6 +155,9 @@ class Call:
                 ending = await self._until_it_ends(reading)
                 if ending is not None and not (ending.gone and self.token):
                     raise _failure_of(ending, self._trouble)
+                if ending is not None and ending.silent and self._socket is not None:
+                    served_s = self._socket.heard_s - self._socket.began_s
+                    self._silent_s = next_silent_s(self._silent_s, served_s)
                 reading = await self._come_back(reading, ending)
         except ClientError as error:
             self._failure = None if isinstance(error, _Over) else error
@@ -206,7 +210,7 @@ class Call:
     async def _search(self, avoid: str) -> "asyncio.Future[Ending]":
         while True:
             websocket, url = await self._dialer.dial_again(self.token, avoid)
-            socket = Socket(websocket, self._tape, url, self._on_event)
+            socket = Socket(websocket, self._tape, url, self._on_event, self._silent_s)
             reading = socket.start()
             try:
                 if await self._take_up(socket, reading):

@@ -17,8 +17,11 @@ from trunkline.client.errors import Refused, Unreachable
 from trunkline.client.events import RESUME, STOCK
 
 CONNECT_LIMIT_S = 10.0
-TRY_LIMIT_S = 1.0
-TRY_EVERY_S = 0.1  # while earlier tries are still unanswered
+TRY_LIMIT_S = 3.0
+TRY_AFTER_S = (
+    0.1  # while the first try is still unanswered; doubles with every try, for who is slow isn't helped by more
+)
+TRY_AFTER_LIMIT_S = 1.6
 OVER = 410  # this call has ended
 LATER = frozenset((502, 503, 504))  # statuses worth another try
 
@@ -57,12 +60,14 @@ class Dialer:
         urls = [url for url in self._urls if url != avoid] + [url for url in self._urls if url == avoid]
         tries: dict[asyncio.Task[aiohttp.ClientWebSocketResponse], str] = {}
         number = 0
+        wait_s = TRY_AFTER_S
         try:
             while True:
                 url = urls[number % len(urls)]
                 number += 1
                 tries[asyncio.create_task(self._open(url, {"resume_token": token}, TRY_LIMIT_S))] = url
-                done, _ = await asyncio.wait(tries, timeout=TRY_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tries, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                wait_s = TRY_AFTER_S if done else min(2 * wait_s, TRY_AFTER_LIMIT_S)
                 for task in done:
                     at = tries.pop(task)
                     try:
@@ -73,7 +78,7 @@ class Dialer:
                         if refusal.status not in LATER:
                             raise
                 if done and number % len(urls) == 0:
-                    await asyncio.sleep(TRY_EVERY_S)
+                    await asyncio.sleep(TRY_AFTER_S)
         finally:
             await _let_go(tries)
 

@@ -1,7 +1,7 @@
 """One WebSocket of a call: reads it, writes the tape to it, and notices when the gateway at its other end is gone.
 
-A gateway is gone when the socket ends without a closing handshake, or when nothing comes for SILENT_S, not even the
-answer to a ping.
+A gateway is gone when the socket ends without a closing handshake, or when nothing comes for a while, not even the
+answer to a ping. Each time that a client leaves one too early costs the gateways more than it had been late.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from trunkline.client.tape import Fallen, Mark, Tape
 
 PING_S = 0.2
 SILENT_S = 0.4
+LONGEST_SILENT_S = 3.2
+STEADY_S = 10.0  # a gateway that served for so long before it fell silent wasn't just busy
 CLOSE_LIMIT_S = 1.0
 HUNG_UP, MOVED = 1000, 4000  # closing codes of a client; MOVED isn't the end of its call
 GOING_AWAY = frozenset((1001, 1006, 1012))  # a gateway's closing codes that don't end the call
@@ -29,10 +31,15 @@ class Ending(msgspec.Struct, frozen=True):
     gone: bool
     code: int = 0
     bad: bool = False  # something came that is no event
+    silent: bool = False  # nothing came any more
 
 
 class Socket:
-    """on_event: each event as it comes. heard_s: loop time at which anything came last."""
+    """on_event: each event as it comes. heard_s: loop time at which anything came last.
+
+    silent_s: for which nothing may come once there is something to write; before that the gateway is taking the call
+    up, and may be at it for many at once.
+    """
 
     def __init__(
         self,
@@ -40,14 +47,16 @@ class Socket:
         tape: Tape,
         url: str,
         on_event: Callable[["Socket", ServerEvent], None],
+        silent_s: float = SILENT_S,
     ) -> None:
         self.url = url
         self._websocket = websocket
         self._tape = tape
         self._on_event = on_event
+        self._silent_s = silent_s
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self.heard_s = self._loop.time()
+        self.began_s = self.heard_s = self._loop.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Future[Ending] = self._loop.create_future()
 
@@ -58,13 +67,14 @@ class Socket:
     def start(self) -> "asyncio.Future[Ending]":
         """Reads from now on; the result is why it ended."""
         self._tasks.append(asyncio.create_task(self._read(), name="client-read"))
-        self._tasks.append(asyncio.create_task(self._beat(), name="client-beat"))
         return self._ending
 
     def write(self, mark: Mark) -> None:
-        """Writes the tape from there on."""
+        """Writes the tape from there on, and from now on expects answers to pings."""
         if not self._ending.done():
+            self.heard_s = self._loop.time()
             self._tasks.append(asyncio.create_task(self._write(mark), name="client-write"))
+            self._tasks.append(asyncio.create_task(self._beat(), name="client-beat"))
 
     def wake(self) -> None:
         """There is more on the tape."""
@@ -137,6 +147,11 @@ class Socket:
             now_s = self._loop.time()
             if now_s > due_s + PING_S / 2:
                 self.heard_s = now_s
-            if now_s - self.heard_s > SILENT_S:
-                self._end(Ending(f"the gateway said nothing for {SILENT_S:g} s", gone=True))
+            if now_s - self.heard_s > self._silent_s:
+                self._end(Ending(f"the gateway said nothing for {self._silent_s:g} s", gone=True, silent=True))
                 return
+
+
+def next_silent_s(last_s: float, served_s: float) -> float:
+    """How long the next gateway may be silent, after one was left for its silence that had served for served_s."""
+    return SILENT_S if served_s >= STEADY_S else min(2 * last_s, LONGEST_SILENT_S)

@@ -29,6 +29,7 @@ from trunkline.telemetry import logs
 HEARTBEAT_S = 15.0  # a client that answers no ping for half as long again is gone
 HARD_LIMIT_FACTOR = 4  # above the limit that gets an error event, aiohttp closes with 1009 without one
 FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
+STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
 
 log = logs.get(__name__)
@@ -114,6 +115,8 @@ class RealtimeEndpoint:
             return _refusal(error)
         terms = self._terms(call_id, view.agent, ours)
         websocket.headers[TOKEN_HEADER] = token
+        if request.transport is None or request.transport.is_closing():
+            return web.Response(status=STATUS_GONE_AWAY)  # a client tries several times, and takes what answers first
         await websocket.prepare(request)
         told = await self._first_word(websocket) if ours else None
         if told is not None or not ours:
