@@ -277,6 +277,102 @@ def test_a_hold_whose_end_stt_will_never_know_is_let_go_and_its_words_still_make
     assert [d.text for d in decisions if isinstance(d, TakeTurn)] == ["Stop it"]
 
 
+def test_an_utterance_that_another_worker_hears_again_is_the_same() -> None:
+    t = turns()
+    started(t, 4, 50_000)
+    t.listener_changed(40_000)
+
+    assert t.knows(50_400)
+    assert started(t, 1, 50_400) == []
+    assert t.speech_stopped(1, 60_000) == [AnnounceStopped("item_1", 60_000)]
+    assert t.final(1, "words", 50_000, 60_000)[0] == CommitAudio("item_1")
+
+
+def test_the_nearest_of_two_utterances_is_the_one_that_is_heard_again() -> None:
+    t = turns()
+    started(t, 1, 10_000)
+    t.speech_stopped(1, 12_000)
+    started(t, 2, 17_000)
+    t.listener_changed(5_000)
+
+    started(t, 1, 16_800)
+    decisions = t.final(1, "second", 16_000, 30_000)
+    assert [x for x in decisions if isinstance(x, TakeTurn)] == [
+        TakeTurn(1, "item_2", "second", "speech", 16_000, 30_000, True)
+    ]
+    assert not t.unsettled
+
+
+@pytest.mark.parametrize("word", ["silent", "started"])
+def test_an_utterance_that_the_next_worker_passes_by_ends_without_words(word: str) -> None:
+    t = turns()
+    started(t, 1, 10_000)
+    t.listener_changed(5_000)
+
+    match word:
+        case "silent":
+            assert t.judged(10_000 + 11_200) == []
+            decisions = t.judged(10_001 + 11_200)
+        case _:
+            decisions = started(t, 1, 30_000)
+
+    assert any(isinstance(x, AnnounceStopped) and x.item == "item_1" for x in decisions)
+    assert not t.unsettled
+
+
+def test_a_hold_is_let_go_when_the_next_worker_hears_nothing() -> None:
+    t = turns()
+    started(t, 1, 10_000, busy=True)
+    t.listener_changed(5_000)
+
+    assert t.judged(40_000) == [Resume()]
+
+
+def test_what_may_be_part_of_an_open_utterance_is_not_passed_by_yet() -> None:
+    t = turns()
+    started(t, 1, 10_000)
+    started(t, 2, 30_000)
+    t.listener_changed(5_000)
+    started(t, 1, 10_000)
+
+    assert t.judged(60_000) == []
+    decisions = t.final(1, "both", 10_000, 50_000)
+    assert AnnounceStopped("item_2", 50_000) in decisions
+    assert [x.text for x in decisions if isinstance(x, TakeTurn)] == ["both"]
+    assert not t.speaking
+
+
+def test_what_a_client_bounded_is_not_taken_for_the_utterance_behind_it() -> None:
+    t = turns()
+    started(t, 1, 500)
+    t.commit(4_000)
+    started(t, 1_000_001, 4_000)
+    t.listener_changed(0)
+
+    assert started(t, 1_000_002, 500) == []
+    assert not t.knows(500)
+    assert t.knows(4_100)
+
+
+def test_speech_before_a_commit_that_stt_ended_first_keeps_its_words_and_its_place() -> None:
+    t = turns()
+    finish = next(x for x in t.commit(40_000) if isinstance(x, OrderFinish))
+    assert started(t, 1, 500) == []
+    t.final(finish.utterance, "later", 20_000, 40_000)
+    decisions = t.final(1, "earlier", 500, 10_000)
+
+    assert [x.text for x in decisions if isinstance(x, TakeTurn)] == ["earlier", "later"]
+
+
+def test_speech_that_a_clear_met_on_its_way_is_none() -> None:
+    t = turns()
+    t.clear(5_000)
+
+    assert started(t, 1, 3_000) == []
+    assert t.final(1, "gone", 3_000, 6_000) == []
+    assert started(t, 2, 5_000) == [AnnounceStarted("item_1", 5_000)]
+
+
 _typed = count()
 FACTS = st.lists(
     st.tuples(
@@ -296,6 +392,8 @@ FACTS = st.lists(
                 "typed",
                 "manual",
                 "auto",
+                "changed",
+                "judged",
             ],
         ),
         st.integers(1, 6),
@@ -319,10 +417,10 @@ def test_whatever_happens_each_item_has_one_turn_at_most_and_a_hold_ends(facts: 
         for decision in decided:
             held = 1 if isinstance(decision, Hold) else 0 if isinstance(decision, Resume | Flush) else held
         decisions += decided
-    for number in [*range(1, 7), *finishes]:
-        for decision in t.final(number, "", position, position):
-            held = 0 if isinstance(decision, Resume | Flush) else held
-            decisions.append(decision)
+    ends = [t.final(number, "", position, position) for number in [*range(1, 7), *finishes]]
+    for decision in [x for end in [*ends, t.judged(position + 1_000_000)] for x in end]:
+        held = 0 if isinstance(decision, Resume | Flush) else held
+        decisions.append(decision)
 
     turn_numbers = [d.turn for d in decisions if isinstance(d, TakeTurn) and d.text]
     items = Counter(d.item for d in decisions if isinstance(d, TakeTurn))
@@ -338,6 +436,12 @@ def test_whatever_happens_each_item_has_one_turn_at_most_and_a_hold_ends(facts: 
     stopped_items = [d.item for d in decisions if isinstance(d, AnnounceStopped)]
     assert len(started_items) == len(set(started_items))
     assert set(stopped_items) <= set(started_items)
+    assert len(stopped_items) == len(set(stopped_items))
+
+
+def samples_back(number: int) -> int:
+    """How far a replay reaches back."""
+    return number * 5000
 
 
 def happen(t: Turns, fact: str, number: int, position: int, finishes: list[int]) -> list[Decision]:
@@ -350,6 +454,10 @@ def happen(t: Turns, fact: str, number: int, position: int, finishes: list[int])
             return t.goes_on(position % 2000, position, echo=number == 6)
         case "mute":
             return t.falls_silent()
+        case "changed":
+            return t.listener_changed(max(0, position - samples_back(number)))
+        case "judged":
+            return t.judged(position)
         case "manual" | "auto":
             return t.follow(Policy(automatic=fact == "auto", respond=fact == "auto"), position)
         case "stop":

@@ -1,7 +1,7 @@
 """The listening side of a call: the caller's audio to STT, what STT makes of it to the turns, echoes told apart.
 
 Rule: the ring keeps the audio until its words are known or STT says that there are none, so that another STT worker
-can start from there at any moment. What was discarded is silence in the ring: whoever hears it again hears nothing.
+can start from there at any moment. What was discarded or has its words is silence there: nobody hears it again.
 """
 
 from collections.abc import Callable
@@ -178,6 +178,7 @@ class Listening:
             case Final(utterance=number, text=text, from_sample=from_sample, to_sample=to_sample):
                 progress.judged(to_sample, now)
                 self._answered(number)
+                self.ring.silence(from_sample, to_sample)  # it may have to stay for what was said before
                 self._decide(turns.final(number, text, from_sample, to_sample))
             case RecognitionFailed(utterance=number, reason=reason):
                 self._answered(number)
