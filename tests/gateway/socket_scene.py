@@ -46,14 +46,17 @@ class Server:
         await self.service.stop()
         await self.scene.__aexit__()
 
-    def connect(self, key: str = KEY, model: str = "gpt-realtime") -> "Caller":
-        return Caller(self, key, model)
+    def connect(self, key: str = KEY, model: str = "gpt-realtime", *, token: str = "", ours: bool = False) -> "Caller":
+        """token: of a call that goes on. ours: a client that can come back by itself."""
+        return Caller(self, key, {"resume_token": token} if token else {"model": model}, ours=ours)
 
     async def get(self, path: str, key: str = KEY) -> tuple[int, Any]:
         async with self.client.get(path, headers={"Authorization": f"Bearer {key}"}) as answer:
             return answer.status, await answer.json()
 
-    async def refused(self, key: str = KEY, model: str = "gpt-realtime") -> tuple[int, Event, str]:
+    async def refused(
+        self, key: str = KEY, model: str = "gpt-realtime", token: str | None = None
+    ) -> tuple[int, Event, str]:
         """(status, body, Retry-After) of an upgrade that isn't granted."""
         headers = {
             "Authorization": f"Bearer {key}",
@@ -62,22 +65,27 @@ class Server:
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(),
         }
-        async with self.client.get("/v1/realtime", params={"model": model}, headers=headers) as answer:
+        params = {"model": model} if token is None else {"resume_token": token}
+        async with self.client.get("/v1/realtime", params=params, headers=headers) as answer:
             return answer.status, await answer.json(), answer.headers.get("Retry-After", "")
 
 
 class Caller:
     """`async with server.connect() as caller`."""
 
-    def __init__(self, server: Server, key: str, model: str) -> None:
+    def __init__(self, server: Server, key: str, params: dict[str, str], *, ours: bool) -> None:
         self._server = server
         self._key = key
-        self._model = model
+        self._params = params
+        self._protocols = ("trunkline.resume.v1",) if ours else ("realtime",)
         self.seen: list[Event] = []
 
     async def __aenter__(self) -> "Caller":
         self.socket = await self._server.client.ws_connect(
-            "/v1/realtime", params={"model": self._model}, headers={"Authorization": f"Bearer {self._key}"}
+            "/v1/realtime",
+            params=self._params,
+            headers={"Authorization": f"Bearer {self._key}"},
+            protocols=self._protocols,
         )
         return self
 

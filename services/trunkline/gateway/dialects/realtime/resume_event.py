@@ -10,6 +10,7 @@ from trunkline.gateway.dialects.realtime.session import SessionPatch
 from trunkline.gateway.resuming import Progress
 from trunkline.gateway.turns import Begun
 from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.proto.errors import BadInput
 
 SUBPROTOCOL = "trunkline.resume.v1"
 SAMPLES_PER_MS = CALLER_RATE_HZ // 1000
@@ -79,4 +80,7 @@ def decode(text: str) -> ResumeEvent:
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadEvent(explain_validation(error), None) from error
+        cause = explain_validation(error)
+        if cause.param == "type":
+            cause = BadInput("type", cause.problem, "trunkline.resume, first on a socket that resumes")
+        raise BadEvent(cause, None) from error
