@@ -166,6 +166,41 @@ def test_a_gateway_that_hangs_is_left() -> None:
     run(main())
 
 
+def test_what_was_offered_to_the_next_gateway_is_kept_until_it_has_answered() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.hears(5 * 480)
+        await taken.tell("trunkline.move", reason="draining")
+        await asked.wait()
+        await taken.tell("trunkline.settled", audio_end_ms=100)
+        await taken.tell("response.created", response={"id": "resp_1"})
+        await taken.until_left()
+
+    asked = asyncio.Event()
+    settled = asyncio.Event()
+    heard: list[bytes] = []
+
+    async def second(taken: Taken) -> None:
+        assert json.loads((await taken.socket.receive()).data)["kept_from_ms"] == 0
+        asked.set()
+        await settled.wait()
+        await taken.opens()
+        await taken.tell("trunkline.resumed", audio_from_ms=0)
+        heard.append(await taken.hears(5 * 480))
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            for _ in range(5):
+                call.append_audio(CHUNK)
+            async for event in call:
+                if event.type == "response.created":
+                    settled.set()
+        assert heard == [5 * CHUNK]
+
+    run(main())
+
+
 def test_a_gateway_that_is_busy_taking_up_the_call_is_waited_for() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

@@ -132,7 +132,8 @@ class Call:
             return
         match event.type:
             case "trunkline.settled":
-                self._tape.settle(event.audio_end_ms)
+                if not self._answers:  # a gateway that was told what is kept may ask for all of it
+                    self._tape.settle(event.audio_end_ms)
                 return
             case "trunkline.move":
                 self._wants_to_move.set()
