@@ -51,6 +51,7 @@ from trunkline.proto.response import (
     Retract,
     Say,
     SegmentHeard,
+    Stored,
     Turn,
     Utterance,
 )
@@ -331,7 +332,10 @@ def test_what_another_model_said_stays_and_is_gone_on_from(kind: type[Moody]) ->
         for key, item in before.items.items():
             now = after.hub.responses[ASKED.response].items[key]
             assert all(now.segments[index] == text for index, text in item.segments.items())
+        finished = [item.phase for item in before.items.values() if item.finished]
+        closed = [item.phase for item in cut.view.items.values() if item.status == "completed"]
         noted = [request for request in after.requests if WHAT_WAS_CUT in request.instructions]
+        assert not noted or "final_answer" not in finished + closed, "the answer was whole"
         for request in noted:
             assert isinstance(last := request.items[-1], MessageItem)
             assert (last.role, last.phase) in [("assistant", "commentary"), ("assistant", "final_answer")]
@@ -623,6 +627,29 @@ def test_an_old_agent_that_goes_on_is_fenced_and_falls_silent() -> None:
             assert {type(message) for message in calls.old.told[silent_from:]} <= {CallFailed}
             owners = [event.worker for event in await calls.new.events() if isinstance(event, record.OwnerTook)]
             assert owners == ["ag", "ag2"]
+
+    run_virtual(scenario())
+
+
+def test_nothing_of_a_takeover_is_called_stored_before_the_gateway_has_repeated_everything() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(0.5)
+            said = tuple(calls.said)
+            await calls.old.hang_up("moved")
+            await calls.new.place(attach=2, order=Converse(1, "gw", reason="agent ag is gone"))
+            await asyncio.sleep(1)
+            before = calls.new.of(Stored)
+            calls.new.link.send(Recall(said, (ASKED.response,), False, 1))
+            await asyncio.sleep(1)
+            assert calls.new.of(Stored) == before == [Stored(1, 1)]  # Converse, Attached
+            calls.new.link.send(ASKED)
+            await asyncio.sleep(1)
+
+            last = calls.new.of(Stored)[-1]
+            assert isinstance(last, Stored)
+            assert last.received == 3
 
     run_virtual(scenario())
 

@@ -79,8 +79,7 @@ class AgentSession:
             self._waiting.append((message, headers))
             return
         self._obey(self._owned, message, headers)
-        self._obeyed = self.link.state.received
-        self._mark(self._owned)
+        self._receipt(self._owned)
 
     def on_tool_message(self, message: Message) -> None:
         if self._owned is not None and self._closed is None:
@@ -162,8 +161,7 @@ class AgentSession:
         waiting, self._waiting = self._waiting, []
         for message, headers in waiting:
             self._obey(owned, message, headers)
-        self._obeyed = self.link.state.received
-        self._mark(owned)
+        self._receipt(owned)
 
     # what the gateway says
 
@@ -244,6 +242,12 @@ class AgentSession:
         self.link.send(message, headers=headers)
         if self._owned is not None:
             self._mark(self._owned)
+
+    def _receipt(self, owned: _Owned) -> None:
+        """Of all that the gateway said so far; during a takeover not yet, since words wait for what they answer."""
+        if not owned.answering.taking_over:
+            self._obeyed = self.link.state.received
+            self._mark(owned)
 
     def _mark(self, owned: _Owned) -> None:
         self._receipts.mark(owned.conversation.view.event_count, self._obeyed, self.link.state.sent)
