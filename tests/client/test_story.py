@@ -97,13 +97,26 @@ def test_nothing_more_is_told_of_a_response_that_is_done() -> None:
     assert story.resume(Tape()).responses == []
 
 
-def test_an_utterance_without_words_is_named_to_the_next_gateway() -> None:
+def test_an_utterance_is_named_to_the_next_gateway_until_it_is_settled() -> None:
     story = Story()
     story.news(event("input_audio_buffer.speech_started", item_id="item_1", audio_start_ms=300))
     story.news(event("input_audio_buffer.speech_started", item_id="item_2", audio_start_ms=900))
     story.news(event("conversation.item.input_audio_transcription.completed", item_id="item_1", transcript="Hello."))
 
+    story.settle(300)
+    assert story.resume(Tape()).begun == [Begun("item_1", 300), Begun("item_2", 900)]
+    story.settle(301)
     assert story.resume(Tape()).begun == [Begun("item_2", 900)]
+
+
+def test_a_transcript_that_comes_again_is_news_only_if_it_differs() -> None:
+    story = Story()
+
+    def told(words: str) -> bool:
+        kind = "conversation.item.input_audio_transcription.completed"
+        return story.news(event(kind, item_id="item_1", transcript=words)) is not None
+
+    assert [told("Hello."), told("Hello."), told("Hello there.")] == [True, False, True]
 
 
 def test_the_sessions_updates_are_merged() -> None:

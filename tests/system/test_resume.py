@@ -130,3 +130,30 @@ def test_a_caller_who_does_not_come_back_leaves_a_call_that_is_lost() -> None:
             assert [gateway.load()[0] for gateway in stack.gateways] == [0, 0]
 
     run(main())
+
+
+def test_words_that_the_caller_was_told_and_no_record_has_are_heard_again_as_the_same_item() -> None:
+    async def main() -> None:
+        async with whole() as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                bus = stack.gateway_buses[0]
+                publish = bus.publish
+
+                def deafen(subject: str, data: bytes, **options: object) -> None:
+                    """The agent hears nothing of this gateway any more."""
+                    if ".agent." not in subject:
+                        publish(subject, data, **options)  # type: ignore[arg-type]  # handed on as they came
+
+                bus.publish = deafen  # type: ignore[method-assign]
+                turn = await caller.say(keyed("4711"))
+                await caller._until(lambda: bool(turn.transcripts), 10.0, "no words came")
+                await stack.kill_gateway(0)
+                await caller.reply(turn)
+            view, events = await stack.record(caller.call_id)
+
+        assert turns_of(events) == [(1, "4711")]
+        assert list(turn.transcripts.values()) == ["4711"]
+        assert next(iter(turn.transcripts)) in view.items
+
+    run(main())

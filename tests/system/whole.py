@@ -14,7 +14,7 @@ from trunkline.agent.models.seam import Model
 from trunkline.agent.service import AgentService
 from trunkline.agents import load_agent_file
 from trunkline.bus.memory import MemoryBroker, MemoryBus
-from trunkline.bus.port import Received
+from trunkline.bus.port import Bus, Received
 from trunkline.cli import line
 from trunkline.cli.caller import Caller
 from trunkline.cli.line import Line
@@ -102,6 +102,10 @@ class Whole:
         """Calls the first gateway and knows the others."""
         first, *others = self.addresses
         return Caller(first, others=others)
+
+    @property
+    def gateway_buses(self) -> list[Bus]:
+        return [process.bus for process in self._gateway_processes]
 
     async def kill_gateway(self, number: int) -> None:
         """From one moment to the next it says nothing and hears nothing. number: from 0."""

@@ -134,6 +134,7 @@ class Call:
             case "trunkline.settled":
                 if not self._answers:  # a gateway that was told what is kept may ask for all of it
                     self._tape.settle(event.audio_end_ms)
+                    self._story.settle(event.audio_end_ms)
                 return
             case "trunkline.move":
                 self._wants_to_move.set()

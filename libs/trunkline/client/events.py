@@ -82,7 +82,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """An utterance that was announced and has no words yet. start_ms: of its audio; -1 where a client bounds turns."""
+    """An utterance that was announced and isn't settled. start_ms: of its audio; -1 where a client bounds turns."""
 
     item_id: str
     start_ms: int = -1

@@ -40,12 +40,8 @@ ONCE_PER_ITEM = frozenset(
 ONCE_PER_RESPONSE = frozenset(("response.created", "response.done"))
 WORDS = frozenset(("response.output_audio_transcript.delta", "response.output_text.delta"))
 AUDIO = "response.output_audio.delta"
-_OVER = frozenset(
-    (
-        "conversation.item.input_audio_transcription.completed",
-        "conversation.item.input_audio_transcription.failed",
-    )
-)
+_WORDED = "conversation.item.input_audio_transcription.completed"
+_OVER = frozenset((_WORDED, "conversation.item.input_audio_transcription.failed"))
 
 
 class Story:
@@ -114,15 +110,21 @@ class Story:
 
     def _of_item(self, event: ServerEvent) -> ServerEvent | None:
         item = event.item_id or event.item.id
-        if not self._first_time(event.type, item):
+        # another gateway that hears the same audio again may understand something else: then that is news
+        if not self._first_time(f"{event.type} {event.transcript}" if event.type == _WORDED else event.type, item):
             return None
         if event.type == "input_audio_buffer.speech_started":
             self._begun[item] = event.audio_start_ms
         elif event.type == "input_audio_buffer.committed":
             self._begun.setdefault(item, -1)
-        elif event.type in _OVER:
+        elif event.type in _OVER and self._begun.get(item, -1) < 0:
             self._begun.pop(item, None)
         return event
+
+    def settle(self, audio_end_ms: int) -> None:
+        """Utterances that began before are on record, or nothing: no gateway hears them again."""
+        for item in [item for item, start_ms in self._begun.items() if 0 <= start_ms < audio_end_ms]:
+            del self._begun[item]
 
     def _of_audio(self, event: ServerEvent) -> ServerEvent | None:
         """Audio that came already is cut off."""

@@ -13,6 +13,7 @@ import msgspec
 from trunkline.gateway.call import Call, Wishes
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.turns import Begun
+from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import StageUnavailable, TrunklineError
 from trunkline.proto.response import Attached, CallerLost, Interrupt, SegmentHeard
 from trunkline.record import CallView, RecordStore, read_call
@@ -22,6 +23,7 @@ from trunkline.telemetry import logs
 TAKES = 2  # of the agent: another gateway may be at it too
 RANDOM_BITS = 16  # of a hub number: two gateways that take a call at once never have the same
 RESUMED = "the caller came back"
+MS_SAMPLES = CALLER_RATE_HZ // 1000  # as exactly as a client tells positions
 
 log = logs.get(__name__)
 
@@ -39,7 +41,7 @@ class CallIsOver(TrunklineError):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a client of ours stands. Samples at CALLER_RATE_HZ; got: at SPEECH_RATE_HZ, by item and segment.
 
-    settled_to: no audio before is needed; kept_from, end: of what it has. begun: utterances without words yet.
+    settled_to: no audio before is needed; kept_from, end: of what it has. begun: utterances that aren't settled.
     cancelled: (response, reason) of those whose early end it has seen.
     """
 
@@ -140,7 +142,9 @@ def _go_on(call: Call, view: CallView, progress: Progress | None) -> int:
     if progress is not None:
         wanted = min(max(view.heard_to, progress.settled_to), progress.end)
         audio_from = max(wanted, progress.kept_from)
-        begun = tuple(one for one in progress.begun if one.item not in view.items)
+        begun = tuple(
+            one for one in progress.begun if one.item not in view.items and one.at_sample + MS_SAMPLES > wanted
+        )
     call.go_on(max((item.turn for item in callers), default=0), audio_from, begun)
     if progress is None or audio_from > wanted:
         call.agent_line.tell(CallerLost(wanted))

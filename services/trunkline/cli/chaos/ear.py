@@ -11,7 +11,7 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 class Ear:
     def __init__(self) -> None:
         self.call = ""
-        self.transcripts: list[str] = []
+        self._transcripts: dict[str, str] = {}  # by item: words that are told anew replace those before
         self.heard: list[Piece] = []
         self.sound_end_s = 0.0  # when all that came has been played
         self.errors: list[str] = []
@@ -19,6 +19,11 @@ class Ear:
         self._awaited: set[str] = set()  # the caller's items that may still lead to a response
         self._speaking = False  # the server hears the caller
         self._created_s = 0.0  # the last response
+
+    @property
+    def transcripts(self) -> list[str]:
+        """Of his turns, in order."""
+        return list(self._transcripts.values())
 
     def quiet(self, now_s: float) -> bool:
         """Nothing is said, expected or still to be heard."""
@@ -45,7 +50,7 @@ class Ear:
             case "input_audio_buffer.committed":
                 self._awaited.add(event.item_id)
             case "conversation.item.input_audio_transcription.completed":
-                self.transcripts.append(event.transcript)
+                self._transcripts[event.item_id] = event.transcript
                 if not event.transcript.strip():
                     self._awaited.discard(event.item_id)
             case "conversation.item.input_audio_transcription.failed":

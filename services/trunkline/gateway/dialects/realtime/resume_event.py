@@ -44,7 +44,7 @@ class CancelledResponse(msgspec.Struct, frozen=True):
 class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="type", kw_only=True):
     """settled_ms: audio before was said to be settled. kept_from_ms, end_ms: what the client still has.
 
-    session: all its updates, merged. begun: utterances without words yet. typed: texts that may not be recorded.
+    session: all its updates, merged. begun: utterances that aren't settled. typed: texts that may not be recorded.
     cancelled: whose early end it has seen. responses: open ones. respond: instructions of a response.create that
     nothing has come of.
     """
