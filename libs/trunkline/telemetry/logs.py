@@ -42,6 +42,9 @@ class Log:
         """exc_info: with the traceback of the exception that is being handled."""
         self._write(logging.ERROR, message, facts, exc_info)
 
+    def critical(self, message: str, /, **facts: Fact) -> None:
+        self._write(logging.CRITICAL, message, facts)
+
     def exception(self, message: str, /, **facts: Fact) -> None:
         self._write(logging.ERROR, message, facts, True)
 

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge
 
 from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
+from trunkline.runtime.engine_watch import EngineWatch
 from trunkline.stt.engines.seam import PIECE_SAMPLES, RATE_HZ, Recogniser
 
 CALL_JOBS = 8  # a call's jobs that wait; one attempt and the finals of a fast replay
@@ -108,6 +109,7 @@ class Recognition:
         self._loop = asyncio.get_running_loop()
         self._queue = JobQueue()
         self._running: set[asyncio.Future[str]] = set()
+        self._watch = EngineWatch(recogniser.name, workers)
         self._stopped = False
 
     def submit(self, job: Job) -> None:
@@ -130,6 +132,7 @@ class Recognition:
     def stop(self) -> None:
         """Nothing is started or reported any more; what runs on a thread ends by itself."""
         self._stopped = True
+        self._watch.stop()
 
     def _dispatch(self) -> None:
         while not self._stopped and len(self._running) < self._workers:
@@ -138,11 +141,13 @@ class Recognition:
                 break
             run = self._loop.run_in_executor(self._executor, recognise, self._recogniser, job)
             self._running.add(run)
+            self._watch.began()
             run.add_done_callback(partial(self._ended, job))
         _waiting.set(len(self._queue))
 
     def _ended(self, job: Job, run: asyncio.Future[str]) -> None:
         self._running.discard(run)
+        self._watch.ended()
         self._queue.release(job.call)
         outcome: Outcome
         if run.cancelled():

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
+from trunkline.runtime.engine_watch import EngineWatch
 from trunkline.tts.render import Rendered
 
 T = TypeVar("T")
@@ -44,7 +45,8 @@ class Job(Protocol):
 class Scheduler:
     """threads: steps at a time; 0 runs them on the event loop, one per turn of it."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, engine: str = "") -> None:
+        self._watch = EngineWatch(engine, threads or 1)
         self._limit = threads or 1
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="tts") if threads else None
         self._loop = asyncio.get_running_loop()
@@ -71,6 +73,7 @@ class Scheduler:
         """A running step ends by itself; nobody hears of it."""
         self._closed = True
         self._waiting.clear()
+        self._watch.stop()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -84,6 +87,7 @@ class Scheduler:
                 self._loop.call_soon(self._step_here, job)
             else:
                 future = self._loop.run_in_executor(self._executor, job.step)
+                self._watch.began()
                 future.add_done_callback(partial(self._stepped, job))
 
     def _step_here(self, job: Job) -> None:
@@ -96,6 +100,8 @@ class Scheduler:
 
     def _stepped(self, job: Job, future: "asyncio.Future[Rendered]") -> None:
         self._running -= 1
+        if self._executor is not None:
+            self._watch.ended()
         try:
             if self._closed or future.cancelled():
                 return

@@ -27,7 +27,7 @@ class TtsService:
     def __init__(self, exchange: Exchange, settings: TtsSettings, engine: Synthesiser) -> None:
         threads = 0 if engine.inline else settings.tts_threads or os.cpu_count() or 1
         self._engine = engine
-        self._scheduler = Scheduler(threads)
+        self._scheduler = Scheduler(threads, engine.name)
         self._loop = asyncio.get_running_loop()
         capacity = settings.capacity or (threads * CALLS_PER_THREAD if threads else INLINE_CALLS)
         self.calls = CallPool(exchange, capacity=capacity, open_session=self._open)
