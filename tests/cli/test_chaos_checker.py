@@ -260,6 +260,13 @@ def test_a_reply_that_its_caller_cut_short_need_not_be_whole() -> None:
     assert cut_by_caller == []
 
 
+def test_a_caller_who_had_gone_already_was_not_lost() -> None:
+    lost = swapped(4, END[0], record.Ended(5 * T_US, "lost"))
+
+    assert check(evidence_of(lost)) == []
+    assert {one.invariant for one in check(evidence_of(lost, told(ended_s=6.0)))} == {"stays_connected"}
+
+
 def test_unknown_may_become_what_turned_out_later() -> None:
     unknown = record.ToolFinished(T_US, "call_1", "unknown", "It is not known whether book was done.", "")
 

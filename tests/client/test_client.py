@@ -173,7 +173,7 @@ def test_what_was_offered_to_the_next_gateway_is_kept_until_it_has_answered() ->
         await taken.tell("trunkline.move", reason="draining")
         await asked.wait()
         await taken.tell("trunkline.settled", audio_end_ms=100)
-        await taken.tell("response.created", response={"id": "resp_1"})
+        await taken.tell("conversation.item.truncated", item_id="item_1")
         await taken.until_left()
 
     asked = asyncio.Event()
@@ -194,9 +194,79 @@ def test_what_was_offered_to_the_next_gateway_is_kept_until_it_has_answered() ->
             for _ in range(5):
                 call.append_audio(CHUNK)
             async for event in call:
-                if event.type == "response.created":
+                if event.type == "conversation.item.truncated":
                     settled.set()
         assert heard == [5 * CHUNK]
+
+    run(main())
+
+
+def test_news_that_the_next_gateway_was_not_told_of_are_told_by_it_alone() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("response.created", response={"id": "resp_1"})
+        await taken.tell("trunkline.move", reason="draining")
+        await asked.wait()
+        await taken.tell("input_audio_buffer.speech_started", item_id="item_old", audio_start_ms=100)
+        await taken.tell("response.created", response={"id": "resp_old"})
+        await taken.tell("response.done", response={"id": "resp_1"})
+        await taken.until_left()
+
+    asked, seen = asyncio.Event(), asyncio.Event()
+    kinds: list[tuple[str, str]] = []
+
+    async def second(taken: Taken) -> None:
+        resume = json.loads((await taken.socket.receive()).data)
+        assert (resume["responses"], resume.get("begun", [])) == (["resp_1"], [])
+        asked.set()
+        await seen.wait()
+        await taken.opens()
+        await taken.tell("trunkline.resumed", audio_from_ms=0)
+        await taken.tell("input_audio_buffer.speech_started", item_id="item_new", audio_start_ms=100)
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            async for event in call:
+                kinds.append((event.type, event.item_id or event.response.id))
+                if event.type == "response.done":
+                    seen.set()
+        assert kinds == [
+            ("session.created", ""),
+            ("response.created", "resp_1"),
+            ("response.done", "resp_1"),
+            ("input_audio_buffer.speech_started", "item_new"),
+        ]
+
+    run(main())
+
+
+def test_news_of_a_gateway_that_keeps_the_call_come_a_little_later() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("trunkline.move", reason="draining")
+        await asked.wait()
+        await taken.tell("input_audio_buffer.speech_started", item_id="item_1", audio_start_ms=100)
+        await asyncio.sleep(0.1)
+        refused.set()
+        await told.wait()
+        await taken.socket.close()
+
+    asked, refused, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def second(taken: Taken) -> None:
+        await taken.socket.receive()
+        asked.set()
+        await refused.wait()
+        await taken.tell("error", error={"message": "not now"})
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            async for event in call:
+                if event.type == "input_audio_buffer.speech_started":
+                    told.set()
+            assert told.is_set()
 
     run(main())
 

@@ -54,6 +54,7 @@ class Call:
         self._trouble = ""  # what the server last called an error
         self._wants_to_move = asyncio.Event()
         self._answers: dict[Socket, asyncio.Future[ServerEvent]] = {}  # of sockets that aren't the call's yet
+        self._held: list[tuple[Socket, ServerEvent]] = []  # news that the next gateway wasn't told of when it was asked
         self._keeper: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -138,6 +139,9 @@ class Call:
                 return
             case "trunkline.move":
                 self._wants_to_move.set()
+                return
+            case _ if self._answers and self._story.is_new(event):
+                self._held.append((socket, event))
                 return
             case "session.created":
                 self.id = event.session.id
@@ -233,6 +237,9 @@ class Call:
             return self._socket is socket
         finally:
             del self._answers[socket]
+            held, self._held = self._held, []
+            for before, event in held:  # of no effect where the call has left that gateway: the new one says it itself
+                self._on_event(before, event)
 
     def _leave(self, socket: Socket) -> None:
         leaving = asyncio.create_task(socket.close(MOVED), name="client-leave")

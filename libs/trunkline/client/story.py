@@ -40,6 +40,7 @@ ONCE_PER_ITEM = frozenset(
 ONCE_PER_RESPONSE = frozenset(("response.created", "response.done"))
 WORDS = frozenset(("response.output_audio_transcript.delta", "response.output_text.delta"))
 AUDIO = "response.output_audio.delta"
+UTTERANCES = frozenset(kind for kind in ONCE_PER_ITEM if "input_audio" in kind)
 _WORDED = "conversation.item.input_audio_transcription.completed"
 _OVER = frozenset((_WORDED, "conversation.item.input_audio_transcription.failed"))
 
@@ -125,6 +126,11 @@ class Story:
         """Utterances that began before are on record, or nothing: no gateway hears them again."""
         for item in [item for item, start_ms in self._begun.items() if 0 <= start_ms < audio_end_ms]:
             del self._begun[item]
+
+    def is_new(self, event: ServerEvent) -> bool:
+        """Whether it is of an utterance, or of a response that hadn't begun."""
+        response = event.response_id or event.response.id
+        return event.type in UTTERANCES or bool(response and response not in self._open)
 
     def _of_audio(self, event: ServerEvent) -> ServerEvent | None:
         """Audio that came already is cut off."""

@@ -42,7 +42,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Begun(NamedTuple):
-    """An utterance that another gateway has told of and that has no words yet."""
+    """An utterance that another gateway has told of and that is in no recorded turn."""
 
     item: str
     at_sample: int

@@ -18,12 +18,16 @@ def words_of(text: str) -> str:
 
 
 def stays_connected(facts: Facts) -> Iterator[str]:
-    """A call ends because one of the two hangs up, for nothing else."""
-    ended = facts.view.ended
-    if ended is not None and ended.reason not in OWN_ENDS:
+    """A call ends because one of the two hangs up, for nothing else.
+
+    A caller whose gateway dies as he hangs up is lost only after he has gone.
+    """
+    ended, account = facts.view.ended, facts.account
+    gone = ended is not None and account.end == "hung_up" and ended.at_us / 1e6 > account.ended_s
+    if ended is not None and ended.reason not in OWN_ENDS and not (ended.reason == "lost" and gone):
         yield f"the call ended with {ended.reason!r}"
-    if facts.account.problem:
-        yield f"the caller says: {facts.account.problem}"
+    if account.problem:
+        yield f"the caller says: {account.problem}"
 
 
 def turns_are_what_was_said(facts: Facts) -> Iterator[str]:
