@@ -142,3 +142,16 @@ def test_a_text_and_an_order_to_respond_are_told_until_something_came_of_them() 
     story.news(event("response.created", response={"id": "resp_1"}))
     assert story.resume(Tape()).respond is None
     assert story.resume(Tape()).responses == ["resp_1"]
+
+
+def test_what_hasnt_begun_is_new() -> None:
+    story = Story()
+    story.news(event("response.created", response={"id": "resp_1"}))
+    story.news(event("response.output_item.added", response_id="resp_1", item={"id": "item_1"}))
+
+    assert not story.is_new(event("response.output_audio.delta", response_id="resp_1", item_id="item_1"))
+    assert not story.is_new(event("response.done", response={"id": "resp_1"}))
+    assert not story.is_new(event("conversation.item.truncated", item_id="item_9"))
+    assert story.is_new(event("response.output_item.added", response_id="resp_1", item={"id": "item_2"}))
+    assert story.is_new(event("response.created", response={"id": "resp_2"}))
+    assert story.is_new(event("input_audio_buffer.speech_started", item_id="item_3"))

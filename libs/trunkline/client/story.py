@@ -128,9 +128,11 @@ class Story:
             del self._begun[item]
 
     def is_new(self, event: ServerEvent) -> bool:
-        """Whether it is of an utterance, or of a response that hadn't begun."""
-        response = event.response_id or event.response.id
-        return event.type in UTTERANCES or bool(response and response not in self._open)
+        """Whether it is of an utterance, or of a response or an item of one that hadn't begun."""
+        response, item = event.response_id or event.response.id, event.item_id or event.item.id
+        if event.type in UTTERANCES or (response and response not in self._open):
+            return True
+        return bool(response and item and ("response.output_item.added", item) not in self._seen)
 
     def _of_audio(self, event: ServerEvent) -> ServerEvent | None:
         """Audio that came already is cut off."""
