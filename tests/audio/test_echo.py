@@ -74,3 +74,14 @@ def test_silence_on_either_side_is_no_echo() -> None:
     assert echo.likeness(nothing[: echo.WINDOW_SAMPLES], played_until(48_000)) == 0.0
     assert echo.likeness(echo_of(48_000, delay_ms=0), nothing) == 0.0
     assert echo.likeness(pcm.EMPTY, pcm.EMPTY) == 0.0
+
+
+@pytest.mark.parametrize("spoken_ms", [60, 96, 128, 160, 200])
+def test_a_hum_below_the_band_is_no_echo_by_what_its_onset_leaves_in_it(spoken_ms: int) -> None:
+    at_s = np.arange(echo.WINDOW_SAMPLES) / 16_000
+    hum = (8_000 * np.sin(2 * np.pi * 180 * at_s)).astype(np.int16)[: spoken_ms * 16]
+    tone = (8_000 * np.cos(2 * np.pi * 440 * at_s)).astype(np.int16)
+    caller = np.concatenate((np.zeros(echo.WINDOW_SAMPLES - len(hum), dtype=np.int16), hum))
+    played = np.concatenate((np.zeros(echo.LAG_SAMPLES - len(hum), dtype=np.int16), tone, np.zeros_like(hum)))
+
+    assert echo.likeness(caller, played) < 0.1

@@ -13,6 +13,8 @@ from trunkline.proto.audio import CALLER_RATE_HZ
 WINDOW_SAMPLES = CALLER_RATE_HZ * 300 // 1000
 LAG_SAMPLES = CALLER_RATE_HZ * 600 // 1000  # the longest way from our sending to the microphone and back
 _BAND_HZ = (200.0, 2_500.0)  # what telephones, loudspeakers and their filters leave of a voice
+_RUMBLE_HZ = 80.0  # below are mains and offsets of microphones, whoever's voice it is
+_IN_BAND = 0.15  # of what a line carries up to the band's end: a voice's echo has 0.22 and more there
 _PRE_EMPHASIS = 0.9  # flattens the spectrum of voices, so that two of like pitch don't correlate by their bass
 _QUIET = 1e-6 * 32768.0**2 / 100  # mean square once shaped, of about -60 dBFS: too weak to tell whose voice it is
 
@@ -27,22 +29,25 @@ def likeness(caller: Samples, played: Samples) -> float:
     caller, played = caller[-WINDOW_SAMPLES:], played[-(WINDOW_SAMPLES + LAG_SAMPLES) :]
     if len(caller) < 2 or len(played) < len(caller):
         return 0.0
-    heard, sent = _shape(caller), _shape(played)
+    heard, sent = _shape(caller, _BAND_HZ), _shape(played, _BAND_HZ)
     heard_energy = float(np.dot(heard, heard))
     sent_energies = _moving_energy(sent, len(heard))
     loud_enough = sent_energies > _QUIET * len(heard)
     if not heard_energy > 0.0 or not loud_enough.any():
+        return 0.0
+    whole = _shape(caller, (_RUMBLE_HZ, _BAND_HZ[1]))  # of a deeper sound only the edges lie in the band
+    if heard_energy < _IN_BAND * float(np.dot(whole, whole)):
         return 0.0
     products = _correlate(sent, heard)[loud_enough]
     scores = np.abs(products) / np.sqrt(sent_energies[loud_enough] * heard_energy)
     return min(1.0, float(scores.max()))
 
 
-def _shape(samples: Samples) -> NDArray[np.float64]:
+def _shape(samples: Samples, band_hz: tuple[float, float]) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(samples.astype(np.float64))
     frequencies_hz = np.fft.rfftfreq(len(samples), 1.0 / CALLER_RATE_HZ)
     weights = np.abs(1.0 - _PRE_EMPHASIS * np.exp(-2j * np.pi * frequencies_hz / CALLER_RATE_HZ))
-    weights[(frequencies_hz < _BAND_HZ[0]) | (frequencies_hz > _BAND_HZ[1])] = 0.0
+    weights[(frequencies_hz < band_hz[0]) | (frequencies_hz > band_hz[1])] = 0.0
     shaped: NDArray[np.float64] = np.fft.irfft(spectrum * weights, len(samples))
     return shaped
 
