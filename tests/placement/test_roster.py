@@ -177,6 +177,26 @@ class YoungBus(MemoryBus):
         return self.up_s
 
 
+def test_nobody_is_lost_for_silence_until_our_own_connection_is_settled() -> None:
+    async def main() -> list[bool]:
+        bus = YoungBus(MemoryBroker())
+        loop = asyncio.get_running_loop()
+        roster = Roster(loop.time)
+        await roster.start(bus)
+        roster.hear(beat("comes-back-later"))
+        for _ in range(10):
+            await asyncio.sleep(BEAT_S)
+            roster.hear(beat("is-back"))
+        lost = []
+        for bus.up_s in (SETTLED_S - 0.01, SETTLED_S):
+            lost.append(roster.lost("stt", "comes-back-later"))
+        await roster.stop()
+        await bus.close()
+        return lost
+
+    assert run_virtual(main()) == [False, True]
+
+
 def departure(name: str, reason: str = "Client Closed") -> bytes:
     """As nats-server says it, but for what nobody reads."""
     kind = "io.nats.server.advisory.v1.client_disconnect"

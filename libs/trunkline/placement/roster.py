@@ -115,9 +115,11 @@ class Roster:
             self.on_gone(known, worker, reason)
 
     def lost(self, stage: str, worker: str) -> bool:
-        """Gone, or fallen silent while others are heard."""
+        """Gone, or fallen silent while others are heard, and heard for long enough to tell."""
         heard = self._heard.get((stage, worker))
-        return heard is None or heard.gone or self.silent_s(stage, worker) > BEAT_LIMIT_S
+        if heard is None or heard.gone:
+            return True
+        return self._settled and self.silent_s(stage, worker) > BEAT_LIMIT_S
 
     def draining(self, stage: str, worker: str) -> bool:
         """By its last beat."""
@@ -141,6 +143,11 @@ class Roster:
     def _audible_now_s(self) -> float:
         return self._audible_s + min(self._now_s() - self._last_s, DEAF_S)
 
+    @property
+    def _settled(self) -> bool:
+        """After the bus was away this process may be back before others are: they aren't silent, they are late."""
+        return self._bus is None or self._bus.connected_s >= SETTLED_S
+
     def _receive(self, received: Received) -> None:
         try:
             self.hear(_decoder.decode(received.data))
@@ -153,7 +160,7 @@ class Roster:
         except msgspec.MsgspecError as error:
             log.warning("undecodable advisory", subject=received.subject, reason=str(error))
             return
-        if departure.reason == SERVER_LEFT or self._bus is None or self._bus.connected_s < SETTLED_S:
+        if departure.reason == SERVER_LEFT or not self._settled:
             return
         places = [stage for stage, worker in self._heard if worker == departure.client.name]
         if len(places) == 1:  # a name that two stages share says nothing; their silence will
