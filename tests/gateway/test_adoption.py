@@ -9,7 +9,7 @@ from trunkline.gateway.resuming import Resumption
 from trunkline.placement.beats import Beats
 from trunkline.proto import response as r
 from trunkline.proto.placement import GATEWAY_BEAT_S, Beat
-from trunkline.record import MemoryRecordStore, StoreUnavailable
+from trunkline.record import BrokenRecord, CallView, MemoryRecordStore, StoreUnavailable
 
 WINDOW_S = 15.0
 
@@ -126,6 +126,45 @@ def test_an_ended_call_and_a_store_that_is_away_disturb_nothing() -> None:
             scene.store.summaries = summaries  # type: ignore[method-assign]
             await settle(2 * WINDOW_S)
             assert {session.link.call for session in scene.agent.sessions} == {CALL}
+
+    run_virtual(main())
+
+
+def test_a_record_that_cannot_be_read_keeps_no_other_from_its_end() -> None:
+    async def main() -> None:
+        async with Adopting() as scene:
+            await put(scene.store, "rtc_06_broken")
+            await put(scene.store)
+            find = scene.resumption.find
+
+            async def find_whole(call: str) -> CallView:
+                if call != CALL:
+                    raise BrokenRecord(call, 3, 5)
+                return await find(call)
+
+            scene.resumption.find = find_whole  # type: ignore[method-assign]
+            scene.adoption.start()
+            await settle(2 * WINDOW_S)
+
+            assert scene.taken[0] == (True, "lost")
+
+    run_virtual(main())
+
+
+def test_a_call_whose_agent_died_before_it_wrote_the_end_is_adopted() -> None:
+    async def main() -> None:
+        async with Adopting() as scene:
+            second = scene.make("agent")
+            await second.start()
+            scene.adoption.start()
+            await settle(WINDOW_S)
+            view = await put(scene.store)
+            view.gateway = "gateway-1"
+            await scene.store.put_summary(view.summary())
+            await second.kill()
+            await settle(2 * WINDOW_S)
+
+            assert scene.taken[0] == (True, "lost")
 
     run_virtual(main())
 

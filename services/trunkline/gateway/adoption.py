@@ -10,9 +10,10 @@ from collections.abc import Callable
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Progress, Resumption
 from trunkline.placement.roster import Roster
-from trunkline.proto.errors import StageUnavailable, TrunklineError
+from trunkline.proto.errors import TrunklineError
 from trunkline.proto.record import CallSummary
-from trunkline.record import RecordStore
+from trunkline.proto.subjects import Stage
+from trunkline.record import RecordStore, StoreUnavailable
 from trunkline.telemetry import logs
 
 LOOKS = 3  # at the gateways that live, in a window
@@ -43,6 +44,7 @@ class Adoption:
         self._window_s = window_s
         self._now_s = now_s
         self._alive: set[str] = set()
+        self._agents: set[str] = set()
         self._orphans: dict[str, float] = {}  # call -> since when nobody has it, as far as is known here
         self._task: asyncio.Task[None] | None = None
 
@@ -55,12 +57,13 @@ class Adoption:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self) -> None:
-        """The index is read when a gateway is gone, or this one has begun, and on while it holds orphans."""
+        """The index is read when a gateway or an agent is gone, at the beginning, and on while there are orphans."""
         due = True
         while True:
-            alive = self._gateways()
-            due = due or bool(self._alive - alive) or bool(self._orphans) or self._calls.abandoned
-            self._alive = alive
+            alive, agents = self._gateways(), self._heard("agent")
+            gone = (self._alive - alive) | (self._agents - agents)
+            due = due or bool(gone) or bool(self._orphans) or self._calls.abandoned
+            self._alive, self._agents = alive, agents
             if due:
                 try:
                     await self.look()
@@ -83,8 +86,11 @@ class Adoption:
 
     def _gateways(self) -> set[str]:
         """Those that live."""
-        known = self._alive | {beat.worker for beat in self._roster.workers() if beat.stage == "gateway"}
+        known = self._alive | self._heard("gateway")
         return {worker for worker in known if self._roster.silent_s("gateway", worker) < SILENT_S} | {self._worker}
+
+    def _heard(self, stage: Stage) -> set[str]:
+        return {beat.worker for beat in self._roster.workers() if beat.stage == stage}
 
     def _is_orphan(self, summary: CallSummary) -> bool:
         if summary.gateway == self._worker:
@@ -100,8 +106,10 @@ class Adoption:
             taken = await self._resumption.take_up(call_id, NOBODY)
         except (NoSuchCall, CallIsOver):
             self._orphans.pop(call_id, None)
-        except StageUnavailable as unavailable:
-            log.warning("call can't be adopted yet", call_id=call_id, reason=str(unavailable))
+        except StoreUnavailable:  # so would every other
+            raise
+        except TrunklineError as error:  # no agent takes it, or its record can't be read: others still can
+            log.warning("call can't be adopted yet", call_id=call_id, reason=str(error))
         else:
             log.info("adopted", call_id=call_id)
             self._orphans.pop(call_id, None)

@@ -33,7 +33,7 @@ class Calls:
         self._window_s = window_s
         self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
-        self.abandoned = False  # a call was taken up and given up again; set back by who looks for such
+        self.abandoned = False  # a call may lack its end on record; set back by who looks for such
         self._exchange = exchange
         self._roster = roster
         self._ticker = Ticker(asyncio.get_running_loop())
@@ -62,11 +62,11 @@ class Calls:
             raise StageUnavailable("gateway", "the call failed while it was placed")
         return call
 
-    def require_room(self) -> None:
-        """Raises StageUnavailable."""
+    def require_room(self, call_id: str = "") -> None:
+        """call_id: of a call that is taken up; what is here of it makes room. Raises StageUnavailable."""
         if self.draining:
             raise StageUnavailable("gateway", "it is draining")
-        if self.capacity and len(self) >= self.capacity:
+        if self.capacity and sum(known != call_id for known, _ in self._calls) >= self.capacity:
             raise StageUnavailable("gateway", f"it has its {self.capacity} calls")
 
     def has(self, call_id: str) -> bool:
@@ -108,7 +108,7 @@ class Calls:
         self._ticker.close()
 
     def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "") -> Call:
-        self.require_room()
+        self.require_room(call_id)
         call = Call(
             call_id,
             next(self._handles),
@@ -162,6 +162,8 @@ class Calls:
                 call.staffing.look()
             except Exception as error:  # the rim of a call: the others are still watched
                 call.fail(error)
-        self._leaving = [farewell for farewell in self._leaving if not farewell.look()]
+        over = [farewell for farewell in self._leaving if farewell.look()]
+        self._leaving = [farewell for farewell in self._leaving if farewell not in over]
+        self.abandoned = self.abandoned or any(farewell.unwritten for farewell in over)
         self._note_empty()
         self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)

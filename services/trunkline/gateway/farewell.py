@@ -45,6 +45,7 @@ class Farewell:
         reason: str,
         now_s: Callable[[], float],
     ) -> None:
+        self.unwritten = False  # it is over, and perhaps not on record
         self._call_id = call_id
         self._placer = placer
         self._roster = roster
@@ -65,6 +66,7 @@ class Farewell:
             return True
         if now_s > self._until_s:
             log.error("nobody could write the end of the call", call_id=self._call_id, reason=self._reason)
+            self.unwritten = True
             return True
         if now_s >= self._next_s or (last is not None and self._roster.lost("agent", last.worker)):
             self._ask_another()
@@ -99,7 +101,7 @@ class Farewell:
                 self._forget(placement)
                 self._next_s += REFUSED_S
                 self._refusals += 1
-                self._over = self._refusals >= REFUSALS
+                self._over = self.unwritten = self._refusals >= REFUSALS
 
     def _forget(self, placement: Placement) -> None:
         placement.link.close()
