@@ -106,6 +106,7 @@ class Call:
         self._on_end = on_end
         self._now_s = exchange.now_s
         self._client: Client | None = None
+        self._over: CallOver | None = None
         self._wishes = Wishes()
         self.agent_line = AgentLine(lambda: self.speaking.unfinished, afresh=bool(resumed))
         tell = self.agent_line.tell
@@ -215,6 +216,9 @@ class Call:
     def start(self, client: Client) -> None:
         """The client is there; a greeting that waits begins now."""
         self._client = client
+        if self._over is not None:
+            client.on_event(self._over)
+            return
         if self.leaving:
             self.ask_to_leave()
         self._beating(self.speaking.start)
@@ -362,10 +366,11 @@ class Call:
         if self.ended:
             return
         self.ended = True
+        self._over = over or CallOver("")
         self._ticker.remove(self.pump)
         try:
             if self._client is not None:
-                self._client.on_event(over or CallOver(""))
+                self._client.on_event(self._over)
             if not self.superseded:
                 self.speaking.hung_up()
         except Exception as error:  # the rim of a call: a broken one still lets go of its workers

@@ -99,6 +99,8 @@ class Resumption:
         except Exception:
             call.abandon()
             raise
+        if call.ended:  # meanwhile another gateway took it, or this one went away
+            raise StageUnavailable("gateway", "the call ended while it was taken up")
         self._calls.let_go_of_earlier(call)
         taken = TakenUp(call, view, _go_on(call, view, progress))
         log.info("call resumed", call_id=call_id, hub=call.hub, before=before.gateway, audio_from=taken.audio_from)

@@ -152,6 +152,8 @@ class Staffing:
 
     def fill(self, *stages: Stage, reason: str) -> None:
         """By and by, as if their workers had been lost. reason: why the call needs them."""
+        if self._released:
+            return
         for stage in stages:
             seat = self._seats[stage]
             seat.kind, seat.reason, seat.since_s = "gone", reason, self._now_s()

@@ -109,7 +109,7 @@ class RealtimeEndpoint:
             metrics.refused.labels("token").inc()
             return refuse(401, "invalid_resume_token", "the resume token is not one of this installation's")
         try:
-            self._calls.require_room()
+            self._calls.require_room(call_id)
             view = await self._resumption.find(call_id)
         except TrunklineError as error:
             return _refusal(error)

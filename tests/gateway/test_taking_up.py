@@ -1,0 +1,82 @@
+"""A call is taken up where it can go on, and leaves nothing behind where it can't."""
+
+import pytest
+
+from gateway.past_call import CALL, put
+from gateway.scene import Line, Scene, settle
+from support.virtual import run_virtual
+from trunkline.gateway.call_events import CallOver
+from trunkline.gateway.resuming import Resumption
+from trunkline.proto.errors import StageUnavailable
+from trunkline.record import CallView, MemoryRecordStore
+
+
+def test_a_call_that_is_over_before_its_record_was_read_again_takes_no_worker() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            store = MemoryRecordStore()
+            await put(store)
+            resumption = Resumption(scene.calls, store)
+            find = resumption.find
+
+            async def find_meanwhile(call_id: str) -> CallView:
+                for call in list(scene.calls._calls.values()):
+                    call.let_go()
+                return await find(call_id)
+
+            resumption.find = find_meanwhile  # type: ignore[method-assign]
+            with pytest.raises(StageUnavailable):
+                await resumption.take_up(CALL, None)
+            await settle(1.0)
+
+            assert [session for session in scene.stt.sessions + scene.tts.sessions if not session.closed] == []
+            assert len(scene.calls) == 0
+
+    run_virtual(main())
+
+
+def test_a_full_gateway_takes_back_its_own_caller() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            store = MemoryRecordStore()
+            await put(store)
+            first = scene.calls.succeed(CALL, 2, "", "the caller came back")
+            await first.place("agent")
+            scene.calls.capacity = 1
+            again = await Resumption(scene.calls, store).take_up(CALL, None)
+
+            assert len(scene.calls) == 1
+            with pytest.raises(StageUnavailable):
+                await scene.calls.place("")
+            again.call.end("caller_hung_up")
+            await settle()
+
+    run_virtual(main())
+
+
+def test_a_client_that_comes_after_the_end_of_its_call_is_told_so() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            call = await scene.calls.place("")
+            call.drain()
+            line = Line(call)
+            call.start(line)
+
+            assert [event.code for event in line.events if isinstance(event, CallOver)] == ["draining"]
+
+    run_virtual(main())
+
+
+def test_an_end_that_nobody_wrote_is_left_to_adoption() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            call, _ = await scene.call()
+            await scene.agent.kill()
+            call.end("caller_hung_up")
+            await settle(14.0)
+            assert not scene.calls.abandoned
+            await settle(2.0)
+
+            assert scene.calls.abandoned
+
+    run_virtual(main())
