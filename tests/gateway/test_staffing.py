@@ -391,7 +391,7 @@ def test_a_call_that_ends_while_nobody_serves_a_stage_leaves_nothing_behind() ->
         call.end("caller_hung_up")
         await settle()
 
-        assert scene.second["agent"].last.closed == "caller_hung_up"
+        assert scene.second["agent"].last.closed == "moved"  # it knows too little to write the end
         scene.second["agent"].mute = False
 
     play(scenario, "agent")
@@ -650,7 +650,7 @@ def test_a_call_that_ends_without_an_agent_is_ended_by_the_next_that_comes() -> 
         await later.start()
         await settle(3.0)
 
-        assert (late.last.closed, later.last.closed) == ("caller_hung_up", "caller_hung_up")
+        assert (late.last.closed, later.last.closed) == ("moved", "caller_hung_up")
 
     play(scenario)
 

@@ -33,7 +33,7 @@ class Post(Protocol):
 
 
 class Farewell:
-    """told: the agent that was just released, None when the call had none. reason: for the record."""
+    """told: the agent that was just released, None when there was none, or perhaps another. reason: for the record."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Farewell:
 
     def _ask_another(self) -> None:
         if self._last is not None:
-            self._last.release(self._reason)  # it may have taken the call after all, or yet
+            self._last.release("moved")  # it may yet take the call, and doesn't know all that the record must have
             self._tried.add(self._last.worker)
             self._last = None
         try:

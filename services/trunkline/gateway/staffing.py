@@ -194,7 +194,8 @@ class Staffing:
         self._released = reason
         agent = self._seats["agent"]
         if agent.taken and reason != "moved":
-            told, post = agent.serving, agent.post
+            contested = agent.asked is not None or agent.abandoned  # the record may be another's than who serves
+            told, post = None if contested else agent.serving, agent.post
             self.farewell = Farewell(self._call_id, self._placer, self._roster, post, told, reason, self._now_s)
         for seat in self._seats.values():
             if seat.task is not None:
@@ -202,9 +203,11 @@ class Staffing:
             if seat.asked is not None:
                 seat.abandoned.append(seat.asked)
                 seat.asked.decline(NO_ANSWER)
-            for placement in (*seat.abandoned, *([seat.serving] if seat.serving else [])):
-                placement.release(reason)
+            for placement in seat.abandoned:  # an agent that was only asked doesn't know all that its record must have
+                placement.release("moved" if seat is agent and self.farewell is not None else reason)
             seat.abandoned.clear()
+            if seat.serving is not None:
+                seat.serving.release(reason)
             seat.serving = None
 
     # what the workers say
