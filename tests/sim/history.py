@@ -24,7 +24,7 @@ IN_HAND: dict[Stage, tuple[Moment, ...]] = {
 }
 
 
-FAULTY: tuple[Stage, ...] = ("stt", "tts", "tool_runner")  # stages in which faults happen
+FAULTY: tuple[Stage, ...] = ("stt", "agent", "tool_runner", "tts")  # stages in which faults happen
 
 
 class TurnPlan(msgspec.Struct, frozen=True):

@@ -6,12 +6,13 @@ Order is NATS's: kept from one publisher to one subscription, and for nothing el
 import asyncio
 import json
 import random
+import re
 import zlib
 
 import msgspec
 
 from sim.loop import Life, SimLoop, State
-from trunkline.bus.memory import MAX_PAYLOAD_BYTES, matches
+from trunkline.bus.memory import MAX_PAYLOAD_BYTES
 from trunkline.bus.port import Handler, Headers, PayloadTooLarge, Received
 from trunkline.proto import subjects
 
@@ -34,6 +35,7 @@ class Trouble(msgspec.Struct, frozen=True):
 class _Subscription:
     def __init__(self, bus: "SimBus", pattern: str, queue: str, handler: Handler) -> None:
         self.bus, self.pattern, self.queue, self.handler = bus, pattern, queue, handler
+        self.hears = re.compile(pattern.replace(".", r"\.").replace("*", "[^.]+")).fullmatch
         self.stopped = False
 
     async def stop(self) -> None:
@@ -91,7 +93,7 @@ class Network:
     def _route(self, subject: str) -> tuple[list[_Subscription], list[list[_Subscription]]]:
         route = self._routes.get(subject)
         if route is None:
-            heard_by = [one for one in self._subscriptions if matches(one.pattern, subject)]
+            heard_by = [one for one in self._subscriptions if one.hears(subject)]
             groups: dict[tuple[str, str], list[_Subscription]] = {}
             for one in heard_by:
                 if one.queue:

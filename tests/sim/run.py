@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 from sim import outside
 from sim.caller import Caller
@@ -21,6 +22,7 @@ from trunkline.agents import AgentFile, load_agent_file
 from trunkline.cli.chaos.checker import check
 from trunkline.cli.chaos.evidence import CallEvidence, Claimed, Effect, Evidence, Fault, Recorded, Resting, Run
 from trunkline.cli.chaos.facts import Violation
+from trunkline.gateway.listening import EchoCheck
 from trunkline.proto import ids
 from trunkline.proto.record import decode_entry
 from trunkline.runtime import process as process_module
@@ -57,11 +59,15 @@ class Outcome(NamedTuple):
 
 def simulate(history: History) -> Outcome:
     loop = SimLoop()
-    with _from_seed(history.seed, loop):
+    with _from_seed(history.seed, loop), mock.patch.object(EchoCheck, "verdict", return_value=False):
         world = World(history, loop, _desk_file())
         errors = _Errors()
         with errors.heard():
-            caller, faults = loop.run(_live(world))
+            try:
+                caller, faults = loop.run(_live(world))
+            finally:
+                errors.deaf = True
+                loop.finish()
         evidence = _evidence(world, caller, faults)
     violations = check(evidence)
     for problem in (*errors.found, *loop.faults):
@@ -141,8 +147,11 @@ class _Errors(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.found: list[str] = []
+        self.deaf = False  # to what is said when everything is taken down
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self.deaf:
+            return
         facts = getattr(record, "facts", {})
         if record.exc_info and not str(facts.get("error")).startswith(EXPECTED):
             formatted = logging.Formatter().formatException(record.exc_info) if record.exc_info[0] else ""
@@ -159,7 +168,8 @@ class _Errors(logging.Handler):
             yield
         finally:
             logger.removeHandler(self)
-            logger.level, logger.propagate = before
+            logger.setLevel(before[0])
+            logger.propagate = before[1]
 
 
 @contextmanager

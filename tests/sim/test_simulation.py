@@ -11,7 +11,7 @@ from sim.history import FAULTY, plan
 from sim.run import simulate
 from trunkline.proto.subjects import Stage
 
-SMOKE = 200
+SMOKE = 300
 ALL = 10_000
 ALL_LIMIT_S = 900  # on two idle cores it takes some five minutes
 
