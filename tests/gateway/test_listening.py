@@ -253,6 +253,23 @@ def test_words_of_audio_that_a_client_ended_meanwhile_are_told_once() -> None:
     assert not hub.turns.unsettled
 
 
+def test_audio_that_a_client_ended_is_heard_by_the_next_worker_though_the_utterance_in_it_had_no_words() -> None:
+    hub = Hub()
+    hub.place()
+    say(hub, np.concatenate((silent(0.5), tone(1000, 1.0))))
+    hub._carry_out(hub.turns.commit(hub.listening.ring.end))
+    assert hub.stt is not None
+    while not isinstance(hub.stt.told[0], s.Final):  # of what VAD had begun, without words: they are the client's
+        hub.deliver(at_most=1)
+    hub.deliver(at_most=1)
+    assert hub.turns.unsettled
+    hub.lose()
+    hub.place()
+    say(hub, silent(1.0))
+
+    assert hub.texts == ["1000."]
+
+
 @settings(max_examples=60, deadline=None)
 @given(SAID, LOSSES, st.sets(st.integers(0, 5)))
 def test_what_a_client_ends_makes_the_same_turns_wherever_workers_are_lost(

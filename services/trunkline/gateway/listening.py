@@ -178,7 +178,8 @@ class Listening:
             case Final(utterance=number, text=text, from_sample=from_sample, to_sample=to_sample):
                 progress.judged(to_sample, now)
                 self._answered(number)
-                self.ring.silence(from_sample, to_sample)  # it may have to stay for what was said before
+                if text.strip():  # what has no words may be part of what a client ended, which will have them
+                    self.ring.silence(from_sample, to_sample)  # it may have to stay for what was said before
                 self._decide(turns.final(number, text, from_sample, to_sample))
             case RecognitionFailed(utterance=number, reason=reason):
                 self._answered(number)
