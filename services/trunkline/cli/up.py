@@ -249,6 +249,7 @@ def _environment(
 ) -> dict[str, str]:
     """The operator's own, with what the options say: they win over variables. A worker's id is its own."""
     return {
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's own threads spin after every product, and take a core from the calls
         **{name: value for name, value in environ.items() if name != "TRUNKLINE_WORKER_ID"},
         "TRUNKLINE_HOST": host,
         "TRUNKLINE_PORT": str(port),

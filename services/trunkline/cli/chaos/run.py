@@ -148,7 +148,7 @@ class _Callers:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=dict(os.environ),
+                env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
             )
         assert self._process.stdout is not None
         try:
