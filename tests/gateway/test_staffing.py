@@ -389,10 +389,11 @@ def test_a_call_that_ends_while_nobody_serves_a_stage_leaves_nothing_behind() ->
         await kill(scene.agent)
         await settle(1.0)
         call.end("caller_hung_up")
-        await settle()
-
-        assert scene.second["agent"].last.closed == "moved"  # it knows too little to write the end
         scene.second["agent"].mute = False
+        await settle(4.0)
+
+        ends = [session.closed for session in scene.second["agent"].sessions]
+        assert ends == ["moved", "caller_hung_up"]  # the first knew too little to write the end
 
     play(scenario, "agent")
 
@@ -537,6 +538,38 @@ def test_an_agent_that_drains_ends_its_answer_first() -> None:
     play(scenario, "agent")
 
 
+def test_a_turn_that_comes_while_the_agent_moves_is_begun_by_the_next_alone() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.second["agent"].mute = True
+        scene.agent.drain()
+        await settle(0.2)
+        utterance(scene.stt.last, 1, "Hello", 0, 1600)
+        await settle(0.2)
+        scene.second["agent"].last.say(scene.agent.attached)
+        await settle(1.0)
+
+        assert turns(scene.agent.last) == []
+        assert turns(scene.second["agent"].last) == ["Hello"]
+        assert audio_of(line) == spoken("Fine.").tobytes()
+
+    play(scenario, "agent")
+
+
+def test_a_turn_that_comes_while_nobody_relieves_the_agent_is_its_own() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        scene.second["agent"].mute = True
+        scene.agent.drain()
+        await settle(0.2)
+        utterance(scene.stt.last, 1, "Hello", 0, 1600)
+        await settle()
+        await fail(scene.second["agent"])
+        await settle(0.2)
+
+        assert turns(scene.agent.last) == ["Hello"]
+
+    play(scenario, "agent")
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_worker_that_drains_keeps_its_call_while_there_is_no_other(stage: Stage) -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
@@ -653,6 +686,26 @@ def test_a_call_that_ends_without_an_agent_is_ended_by_the_next_that_comes() -> 
         assert (late.last.closed, later.last.closed) == ("moved", "caller_hung_up")
 
     play(scenario)
+
+
+def test_a_call_that_ends_while_its_agent_moves_is_ended_by_whoever_has_the_record() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        utterance(scene.stt.last, 1, "Hello", 0, 1600)
+        await settle(0.05)
+        scene.second["agent"].mute = True
+        scene.agent.drain()
+        await settle(0.15)
+        call.end("caller_hung_up")
+        await settle()
+        after = scene.second["agent"].last
+        assert (scene.agent.last.closed, after.closed) == ("caller_hung_up", "")
+        after.say(scene.agent.attached)
+        await settle()
+
+        assert after.closed == "caller_hung_up"
+        assert [type(message) for message in after.got] == [r.Recall, r.Turn, r.Played]
+
+    play(scenario, "agent")
 
 
 def test_a_drain_waits_until_an_agent_knows_of_the_end() -> None:

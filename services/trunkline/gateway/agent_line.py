@@ -34,6 +34,7 @@ class AgentLine:
         self._unfinished = unfinished
         self._afresh = afresh
         self._link: Link | None = None
+        self._held = False
         self._told: deque[_Told] = deque()
         self._said: deque[tuple[int, Utterance]] = deque()  # by the agent that is there, with its seq
         self._said_before: list[Utterance] = []  # by earlier ones
@@ -72,8 +73,18 @@ class AgentLine:
         if recall:
             link.send(Recall(tuple(self._said_before), self._unfinished(), self._afresh, len(self._told)))
             self._recall_seq = link.state.sent
+        self.go_on()
+
+    def hold(self) -> None:
+        """Another agent is about to be there: what is told waits for it, so that no answer is begun twice."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """What waits goes to the agent that is there, and so does the rest."""
+        self._held = False
         for told in self._told:
-            self._send(told)
+            if not told.seq:
+                self._send(told)
 
     def lost(self) -> None:
         self._link, self._recall_seq = None, 0
@@ -83,7 +94,7 @@ class AgentLine:
             told.seq = 0
 
     def _send(self, told: _Told) -> None:
-        if self._link is not None:
+        if self._link is not None and not self._held:
             self._link.send(told.message, headers=told.headers)
             told.seq = self._link.state.sent
 

@@ -33,7 +33,10 @@ class Post(Protocol):
 
 
 class Farewell:
-    """told: the agent that was just released, None when there was none, or perhaps another. reason: for the record."""
+    """last: the agent that was just released, or is being asked; None when there is none that may have the record.
+
+    reason: for the record.
+    """
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Farewell:
         placer: Placer,
         roster: Roster,
         post: Post,
-        told: Placement | None,
+        last: Placement | None,
         reason: str,
         now_s: Callable[[], float],
     ) -> None:
@@ -50,14 +53,14 @@ class Farewell:
         self._placer = placer
         self._roster = roster
         self._post = post
-        self._last = told  # that was told or asked
+        self._last = last
         self._reason = reason
         self._now_s = now_s
         self._tried: set[str] = set()
         self._refusals = 0
         self._over = False
         self._until_s = now_s() + FAREWELL_LIMIT_S
-        self._next_s = now_s() + (PATIENCE_S if told else 0.0)  # when another is asked
+        self._next_s = now_s() + (PATIENCE_S if last else 0.0)  # when another is asked
 
     def look(self) -> bool:
         """Whether nothing is left to do."""
@@ -83,11 +86,12 @@ class Farewell:
             self._tried.clear()
             return
         self._next_s = self._now_s() + PATIENCE_S
-        self._last = self._placer.ask("agent", worker, self._post.order(WHY), self._hear, WHY)
+        self._last = self._placer.ask("agent", worker, self._post.order(WHY), self.hear, WHY)
         log.info("agent asked to end the call", call_id=self._call_id, asked=worker)
 
-    def _hear(self, placement: Placement, message: Message, headers: Headers | None) -> None:
-        if placement is not self._last:
+    def hear(self, placement: Placement, message: Message, headers: Headers | None) -> None:
+        """What an agent that was asked, here or before the end, says."""
+        if placement is not self._last or placement.link.closed:
             return
         match message:
             case Attached():

@@ -51,6 +51,9 @@ class SttPost:
         self._ordered = Listen(self._handle, self._listening.replay_from, self._rules())
         return self._ordered
 
+    def declined(self) -> None:
+        """The worker that serves was never disturbed."""
+
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
         if self._rules() != self._ordered.rules:
             placement.link.send(Tune(self._rules()))
@@ -89,6 +92,9 @@ class TtsPost:
 
     def order(self, reason: str) -> Speak:
         return Speak(self._handle)
+
+    def declined(self) -> None:
+        """The worker that serves was never disturbed."""
 
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
         link = placement.link
@@ -142,7 +148,11 @@ class AgentPost:
         self._placed_at = 0
 
     def order(self, reason: str) -> Converse:
+        self._line.hold()
         return self._converse(reason or self._resumed)
+
+    def declined(self) -> None:
+        self._line.go_on()
 
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
         assert isinstance(answer, Attached)

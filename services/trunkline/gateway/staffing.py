@@ -40,7 +40,14 @@ class Post(Protocol):
     """What a stage's worker is for the rest of the call."""
 
     def order(self, reason: str) -> Message:
-        """Places it; made afresh for each worker that is asked. reason: empty for the call's first."""
+        """Places it; made afresh for each worker that is asked. reason: empty for the call's first.
+
+        Until `taken` or `declined`, what the worker that serves is to begin can wait for the other.
+        """
+        ...
+
+    def declined(self) -> None:
+        """The worker that was asked last doesn't take the call."""
         ...
 
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
@@ -194,9 +201,11 @@ class Staffing:
         self._released = reason
         agent = self._seats["agent"]
         if agent.taken and reason != "moved":
-            contested = agent.asked is not None or agent.abandoned  # the record may be another's than who serves
-            told, post = None if contested else agent.serving, agent.post
-            self.farewell = Farewell(self._call_id, self._placer, self._roster, post, told, reason, self._now_s)
+            contested = agent.abandoned  # one of these may have the record, and not who serves
+            last, post = agent.asked or (None if contested else agent.serving), agent.post
+            self.farewell = Farewell(self._call_id, self._placer, self._roster, post, last, reason, self._now_s)
+            agent.asked = None  # if it takes the call, it learns the rest there
+            post.declined()
         for seat in self._seats.values():
             if seat.task is not None:
                 seat.task.cancel()
@@ -214,6 +223,9 @@ class Staffing:
 
     def _hear(self, placement: Placement, message: Message, headers: Headers | None) -> None:
         seat = self._seats[placement.stage]
+        if self.farewell is not None:
+            self.farewell.hear(placement, message, headers)
+            return
         match message:
             case Superseded(attach=attach) if self._placer.outranked_by(attach):
                 if not self._released:
@@ -321,6 +333,7 @@ class Staffing:
         if refusal is None or self._released:
             return refusal
         seat.asked = None
+        seat.post.declined()
         seat.avoided[worker] = self._now_s() + refusal.retry_after_s
         if refusal is NO_ANSWER:
             seat.abandoned.append(placement)
