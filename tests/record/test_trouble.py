@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 from support.nats_server import NatsServer, running
-from trunkline.proto.record import CallerSaid
-from trunkline.record import NatsRecordStore, Recorder, StoreUnavailable, WrongSequence, read_call
+from trunkline.proto.record import CallerSaid, Claim
+from trunkline.record import (
+    Attempt,
+    NatsClaimStore,
+    NatsRecordStore,
+    Recorder,
+    StoreUnavailable,
+    WrongSequence,
+    read_call,
+)
 
 from .deaf import Deaf
 
@@ -42,6 +50,25 @@ def test_a_lost_acknowledgement_neither_doubles_nor_fences(nats_server: NatsServ
             await store.append(call, b"two", expected_seq=first, entry=f"{call}_2")
 
             assert [entry.data for entry in await store.read(call)] == [b"one", b"two"]
+
+    asyncio.run(main())
+
+
+def test_a_refused_claim_leaves_no_task_behind(nats_server: NatsServer, call: str) -> None:
+    async def main() -> None:
+        async with deaf_store(nats_server):  # makes the streams
+            client = await nats_server.connect()
+            claims = NatsClaimStore(client)
+            await claims.ensure()
+            attempt = Attempt(call, "call_1")
+            first = await claims.claim(attempt, Claim(1, "runner-a", 1))
+            before = asyncio.all_tasks()
+
+            assert await claims.claim(attempt, Claim(2, "runner-b", 1)) == first
+            assert {task.get_name() for task in asyncio.all_tasks() - before} == set()
+
+            await claims.close()
+            await client.close()
 
     asyncio.run(main())
 

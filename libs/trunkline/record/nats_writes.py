@@ -5,6 +5,7 @@ An acknowledgement may be lost and a duplicate may be refused, so a write's fate
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -55,7 +56,10 @@ class NatsWrites:
         self._in_trouble: set[asyncio.Task[int]] = set()  # writes whose fate is being found out
 
     async def start(self) -> None:
+        """From here on no write makes a task or a subscription that stays."""
         await self.replies.start()
+        with contextlib.suppress(NatsError, TimeoutError):  # whatever it says: the client now listens for answers
+            await self.jetstream.account_info()
 
     async def close(self) -> None:
         """What is still in flight ends as StoreUnavailable."""
