@@ -244,6 +244,29 @@ def test_what_a_turn_on_record_has_is_not_wanted_again() -> None:
     ours(scenario, settled_ms=0, kept_from_ms=0)
 
 
+def test_what_became_a_turn_while_the_client_asked_is_not_wanted_again() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        resumed = await caller.until("trunkline.resumed")
+        await settle()
+
+        assert resumed["audio_from_ms"] == HEARD_TO_MS
+        listen = stt(server).order
+        assert isinstance(listen, s.Listen)
+        assert listen.from_sample == HEARD_TO
+        assert agent(server).all(r.CallerLost) == []
+
+    ours(scenario, settled_ms=0, kept_from_ms=0, end_ms=HEARD_TO_MS - 400)
+
+
+def test_no_audio_is_settled_that_the_client_has_not_said() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        resumed = await caller.until("trunkline.resumed")
+
+        assert resumed["audio_from_ms"] == HEARD_TO_MS + 1000
+
+    ours(scenario, settled_ms=HEARD_TO_MS + 9000)
+
+
 def test_audio_that_the_client_no_longer_has_is_lost_and_recorded_so() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         resumed = await caller.until("trunkline.resumed")

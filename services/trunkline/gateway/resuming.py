@@ -41,7 +41,8 @@ class CallIsOver(TrunklineError):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a client of ours stands. Samples at CALLER_RATE_HZ; got: at SPEECH_RATE_HZ, by item and segment.
 
-    settled_to: no audio before is needed; kept_from, end: of what it has. begun: utterances that aren't settled.
+    settled_to: no audio before is needed; kept_from, end: of what it had when it asked, and it may have said more to
+    the gateway before since. begun: utterances that aren't settled.
     cancelled: (response, reason) of those whose early end it has seen.
     """
 
@@ -142,7 +143,8 @@ def _go_on(call: Call, view: CallView, progress: Progress | None) -> int:
     wanted, audio_from = view.heard_to, view.heard_to
     begun: tuple[Begun, ...] = ()
     if progress is not None:
-        wanted = min(max(view.heard_to, progress.settled_to), progress.end)
+        # the record may have turns behind progress.end: the gateway before heard on until the agent was taken from it
+        wanted = max(view.heard_to, min(progress.settled_to, progress.end))
         audio_from = max(wanted, progress.kept_from)
         begun = tuple(
             one for one in progress.begun if one.item not in view.items and one.at_sample + MS_SAMPLES > wanted
