@@ -4,14 +4,19 @@ Each is a context in which the product runs without that guard.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from unittest import mock
 
 from trunkline.bus.link import LinkState, Sent
 from trunkline.gateway.listening import Listening
-from trunkline.proto.record import Claim
-from trunkline.record import Attempt, MemoryClaimStore, MemoryRecordStore, StoredClaim
+from trunkline.proto.record import Claim, RecordEntry
+from trunkline.record import (
+    Attempt,
+    MemoryClaimStore,
+    MemoryRecordStore,
+    StoredClaim,
+)
 
 
 @contextmanager
@@ -43,13 +48,16 @@ def appends_compare_nothing() -> Iterator[None]:
 
 @contextmanager
 def every_claim_is_granted() -> Iterator[None]:
-    """The tool claim is off: whoever asks may run the tool."""
+    """The tool claim is off: whoever asks may run the tool, and nobody sees that another does."""
 
     async def generous(store: MemoryClaimStore, attempt: Attempt, claim: Claim) -> StoredClaim:
         store._put(attempt, claim)
         return store.claims[attempt]
 
-    with mock.patch.object(MemoryClaimStore, "claim", generous):
+    async def blind(store: MemoryClaimStore, attempt: Attempt) -> StoredClaim | None:
+        return None
+
+    with mock.patch.object(MemoryClaimStore, "claim", generous), mock.patch.object(MemoryClaimStore, "read", blind):
         yield
 
 
@@ -57,4 +65,15 @@ def every_claim_is_granted() -> Iterator[None]:
 def nothing_is_heard_again() -> Iterator[None]:
     """The replay is off: another STT worker begins with what is said from then on."""
     with mock.patch.object(Listening, "replay_from", property(lambda listening: listening.ring.end)):
+        yield
+
+
+@contextmanager
+def any_epoch_is_taken() -> Iterator[None]:
+    """The epoch check is off: appends compare nothing, and readers keep what a lower epoch wrote."""
+
+    def gullible(call: str, entries: Iterable[RecordEntry]) -> Iterator[RecordEntry]:
+        yield from entries
+
+    with appends_compare_nothing(), mock.patch("trunkline.record.fold.accepted", gullible):
         yield

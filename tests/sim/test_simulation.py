@@ -64,6 +64,16 @@ def test_without_a_replay_words_are_lost() -> None:
         assert "turns_are_what_was_said" in violated(10, "stt")
 
 
+def test_without_the_records_compare_and_set_epochs_go_back() -> None:
+    with mutations.appends_compare_nothing():
+        assert violated(10, "agent")
+
+
+def test_without_claims_a_tool_takes_effect_twice() -> None:
+    with mutations.every_claim_is_granted():
+        assert violated(40, "agent", "tool_runner")
+
+
 def violated(seeds: int, *stages: Stage) -> set[str]:
     """What is violated in the first history in which anything is, within so many. stages: in which faults happen."""
     for seed in range(seeds):
