@@ -41,8 +41,8 @@ up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C end
 test: $(READY) ## every test but the benchmarks: real engines, real NATS, the whole stack, 10,000 simulated calls
 	@$(BIN)/python -m pytest -m "not bench"
 
-sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults; SEEDS=1 tells one in full
-	@PYTHONPATH=tests $(BIN)/python -m sim --from $(FROM) --seeds $(SEEDS)
+sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults (in STAGES); SEEDS=1 tells one in full
+	@PYTHONPATH=tests $(BIN)/python -m sim --from $(FROM) --seeds $(SEEDS) $(if $(STAGES),--stages $(STAGES))
 
 check: $(READY) ## format, lint, types, architecture, unit tests: under a minute
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target check-static $(CALLS:%=check-%) check-unit

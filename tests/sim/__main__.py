@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 
-REPLAY = "make sim SEEDS=1 FROM={seed}"
+from sim.history import FAULTY, plan
+from trunkline.proto.subjects import Stage
+
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # of numpy: threads that wait for more work burn what they wait for
 
 
@@ -18,18 +20,35 @@ def main() -> int:
     parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--stages", type=_stages, default=FAULTY, help="in which faults happen, such as agent,stt")
     parser.add_argument("--slice", default="", help="of a worker process: its number")
     wanted = parser.parse_args()
     if wanted.seeds == 1:
-        return _tell(wanted.first)
+        return _tell(wanted.first, wanted.stages)
     if wanted.slice:
-        return _work(range(wanted.first + int(wanted.slice), wanted.first + wanted.seeds, wanted.processes))
+        seeds = range(wanted.first + int(wanted.slice), wanted.first + wanted.seeds, wanted.processes)
+        return _work(seeds, wanted.stages)
     return _share(wanted)
+
+
+def replay(seed: int, stages: tuple[Stage, ...]) -> str:
+    """The command that tells this history."""
+    return f"make sim SEEDS=1 FROM={seed}" + ("" if stages == FAULTY else f" STAGES={','.join(stages)}")
+
+
+def _stages(given: str) -> tuple[Stage, ...]:
+    """In the order given: a seed chooses among them by it."""
+    names = given.split(",")
+    stages = tuple(stage for name in names for stage in FAULTY if stage == name)
+    if len(stages) < len(names):
+        raise argparse.ArgumentTypeError(f"{given}: not of {','.join(FAULTY)}")
+    return stages
 
 
 def _share(wanted: argparse.Namespace) -> int:
     begun_s = time.monotonic()
     command = [sys.executable, "-m", "sim", "--from", str(wanted.first), "--seeds", str(wanted.seeds)]
+    command += ["--stages", ",".join(wanted.stages)]
     command += ["--processes", str(wanted.processes), "--slice"]
     working = [
         subprocess.Popen([*command, str(number)], env={**os.environ, **ONE_THREAD})
@@ -41,27 +60,25 @@ def _share(wanted: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _work(seeds: range) -> int:
-    from sim.history import plan
+def _work(seeds: range, stages: tuple[Stage, ...]) -> int:
     from sim.run import at_ease, simulate
 
     failed = 0
     with at_ease():
         for seed in seeds:
-            outcome = simulate(plan(seed))
+            outcome = simulate(plan(seed, stages))
             if outcome.violations:
                 failed += 1
                 first = outcome.violations[0]
-                print(f"{REPLAY.format(seed=seed)}: {first.invariant}: {first.detail[:200]}", flush=True)
+                print(f"{replay(seed, stages)}: {first.invariant}: {first.detail[:200]}", flush=True)
     return 1 if failed else 0
 
 
-def _tell(seed: int) -> int:
-    from sim.history import plan
+def _tell(seed: int, stages: tuple[Stage, ...]) -> int:
     from sim.run import simulate
     from sim.told import tell
 
-    outcome = simulate(plan(seed))
+    outcome = simulate(plan(seed, stages))
     print(tell(outcome))
     return 1 if outcome.violations else 0
 
