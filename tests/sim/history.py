@@ -89,6 +89,31 @@ def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) ->
     )
 
 
+def late_listeners(seed: int) -> History:
+    """STT workers that are stopped in mid-utterance and go on once they are replaced, on a slow network."""
+    rng = random.Random(seed)
+    history = plan(seed, ())
+    turns = [turn.number for turn in history.turns[:2]]
+    stops = [
+        FaultPlan("stop", "stt", turn, "listening", rng.uniform(0.0, 0.35), rng.uniform(0.6, 1.5)) for turn in turns
+    ]
+    return msgspec.structs.replace(history, faults=stops, trouble=_slow(history.trouble))
+
+
+def late_takers(seed: int) -> History:
+    """An agent dies, and who takes the call up may be stopped at it until a third one has, on a slow network."""
+    rng = random.Random(seed)
+    history = plan(seed, ())
+    death = FaultPlan("kill", "agent", 1, "thinking", 0.02, 0.1)
+    after_s, lasts_s = rng.uniform(0.02, 0.12), rng.uniform(2.0, 2.9)
+    stop = FaultPlan("stop", "agent", 1, "thinking", after_s, lasts_s, anyone=True)
+    return msgspec.structs.replace(history, faults=[death, stop], trouble=_slow(history.trouble))
+
+
+def _slow(trouble: Trouble) -> Trouble:
+    return msgspec.structs.replace(trouble, lagging=0.2, lag_s=0.3)
+
+
 def _turn(rng: random.Random, number: int) -> TurnPlan:
     kind = rng.choice(("plain", "plain", "tool", "tool", "long", "cut", "cough"))
     base = TurnPlan(number, frames=rng.randint(3, 6), pause_s=rng.uniform(0.02, 0.3))

@@ -8,15 +8,28 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from unittest import mock
 
+from trunkline.bus.exchange import Exchange, LastWord, Link, LinkKey
 from trunkline.bus.link import LinkState, Sent
+from trunkline.bus.port import Headers, Received
 from trunkline.gateway.listening import Listening
+from trunkline.gateway.placing import Placement
+from trunkline.gateway.staffing import Staffing, _Seat
+from trunkline.proto.audio import decode_batch
+from trunkline.proto.envelope import Envelope
+from trunkline.proto.placement import Accepted, Acknowledge
 from trunkline.proto.record import Claim, RecordEntry
+from trunkline.proto.response import Attached
 from trunkline.record import (
     Attempt,
+    CallView,
     MemoryClaimStore,
     MemoryRecordStore,
+    Recorder,
     StoredClaim,
 )
+from trunkline.tool_runner.runner import Run, Runner
+
+NO_WORK = LastWord | Acknowledge  # of the link itself
 
 
 @contextmanager
@@ -70,10 +83,90 @@ def nothing_is_heard_again() -> Iterator[None]:
 
 @contextmanager
 def any_epoch_is_taken() -> Iterator[None]:
-    """The epoch check is off: appends compare nothing, and readers keep what a lower epoch wrote."""
+    """The epoch checks are off: readers keep what a lower epoch wrote, runners and gateways listen to its owner.
+
+    Whom the record's compare-and-set keeps out never gets so far: that is off as well.
+    """
+    ask_again, take = Runner._ask_again, Staffing._take
 
     def gullible(call: str, entries: Iterable[RecordEntry]) -> Iterator[RecordEntry]:
         yield from entries
 
-    with appends_compare_nothing(), mock.patch("trunkline.record.fold.accepted", gullible):
+    def obliging(runner: Runner, run: Run, envelope: Envelope) -> None:
+        run.asked = envelope
+        ask_again(runner, run, envelope)
+
+    def lenient(staffing: Staffing, seat: _Seat, placement: Placement, answer: Accepted | Attached) -> None:
+        seat.epoch = 0
+        take(staffing, seat, placement, answer)
+
+    with (
+        appends_compare_nothing(),
+        mock.patch("trunkline.record.fold.accepted", gullible),
+        mock.patch.object(Runner, "_ask_again", obliging),
+        mock.patch.object(Staffing, "_take", lenient),
+    ):
+        yield
+
+
+@contextmanager
+def any_attach_is_taken() -> Iterator[None]:
+    """The attach check is off: messages and audio of a placement that is over are taken as if of the one that serves.
+
+    On both ends: by the gateway from a worker that went on after it was replaced, and by a worker. Still each once.
+    """
+    receive = Exchange._receive_linked
+    taken: set[tuple[Exchange, LinkKey, int]] = set()
+
+    def trusting(exchange: Exchange, envelope: Envelope, headers: Headers | None) -> None:
+        key = LinkKey(envelope.call, envelope.sender, envelope.attach)
+        link = exchange._links.get(key)
+        again = (exchange, key, envelope.seq) in taken
+        taken.add((exchange, key, envelope.seq))
+        places = link is None and envelope.seq == 1 and exchange.on_placement is not None
+        if not (again or places) and (link is None or link.closed) and not isinstance(envelope.message, NO_WORK):
+            serving = _serving(exchange, envelope.call, envelope.sender)
+            if serving is not None:
+                exchange._hand(serving, envelope.message, headers)
+        receive(exchange, envelope, headers)
+
+    def credulous(exchange: Exchange, received: Received) -> None:
+        batch = decode_batch(received.data)
+        for chunk in batch.chunks:
+            heard = [
+                bound
+                for (peer, handle), bound in exchange._audio.items()
+                if handle == chunk.handle and _stage(peer) == _stage(batch.sender)
+            ]
+            for _, on_chunk, _ in sorted(heard, key=lambda bound: bound[0])[-1:]:
+                on_chunk(chunk)
+
+    with (
+        mock.patch.object(Exchange, "_receive_linked", trusting),
+        mock.patch.object(Exchange, "_receive_audio", credulous),
+    ):
+        yield
+
+
+def _serving(exchange: Exchange, call: str, peer: str) -> Link | None:
+    """The latest placement of the call at the peer's stage."""
+    having = (link for link in exchange._links.values() if link.call == call and not link.closed)
+    return max((one for one in having if _stage(one.peer) == _stage(peer)), key=lambda one: one.attach, default=None)
+
+
+def _stage(peer: str) -> str:
+    return peer.partition(".")[0]
+
+
+@contextmanager
+def any_attach_takes_the_record() -> Iterator[None]:
+    """Nobody is outranked: who was placed earlier takes the record from who was placed later."""
+    read = Recorder._read
+
+    async def unranked(recorder: Recorder, call: str) -> tuple[CallView, int]:
+        view, seq = await read(recorder, call)
+        view.attach = -1
+        return view, seq
+
+    with mock.patch.object(Recorder, "_read", unranked):
         yield

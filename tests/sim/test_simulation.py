@@ -3,27 +3,36 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
 from sim import mutations
-from sim.history import FAULTY, plan
+from sim.__main__ import replay
+from sim.history import FAULTY, History, late_listeners, late_takers, plan
 from sim.run import simulate
 from trunkline.proto.subjects import Stage
 
+Guard = Callable[[], AbstractContextManager[None]]
 SMOKE = 300
 ALL = 10_000
 ALL_LIMIT_S = 900  # on two idle cores it takes some five minutes
 
 
-def histories(first: int, seeds: int) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "sim", "--from", str(first), "--seeds", str(seeds)],
+def simulation(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sim", *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def histories(first: int, seeds: int) -> None:
+    ran = simulation("--from", str(first), "--seeds", str(seeds))
+
     assert ran.returncode == 0, ran.stdout + ran.stderr[-3000:]
 
 
@@ -64,19 +73,61 @@ def test_without_a_replay_words_are_lost() -> None:
         assert "turns_are_what_was_said" in violated(10, "stt")
 
 
-def test_without_the_records_compare_and_set_epochs_go_back() -> None:
+def test_without_the_records_compare_and_set_epochs_go_back_and_events_collide() -> None:
     with mutations.appends_compare_nothing():
-        assert violated(10, "agent")
+        assert violated(10, "agent") >= {"epoch_never_decreases", "index_is_dense"}
 
 
 def test_without_claims_a_tool_takes_effect_twice() -> None:
     with mutations.every_claim_is_granted():
-        assert violated(40, "agent", "tool_runner")
+        assert "at_most_one_effect" in violated(40, "agent", "tool_runner")
+
+
+def test_without_the_attach_check_what_is_left_of_an_earlier_placement_changes_what_was_said() -> None:
+    assert breaks("turns_are_what_was_said", 40, late_listeners, mutations.any_attach_is_taken)
+
+
+def test_an_agent_that_nobody_outranks_takes_the_record_from_a_later_placement() -> None:
+    assert breaks("owner_is_next_epoch", 20, late_takers, mutations.any_attach_takes_the_record)
+
+
+def test_without_the_epoch_checks_whoever_gets_past_the_compare_and_set_decides_the_next_epoch() -> None:
+    """With the compare-and-set on, no entry of a lower epoch is ever stored: these checks stand behind it."""
+    off, besides = mutations.any_epoch_is_taken, mutations.appends_compare_nothing
+
+    assert breaks("owner_is_next_epoch", 40, lambda seed: plan(seed, ("agent",)), off, besides)
+
+
+def test_a_seed_is_replayed_with_the_stages_that_it_failed_in() -> None:
+    stages: tuple[Stage, ...] = ("agent", "stt")
+    told = simulation("--from", "3", "--seeds", "1", "--stages", ",".join(stages))
+
+    assert told.stdout.rstrip().endswith(simulate(plan(3, stages)).digest)
+    assert replay(3, stages) == "make sim SEEDS=1 FROM=3 STAGES=agent,stt"
+    assert replay(3, FAULTY) == "make sim SEEDS=1 FROM=3"
 
 
 def violated(seeds: int, *stages: Stage) -> set[str]:
     """What is violated in the first history in which anything is, within so many. stages: in which faults happen."""
+    return next(filter(None, (broken(plan(seed, stages or FAULTY)) for seed in range(seeds))), set())
+
+
+def breaks(
+    invariant: str, seeds: int, history: Callable[[int], History], off: Guard, besides: Guard = nullcontext
+) -> bool:
+    """Whether it is violated with a guard off, and not with it on, in one of so many histories.
+
+    besides: what is off in both.
+    """
     for seed in range(seeds):
-        if violations := simulate(plan(seed, stages or FAULTY)).violations:
-            return {one.invariant for one in violations}
-    return set()
+        with off():
+            found = invariant in broken(history(seed))
+        if found:
+            with besides():
+                if invariant not in broken(history(seed)):
+                    return True
+    return False
+
+
+def broken(history: History) -> set[str]:
+    return {one.invariant for one in simulate(history).violations}
