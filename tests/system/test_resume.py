@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Coroutine
+from typing import Any
+
+import pytest
 
 from system.whole import Whole
 from trunkline.agent.models.scripted import ScriptedModel, Words
@@ -9,6 +12,7 @@ from trunkline.audio import dtmf
 from trunkline.audio.pcm import Samples
 from trunkline.cli import line
 from trunkline.cli.line import Line
+from trunkline.gateway.resuming import Resumption, TakenUp
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
 
@@ -108,6 +112,36 @@ def test_a_gateway_that_drains_has_its_caller_move() -> None:
         assert view.ended.reason == "caller_hung_up"
         assert [item.text for item in turn.items] == [LONG.replace("{words}", "4711")]
         said_once(events)
+
+    run(main())
+
+
+def test_a_turn_that_ends_while_a_busy_gateway_takes_the_call_up_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    take_up = Resumption.take_up
+
+    async def take_up_late(self: Resumption, call: str, *args: Any) -> TakenUp:
+        while True:
+            if (await self.find(call)).heard_to:
+                return await take_up(self, call, *args)
+            await asyncio.sleep(0.02)
+
+    async def main() -> None:
+        monkeypatch.setattr(Resumption, "take_up", take_up_late)
+        async with whole() as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                saying = asyncio.create_task(caller.say(keyed("471108")))
+                await asyncio.sleep(0.3)
+                await stack.drain_gateway(0)
+                turn = await saying
+                await caller.reply(turn)
+                again = await caller.say(keyed("0815"))
+                await caller.reply(again)
+                assert caller.resumed == 1
+            _, events = await stack.record(caller.call_id)
+
+        assert turns_of(events) == [(1, "471108"), (2, "0815")]
+        assert list(turn.transcripts.values()) == ["471108"]
 
     run(main())
 
