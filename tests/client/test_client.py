@@ -73,17 +73,31 @@ class Gateway:
     def __init__(self, *behaviours: Behaviour | int) -> None:
         self.behaviours = list(behaviours)
         self.left: list[int] = []
+        self.refused = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         behaviour = self.behaviours.pop(0) if self.behaviours else 410
         if isinstance(behaviour, int):
             self.behaviours.insert(0, behaviour)
+            self.refused.set()
             return web.json_response({"error": {"message": f"no: {behaviour}"}}, status=behaviour)
         socket = web.WebSocketResponse(protocols=("trunkline.resume.v1",))
         await socket.prepare(request)
         with contextlib.suppress(ConnectionError):
             await behaviour(Taken(socket, request))
         return socket
+
+    @contextlib.asynccontextmanager
+    async def runner(self) -> AsyncIterator[web.AppRunner]:
+        """Without a port yet."""
+        app = web.Application()
+        app.router.add_get("/v1/realtime", self.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            yield runner
+        finally:
+            await runner.cleanup()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -366,6 +380,41 @@ def test_a_gateway_that_cannot_take_it_up_is_asked_again() -> None:
         async with Gateway(first, unable, able).running() as url, connect(url) as call:
             assert await read(call) == ["session.created"]
             assert call.resumed == 1
+
+    run(main())
+
+
+def test_a_gateway_that_no_longer_listens_is_not_asked_again_over_the_connection_on_which_it_refused() -> None:
+    """As a shared port's gateway does that drains: who connects anew comes to another."""
+    sites: list[web.TCPSite] = []
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def second(taken: Taken) -> None:
+        await taken.takes_up(0)
+        await taken.socket.close(code=1000)
+
+    async def main() -> None:
+        draining, other = Gateway(first, 503), Gateway(second)
+        async with draining.runner() as old, other.runner() as new:
+            sites.append(web.TCPSite(old, "127.0.0.1", 0))
+            await sites[0].start()
+            port = old.addresses[0][1]
+
+            async def leave_the_port() -> None:
+                await draining.refused.wait()
+                await sites[0].stop()
+                await web.TCPSite(new, "127.0.0.1", port).start()
+
+            leaving = asyncio.create_task(leave_the_port())
+            async with connect(f"ws://127.0.0.1:{port}/v1/realtime", window_s=3.0) as call:
+                kinds = await read(call)
+            await leaving
+
+        assert kinds == ["session.created"]
+        assert call.resumed == 1
 
     run(main())
 

@@ -306,6 +306,20 @@ def test_no_room_is_an_answer_with_a_time_to_come_back() -> None:
     asyncio.run(main())
 
 
+def test_a_refusal_for_want_of_room_ends_its_connection_so_that_the_next_try_may_reach_another_gateway() -> None:
+    async def main() -> None:
+        async with Server() as server:
+            server.scene.tts.declines = Declined("full")
+            url = f"http://127.0.0.1:{server.service.port}/v1/realtime"
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+                await server.client.ws_connect(url, headers={"Authorization": "Bearer sk-test"})
+
+            assert refusal.value.headers is not None
+            assert refusal.value.headers["Connection"] == "close"
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("model", "agent"), [("gpt-realtime-2", ""), ("night", "nightdesk"), ("frontdesk", "frontdesk")]
 )

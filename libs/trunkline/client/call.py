@@ -10,7 +10,7 @@ from types import TracebackType
 import aiohttp
 import msgspec
 
-from trunkline.client.dialing import OVER, Dialer
+from trunkline.client.dialing import OVER, Dialer, fresh_connections
 from trunkline.client.errors import CallLost, ClientError, NotAnEvent, Refused
 from trunkline.client.events import RESUME, ServerEvent, encode
 from trunkline.client.socket import HUNG_UP, MOVED, SILENT_S, Ending, Socket, next_silent_s
@@ -60,7 +60,7 @@ class Call:
 
     async def __aenter__(self) -> "Call":
         """Raises Refused, Unreachable."""
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(connector=fresh_connections())
         try:
             self._dialer = Dialer(self._session, self._urls, self._key, self._model)
             websocket, url = await self._dialer.dial()

@@ -26,6 +26,11 @@ OVER = 410  # this call has ended
 LATER = frozenset((502, 503, 504))  # statuses worth another try
 
 
+def fresh_connections() -> aiohttp.TCPConnector:
+    """Each try connects anew: the one on which a gateway refused leads to that gateway, though another has its port."""
+    return aiohttp.TCPConnector(force_close=True)
+
+
 class _Body(msgspec.Struct):
     message: str = ""
 
@@ -94,7 +99,9 @@ class Dialer:
                     max_msg_size=0,
                 )
         except aiohttp.WSServerHandshakeError as error:
-            raise Refused(url, error.status, await self._refusal(url, params) or error.message) from error
+            tried_again = "resume_token" in params and error.status in LATER  # whatever the reason
+            why = "" if tried_again else await self._refusal(url, params)
+            raise Refused(url, error.status, why or error.message) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(url, reason(error)) from error
 

@@ -192,5 +192,8 @@ def _refusal(error: TrunklineError) -> web.Response:
 
 
 def _overloaded(unavailable: StageUnavailable) -> web.Response:
+    """The connection ends with it: where gateways share a port, who connects anew may come to another."""
     metrics.refused.labels(unavailable.stage).inc()
-    return refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
+    answer = refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
+    answer.force_close()
+    return answer
