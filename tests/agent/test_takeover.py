@@ -403,7 +403,13 @@ class Moving:
     def said(self) -> list[Utterance]:
         return [message for message in self.old.told if isinstance(message, Utterance)]
 
-    async def move(self, *inputs: Message, said: Sequence[Utterance] | None = None, afresh: bool = False) -> None:
+    async def move(
+        self,
+        *inputs: Message,
+        said: Sequence[Utterance] | None = None,
+        afresh: bool = False,
+        got: SegmentHeard | None = None,
+    ) -> None:
         """said: what the gateway has of the first agent's words; all of them unless told otherwise."""
         known = self.said if said is None else list(said)
         asked = [one.response for one in inputs if isinstance(one, Turn | Respond) and one.response]
@@ -411,7 +417,7 @@ class Moving:
         ended = {one.response for one in known if isinstance(one, ResponseFinished)}
         unfinished = tuple(key for key in dict.fromkeys([*begun, *asked]) if key not in ended)
         await self.new.place(attach=2, order=Converse(1, "gw", reason="agent ag is gone"))
-        self.new.link.send(Recall(tuple(known), unfinished, afresh, len(inputs)))
+        self.new.link.send(Recall(tuple(known), unfinished, afresh, len(inputs), got))
         for message in inputs:
             self.new.link.send(message)
         await asyncio.sleep(3)
@@ -589,6 +595,24 @@ def test_a_gateway_that_is_new_to_the_call_is_told_what_nobody_heard() -> None:
                 ItemFinished(ASKED.response, first.item, text, "final_answer"),
                 ResponseFinished(ASKED.response, "completed"),
             ]
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(("got", "again"), [(24_000, 1), (20_000, 0)])
+def test_what_the_client_never_got_is_said_again_though_it_counts_as_heard(got: int, again: int) -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(3)
+            said = [one for one in calls.said if isinstance(one, Say)]
+            for one in said:
+                calls.tell(Played(SegmentHeard(one.item, one.index, 24_000, 24_000)))
+            await asyncio.sleep(1)
+            await calls.move(said=[], afresh=True, got=SegmentHeard(said[0].item, 0, got, 0))
+
+            assert len(said) > 1
+            assert [one for one in calls.new.told if isinstance(one, Say)] == said[again:]
 
     run_virtual(scenario())
 

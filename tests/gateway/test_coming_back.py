@@ -308,6 +308,26 @@ def test_a_segment_that_the_client_has_whole_counts_as_heard() -> None:
     ours(scenario, received=[{"item_id": LAST, "segment": 1, "samples": len("And you?") * 1_200}])
 
 
+def test_what_the_gateway_before_took_for_heard_and_the_client_never_got_is_said() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        await settle()
+        assert agent(server).all(r.Recall) == [r.Recall((), (), True, 0, r.SegmentHeard(LAST, 0, 24_000, 0))]
+        says_again(server)
+        delta = await caller.until("response.output_audio.delta")
+        await caller.until("response.done")
+
+        assert (delta["item_id"], delta["segment"], delta.get("position", 0)) == (LAST, 1, 0)
+        assert kinds(caller).count("response.done") == 1
+
+    ours(
+        scenario,
+        heard_out=True,
+        received=[{"item_id": LAST, "segment": 0, "samples": 24_000}],
+        responses=["resp_2"],
+    )
+
+
 def test_a_response_that_the_client_saw_cancelled_is_not_said_again() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await caller.until("trunkline.resumed")

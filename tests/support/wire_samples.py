@@ -58,6 +58,13 @@ MESSAGES: list[Message] = [
         True,
         3,
     ),
+    response.Recall(
+        (response.ResponseStarted("resp_a", 1), response.Say("resp_a", "item_a", 0, "One moment.")),
+        ("resp_a",),
+        True,
+        3,
+        response.SegmentHeard("item_a", 0, 2400, 0),
+    ),
     response.Stored(9, 4),
     response.Placed("stt", "stt-x", "no heartbeat"),
     response.CallerLost(48000),

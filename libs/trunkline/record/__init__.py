@@ -7,6 +7,7 @@ from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_store import NatsRecordStore
+from trunkline.record.reached import never_reached
 from trunkline.record.recorder import Outranked, Recorder
 from trunkline.record.show import summary_to_json, to_json
 from trunkline.record.store import (
@@ -45,6 +46,7 @@ __all__ = [
     "accepted",
     "events_of",
     "fold",
+    "never_reached",
     "read_call",
     "summary_to_json",
     "to_json",

@@ -30,7 +30,7 @@ class ItemView:
     phase: Phase | None = None
     status: ItemStatus = "in_progress"
     segments: dict[int, str] = field(default_factory=dict)
-    played: set[int] = field(default_factory=set)
+    played: dict[int, int] = field(default_factory=dict)  # samples of each segment that was heard to its end
     truncated: record.ItemTruncated | None = None
 
     @property
@@ -206,7 +206,7 @@ class CallView:
                 if item.status == "in_progress":
                     item.status = "completed"
             case record.PlayedOut():
-                item.played.add(event.index)
+                item.played[event.index] = event.samples
             case record.ItemTruncated():
                 # what was heard can be found to be less later (a client's word), never more
                 if item.truncated is None or event.heard_samples <= item.truncated.heard_samples:

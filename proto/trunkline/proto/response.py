@@ -176,12 +176,15 @@ class Recall(msgspec.Struct, frozen=True, array_like=True, tag="recall"):
     and has none of the agent's words: everything that was not heard to its end is said again.
     inputs: how many messages follow that the gateway sent before and that may not be recorded (Turn, Respond, Played,
     Interrupt, Retract, …), as they were; what goes on is decided after them.
+    got: the last audio that the client of a gateway that is afresh has, and how much of its segment; what lies behind
+    was not heard, whatever is recorded. None where the client can't tell.
     """
 
     said: tuple[Utterance, ...] = ()
     unfinished: tuple[str, ...] = ()
     afresh: bool = False
     inputs: int = 0
+    got: SegmentHeard | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="stored"):

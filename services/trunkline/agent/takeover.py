@@ -18,7 +18,7 @@ from trunkline.proto.response import (
     Source,
     Utterance,
 )
-from trunkline.record import CallView, ItemView, ResponseView
+from trunkline.record import CallView, ItemView, ResponseView, never_reached
 
 
 def adopted(view: CallView, said: Utterance, at_us: int) -> Iterator[record.Event]:
@@ -55,9 +55,9 @@ def said_again(view: CallView, recall: Recall, changed: Collection[str] = ()) ->
     """What is recorded of the responses whose end the gateway doesn't have, as if it were said now.
 
     changed: responses opened or closed since the gateway was last told. A gateway that is new to the call is told
-    what nobody heard of any response, and nothing that was heard to its end.
+    what nobody heard of any response, and nothing that was heard to its end, unless its client never got it.
     """
-    unheard = _unheard(view) if recall.afresh else None
+    unheard = _unheard(view, never_reached(view, recall.got)) if recall.afresh else None
     for response in view.responses.values():
         known = response.id in recall.unfinished or response.id in changed
         if known or (
@@ -93,7 +93,7 @@ def _item_again(item: ItemView, indexes: Collection[int]) -> Iterator[Utterance]
         yield PhaseSettled(item.response, item.id, item.phase)  # perhaps it is known to have begun without
 
 
-def _unheard(view: CallView) -> Mapping[str, Collection[int]]:
+def _unheard(view: CallView, lost: Mapping[str, Collection[int]]) -> Mapping[str, Collection[int]]:
     """By item, the segments behind the last that was heard or cut off: the conversation has gone past the others."""
     unheard: defaultdict[str, set[int]] = defaultdict(set)
     for response in view.responses.values():
@@ -102,7 +102,7 @@ def _unheard(view: CallView) -> Mapping[str, Collection[int]]:
                 unheard.clear()
                 continue
             for index in item.segments:
-                if index in item.played:
+                if index in item.played and index not in lost.get(item.id, ()):
                     unheard.clear()
                 else:
                     unheard[item.id].add(index)

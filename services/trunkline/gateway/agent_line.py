@@ -11,7 +11,7 @@ from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import TrunklineError
-from trunkline.proto.response import Recall, Stored, Turn, Utterance
+from trunkline.proto.response import Recall, SegmentHeard, Stored, Turn, Utterance
 
 KEPT_MESSAGES = 4096  # either way: far more than a call makes in any outage that it survives
 
@@ -28,7 +28,12 @@ class _Told:
 
 
 class AgentLine:
-    """unfinished: ids of responses whose end has not come. afresh: this hub has none of what earlier agents said."""
+    """unfinished: ids of responses whose end has not come. afresh: this hub has none of what earlier agents said.
+
+    got: the last audio that the client had from an earlier hub, if it can tell.
+    """
+
+    got: SegmentHeard | None = None
 
     def __init__(self, unfinished: Callable[[], tuple[str, ...]], *, afresh: bool = False) -> None:
         self._unfinished = unfinished
@@ -71,7 +76,7 @@ class AgentLine:
         self.lost()
         self._link = link
         if recall:
-            link.send(Recall(tuple(self._said_before), self._unfinished(), self._afresh, len(self._told)))
+            link.send(Recall(tuple(self._said_before), self._unfinished(), self._afresh, len(self._told), self.got))
             self._recall_seq = link.state.sent
         self.go_on()
 

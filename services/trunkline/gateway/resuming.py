@@ -16,7 +16,7 @@ from trunkline.gateway.turns import Begun
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import StageUnavailable, TrunklineError
 from trunkline.proto.response import Attached, CallerLost, Interrupt, SegmentHeard
-from trunkline.record import CallView, RecordStore, read_call
+from trunkline.record import CallView, RecordStore, never_reached, read_call
 from trunkline.record.view import ItemView, ResponseView
 from trunkline.telemetry import logs
 
@@ -39,7 +39,7 @@ class CallIsOver(TrunklineError):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a client of ours stands. Samples at CALLER_RATE_HZ; got: at SPEECH_RATE_HZ, by item and segment.
+    """Where a client of ours stands. Samples at CALLER_RATE_HZ; got: at SPEECH_RATE_HZ, by item and segment, in order.
 
     settled_to: no audio before is needed; kept_from, end: of what it had when it asked, and it may have said more to
     the gateway before since. begun: utterances that aren't settled.
@@ -52,6 +52,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     got: Mapping[tuple[str, int], int] = {}
     begun: tuple[Begun, ...] = ()
     cancelled: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def last(self) -> SegmentHeard | None:
+        """Of what it has got."""
+        if not self.got:
+            return None
+        (item, index), samples = list(self.got.items())[-1]
+        return SegmentHeard(item, index, samples, 0)
 
 
 class TakenUp(NamedTuple):
@@ -87,6 +95,7 @@ class Resumption:
             before = await self.find(call_id)
             call = self._calls.succeed(call_id, next_hub(before.hub), before.agent, f"{before.gateway}: {RESUMED}")
             if progress is not None:
+                _believe(before, progress)
                 _tell_progress(call, before, progress)
             call.wish = wish
             try:
@@ -100,6 +109,8 @@ class Resumption:
         except Exception:
             call.abandon()
             raise
+        if progress is not None:
+            _believe(view, progress)
         if call.ended:  # meanwhile another gateway took it, or this one went away
             raise StageUnavailable("gateway", "the call ended while it was taken up")
         self._calls.let_go_of_earlier(call)
@@ -119,11 +130,19 @@ def is_told_again(view: CallView, response: ResponseView) -> bool:
 
 
 def _is_through(item: ItemView) -> bool:
-    return item.truncated is not None or item.played >= item.segments.keys()
+    return item.truncated is not None or item.played.keys() >= item.segments.keys()
+
+
+def _believe(view: CallView, progress: Progress) -> None:
+    """What the client never got was not heard, whatever the gateway before took for heard. view: nobody else's."""
+    for item, indexes in never_reached(view, progress.last).items():
+        for index in indexes:
+            del view.items[item].played[index]
 
 
 def _tell_progress(call: Call, view: CallView, progress: Progress) -> None:
     call.speaking.adopt_progress(progress.got)
+    call.agent_line.got = progress.last
     for name, reason in progress.cancelled:
         response = view.responses.get(name)
         if response is None or not is_told_again(view, response):
