@@ -419,6 +419,37 @@ def test_a_gateway_that_no_longer_listens_is_not_asked_again_over_the_connection
     run(main())
 
 
+def test_sockets_that_answered_too_late_do_not_keep_the_first_waiting() -> None:
+    async def main() -> None:
+        both, over = asyncio.Event(), asyncio.Event()
+        asked: list[web.Request] = []
+
+        async def handle(request: web.Request) -> web.WebSocketResponse:
+            asked.append(request)
+            if len(asked) == 2:
+                both.set()
+            await both.wait()  # they are answered at once, and neither is read: its closing isn't acknowledged
+            socket = web.WebSocketResponse(protocols=("trunkline.resume.v1",))
+            await socket.prepare(request)
+            await over.wait()
+            return socket
+
+        app = web.Application()
+        app.router.add_get("/v1/realtime", handle)
+        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+            url = str(server.make_url("/v1/realtime")).replace("http", "ws", 1)
+            began_s = asyncio.get_running_loop().time()
+            socket, _ = await Dialer(session, [url], "", "").dial_again(TOKEN)
+            elapsed_s = asyncio.get_running_loop().time() - began_s
+            over.set()
+            await socket.close()
+
+        assert len(asked) == 2
+        assert elapsed_s < 1.0
+
+    run(main())
+
+
 def test_a_call_that_is_over_everywhere_just_ends() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

@@ -22,6 +22,7 @@ TRY_AFTER_S = (
     0.1  # while the first try is still unanswered; doubles with every try, for who is slow isn't helped by more
 )
 TRY_AFTER_LIMIT_S = 1.6
+LEAVE_LIMIT_S = 0.2  # for sockets that answered too late: the one that goes on waits for its first word meanwhile
 OVER = 410  # this call has ended
 LATER = frozenset((502, 503, 504))  # statuses worth another try
 
@@ -122,9 +123,11 @@ class Dialer:
 async def _let_go(tries: dict[asyncio.Task[aiohttp.ClientWebSocketResponse], str]) -> None:
     for task in tries:
         task.cancel()
-    for late in await asyncio.gather(*tries, return_exceptions=True):
-        if isinstance(late, aiohttp.ClientWebSocketResponse):
-            await late.close()
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    late = [answer for answer in answers if isinstance(answer, aiohttp.ClientWebSocketResponse)]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_LIMIT_S):
+            await asyncio.gather(*(socket.close() for socket in late), return_exceptions=True)
 
 
 def message_of(body: bytes) -> str:
