@@ -256,6 +256,36 @@ def test_a_response_of_a_repeatable_model_ends_as_if_nothing_had_happened(script
             assert len(ran) == 1, "the tool ran under another key too"
 
 
+OTHER = "That is the first; one moment for the other."
+TWO_TOOLS: Script = [
+    [
+        [Words(PREAMBLE, "commentary"), Call("lookup")],
+        [Words(OTHER, "commentary"), Call("lookup")],
+        [Words(text, "final_answer") for text in ANSWER],
+    ]
+]
+TWO_TOOLS_WITHOUT_PHASES: Script = [
+    [[Words(PREAMBLE), Call("lookup")], [Words(OTHER), Call("lookup")], [Words(text) for text in ANSWER]]
+]
+
+
+@pytest.mark.parametrize("script", [TWO_TOOLS, TWO_TOOLS_WITHOUT_PHASES])
+def test_what_was_said_behind_a_tool_that_could_not_be_recorded_is_not_said_again(script: Script) -> None:
+    model = ScriptedModel(script)
+    whole = undisturbed(model)
+    expected = Hub(whole.said).texts()
+    unrecorded = next(i for i, event in enumerate(whole.events) if isinstance(event, record.ToolIntended))
+    asked = next(i for i, event in enumerate(whole.events) if isinstance(event, record.CallerSaid))
+    started = [i for i, message in enumerate(whole.said) if isinstance(message, ItemStarted)]
+    for durable, heard in itertools.product(range(asked, unrecorded + 1), range(started[1] + 1, len(whole.said))):
+        after = taken_over(Cut(whole.events[:durable], whole.said[:heard]), model)
+
+        assert after.hub.texts() == texts_of(after.view) == expected
+        assert after.view.responses[ASKED.response].status == "completed"
+        outcomes = [(tool.status, tool.key in {one.key for one in after.orders}) for tool in after.view.tools.values()]
+        assert outcomes == [("error", False), ("error", False) if heard > started[2] else ("ok", True)]
+
+
 def known_of(cut: Cut) -> int:
     """How many of the messages that were said are in the record."""
     view = cut.view

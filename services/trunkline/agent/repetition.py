@@ -41,6 +41,11 @@ class Repetition:
         """All that was said has been said again: what comes now is new."""
         return not self._ahead and (self._item is None or self._passed == len(self._item.segments))
 
+    @property
+    def ahead(self) -> list[str]:
+        """Ids of the items that have not begun again."""
+        return [said.id for said in self._ahead]
+
     def begin(self, phase: Phase | None, source: str) -> str:
         """The id of the item that begins here, "" for a new one."""
         if not self._ahead:

@@ -118,7 +118,7 @@ class Rounds:
         if whole and (self._model.repeatable or not said):
             self._writer.repeat(items)
             try:
-                return await self._round(without=cut)
+                return await self._repeat(cut)
             except Diverged as error:
                 log.warning("a round did not repeat itself", response=self._writer.response, error=str(error))
         answered = bool(items) and items[-1].phase == "final_answer" and items[-1].status != "in_progress"
@@ -126,6 +126,22 @@ class Rounds:
         if answered:
             return []  # only the response's end was missing
         return await self._round(note=WHAT_WAS_CUT if said else "")
+
+    async def _repeat(self, cut: Sequence[str]) -> list[ToolCall]:
+        """The round that was cut, to its end; before it, those whose tools the earlier owner could not record.
+
+        Such a tool was not run, and what was said behind it was said knowing that: so it is when that is repeated.
+        """
+        calls = await self._round(without=cut)
+        for _ in range(MAX_ROUNDS):
+            ahead = self._writer.ahead
+            if not ahead:
+                return calls
+            if not self._model.repeatable:
+                break
+            self._desk.leave_out(self._writer.response, calls)
+            calls = await self._round(without=ahead)
+        raise Diverged(self._writer.response, "a round that ends early")
 
     async def _round(self, *, without: Collection[str] = (), note: str = "") -> list[ToolCall]:
         """Streams one round to the caller; gives the tools that it asks for. without: messages it isn't told of."""
@@ -139,7 +155,7 @@ class Rounds:
                     self._take(event, calls)
         finally:
             span.end()
-        self._writer.end_round("commentary" if calls else "final_answer")
+        self._writer.end_round("commentary" if calls else "final_answer", last=not calls)
         return calls
 
     def _ends_in_set_words(self) -> bool:

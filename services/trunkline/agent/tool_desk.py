@@ -27,6 +27,7 @@ from trunkline.telemetry import logs
 
 ARGUMENTS_LIMIT_BYTES = 64 * 1024
 NAME_CHARACTERS = 64  # of a name that a model made up
+NOT_RECORDED = "This was not run: the call's record can't be written at present."
 KEY_CHARACTERS = 64  # of an id that a model made up; the subjects of further attempts are a little longer
 
 log = logs.get(__name__)
@@ -99,11 +100,19 @@ class ToolDesk:
             self._settle_all(opened, "cancelled", "This was not run: the caller interrupted.")
             raise
         except StoreUnavailable:
-            self._settle_all(opened, "error", "This was not run: the call's record can't be written at present.")
+            self._settle_all(opened, "error", NOT_RECORDED)
         for one in opened:
             self._step(one)
         if opened:
             await asyncio.wait([one.done for one in opened])
+
+    def leave_out(self, response: str, calls: Sequence[ToolCall]) -> None:
+        """What an earlier owner made of these, by what it said behind them: it could not record them, so none was run.
+
+        Raises Fenced.
+        """
+        opened = [one for call in calls if (one := self._intend(response, call, None))]
+        self._settle_all(opened, "error", NOT_RECORDED)
 
     def adopt(self, headers: Headers | None) -> None:
         """Goes after every tool call that an earlier owner of the call left without outcome."""

@@ -113,10 +113,15 @@ class ResponseWriter:
                 self._ended(self._item, "".join(self._said), self._phase)
         self._item, self._phase, self._said, self._segmenter = "", None, [], Segmenter()
 
-    def end_round(self, phase: Phase) -> None:
-        """As close_item; a round that is repeated has said everything by now."""
+    @property
+    def ahead(self) -> list[str]:
+        """Ids of the items that are to be repeated and have not begun."""
+        return self._again.ahead
+
+    def end_round(self, phase: Phase, *, last: bool = True) -> None:
+        """As close_item; with the last round all that is repeated has been said."""
         self.close_item(phase)
-        if not self._again.over:
+        if last and not self._again.over:
             raise Diverged(self.response, "a round that ends early")
 
     def finish(self, status: ResponseStatus, detail: str = "", tokens: tuple[int, int] = (0, 0)) -> None:
