@@ -35,6 +35,7 @@ from trunkline.proto.speech import (
 )
 
 RING_SAMPLES = CALLER_RATE_HZ * 30
+LINE_SAMPLES = CALLER_RATE_HZ * 2  # for verdicts on echoes
 CHUNK_SAMPLES = CALLER_RATE_HZ  # of a client that sends seconds at once, so that no bus message grows too large
 RECHECK_SAMPLES = CALLER_RATE_HZ * 40 // 1000  # of new audio between two verdicts on an echo
 ONSET_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # of an utterance's beginning, that its level is taken from
@@ -55,6 +56,8 @@ class EchoCheck:
         """Of the caller's audio just before end."""
         now = self._clock_of(end)
         if not self._playout.played_lately(now):
+            return False
+        if not self._ring.first < end <= self._ring.end:
             return False
         caller = self._ring.read(max(self._ring.first, end - WINDOW_SAMPLES), end)
         wanted = (WINDOW_SAMPLES + LAG_SAMPLES) * SPEECH_RATE_HZ // CALLER_RATE_HZ
@@ -78,7 +81,8 @@ class Listening:
         self.ring = Ring(RING_SAMPLES)
         self._handle = handle
         self._turns = turns
-        self._echo = EchoCheck(self.ring, playout, self.clock_of)
+        self._line = Ring(LINE_SAMPLES)  # as it came: a discarded echo still tells what follows it
+        self._echo = EchoCheck(self._line, playout, self.clock_of)
         self._clock = clock
         self._busy = busy
         self._decide = decide
@@ -94,6 +98,7 @@ class Listening:
     def go_on(self, from_sample: int) -> None:
         """The caller's audio goes on there, in a call that another gateway began; before anything else."""
         self.ring.skip(from_sample)
+        self._line.skip(from_sample)
         self._silent_to = self._checked_to = from_sample
 
     # who listens
@@ -154,6 +159,7 @@ class Listening:
         for at in range(0, len(samples), CHUNK_SAMPLES):
             part = samples[at : at + CHUNK_SAMPLES]
             self._send(self.ring.end, part)
+            self._line.append(part)
             dropped = self.ring.append(part)
             if dropped:
                 metrics.ring_dropped.inc(dropped)
