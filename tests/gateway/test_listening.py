@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
+from trunkline.audio.resample import resample
 from trunkline.audio.ring import Ring
 from trunkline.bus.exchange import Link
 from trunkline.gateway import decisions as d
@@ -511,3 +512,21 @@ def test_a_hold_does_not_outlast_the_worker_that_could_end_it_for_long() -> None
     hub.place()
     say(hub, silent(2.0))
     assert hub.texts == ["1000."]
+
+
+def test_the_rest_of_an_echo_whose_beginning_was_discarded_is_still_told_as_one() -> None:
+    hub = Hub(busy=True)
+    rng = np.random.default_rng(3)
+    voice = np.repeat(rng.integers(-8000, 8000, CALLER_RATE_HZ, dtype=np.int16), 2)  # two seconds, most below 4 kHz
+    played = resample(voice, CALLER_RATE_HZ, SPEECH_RATE_HZ)
+    hub.playout.played_lately = lambda now: True  # type: ignore[method-assign]
+    hub.playout.recent = lambda now, samples: played[max(0, now - samples) : now]  # type: ignore[method-assign]
+    echo = (voice // 10).astype(np.int16)
+    verdicts = []
+    for at in range(0, CALLER_RATE_HZ, FRAME):
+        hub.hear(echo[at : at + FRAME])
+        end = hub.listening.ring.end
+        verdicts.append(hub.listening._echo.verdict(end))
+        hub.listening.discard(0, end)
+
+    assert verdicts[8:] == [True] * len(verdicts[8:])
