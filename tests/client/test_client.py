@@ -230,7 +230,8 @@ def test_news_that_the_next_gateway_was_not_told_of_are_told_by_it_alone() -> No
         await asked.wait()
         await taken.tell("input_audio_buffer.speech_started", item_id="item_old", audio_start_ms=100)
         await taken.tell("response.created", response={"id": "resp_old"})
-        await taken.tell("response.done", response={"id": "resp_1"})
+        await taken.tell("response.done", response={"id": "resp_1"})  # with an item that the next one says
+        await taken.tell("conversation.item.truncated", item_id="item_0")
         await taken.until_left()
 
     asked, seen = asyncio.Event(), asyncio.Event()
@@ -244,19 +245,21 @@ def test_news_that_the_next_gateway_was_not_told_of_are_told_by_it_alone() -> No
         await taken.opens()
         await taken.tell("trunkline.resumed", audio_from_ms=0)
         await taken.tell("input_audio_buffer.speech_started", item_id="item_new", audio_start_ms=100)
+        await taken.tell("response.done", response={"id": "resp_1"})
         await taken.socket.close()
 
     async def main() -> None:
         async with Gateway(first, second).running() as url, connect(url) as call:
             async for event in call:
                 kinds.append((event.type, event.item_id or event.response.id))
-                if event.type == "response.done":
+                if event.type == "conversation.item.truncated":
                     seen.set()
         assert kinds == [
             ("session.created", ""),
             ("response.created", "resp_1"),
-            ("response.done", "resp_1"),
+            ("conversation.item.truncated", "item_0"),
             ("input_audio_buffer.speech_started", "item_new"),
+            ("response.done", "resp_1"),
         ]
 
     run(main())

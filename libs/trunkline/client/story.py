@@ -128,9 +128,12 @@ class Story:
             del self._begun[item]
 
     def is_new(self, event: ServerEvent) -> bool:
-        """Whether it is of an utterance, or of a response or an item of one that hadn't begun."""
+        """Whether it is of an utterance, of a response or an item of one that hadn't begun, or ends a response.
+
+        A response may end with an item that is new, and whoever is told of the end waits for no more of it.
+        """
         response, item = event.response_id or event.response.id, event.item_id or event.item.id
-        if event.type in UTTERANCES or (response and response not in self._open):
+        if event.type in UTTERANCES or event.type == "response.done" or (response and response not in self._open):
             return True
         return bool(response and item and ("response.output_item.added", item) not in self._seen)
 
