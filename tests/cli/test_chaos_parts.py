@@ -153,6 +153,16 @@ def test_an_answer_is_over_when_its_last_sound_is() -> None:
     assert ear.heard == [Piece("item_1", 0, 0, SECOND, 1.5)]
 
 
+def test_an_answer_that_has_stopped_sounding_for_a_moment_was_heard() -> None:
+    ear = Ear()
+    ear.on_event(ServerEvent("response.created", response=Response("resp_1")), 1.4)
+    ear.on_event(audio(SECOND // 10), 1.5)
+
+    assert ear.sounding(1.0, 1.7) == 0.0
+    assert ear.heard_since(1.0)
+    assert not ear.heard_since(1.6)
+
+
 def test_an_old_answer_is_none_to_what_was_said_later() -> None:
     ear = Ear()
     ear.on_event(ServerEvent("response.created", response=Response("resp_1")), 1.0)

@@ -242,7 +242,7 @@ class _Talk:
         """The turn before is over since this caller says so."""
         if self._unanswered is not None:
             self._interruptions_s.append(now_s)
-            if self._phone.ear.sounding(self._unanswered.ended_s, now_s) or self._phone.ear.quiet(now_s):
+            if self._phone.ear.heard_since(self._unanswered.ended_s) or self._phone.ear.quiet(now_s):
                 self._answered(self._unanswered, now_s)
             self._unanswered = None
 

@@ -33,6 +33,10 @@ class Ear:
         """What was said until since_s has been answered, and the answer heard to its end."""
         return self._created_s > since_s and self.quiet(now_s)
 
+    def heard_since(self, since_s: float) -> bool:
+        """Whether any of an answer to what was said until then has come, though it may have stopped sounding."""
+        return bool(self.heard) and self.heard[-1].at_s > since_s
+
     def sounding(self, since_s: float, now_s: float) -> float:
         """For how long an answer to what was said until since_s has been sounding and still does, in seconds."""
         first_s = next((piece.at_s for piece in self.heard if piece.at_s > since_s), now_s)
