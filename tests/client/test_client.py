@@ -371,6 +371,30 @@ def test_a_gateway_that_asks_to_be_left_serves_until_another_has_the_call() -> N
     run(main())
 
 
+def test_a_gateway_that_lets_go_of_the_call_while_another_is_searched_leaves_the_whole_window() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("trunkline.move", reason="draining")
+        await asyncio.sleep(0.4)
+        await taken.socket.close(code=1001)
+
+    async def second(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close()
+
+    async def main() -> None:
+        gateway = Gateway(first, 503)
+        async with gateway.running() as url, connect(url, window_s=0.6) as call:
+            reading = asyncio.create_task(read(call))
+            await asyncio.sleep(0.8)
+            gateway.behaviours = [second]
+
+            assert await reading == ["session.created"]
+            assert call.resumed == 1
+
+    run(main())
+
+
 def test_a_gateway_that_cannot_take_it_up_is_asked_again() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

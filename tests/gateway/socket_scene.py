@@ -98,6 +98,10 @@ class Caller:
     async def append(self, audio: bytes) -> None:
         await self.send(type="input_audio_buffer.append", audio=base64.b64encode(audio).decode())
 
+    def breaks(self) -> None:
+        """Its line breaks, without a closing handshake."""
+        self.socket._response.connection.transport.abort()  # type: ignore[union-attr]  # aiohttp offers no other way
+
     async def next(self) -> Event:
         message = await asyncio.wait_for(self.socket.receive(), 5.0)
         assert message.type is aiohttp.WSMsgType.TEXT, message

@@ -482,8 +482,30 @@ def test_a_gateway_that_drains_asks_a_client_of_ours_to_move_and_no_other() -> N
             await draining
 
             assert move["reason"] == "draining"
-            assert (await mine.error())["code"] == "draining"
-            await other.closed()
-            assert [event["type"] for event in other.seen][:2] == ["session.created", "error"]
+            assert await mine.closed() == 1001
+            assert "error" not in kinds(mine)
+            assert (await other.error())["code"] == "draining"
+            assert await other.closed() == 1011
+            ends = [session.closed for session in server.scene.agent.sessions]
+            assert ends == ["moved", "failed: gateway draining"]
+            assert [session.closed for session in server.scene.stt.sessions] == ends
+
+    asyncio.run(asyncio.wait_for(main(), 15))
+
+
+def test_a_gateway_that_drains_lets_go_of_a_call_whose_client_is_away() -> None:
+    """A stock client too can come back to it, elsewhere, with its session's token."""
+
+    async def main() -> None:
+        async with Server() as server:
+            async with server.connect() as caller:
+                await caller.until("session.created")
+                caller.breaks()
+                await settle(0.1)
+                assert server.service.load()[0] == 1
+            await server.service.drain(0.1)
+
+            assert agent(server).closed == stt(server).closed == "moved"
+            assert server.service.load()[0] == 0
 
     asyncio.run(asyncio.wait_for(main(), 15))

@@ -15,6 +15,7 @@ from trunkline.cli.line import Line
 from trunkline.gateway.resuming import Resumption, TakenUp
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
+from trunkline.record import read_call
 
 LONG = "You said {words}. This is the second sentence. This is the third one. Here is a fourth. And this is the fifth."
 
@@ -112,6 +113,55 @@ def test_a_gateway_that_drains_has_its_caller_move() -> None:
         assert view.ended.reason == "caller_hung_up"
         assert [item.text for item in turn.items] == [LONG.replace("{words}", "4711")]
         said_once(events)
+
+    run(main())
+
+
+def test_a_caller_who_finds_no_other_gateway_within_a_drain_goes_on_when_there_is_one() -> None:
+    async def main() -> None:
+        async with whole() as stack:
+            draining, other = stack.gateways
+            async with stack.caller() as caller:
+                await caller.greeting()
+                turn = await caller.say(keyed("4711"))
+                await caller.reply_heard(turn, 0.3)
+                other._calls.draining = True  # takes nothing
+                await draining.drain(0.3)
+                assert draining.load()[0] == 0
+                await asyncio.sleep(0.3)
+                other._calls.draining = False
+                await caller.reply(turn)
+                await caller.reply(await caller.say(keyed("0815")))
+                assert caller.resumed == 1
+            view, events = await stack.record(caller.call_id)
+
+        assert view.ended is not None
+        assert view.ended.reason == "caller_hung_up"
+        assert turns_of(events) == [(1, "4711"), (2, "0815")]
+        assert [item.text for item in turn.items] == [LONG.replace("{words}", "4711")]
+        said_once(events)
+
+    run(main())
+
+
+def test_a_call_that_a_drained_gateway_let_go_of_and_nobody_came_back_for_is_lost() -> None:
+    async def main() -> None:
+        async with whole(window_s=0.5) as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                assert caller._call is not None
+                caller._call._keeper.cancel()  # type: ignore[union-attr]  # nobody is there to move or to come back
+                await stack.gateways[0].drain(0.1)
+                found = await read_call(stack.store, caller.call_id)
+                await stack.gateway_buses[0].close()
+                view, _ = await stack.record(caller.call_id)
+
+            assert found is not None
+            assert found[0].ended is None
+            assert view.ended is not None
+            assert view.ended.reason == "lost"
+            held = [process._service.load()[0] for process in stack.processes.values()]  # type: ignore[union-attr]
+            assert held == [0] * len(held)
 
     run(main())
 

@@ -197,9 +197,10 @@ class Call:
             async with asyncio.timeout(self._window_s):
                 new_reading = await self._search(old.url if ending is None else "")
         except (TimeoutError, Refused) as failure:
-            if not reading.done():  # it may still be served where it is
-                if isinstance(failure, TimeoutError):
-                    self._wants_to_move.set()  # and is still to be left
+            if ending is None and isinstance(failure, TimeoutError):
+                self._wants_to_move.set()  # still: where it is, or, if it was let go of there meanwhile, from now on
+                return reading
+            if not reading.done():  # it is still served where it is
                 return reading
             ending = reading.result()
             if not ending.gone:

@@ -82,6 +82,7 @@ class Call:
 
     wish: Callable[[Attached], Wishes] | None = None
     abandoned = False
+    _over: CallOver | None = None
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class Call:
         self._on_end = on_end
         self._now_s = exchange.now_s
         self._client: Client | None = None
-        self._over: CallOver | None = None
+        self._movable = bool(resumed)  # its client can go on elsewhere: it is away, or one that moves
         self._wishes = Wishes()
         self.agent_line = AgentLine(lambda: self.speaking.unfinished, afresh=bool(resumed))
         tell = self.agent_line.tell
@@ -213,9 +214,9 @@ class Call:
             return self._wishes.rules
         return msgspec.structs.replace(self._wishes.rules, dictations=self.attached.dictations)
 
-    def start(self, client: Client) -> None:
-        """The client is there; a greeting that waits begins now."""
-        self._client = client
+    def start(self, client: Client, *, movable: bool = False) -> None:
+        """The client is there; a greeting that waits begins now. movable: it can take its call elsewhere by itself."""
+        self._client, self._movable = client, movable
         if self._over is not None:
             client.on_event(self._over)
             return
@@ -225,7 +226,7 @@ class Call:
 
     def suspend(self) -> None:
         """The client is away, and may come back, here or elsewhere."""
-        self._client = None
+        self._client, self._movable = None, True
         if not self.ended:
             self.speaking.suspend()
 
@@ -358,8 +359,12 @@ class Call:
         self.end(f"failed: {type(error).__name__}", CallOver("server_error", "the call failed at the gateway"))
 
     def drain(self) -> None:
-        """The gateway's grace is over."""
-        self.end("failed: gateway draining", CallOver("draining", "this gateway is going down; call again"))
+        """The gateway's grace is over. The record of a call that can go on elsewhere stays open for who takes it up."""
+        if self._movable:
+            self.superseded = True
+            self.end("moved", CallOver("going_away", "this gateway is going down; come back with the session's token"))
+        else:
+            self.end("failed: gateway draining", CallOver("draining", "this gateway is going down; call again"))
 
     def end(self, reason: str, over: CallOver | None = None) -> None:
         """Once; later calls do nothing. reason: for the record."""

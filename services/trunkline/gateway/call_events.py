@@ -107,7 +107,7 @@ class MoveAsked(msgspec.Struct, frozen=True, gc=False):
 class CallOver(msgspec.Struct, frozen=True, gc=False):
     """Nothing follows. code: empty for an ordinary end, otherwise what the client is told went wrong."""
 
-    code: Literal["", "stage_lost", "server_error", "draining", "moved"]
+    code: Literal["", "stage_lost", "server_error", "draining", "going_away", "moved"]
     detail: str = ""
 
 

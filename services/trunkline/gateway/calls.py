@@ -89,7 +89,7 @@ class Calls:
             self._waiting[call] = asyncio.get_running_loop().call_later(self._window_s, call.end, "lost")
 
     async def drain(self, grace_s: float) -> None:
-        """Takes no call; returns when the last has ended or moved, or those left were ended after grace_s."""
+        """Takes no call; returns when the last has ended or moved; after grace_s those left are ended or let go."""
         self.draining = True
         for call in list(self._calls.values()):
             call.ask_to_leave()

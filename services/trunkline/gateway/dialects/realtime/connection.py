@@ -31,6 +31,7 @@ GREETING_LIMIT_S = 1.0  # that a client's first event waits for an announced gre
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
+CLOSE_GOING_AWAY = 1001  # the call can go on elsewhere
 
 log = logs.get(__name__)
 
@@ -80,7 +81,7 @@ class Connection:
             )
             if taken is not None:
                 self._restore(taken, told)
-            self._call.start(self)
+            self._call.start(self, movable=self._terms.ours)
             if taken is not None and told is not None:
                 self._make_up(taken, told)
             with contextlib.suppress(TimeoutError):
@@ -134,8 +135,8 @@ class Connection:
 
     def _take_leave(self, over: CallOver) -> None:
         self._greeted.set()
-        if over.code == "moved" and self._terms.ours:
-            self._outbox.finish(CLOSE_MOVED, over.code)
+        if self._terms.ours and over.code in ("moved", "going_away"):
+            self._outbox.finish(CLOSE_MOVED if over.code == "moved" else CLOSE_GOING_AWAY, over.code)
         elif over.code:
             self._send_error(BadInput("", over.detail, "", code=over.code), None, kind="server_error")
             self._outbox.finish(CLOSE_FAILED, over.code)
