@@ -8,7 +8,7 @@ import pytest
 
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Worker, ignore, settle, spoken
 from support.virtual import run_virtual
-from trunkline.gateway import staffing
+from trunkline.gateway import shared, staffing
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, CallOver, ItemEnded, ResponseEnded, SpeechBegan, Transcribed
 from trunkline.proto import response as r
@@ -583,6 +583,29 @@ def test_a_worker_that_drains_keeps_its_call_while_there_is_no_other(stage: Stag
         assert call.workers[stage] == f"{stage}-2"
 
     play(scenario)
+
+
+def test_few_calls_move_away_from_a_worker_at_a_time_and_in_the_end_all() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        second = scene.second["agent"]
+        second.declines = Declined("full")
+        more = [(await scene.call())[0] for _ in range(2 * shared.RELIEFS)]
+        second.declines, second.mute = None, True
+        await settle(staffing.AVOID_S)
+        scene.agent.drain()
+        await settle(0.2)
+        asked = second.sessions[:]
+        second.mute = False
+        for session in asked:
+            session.say(scene.agent.attached)
+        await settle(1.0)
+
+        assert len(asked) == shared.RELIEFS
+        assert {one.workers["agent"] for one in (call, *more)} == {"agent-2"}
+        for one in more:
+            one.end("caller_hung_up")
+
+    play(scenario, "agent")
 
 
 # other placements

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from trunkline.audio.pcm import Samples
-from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.exchange import Link
 from trunkline.bus.link import PeerTakesNothing
 from trunkline.gateway import metrics
 from trunkline.gateway.agent_line import AgentLine
@@ -43,11 +43,10 @@ from trunkline.gateway.decisions import (
 )
 from trunkline.gateway.listening import Listening
 from trunkline.gateway.posts import AgentPost, SttPost, TtsPost
+from trunkline.gateway.shared import Shared
 from trunkline.gateway.speaking import Speaking
 from trunkline.gateway.staffing import Post, Staffing
-from trunkline.gateway.ticker import Ticker
 from trunkline.gateway.turns import Begun, Policy, Turns
-from trunkline.placement.roster import Roster
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.ids import new_item_id, new_response_id
 from trunkline.proto.response import Attached, Converse
@@ -88,9 +87,7 @@ class Call:
         self,
         call_id: str,
         handle: int,
-        exchange: Exchange,
-        roster: Roster,
-        ticker: Ticker,
+        shared: Shared,
         *,
         agent: str = "",
         hub: int = 1,
@@ -102,10 +99,10 @@ class Call:
         self.attached: Attached | None = None
         self.ended = self.superseded = self.leaving = False  # over; at another gateway; while this one goes away
         self._resumed = resumed
-        self._gateway = exchange.worker
-        self._ticker = ticker
+        self._gateway = shared.exchange.worker
+        self._ticker = shared.ticker
         self._on_end = on_end
-        self._now_s = exchange.now_s
+        self._now_s = shared.exchange.now_s
         self._client: Client | None = None
         self._movable = bool(resumed)  # its client can go on elsewhere: it is away, or one that moves
         self._wishes = Wishes()
@@ -137,8 +134,7 @@ class Call:
         self.staffing = Staffing(
             call_id,
             hub,
-            exchange,
-            roster,
+            shared,
             self._posts(handle, agent, resumed),
             on_given_up=self._give_up,
             on_superseded=self.let_go,

@@ -9,6 +9,7 @@ from trunkline.bus.exchange import Exchange, Link
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.farewell import Farewell
+from trunkline.gateway.shared import Reliefs, Shared
 from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
 from trunkline.proto.envelope import hub_of
@@ -34,9 +35,8 @@ class Calls:
         self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
         self.abandoned = False  # a call may lack its end on record; set back by who looks for such
-        self._exchange = exchange
         self._roster = roster
-        self._ticker = Ticker(asyncio.get_running_loop())
+        self._shared = Shared(exchange, roster, Ticker(asyncio.get_running_loop()), Reliefs())
         self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
         self._leaving: list[Farewell] = []  # of calls that are over
         self._handles = count(1)
@@ -105,16 +105,14 @@ class Calls:
             self._watcher.cancel()
         for timer in self._waiting.values():
             timer.cancel()
-        self._ticker.close()
+        self._shared.ticker.close()
 
     def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "") -> Call:
         self.require_room(call_id)
         call = Call(
             call_id,
             next(self._handles),
-            self._exchange,
-            self._roster,
-            self._ticker,
+            self._shared,
             agent=agent,
             hub=hub,
             resumed=resumed,

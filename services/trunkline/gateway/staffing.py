@@ -9,12 +9,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
-from trunkline.bus.exchange import Exchange
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
 from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.placing import NO_ANSWER, Placement, Placer
-from trunkline.placement.roster import Roster
+from trunkline.gateway.shared import Shared
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.placement import Accepted, CallFailed, Declined, Superseded
@@ -101,8 +100,7 @@ class Staffing:
         self,
         call_id: str,
         hub: int,
-        exchange: Exchange,
-        roster: Roster,
+        shared: Shared,
         posts: Mapping[Stage, Post],
         *,
         on_given_up: Callable[[Stage, str], None],
@@ -111,10 +109,11 @@ class Staffing:
     ) -> None:
         self.farewell: Farewell | None = None  # of a call that has had an agent and is over
         self._call_id = call_id
-        self._placer = Placer(exchange, call_id, hub)
-        self._roster = roster
-        self._bus = exchange.bus
-        self._now_s = exchange.now_s
+        self._placer = Placer(shared.exchange, call_id, hub)
+        self._roster = shared.roster
+        self._reliefs = shared.reliefs
+        self._bus = shared.exchange.bus
+        self._now_s = shared.exchange.now_s
         self._seats = {stage: _Seat(stage, post) for stage, post in posts.items()}
         self._on_given_up = on_given_up
         self._on_superseded = on_superseded
@@ -277,7 +276,7 @@ class Staffing:
     def _relieve_if_need_be(self, seat: _Seat, worker: str) -> None:
         """The worker stays until another has taken the call, and for good if there is no other."""
         if self._roster.draining(seat.stage, worker):
-            if seat.post.movable:
+            if seat.post.movable and self._reliefs.begin(seat):
                 seat.patient_until_s = self._now_s() + DRAIN_MOVE_S
                 self._move(seat, worker, "draining", "draining")
         elif seat.post.stalled and self._bus.connected_s > STALL_LIMIT_S:
@@ -298,6 +297,7 @@ class Staffing:
             self._on_failure(error)
         finally:
             seat.task = None
+            self._reliefs.end(seat)
 
     async def _find(self, seat: _Seat) -> None:
         pause_s, vacant_s = PAUSE_S, 0.0
