@@ -1,6 +1,5 @@
 """The caller against a gateway that misbehaves: each time a clear error, never a hang."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -8,6 +7,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from support.virtual import run_over_sockets
 from trunkline.cli import caller as caller_module
 from trunkline.cli.caller import Caller
 from trunkline.cli.errors import CallLost, GatewaySilent, NoReply, Refused
@@ -58,7 +58,7 @@ def test_a_call_is_named_after_its_session_and_is_silence_between_lines() -> Non
         await socket.send_json({"type": "response.done", "response": {"id": "resp_1"}})
         await until_hung_up(socket)
 
-    dialled = asyncio.run(call(gateway))
+    dialled = run_over_sockets(call(gateway))
 
     assert dialled.call_id == "rtc_00_test"
     assert [event["type"] for event in heard] == ["input_audio_buffer.append"] * 2
@@ -71,7 +71,7 @@ def test_a_gateway_that_closes_the_socket_loses_the_call() -> None:
         await socket.send_json({"type": "response.created", "response": {"id": "resp_1"}})
 
     with pytest.raises(CallLost, match="the gateway closed the socket"):
-        asyncio.run(call(gateway))
+        run_over_sockets(call(gateway))
 
 
 def test_the_error_before_the_close_is_why_the_call_was_lost() -> None:
@@ -81,7 +81,7 @@ def test_the_error_before_the_close_is_why_the_call_was_lost() -> None:
         await socket.send_json({"type": "error", "error": {"message": "stt was lost", "code": "stage_lost"}})
 
     with pytest.raises(CallLost, match="the call was lost: stt was lost"):
-        asyncio.run(call(gateway))
+        run_over_sockets(call(gateway))
 
 
 def test_what_is_no_event_loses_the_call() -> None:
@@ -90,7 +90,7 @@ def test_what_is_no_event_loses_the_call() -> None:
         await until_hung_up(socket)
 
     with pytest.raises(CallLost, match="no Realtime event"):
-        asyncio.run(call(gateway))
+        run_over_sockets(call(gateway))
 
 
 def test_a_gateway_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,12 +100,12 @@ def test_a_gateway_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pyt
         await until_hung_up(socket)
 
     with pytest.raises(NoReply, match=r"no session was created within 0\.2 s; the last that came was nothing"):
-        asyncio.run(call(gateway))
+        run_over_sockets(call(gateway))
 
 
 def test_a_refusal_is_told_in_the_gateways_words() -> None:
     with pytest.raises(Refused, match="refused with status 503: no stt worker takes the call"):
-        asyncio.run(call(answers, refusal="no stt worker takes the call"))
+        run_over_sockets(call(answers, refusal="no stt worker takes the call"))
 
 
 def test_an_address_where_nobody_listens_is_silent() -> None:
@@ -114,4 +114,4 @@ def test_an_address_where_nobody_listens_is_silent() -> None:
             pass
 
     with pytest.raises(GatewaySilent, match="Connection refused"):
-        asyncio.run(dial())
+        run_over_sockets(dial())

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -12,6 +12,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from support.virtual import run_over_sockets
 from trunkline.client import Call, CallLost, NotAnEvent, Refused, ServerEvent, Unreachable, connect
 from trunkline.client import call as call_module
 from trunkline.client.dialing import Dialer
@@ -118,11 +119,8 @@ async def read(call: Call) -> list[str]:
     return [event.type async for event in call]
 
 
-def run(main: Awaitable[None]) -> None:
-    async def bounded() -> None:
-        await asyncio.wait_for(main, 15)
-
-    asyncio.run(bounded())
+def run(main: Coroutine[None, None, None]) -> None:
+    run_over_sockets(main)
 
 
 def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing() -> None:
@@ -157,7 +155,7 @@ def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing() -> None:
             assert kinds == ["session.created", "response.created", "response.done"]
             assert call.id == "rtc_00_test"
             assert call.resumed == 1
-            assert 0 < call.gaps_s[0] < 1
+            assert 0 <= call.gaps_s[0] < 1
         assert heard == [CHUNK[480:] + 3 * CHUNK]
         assert {name: asked[0][name] for name in ("settled_ms", "kept_from_ms", "end_ms")} == {
             "settled_ms": 30,
@@ -323,7 +321,8 @@ def test_tries_grow_rarer_while_nobody_answers() -> None:
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append("asked")
-        await asyncio.sleep(60)
+        await reader.read()  # until the client is gone
+        writer.close()
 
     async def main() -> None:
         server = await asyncio.start_server(silent, "127.0.0.1", 0)

@@ -8,6 +8,7 @@ import pytest
 from gateway.past_call import CALL, GATEWAY, HEARD_TO, LAST, put
 from gateway.scene import Session, settle
 from gateway.socket_scene import KEY, Caller, Event, Server
+from support.virtual import run_over_sockets
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
@@ -33,7 +34,7 @@ def stock(scenario: Scenario) -> None:
             await settle(0.1)
             assert server.service.load()[0] == 0
 
-    asyncio.run(asyncio.wait_for(main(), 15))
+    run_over_sockets(main())
 
 
 def ours(scenario: Scenario, *, heard_out: bool = False, **told: object) -> None:
@@ -48,7 +49,7 @@ def ours(scenario: Scenario, *, heard_out: bool = False, **told: object) -> None
             await settle(0.1)
             assert server.service.load()[0] == 0
 
-    asyncio.run(asyncio.wait_for(main(), 15))
+    run_over_sockets(main())
 
 
 def agent(server: Server) -> Session:
@@ -97,7 +98,7 @@ def test_a_token_that_leads_nowhere_is_refused_before_the_upgrade(
             assert (found, body["error"]["code"]) == (status, code)
             assert server.scene.agent.sessions == []
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_a_token_lets_nobody_in_without_a_key() -> None:
@@ -108,7 +109,7 @@ def test_a_token_lets_nobody_in_without_a_key() -> None:
 
             assert (status, body["error"]["code"]) == (401, "invalid_api_key")
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_a_first_word_that_is_no_resume_is_told_so_and_touches_no_call() -> None:
@@ -124,7 +125,7 @@ def test_a_first_word_that_is_no_resume_is_told_so_and_touches_no_call() -> None
             assert code == 4000
             assert server.scene.agent.sessions == []
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_a_call_that_no_agent_takes_can_be_asked_for_again() -> None:
@@ -142,7 +143,7 @@ def test_a_call_that_no_agent_takes_can_be_asked_for_again() -> None:
             assert code == 4000
             assert server.service.load()[0] == 0
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 # what a stock client finds
@@ -440,7 +441,7 @@ def test_who_comes_back_to_the_same_gateway_takes_the_call_from_his_old_line() -
                 assert [session.closed for session in server.scene.stt.sessions] == ["moved", ""]
                 assert server.service.load()[0] == 1
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_a_client_is_told_what_it_need_not_keep_and_not_what_is_unrecorded() -> None:
@@ -469,7 +470,7 @@ def test_a_client_is_told_what_it_need_not_keep_and_not_what_is_unrecorded() -> 
             told = [event["audio_end_ms"] for event in (first, unrecorded, recorded)]
             assert told == [200, 500, 1000]
 
-    asyncio.run(asyncio.wait_for(main(), 15))
+    run_over_sockets(main())
 
 
 def test_a_gateway_that_drains_asks_a_client_of_ours_to_move_and_no_other() -> None:
@@ -508,4 +509,4 @@ def test_a_gateway_that_drains_lets_go_of_a_call_whose_client_is_away() -> None:
             assert agent(server).closed == stt(server).closed == "moved"
             assert server.service.load()[0] == 0
 
-    asyncio.run(asyncio.wait_for(main(), 15))
+    run_over_sockets(main())

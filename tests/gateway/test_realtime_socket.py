@@ -9,6 +9,7 @@ import pytest
 
 from gateway.scene import settle
 from gateway.socket_scene import LIMIT_BYTES, Caller, Event, Server
+from support.virtual import run_over_sockets
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
 from trunkline.proto.placement import Declined
@@ -31,7 +32,7 @@ def with_caller(
             await settle(0.1)
             assert server.service.load()[0] == 0
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 async def still_works(server: Server, caller: Caller) -> None:
@@ -139,7 +140,7 @@ def test_a_greeting_opens_before_the_client_is_answered() -> None:
 
                 assert kinds(caller)[:2] == ["session.created", "response.created"]
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def bad(type_: str, **fields: object) -> str:
@@ -278,7 +279,7 @@ def test_a_wrong_key_is_refused_before_the_upgrade(key: str) -> None:
             assert body["error"]["code"] == "invalid_api_key"
             assert server.scene.stt.sessions == []
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_an_unknown_model_is_refused_before_the_upgrade() -> None:
@@ -291,7 +292,7 @@ def test_an_unknown_model_is_refused_before_the_upgrade() -> None:
             assert body["error"]["code"] == "model_not_found"
             assert body["error"]["param"] == "model"
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_no_room_is_an_answer_with_a_time_to_come_back() -> None:
@@ -303,7 +304,7 @@ def test_no_room_is_an_answer_with_a_time_to_come_back() -> None:
             assert (status, retry_after) == (503, "1")
             assert body["error"]["type"] == "server_error"
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_a_refusal_for_want_of_room_ends_its_connection_so_that_the_next_try_may_reach_another_gateway() -> None:
@@ -317,7 +318,7 @@ def test_a_refusal_for_want_of_room_ends_its_connection_so_that_the_next_try_may
             assert refusal.value.headers is not None
             assert refusal.value.headers["Connection"] == "close"
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 @pytest.mark.parametrize(
@@ -332,7 +333,7 @@ def test_a_model_names_an_agent_or_an_alias(model: str, agent: str) -> None:
             assert isinstance(order, r.Converse)
             assert order.agent == agent
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_a_stage_that_nobody_takes_over_is_told_and_the_socket_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,17 +359,19 @@ def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPat
 
         assert server.scene.stt.sessions[0].closed == "failed: slow client"
 
-    async def stuck(self: aiohttp.web.WebSocketResponse, *args: object) -> None:
-        await asyncio.sleep(3600)
-
-    monkeypatch.setattr("aiohttp.web.WebSocketResponse.send_frame", stuck)
-
     async def main() -> None:
+        given_up = asyncio.Event()
+
+        async def stuck(self: aiohttp.web.WebSocketResponse, *args: object) -> None:
+            await given_up.wait()
+
+        monkeypatch.setattr("aiohttp.web.WebSocketResponse.send_frame", stuck)
         async with Server() as server, server.connect() as caller:
             await scenario(server, caller)
             assert server.service.load()[0] == 0
+            given_up.set()
 
-    asyncio.run(main())
+    run_over_sockets(main())
 
 
 def test_calls_workers_and_records_need_a_key_and_say_what_is_missing() -> None:
@@ -385,4 +388,4 @@ def test_calls_workers_and_records_need_a_key_and_say_what_is_missing() -> None:
             assert [w["stage"] for w in workers if w["stage"] != "gateway"] == ["agent", "stt", "tts"]
             assert set(workers[0]) >= {"stage", "worker", "pid", "calls", "capacity", "draining", "version"}
 
-    asyncio.run(main())
+    run_over_sockets(main())

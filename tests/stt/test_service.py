@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from support.virtual import run_over_sockets
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers
@@ -58,7 +59,7 @@ def staged(scenario: Callable[[Stage], Awaitable[None]], settings: SttSettings =
             await exchange.stop()
             await exchange.bus.close()
 
-    asyncio.run(run())
+    run_over_sockets(run())
 
 
 async def first_of(facts: Facts, kind: type[Message]) -> tuple[Message, Headers | None]:

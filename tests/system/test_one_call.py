@@ -1,12 +1,12 @@
 """One call through all five services: its phases, its trace, its failures, and what does not disturb it."""
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from support.virtual import run_over_sockets
 from system.whole import Whole, hum
 from trunkline.agent.models.local import LocalModel
 from trunkline.agent.models.seam import MessageItem, ModelEvent, ModelRequest, ToolOutputItem
@@ -46,7 +46,7 @@ def test_commentary_and_answer_keep_their_phases_to_the_caller_the_record_and_th
         assert MessageItem("assistant", "commentary", said[0][1]) in second_round
         assert any(isinstance(item, ToolOutputItem) and item.status == "ok" for item in second_round)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    run_over_sockets(main())
 
 
 def test_commentary_is_heard_before_the_result_of_a_tool_that_takes_two_seconds() -> None:
@@ -63,7 +63,7 @@ def test_commentary_is_heard_before_the_result_of_a_tool_that_takes_two_seconds(
         assert min(event.at_us for event in played if event.item == answer) > finished.at_us
         assert [view.items[item].phase for item in (commentary, answer)] == ["commentary", "final_answer"]
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    run_over_sockets(main())
 
 
 def test_one_turn_is_one_trace_over_five_services() -> None:
@@ -77,7 +77,7 @@ def test_one_turn_is_one_trace_over_five_services() -> None:
             await caller.reply(turn, 10.0)
         return caller.call_id
 
-    call = asyncio.run(asyncio.wait_for(main(), 30))
+    call = run_over_sockets(main())
     tracing.shutdown()
 
     spans = exporter.get_finished_spans()
@@ -111,7 +111,7 @@ def test_a_tool_that_raises_or_hangs_is_said_in_words_and_the_call_goes_on() -> 
         assert answers[2] == ["It is sunny in Tokyo."]
         assert "paper" in next(tool.output for tool in view.tools.values())
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    run_over_sockets(main())
 
 
 def test_garbage_on_every_inbox_disturbs_no_call() -> None:
@@ -128,7 +128,7 @@ def test_garbage_on_every_inbox_disturbs_no_call() -> None:
 
         assert [item.text for item in turn.items if item.phase == "final_answer"] == ["It is sunny in Tokyo."]
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    run_over_sockets(main())
 
 
 def test_a_caller_who_goes_away_in_mid_answer_ends_the_call_everywhere_and_no_other() -> None:
@@ -147,4 +147,4 @@ def test_a_caller_who_goes_away_in_mid_answer_ends_the_call_everywhere_and_no_ot
             assert [p.describe().calls for s, p in whole.processes.items() if s != "tool_runner"] == [1, 1, 1, 1]
             assert [item.text for item in turn.items if item.phase == "final_answer"] == ["It is sunny in Tokyo."]
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    run_over_sockets(main())

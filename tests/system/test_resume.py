@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.virtual import run_over_sockets
 from system.whole import Whole
 from trunkline.agent.models.scripted import ScriptedModel, Words
 from trunkline.audio import dtmf
@@ -31,7 +32,7 @@ def whole(**options: object) -> Whole:
 
 
 def run(main: Coroutine[None, None, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 40))
+    run_over_sockets(main)
 
 
 def turns_of(events: list[Event]) -> list[tuple[int, str]]:

@@ -143,7 +143,7 @@ class Whole:
             view, events = found
             if view.ended:
                 return view, [recorded.event for recorded in events]
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
 
     async def _start(
         self,
