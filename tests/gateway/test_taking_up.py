@@ -2,11 +2,15 @@
 
 import pytest
 
-from gateway.past_call import CALL, put
+from gateway.past_call import CALL, GATEWAY, put
 from gateway.scene import Line, Scene, settle
 from support.virtual import run_virtual
+from trunkline.bus.exchange import Exchange
+from trunkline.bus.memory import MemoryBus
 from trunkline.gateway.call_events import CallOver
+from trunkline.gateway.calls import Calls
 from trunkline.gateway.resuming import Resumption
+from trunkline.placement.roster import Roster
 from trunkline.proto.errors import StageUnavailable
 from trunkline.record import CallView, MemoryRecordStore
 
@@ -31,6 +35,38 @@ def test_a_call_that_is_over_before_its_record_was_read_again_takes_no_worker() 
 
             assert [session for session in scene.stt.sessions + scene.tts.sessions if not session.closed] == []
             assert len(scene.calls) == 0
+
+    run_virtual(main())
+
+
+def test_the_gateway_that_had_the_call_lets_go_of_it_at_once() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            bus = MemoryBus(scene.broker)
+            elsewhere = Exchange(bus, "gateway", GATEWAY)
+            roster = Roster(elsewhere.now_s)
+            await elsewhere.start()
+            await roster.start(bus)
+            await settle(1.0)
+            before = Calls(elsewhere, roster, 0)
+            mine = before.succeed(CALL, 1, "", "")
+            other = before.succeed("rtc_00_other", 1, "", "")
+            line = Line(mine)
+            mine.start(line)
+            store = MemoryRecordStore()
+            await put(store)
+            taken = await Resumption(scene.calls, store).take_up(CALL, None)
+            await settle()
+
+            assert (mine.ended, mine.superseded, other.ended) == (True, True, False)
+            assert [event.code for event in line.events if isinstance(event, CallOver)] == ["moved"]
+            assert not taken.call.ended
+            for call in (other, taken.call):
+                call.end("caller_hung_up")
+            await settle()
+            before.stop()
+            await roster.stop()
+            await elsewhere.stop()
 
     run_virtual(main())
 

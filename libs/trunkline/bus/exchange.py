@@ -308,7 +308,7 @@ class Exchange:
             return
         if envelope.seq or isinstance(envelope.message, Acknowledge):
             self._receive_linked(envelope, received.headers)
-        elif isinstance(envelope.message, LastWord):
+        elif envelope.attach and isinstance(envelope.message, LastWord):
             self._receive_refusal(envelope, received.headers)
         elif self.on_loose is not None:
             self.on_loose(envelope, received.headers)

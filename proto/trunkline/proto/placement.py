@@ -60,6 +60,8 @@ class CallFailed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ca
 class Superseded(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="superseded"):
     """Any worker -> gateway: a later placement has the call; this one does nothing more. Outside the sequence.
 
+    Gateway -> the gateway that had the call before (envelope's attach 0): it is served there now.
+
     attach: of the placement that has it. If its hub number is higher than the receiver's, another gateway has the call.
     """
 

@@ -6,16 +6,18 @@ import random
 from itertools import count
 
 from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.shared import Reliefs, Shared
 from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
-from trunkline.proto.envelope import hub_of
+from trunkline.proto import subjects
+from trunkline.proto.envelope import Envelope, attach_number, hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
-from trunkline.proto.placement import Release
+from trunkline.proto.placement import Release, Superseded
 from trunkline.proto.subjects import Stage
 from trunkline.telemetry import logs
 
@@ -45,6 +47,7 @@ class Calls:
         exchange.on_failure = self._contain
         exchange.on_stray = lambda envelope: Release("moved")  # the worker holds a call for nobody
         exchange.on_unheard = self._unheard
+        exchange.on_loose = self._loose
         roster.on_gone = self._gone
 
     def __len__(self) -> int:
@@ -76,9 +79,17 @@ class Calls:
         """A call that another gateway, or this one, has had; it is to be placed. Raises StageUnavailable."""
         return self._make(call_id, agent, hub, reason)
 
-    def let_go_of_earlier(self, call: Call) -> None:
-        """It has been taken up again, here: what this gateway had of it before is over."""
-        for earlier in [c for c in self._calls.values() if c.call_id == call.call_id and c.hub < call.hub]:
+    def supersede(self, call: Call, gateway: str) -> None:
+        """It has been taken up here: what that gateway, or this one itself, has of it from before is over."""
+        self._let_go(call.call_id, call.hub)
+        exchange = self._shared.exchange
+        if gateway not in ("", exchange.worker):
+            subject = subjects.inbox("gateway", gateway, call.call_id)
+            exchange.post(subject, call.call_id, Superseded(attach_number(call.hub, 1)), peer=f"gateway.{gateway}")
+
+    def _let_go(self, call_id: str, hub: int) -> None:
+        """hub: that has the call now."""
+        for earlier in [call for call in self._calls.values() if call.call_id == call_id and call.hub < hub]:
             earlier.let_go()
 
     def wait_for_client(self, call: Call) -> None:
@@ -140,6 +151,10 @@ class Calls:
     def _note_empty(self) -> None:
         if self.draining and not self._calls and not self._leaving:
             self._empty.set()
+
+    def _loose(self, envelope: Envelope, headers: Headers | None) -> None:
+        if isinstance(envelope.message, Superseded):
+            self._let_go(envelope.call, hub_of(envelope.message.attach))
 
     def _contain(self, link: Link, error: Exception) -> None:
         call = self._calls.get((link.call, hub_of(link.attach)))

@@ -113,7 +113,7 @@ class Resumption:
             _believe(view, progress)
         if call.ended:  # meanwhile another gateway took it, or this one went away
             raise StageUnavailable("gateway", "the call ended while it was taken up")
-        self._calls.let_go_of_earlier(call)
+        self._calls.supersede(call, before.gateway)
         taken = TakenUp(call, view, _go_on(call, view, progress))
         log.info("call resumed", call_id=call_id, hub=call.hub, before=before.gateway, audio_from=taken.audio_from)
         return taken
