@@ -171,6 +171,17 @@ def test_an_old_answer_is_none_to_what_was_said_later() -> None:
     assert not ear.answered(1.05, 2.0)
 
 
+def test_a_response_that_was_lost_before_a_word_of_it_came_is_no_answer() -> None:
+    ear = Ear()
+    ear.on_event(ServerEvent("response.created", response=Response("resp_1")), 1.1)
+    ear.on_event(ServerEvent("response.done", response=Response("resp_1", "incomplete")), 1.2)
+    lost = ear.answered(1.0, 2.0)
+    ear.on_event(ServerEvent("response.created", response=Response("resp_2")), 3.0)
+    ear.on_event(ServerEvent("response.done", response=Response("resp_2", "completed")), 3.1)
+
+    assert (lost, ear.answered(1.0, 4.0)) == (False, True)
+
+
 def test_sound_stops_when_the_server_hears_the_caller_speak() -> None:
     ear = Ear()
     ear.on_event(audio(10 * SECOND), 1.0)

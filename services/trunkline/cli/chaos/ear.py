@@ -18,7 +18,8 @@ class Ear:
         self._active: set[str] = set()  # responses that aren't done
         self._awaited: set[str] = set()  # the caller's items that may still lead to a response
         self._speaking = False  # the server hears the caller
-        self._created_s = 0.0  # the last response
+        self._created_s = 0.0  # the last response that wasn't lost with who had begun it
+        self._sounded: set[str] = set()  # responses that were heard
 
     @property
     def transcripts(self) -> list[str]:
@@ -65,12 +66,15 @@ class Ear:
                 self._created_s = now_s
             case "response.done":
                 self._active.discard(event.response.id)
+                if event.response.status == "incomplete" and event.response.id not in self._sounded:
+                    self._created_s = 0.0  # another comes
             case "response.output_audio.delta":
                 self._hear(event, now_s)
             case "error":
                 self.errors.append(event.error.message)
 
     def _hear(self, event: ServerEvent, now_s: float) -> None:
+        self._sounded.add(event.response_id)
         samples = event.samples or len(event.delta) * 3 // 4 // 2  # base64 of int16
         self.heard.append(Piece(event.item_id, event.segment, event.position, samples, now_s))
         self.sound_end_s = max(self.sound_end_s, now_s) + samples / SPEECH_RATE_HZ
