@@ -267,6 +267,16 @@ def test_a_caller_who_had_gone_already_was_not_lost() -> None:
     assert {one.invariant for one in check(evidence_of(lost, told(ended_s=6.0)))} == {"stays_connected"}
 
 
+def test_of_a_caller_who_vanished_only_what_he_knew_for_sure_is_judged() -> None:
+    lost = swapped(4, END[0], record.Ended(5 * T_US, "lost"))
+    half_way = told(said=[], heard=HEARD[:3], end="vanished")
+    wrong = told(transcripts=["4712"], end="vanished")
+
+    assert check(evidence_of(lost, half_way)) == []
+    assert {one.invariant for one in check(evidence_of(lost, wrong))} == {"turns_are_what_was_said"}
+    assert {one.invariant for one in check(evidence_of(lost, told(end="vanished", ended_s=6.0)))} == {"stays_connected"}
+
+
 def test_unknown_may_become_what_turned_out_later() -> None:
     unknown = record.ToolFinished(T_US, "call_1", "unknown", "It is not known whether book was done.", "")
 

@@ -1,28 +1,28 @@
-"""A caller at the seam of a call's events: says his turns, waits for the replies, and tells what he met with.
+"""A caller with a client of ours: says his turns, waits for the replies, and tells what he met with.
 
-His line to the gateway takes its time both ways. A gateway that dies takes the line with it.
+The client is the real one, and so is the gateway's end of it; only the socket between them is simulated. So whatever a
+client does when its gateway dies, hangs or drains is in every history.
 """
 
 import asyncio
-from collections.abc import Callable
+import binascii
 
 from sim.history import History, Moment, TurnPlan
+from sim.loop import Life
 from sim.model import reply
-from sim.network import AFTER
-from sim.sound import FRAME_S, SILENCE, cough, is_of, utterance, words_of
-from sim.world import Worker, World
+from sim.sound import FRAME_S, SILENCE, cough, is_of, sent, utterance, words_of
+from sim.world import KEY, WINDOW_S, World
 from trunkline.audio.pcm import Samples
 from trunkline.cli.chaos.evidence import Account, Ending, Piece, Said
-from trunkline.gateway import call_events as ev
-from trunkline.gateway.call import Call
+from trunkline.client import Call, ClientError, ServerEvent, connect
 from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
-from trunkline.proto.errors import TrunklineError
 
-LINE_S = 0.002  # one way
+URL = "ws://sim/v1/realtime"
 PLACE_LIMIT_S = 10.0
 TURN_LIMIT_S = 35.0  # more than any turn may take
 COUGH_FRAMES = 1
 MARGIN_S = 1e-4
+_SILENCE = sent(SILENCE)
 
 
 class CallerGaveUp(Exception):
@@ -30,32 +30,33 @@ class CallerGaveUp(Exception):
 
 
 class Caller:
-    """moments: what the caller's turn is at, for faults that aim; set by what he sees and does."""
+    """call_id: empty until the call is placed. moments: what the caller's turn is at, for faults that aim."""
 
     def __init__(self, world: World, history: History) -> None:
         self.world = world
-        self.call: Call | None = None
-        self.gateway: Worker | None = None
+        self.life = Life("caller", world.loop)
+        self.call_id = ""
         self.problem = ""
+        self.gone = asyncio.Event()  # he won't do anything any more
         self.reached: dict[tuple[int, Moment], asyncio.Event] = {}
         self._history = history
         self._loop = world.loop
+        self._call: Call
         self._frames: list[Samples] = []
         self._said: list[Said] = []
-        self._transcripts: list[str] = []
+        self._transcripts: dict[str, str] = {}  # by item: another gateway may understand something else
         self._heard: list[Piece] = []
         self._interruptions_s: list[float] = []
         self._end: Ending = "unaware"
         self._ended_s = 0.0
         self._turn = 0
         self._answers = 0  # the turn that the response answers which he hears now
-        self._up_s = self._down_s = 0.0  # when what was sent last arrives
-        self._frames_sent = 0
+        self._placed = asyncio.Event()
         self._first_audio = asyncio.Event()
         self._response_over = asyncio.Event()
         self._over = asyncio.Event()
         self._play_until_s = 0.0
-        self._texts: dict[str, list[str]] = {}  # of each item, by segment
+        self._texts: dict[tuple[str, int], str] = {}  # of each item, by segment
 
     def reach(self, turn: int, moment: Moment) -> asyncio.Event:
         return self.reached.setdefault((turn, moment), asyncio.Event())
@@ -63,62 +64,63 @@ class Caller:
     def account(self) -> Account:
         return Account(
             said=self._said,
-            transcripts=self._transcripts,
+            transcripts=list(self._transcripts.values()),
             heard=self._heard,
             interruptions_s=self._interruptions_s,
             end=self._end,
             ended_s=self._ended_s,
+            resumed=self._call.resumed if self.call_id else 0,
+            resume_gaps_s=self._call.gaps_s if self.call_id else [],
             problem=self.problem,
         )
 
     async def run(self) -> None:
         """The whole call."""
+        live = self.life.spawn(self._live())
+        gone = self._loop.create_task(self.gone.wait())
+        await asyncio.wait((live, gone), return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if live.done():
+            live.result()
+
+    def vanish(self) -> None:
+        """His machine is gone, and nobody comes back for the call."""
+        self._end, self._ended_s = "vanished", self.world.wall_s()
+        self._said = [said for said in self._said if said.answered_s]
+        self.life.kill()
+        self.world.front.lost(self.life)
+        self.gone.set()
+
+    async def _live(self) -> None:
         try:
-            await self._dial()
-            microphone = self._loop.create_task(self._speak())
-            try:
-                for number, turn in enumerate(self._history.turns):
-                    await self._take(turn, last=number == len(self._history.turns) - 1)
-            finally:
-                microphone.cancel()
-            await self._hang_up()
-        except CallerGaveUp as given_up:
-            self.problem = self.problem or str(given_up)
-            await self._hang_up()
+            async with connect(URL, KEY, window_s=WINDOW_S) as self._call:
+                listening = self._loop.create_task(self._listen())
+                try:
+                    await self._talk()
+                finally:
+                    if self._end == "unaware":
+                        self._end, self._ended_s = "hung_up", self.world.wall_s()
+            await listening
+        except (CallerGaveUp, ClientError) as failure:
+            self.problem = self.problem or str(failure)
 
-    # his line
-
-    async def _dial(self) -> None:
-        gateways = self.world.of("gateway")
-        gateway = self.gateway = gateways[0]
-        placing = gateway.life.spawn(gateway.service.calls.place(""))
-        await asyncio.wait([placing], timeout=PLACE_LIMIT_S)
-        if not placing.done():
-            raise CallerGaveUp("the call was not placed")
-        if error := placing.exception():
-            raise CallerGaveUp(f"refused: {error}") if isinstance(error, TrunklineError) else error
-        self.call = placing.result()
-        self._to_gateway(self.call.start, self)
-
-    def _to_gateway(self, step: Callable[..., None], *args: object) -> None:
-        assert self.gateway is not None
-        self._up_s = max(self._up_s + AFTER, self._loop.now_s + LINE_S)
-        self._loop.call_at(self._up_s, step, *args, context=self.gateway.life.context)
-
-    def on_event(self, event: ev.CallEvent) -> None:
-        """Runs at the gateway."""
-        self._down_s = max(self._down_s + AFTER, self._loop.now_s + LINE_S)
-        self._loop.call_at(self._down_s, self._see, event, context=self.world.outside)
+    async def _talk(self) -> None:
+        await self._until(self._placed, "no session was created", PLACE_LIMIT_S)
+        microphone = self._loop.create_task(self._speak())
+        try:
+            for number, turn in enumerate(self._history.turns):
+                await self._take(turn, last=number == len(self._history.turns) - 1)
+        finally:
+            microphone.cancel()
 
     async def _speak(self) -> None:
         """The microphone: a frame at a time, in real time, silence between what is said."""
         begun_s = self._loop.now_s
-        assert self.call is not None
+        frames_sent = 0
         while True:
-            frame = self._frames.pop(0) if self._frames else SILENCE
-            self._to_gateway(self.call.hear, frame)
-            self._frames_sent += 1
-            await asyncio.sleep(begun_s + self._frames_sent * FRAME_S - self._loop.now_s)
+            self._call.append_audio(sent(self._frames.pop(0)) if self._frames else _SILENCE)
+            frames_sent += 1
+            await asyncio.sleep(begun_s + frames_sent * FRAME_S - self._loop.now_s)
 
     # his turns
 
@@ -176,41 +178,46 @@ class Caller:
         if not done and otherwise:
             raise CallerGaveUp(otherwise)
 
-    async def _hang_up(self) -> None:
-        if self.call is None or self._over.is_set():
-            return
-        self._to_gateway(self.call.end, "caller_hung_up")
-        self._end, self._ended_s = "hung_up", self.world.wall_s()
-
     # what he sees
 
-    def _see(self, event: ev.CallEvent) -> None:
-        match event:
-            case ev.Transcribed(text=text):
-                self._transcripts.append(text)
-            case ev.ResponseOpened():
+    async def _listen(self) -> None:
+        try:
+            async for event in self._call:
+                self._see(event)
+        except ClientError as error:
+            self.problem = self.problem or str(error)
+        if self._end == "unaware":
+            self._end, self._ended_s = "closed", self.world.wall_s()
+        self._over.set()
+
+    def _see(self, event: ServerEvent) -> None:
+        match event.type:
+            case "session.created":
+                self.call_id = self._call.id.removeprefix("sess_")
+                self._placed.set()
+            case "conversation.item.input_audio_transcription.completed":
+                self._transcripts[event.item_id] = event.transcript
+            case "response.created":
                 self._answers = len(self._transcripts)
                 self._response_over.clear()
-            case ev.ItemOpened(phase="commentary") if self._answers == self._turn:
+            case "response.output_item.added" if event.item.phase == "commentary" and self._answers == self._turn:
                 self.reach(self._turn, "tool").set()
-            case ev.WordsSaid(item=item, text=text):
-                self._texts.setdefault(item, []).append(text)
-            case ev.AudioSaid():
+            case "response.output_audio_transcript.delta":
+                self._texts[event.item_id, event.segment] = event.delta
+            case "response.output_audio.delta":
                 self._hear(event)
-            case ev.ResponseEnded(status=status) if status != "cancelled" and self._answers == self._turn:
+            case "response.done" if event.response.status != "cancelled" and self._answers == self._turn:
                 self._response_over.set()
-            case ev.CallOver(code=code, detail=detail):
-                self._over.set()
-                if self._end == "unaware":
-                    self._end, self._ended_s = "closed", self.world.wall_s()
-                self.problem = self.problem or detail or code
+            case "error":
+                self.problem = self.problem or event.error.message
 
-    def _hear(self, audio: ev.AudioSaid) -> None:
-        samples = len(audio.pcm) // SAMPLE_BYTES
+    def _hear(self, event: ServerEvent) -> None:
+        pcm = binascii.a2b_base64(event.delta)
+        samples = len(pcm) // SAMPLE_BYTES
         self._play_until_s = max(self._play_until_s, self._loop.now_s) + samples / SPEECH_RATE_HZ
-        self._heard.append(Piece(audio.item, audio.segment, audio.position, samples, self.world.wall_s()))
-        texts = self._texts.get(audio.item, [])
-        if audio.segment < len(texts) and not is_of(audio.pcm, texts[audio.segment], audio.position):
-            self.problem = self.problem or f"segment {audio.segment} of {audio.item} doesn't sound like its words"
+        self._heard.append(Piece(event.item_id, event.segment, event.position, samples, self.world.wall_s()))
+        text = self._texts.get((event.item_id, event.segment))
+        if text is not None and not is_of(pcm, text, event.position):
+            self.problem = self.problem or f"segment {event.segment} of {event.item_id} doesn't sound like its words"
         if self._answers == self._turn:
             self._first_audio.set()

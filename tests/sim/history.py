@@ -24,7 +24,8 @@ IN_HAND: dict[Stage, tuple[Moment, ...]] = {
 }
 
 
-FAULTY: tuple[Stage, ...] = ("stt", "agent", "tool_runner", "tts")  # stages in which faults happen
+FAULTY: tuple[Stage, ...] = ("gateway", "stt", "agent", "tool_runner", "tts")  # stages in which faults happen
+VANISHING = 0.02  # of the histories with faults of gateways: the caller is gone in mid-call
 
 
 class TurnPlan(msgspec.Struct, frozen=True):
@@ -64,6 +65,14 @@ class FaultPlan(msgspec.Struct, frozen=True):
     anyone: bool = False
 
 
+class Vanishing(msgspec.Struct, frozen=True):
+    """The caller's machine is gone, after_s from the moment in that turn."""
+
+    turn: int
+    moment: Moment
+    after_s: float
+
+
 class History(msgspec.Struct, frozen=True):
     seed: int
     turns: list[TurnPlan]
@@ -71,6 +80,7 @@ class History(msgspec.Struct, frozen=True):
     trouble: Trouble
     repeatable: bool = True
     store_unsure: float = 0.0
+    vanishing: Vanishing | None = None
 
 
 def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) -> History:
@@ -79,25 +89,39 @@ def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) ->
     turns = [_turn(rng, number) for number in range(1, rng.choice((2, 2, 3)) + 1)]
     turns[-1] = msgspec.structs.replace(turns[-1], cut_after_s=0.0)  # nothing is said after it
     wanted = rng.randrange(most_faults + 1) if stages else 0
+    faults = [_fault(rng, stages, turns) for _ in range(wanted)]
+    only_gateways_know = any(fault.stage == "gateway" for fault in faults)  # words, while the store can't take them
     return History(
         seed=seed,
         turns=turns,
-        faults=[_fault(rng, stages, turns) for _ in range(wanted)],
+        faults=faults,
         trouble=_trouble(rng),
         repeatable=rng.random() < 0.75,
-        store_unsure=rng.choice((0.0, 0.0, 0.02)),
+        store_unsure=0.0 if only_gateways_know else rng.choice((0.0, 0.0, 0.02)),
+        vanishing=_vanishing(rng, turns) if "gateway" in stages else None,
     )
 
 
 def late_listeners(seed: int) -> History:
-    """STT workers that are stopped in mid-utterance and go on once they are replaced, on a slow network."""
+    """STT workers that are stopped in mid-utterance and go on once they are replaced, on a very slow network."""
     rng = random.Random(seed)
     history = plan(seed, ())
-    turns = [turn.number for turn in history.turns[:2]]
     stops = [
-        FaultPlan("stop", "stt", turn, "listening", rng.uniform(0.0, 0.35), rng.uniform(0.6, 1.5)) for turn in turns
+        FaultPlan("stop", "stt", turn.number, "listening", rng.uniform(0.1, 0.5), rng.uniform(0.6, 1.2))
+        for turn in history.turns
     ]
-    return msgspec.structs.replace(history, faults=stops, trouble=_slow(history.trouble))
+    return msgspec.structs.replace(history, faults=stops, trouble=_slow(history.trouble, 0.4, 0.6))
+
+
+def late_writers(seed: int) -> History:
+    """An agent is stopped, goes on behind the one that took the call from it, and others take it after that."""
+    rng = random.Random(seed)
+    stop = FaultPlan("stop", "agent", 1, "thinking", rng.uniform(0.0, 0.1), rng.uniform(0.6, 1.2))
+    deaths = [
+        FaultPlan("kill", "agent", 1, "answering", rng.uniform(0.0, 0.6), 0.1),
+        FaultPlan("kill", "agent", 2, "thinking", rng.uniform(0.0, 0.1), 0.1),
+    ]
+    return msgspec.structs.replace(plan(seed, ()), faults=[stop, *deaths])
 
 
 def late_takers(seed: int) -> History:
@@ -107,11 +131,11 @@ def late_takers(seed: int) -> History:
     death = FaultPlan("kill", "agent", 1, "thinking", 0.02, 0.1)
     after_s, lasts_s = rng.uniform(0.02, 0.12), rng.uniform(2.0, 2.9)
     stop = FaultPlan("stop", "agent", 1, "thinking", after_s, lasts_s, anyone=True)
-    return msgspec.structs.replace(history, faults=[death, stop], trouble=_slow(history.trouble))
+    return msgspec.structs.replace(history, faults=[death, stop], trouble=_slow(history.trouble, 0.2, 0.3))
 
 
-def _slow(trouble: Trouble) -> Trouble:
-    return msgspec.structs.replace(trouble, lagging=0.2, lag_s=0.3)
+def _slow(trouble: Trouble, lagging: float, lag_s: float) -> Trouble:
+    return msgspec.structs.replace(trouble, lagging=lagging, lag_s=lag_s)
 
 
 def _turn(rng: random.Random, number: int) -> TurnPlan:
@@ -146,6 +170,12 @@ def _fault(rng: random.Random, stages: tuple[Stage, ...], turns: list[TurnPlan])
         lasts_s=rng.uniform(0.05, 1.0) if kind == "kill" else rng.uniform(0.3, 4.0),
         anyone=not aimed and rng.random() < 0.5,
     )
+
+
+def _vanishing(rng: random.Random, turns: list[TurnPlan]) -> Vanishing | None:
+    if rng.random() >= VANISHING:
+        return None
+    return Vanishing(rng.choice(turns).number, rng.choice(MOMENTS), rng.uniform(0.0, 0.5))
 
 
 def _trouble(rng: random.Random) -> Trouble:

@@ -82,6 +82,13 @@ class Life:
 _life: ContextVar[Life | None] = ContextVar("life", default=None)
 
 
+def living() -> Life:
+    """The process in which this runs."""
+    life = _life.get()
+    assert life is not None, "outside of every process"
+    return life
+
+
 class StillError(AssertionError):
     """Every task waits and no timer is left."""
 

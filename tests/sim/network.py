@@ -23,13 +23,16 @@ AFTER = 1e-9  # the loop's timers are exact, but not in order among equals
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """How bad the network is: chances per message. lagging: of a delay up to lag_s instead of the usual."""
+    """How bad the network is: chances per message. lagging: of a delay up to lag_s instead of the usual.
+
+    advisories: a process's end shows at its connections: to the server, which tells of it, and to callers.
+    """
 
     dropped: float = 0.0
     doubled: float = 0.0
     lagging: float = 0.0
     lag_s: float = 0.05
-    advisories: bool = True  # whether the server tells of closed connections
+    advisories: bool = True
 
 
 class _Subscription:

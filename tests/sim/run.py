@@ -10,19 +10,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 from unittest import mock
 
+from aiohttp import web
+
 from sim import outside
 from sim.caller import Caller
-from sim.history import FaultPlan, History
-from sim.loop import SimLoop
+from sim.history import FaultPlan, History, Vanishing
+from sim.loop import SimLoop, State
+from sim.sockets import ClientSession, Runner, ServerSocket
+from sim.sound import Narrow
 from sim.world import EPOCH_S, Worker, World
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.cli.chaos.checker import check
 from trunkline.cli.chaos.evidence import CallEvidence, Claimed, Effect, Evidence, Fault, Recorded, Resting, Run
 from trunkline.cli.chaos.facts import Violation
+from trunkline.client import call as client_call
+from trunkline.gateway import service as gateway_service
+from trunkline.gateway.dialects.realtime import edge_audio
 from trunkline.gateway.listening import EchoCheck
+from trunkline.placement.roster import Roster
 from trunkline.proto import ids
 from trunkline.proto.record import decode_entry
 from trunkline.runtime import process as process_module
@@ -30,7 +39,7 @@ from trunkline.tool_runner import service as tool_runner_service
 
 DESK = Path(__file__).parent / "desk.py"
 EXPECTED = ("Fenced", "StoreUnavailable")  # errors that a rim is there for: another worker goes on
-REST_LIMIT_S = 25.0  # for a call's end to be recorded and every slot to be free
+REST_LIMIT_S = 45.0  # for a call's end to be recorded and every slot to be free: adoption takes several windows
 
 
 @contextmanager
@@ -59,8 +68,8 @@ class Outcome(NamedTuple):
 
 def simulate(history: History) -> Outcome:
     loop = SimLoop()
-    with _from_seed(history.seed, loop), mock.patch.object(EchoCheck, "verdict", return_value=False):
-        world = World(history, loop, _desk_file())
+    world = World(history, loop, _desk_file())
+    with _from_seed(history.seed, loop), _simulated(world):
         errors = _Errors()
         with errors.heard():
             try:
@@ -71,9 +80,23 @@ def simulate(history: History) -> Outcome:
         evidence = _evidence(world, caller, faults)
     violations = check(evidence)
     for problem in (*errors.found, *loop.faults):
-        violations.append(Violation("nothing_breaks", caller.call.call_id if caller.call else "", problem))
+        violations.append(Violation("nothing_breaks", caller.call_id, problem))
     digest = f"{loop.steps}-{loop.now_s:.9f}-{world.network.digest:08x}"
     return Outcome(history, evidence, violations, digest, loop.now_s)
+
+
+@contextmanager
+def _simulated(world: World) -> Iterator[None]:
+    """What is a socket, or blurs what samples tell, is another thing here."""
+    session = SimpleNamespace(ClientSession=lambda connector: ClientSession(world.front))
+    with (
+        mock.patch.multiple(web, AppRunner=Runner, TCPSite=world.front.site, WebSocketResponse=ServerSocket),
+        mock.patch.multiple(client_call, aiohttp=session, fresh_connections=lambda: None),
+        mock.patch.object(gateway_service, "Roster", lambda now_s: Roster(now_s, random.Random(world.rng.random()))),
+        mock.patch.object(edge_audio, "Resampler", Narrow),
+        mock.patch.object(EchoCheck, "verdict", return_value=False),
+    ):
+        yield
 
 
 async def _live(world: World) -> tuple[Caller, list[Fault]]:
@@ -82,6 +105,8 @@ async def _live(world: World) -> tuple[Caller, list[Fault]]:
     caller = Caller(world, history)
     faults: list[Fault] = []
     befalling = [world.loop.create_task(_befall(world, caller, fault, faults)) for fault in history.faults]
+    if history.vanishing is not None:
+        befalling.append(world.loop.create_task(_vanish(caller, history.vanishing)))
     await caller.run()
     for one in befalling:
         if not one.done():
@@ -96,11 +121,17 @@ async def _befall(world: World, caller: Caller, plan: FaultPlan, faults: list[Fa
     worker = _target(world, caller, plan)
     if worker is None:
         return
-    held = [caller.call.call_id] if caller.call and worker.alive and worker.calls else []
+    held = [caller.call_id] if caller.call_id and worker.alive and worker.calls else []
     faults.append(
         Fault(plan.kind, plan.stage, worker.name, 0, world.wall_s(), world.wall_s() + plan.lasts_s, held, held)
     )
     await asyncio.shield(asyncio.ensure_future(world.befall(worker, plan.kind, plan.lasts_s)))
+
+
+async def _vanish(caller: Caller, plan: Vanishing) -> None:
+    await caller.reach(plan.turn, plan.moment).wait()
+    await asyncio.sleep(plan.after_s)
+    caller.vanish()
 
 
 def _target(world: World, caller: Caller, plan: FaultPlan) -> Worker | None:
@@ -109,7 +140,7 @@ def _target(world: World, caller: Caller, plan: FaultPlan) -> Worker | None:
     having = [worker for worker in there if worker.process.ready and worker.calls]
     if plan.anyone or not having:
         return world.rng.choice(there) if there else None
-    return having[-1]
+    return max(having, key=lambda worker: worker.life.state is State.RUNS)
 
 
 async def _rest(world: World) -> None:
@@ -123,8 +154,7 @@ async def _rest(world: World) -> None:
 
 def _evidence(world: World, caller: Caller, faults: list[Fault]) -> Evidence:
     calls = []
-    if caller.call is not None:
-        call = caller.call.call_id
+    if call := caller.call_id:
         entries = [
             Recorded(stored.seq, decode_entry(stored.data), EPOCH_S + world.kept.stored_s[stored.seq])
             for stored in world.kept.entries_of(call)
@@ -137,7 +167,7 @@ def _evidence(world: World, caller: Caller, faults: list[Fault]) -> Evidence:
         calls.append(CallEvidence(call, entries, caller.account(), claims))
     effects = [Effect(done.key, "", EPOCH_S + done.at_s, done.repeatable) for done in outside.done]
     resting = [Resting(worker.name, "calls", 0, worker.calls) for worker in world.alive()]
-    refused = [caller.problem] if caller.call is None else []
+    refused = [caller.problem] if not caller.call_id else []
     return Evidence(calls, Run(faults, effects, resting, refused))
 
 
@@ -178,11 +208,13 @@ def _from_seed(seed: int, loop: SimLoop) -> Iterator[None]:
     outside.done.clear()
     rng = random.Random(seed + 3)
     numbers = iter(range(1, 1_000_000))
-    before = time.time_ns, time.time, secrets.choice, secrets.token_hex, ids._random, process_module.gc, os.getpid
+    before = time.time_ns, time.time, ids._random, process_module.gc, os.getpid
+    chances = secrets.choice, secrets.randbits, secrets.token_hex
     random.seed(seed)
     time.time_ns = lambda: (EPOCH_S * 1_000_000 + round(loop.now_s * 1e6)) * 1000
     time.time = lambda: EPOCH_S + loop.now_s
     secrets.choice = rng.choice  # type: ignore[assignment]
+    secrets.randbits = rng.getrandbits  # type: ignore[assignment]
     secrets.token_hex = lambda size=None: f"{next(numbers):08d}"
     ids._random = lambda length: f"{next(numbers):06d}"
     os.getpid = lambda: 1
@@ -191,7 +223,8 @@ def _from_seed(seed: int, loop: SimLoop) -> Iterator[None]:
     try:
         yield
     finally:
-        time.time_ns, time.time, secrets.choice, secrets.token_hex, ids._random, process_module.gc, os.getpid = before
+        time.time_ns, time.time, ids._random, process_module.gc, os.getpid = before
+        secrets.choice, secrets.randbits, secrets.token_hex = chances
         tool_runner_service.load_agent_file = load_agent_file  # type: ignore[attr-defined]
 
 

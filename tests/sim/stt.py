@@ -5,8 +5,11 @@ The real pool and links, an own recogniser: the real one judges windows of 32 ms
 
 import asyncio
 
+import numpy as np
+
 from sim.sound import COUGH, FRAME_SAMPLES, heard_as
 from trunkline.audio import pcm
+from trunkline.audio.pcm import Samples
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
 from trunkline.proto.audio import CALLER_RATE_HZ, AudioChunk
@@ -31,6 +34,7 @@ SILENT_FRAMES = 6  # of silence, and it is said that nothing before is needed
 LEAD_FRAMES = 1  # before the first voiced frame an utterance's audio begins
 RECOGNISE_S = 0.02
 ASK_AGAIN_S = 0.1
+EMPTY: Samples = np.zeros(0, dtype=np.int16)
 
 
 class SimStt:
@@ -62,6 +66,7 @@ class SttSession:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._at = order.from_sample  # judged up to here
+        self._frame: Samples = EMPTY  # the part of a frame that came
         self._said_to = order.from_sample
         self._utterance = 0
         self._begin: int | None = None  # of the utterance that is open
@@ -77,7 +82,7 @@ class SttSession:
         match message:
             case Discard(to_sample=to_sample) if to_sample > self._at or self._begin is not None:
                 self._begin, self._values = None, []
-                self._at = max(self._at, to_sample)
+                self._skip_to(to_sample)
             case Finish() | Discard() | Tune():
                 pass
 
@@ -86,20 +91,29 @@ class SttSession:
         if self._asking is not None:
             self._asking.cancel()
 
+    def _skip_to(self, sample: int) -> None:
+        if sample > self._at:
+            self._frame = self._frame[sample - self._at :]
+            self._at = sample
+
     def _on_chunk(self, chunk: AudioChunk) -> None:
         if self._closed:
             return
         samples = pcm.from_bytes(chunk.pcm)
-        if chunk.position > self._at:
+        come_to = self._at + len(self._frame)
+        if chunk.position > come_to:
             self._ask(first=True)
             return
-        if chunk.position + len(samples) <= self._at:
+        if chunk.position + len(samples) <= come_to:
             return
         if self._asking is not None:
             self._asking.cancel()
             self._asking = None
-        for offset in range(self._at - chunk.position, len(samples), FRAME_SAMPLES):
-            self._judge(int(samples[offset]), min(FRAME_SAMPLES, len(samples) - offset))
+        self._frame = np.concatenate((self._frame, samples[come_to - chunk.position :]))
+        while len(self._frame) >= (samples_due := FRAME_SAMPLES - self._at % FRAME_SAMPLES):
+            value = int(self._frame[0]) if samples_due == FRAME_SAMPLES else 0  # half a frame says nothing
+            self._frame = self._frame[samples_due:]
+            self._judge(value, samples_due)
         if self._at - self._said_to >= CALLER_RATE_HZ // 2:
             self._said_to = self._at
             self._link.send(Listened(self._at))
@@ -107,7 +121,7 @@ class SttSession:
     def _ask(self, *, first: bool) -> None:
         if first and self._asking is not None:
             return
-        self._link.send(AudioMissing(self._at))
+        self._link.send(AudioMissing(self._at + len(self._frame)))
         self._asking = self._loop.call_later(ASK_AGAIN_S, lambda: self._ask(first=False))
 
     def _judge(self, value: int, samples: int) -> None:

@@ -8,7 +8,7 @@ def tell(outcome: Outcome) -> str:
     history, evidence = outcome.history, outcome.evidence
     lines = [f"seed {history.seed}: {history.trouble}, {'' if history.repeatable else 'not '}repeatable"]
     lines += [f"  {turn}" for turn in history.turns]
-    lines += [f"  {fault}" for fault in history.faults]
+    lines += [f"  {fault}" for fault in (*history.faults, history.vanishing) if fault]
     told: list[tuple[float, str]] = []
     for fault in evidence.run.faults:
         told.append((fault.at_s, f"!! {fault.name}: {fault.worker}, until {fault.until_s - EPOCH_S:.3f}"))

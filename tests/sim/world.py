@@ -1,24 +1,25 @@
 """Trunkline's services as simulated processes on one network and one record store, with a supervisor over them.
 
 The processes are the real ones (`Process`, pools, links, sessions, the hub); only what would be a thread, a socket or
-an engine is not: the recogniser, the voice, the model, and a gateway's HTTP server.
+an engine is not: the recogniser, the voice, the model, and the sockets between gateways and their callers.
 """
 
 import asyncio
 import random
 from collections.abc import Iterator
-from contextvars import Context
 
-from sim.gateway import SimGateway
 from sim.history import FaultKind, History
 from sim.loop import Life, SimLoop, State
 from sim.model import SimModel
 from sim.network import Network, SimBus
+from sim.sockets import Front
 from sim.sound import Voice
 from sim.store import Kept, SimClaims, SimStore
 from sim.stt import SimStt
 from trunkline.agent.service import AgentService
 from trunkline.agents import AgentFile
+from trunkline.gateway.service import GatewayService
+from trunkline.gateway.settings import GatewaySettings
 from trunkline.proto.subjects import STAGES, Stage
 from trunkline.runtime.process import Process, Service
 from trunkline.runtime.settings import CoreSettings
@@ -26,8 +27,11 @@ from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
 from trunkline.tts.service import TtsService
 from trunkline.tts.settings import TtsSettings
 
-WORKERS: dict[Stage, int] = {"gateway": 1, "stt": 2, "agent": 2, "tool_runner": 2, "tts": 2}
+WORKERS: dict[Stage, int] = {"gateway": 2, "stt": 2, "agent": 2, "tool_runner": 2, "tts": 2}
 DRAIN_GRACE_S = 2.0
+GATEWAY_GRACE_S = 6.0  # more than the other gateway can be stopped for
+WINDOW_S = 6.0  # that a call waits for its client, and a client searches for a gateway
+KEY = "sk-sim"
 EPOCH_S = 1_700_000_000  # wall time at which every history begins
 
 
@@ -58,7 +62,8 @@ class Worker:
         self.life.spawn(self._live())
 
     async def _live(self) -> None:
-        settings = CoreSettings(worker_id=self.name, drain_grace_s=DRAIN_GRACE_S)
+        grace_s = GATEWAY_GRACE_S if self.stage == "gateway" else DRAIN_GRACE_S
+        settings = CoreSettings(worker_id=self.name, drain_grace_s=grace_s)
         self.process = Process(self.stage, settings, self.bus)
         self.process.admin = NoAdmin()  # type: ignore[assignment]
         self.service = self._world.build(self)
@@ -75,6 +80,7 @@ class Worker:
     def kill(self) -> None:
         self.life.kill()
         self.bus.lost()
+        self._world.front.lost(self.life)
         self.ended.set()
 
     def stop(self) -> None:
@@ -90,6 +96,7 @@ class Worker:
         await self.process.stop()
         self.ended.set()
         self.life.kill()
+        self._world.front.lost(self.life)
 
 
 class World:
@@ -98,9 +105,9 @@ class World:
         self.loop = loop
         self.rng = random.Random(history.seed + 1)
         self.network = Network(loop, random.Random(history.seed + 2), history.trouble)
+        self.front = Front(loop, random.Random(history.seed + 4), history.trouble)
         self.kept = Kept(loop)
         self.workers: list[Worker] = []
-        self.outside = Context()  # of no process
         self._file = file
         self._model = SimModel({turn.number: turn for turn in history.turns}, repeatable=history.repeatable)
         self._started = 0
@@ -153,12 +160,19 @@ class World:
         process = worker.process
         match worker.stage:
             case "gateway":
-                return SimGateway(process.context, self.store(), random.Random(self.rng.random()))
+                settings = GatewaySettings(worker_id=worker.name, api_keys=KEY, resume_window_s=WINDOW_S)
+                return GatewayService(process.context, settings, self.store())
             case "stt":
                 return SimStt(process.exchange)
             case "agent":
                 return AgentService(
-                    process.exchange, self._file, self._model, self.store(), self.claims(), wall_us=self.wall_us
+                    process.exchange,
+                    self._file,
+                    self._model,
+                    self.store(),
+                    self.claims(),
+                    wall_us=self.wall_us,
+                    lost_window_s=WINDOW_S,
                 )
             case "tool_runner":
                 return ToolRunnerService(

@@ -20,10 +20,10 @@ def words_of(text: str) -> str:
 def stays_connected(facts: Facts) -> Iterator[str]:
     """A call ends because one of the two hangs up, for nothing else.
 
-    A caller whose gateway dies as he hangs up is lost only after he has gone.
+    A caller whose gateway dies as he hangs up, or whose machine is gone, is lost only after he has gone.
     """
     ended, account = facts.view.ended, facts.account
-    gone = ended is not None and account.end == "hung_up" and ended.at_us / 1e6 > account.ended_s
+    gone = ended is not None and account.end in ("hung_up", "vanished") and ended.at_us / 1e6 > account.ended_s
     if ended is not None and ended.reason not in OWN_ENDS and not (ended.reason == "lost" and gone):
         yield f"the call ended with {ended.reason!r}"
     if account.problem:
@@ -34,6 +34,8 @@ def turns_are_what_was_said(facts: Facts) -> Iterator[str]:
     said = [words_of(one.words) for one in facts.account.said]
     recorded = [words_of(item.text) for item in facts.view.items.values() if item.role == "user"]
     told = [words_of(text) for text in facts.account.transcripts]
+    if facts.account.end == "vanished":
+        recorded, told = recorded[: len(said)], told[: len(said)]
     if recorded != said:
         yield _difference("the record", recorded, said)
     if told != said:
@@ -62,7 +64,7 @@ def segments_are_heard_once(facts: Facts) -> Iterator[str]:
             yield f"segment {piece.segment} of {piece.item} was heard after segment {last[piece.item]}"
         last[piece.item] = piece.segment
         ends[key] = piece.position + piece.samples
-    for played in facts.of(PlayedOut) if ends else ():
+    for played in facts.of(PlayedOut) if ends and facts.account.end != "vanished" else ():
         heard = ends.get((played.item, played.index), 0)
         if heard != played.samples:
             segment = f"segment {played.index} of {played.item}"

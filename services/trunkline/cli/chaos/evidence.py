@@ -17,8 +17,9 @@ Target = Stage | Literal["nats"]
 RUN_FILE = "run.json"
 CALLS_FOLDER = "calls"
 
-# how a caller's end of the call came about: by himself, by the server's word, or not at all as far as he knows
-Ending = Literal["hung_up", "closed", "unaware"]
+# how a caller's end of the call came about: by himself, by the server's word, not at all as far as he knows, or by the
+# loss of his machine: then nobody knows what he heard last
+Ending = Literal["hung_up", "closed", "unaware", "vanished"]
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class Piece(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     """A call as its caller tells it. transcripts: of his turns, as told to him, in order.
 
+    said: by one who vanished, what was answered; there may have been more.
     interruptions_s: when he spoke over the agent. resumed: how often his client came back to a gateway, and
     resume_gaps_s: for how long nothing was heard of one then.
     """

@@ -1,0 +1,311 @@
+"""The line between simulated callers and gateways: what aiohttp gives either end of a WebSocket, on virtual time.
+
+A shared address leads to any gateway that listens, whether it runs or is stopped. Frames arrive in order, later now and
+then. Of a process that ends, its peers learn at once, or, where nothing shows at connections, never.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import aiohttp
+from aiohttp import WSMessage, WSMsgType, web
+
+from sim.loop import Life, SimLoop, living
+from sim.network import AFTER, Trouble
+from trunkline.gateway.dialects.realtime.endpoint import HEARTBEAT_S
+
+PATH = "/v1/realtime"
+LINE_S = 0.002  # one way
+JITTER_S = 0.001
+LAG_SHARE = 0.25  # a line lags less often than the network between processes, which has many more messages
+CLIENT_CLOSE_S, SERVER_CLOSE_S = 10.0, 2.0  # for the other end to answer a closing handshake
+UNHEARD_S = 1.5 * HEARTBEAT_S  # until a gateway takes a client for gone that says nothing and answers no ping
+GONE = WSMessage(WSMsgType.CLOSED, None, None)
+LEAVING = WSMessage(WSMsgType.CLOSING, None, None)
+
+
+class Answer(NamedTuple):
+    """To an upgrade."""
+
+    status: int
+    protocol: str = ""
+
+
+class End:
+    """One end of a connection, in the process of `life`. peer: set once, before anything is said."""
+
+    peer: "End"
+
+    def __init__(self, front: "Front", life: Life, *, pongs: bool, close_s: float) -> None:
+        """pongs: it is a gateway's, and answers pings by itself, as it reads them."""
+        self.life = life
+        self.closed = False  # a closing handshake was begun or answered here
+        self.is_shut = False  # nothing goes out any more
+        self.broken = False  # the other end is shut, and this one knows
+        self._front = front
+        self.pongs = pongs
+        self._close_s = close_s
+        self._arrived: deque[Any] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._last_s = 0.0  # when the last that was said here arrives
+
+    def say(self, what: WSMessage | Answer) -> None:
+        """Raises ConnectionResetError, as aiohttp does, for a connection that is known to be over."""
+        if self.is_shut or self.broken:
+            raise ConnectionResetError("Cannot write to closing transport")
+        self._carry(what)
+
+    def shut(self) -> None:
+        """The connection is over for this end; the other reads what was said before, and then that it is over."""
+        if not self.is_shut:
+            self.is_shut = True
+            self._carry(GONE)
+
+    def _carry(self, what: WSMessage | Answer) -> None:
+        loop = self._front.loop
+        self._last_s = max(self._last_s + AFTER, loop.now_s + self._front.way_s())
+        loop.call_at(self._last_s, self.peer.arrive, what, context=self.peer.life.context)
+
+    def arrive(self, what: Any) -> None:
+        self.broken = self.broken or what is GONE
+        self._arrived.append(what)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> Any:
+        if not self._arrived:
+            self._waiter = self._front.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._arrived.popleft()
+
+    async def receive(self) -> WSMessage:
+        while not self.closed:
+            message: WSMessage = await self.next()
+            match message.type:
+                case WSMsgType.PING if self.pongs:
+                    with suppress(ConnectionResetError):
+                        self.say(WSMessage(WSMsgType.PONG, message.data, None))
+                    continue
+                case WSMsgType.CLOSE:
+                    if not self.closed:
+                        self.closed = True
+                        with suppress(ConnectionResetError):
+                            self.say(WSMessage(WSMsgType.CLOSE, 1000, None))
+                        self.shut()
+                case WSMsgType.CLOSED:
+                    self.closed = True
+                    self.shut()
+            return message
+        return GONE
+
+    async def close(self, *, code: int = 1000, message: bytes = b"") -> bool:
+        if self.closed:
+            return False
+        self.closed = True
+        try:
+            self.say(WSMessage(WSMsgType.CLOSE, code, message.decode()))
+            if self._waiter is not None:
+                self._arrived.appendleft(LEAVING)
+                self._wake()
+                await asyncio.sleep(0)  # who reads here stops reading
+            async with asyncio.timeout(self._close_s):
+                while (await self.next()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSED):
+                    """Came too late."""
+        except (TimeoutError, ConnectionResetError):
+            """It is over all the same."""
+        finally:
+            self.shut()
+        return True
+
+
+class ClientSocket:
+    """In place of aiohttp.ClientWebSocketResponse."""
+
+    def __init__(self, end: End, protocol: str) -> None:
+        self.protocol = protocol
+        self.receive, self.close = end.receive, end.close
+        self._end = end
+
+    async def send_str(self, text: str) -> None:
+        self._end.say(WSMessage(WSMsgType.TEXT, text, None))
+
+    async def ping(self) -> None:
+        self._end.say(WSMessage(WSMsgType.PING, b"", None))
+
+
+class Request:
+    """In place of web.Request, and of its transport."""
+
+    def __init__(self, query: dict[str, str], headers: dict[str, str], protocols: tuple[str, ...], end: End) -> None:
+        self.query, self.headers, self.protocols, self.end = query, headers, protocols, end
+        self.transport = self
+
+    def is_closing(self) -> bool:
+        return self.end.broken or self.end.is_shut
+
+    def abort(self) -> None:
+        self.end.shut()
+
+
+class ServerSocket:
+    """In place of web.WebSocketResponse."""
+
+    def __init__(self, *, protocols: tuple[str, ...], **rest: object) -> None:
+        self.headers: dict[str, str] = {}
+        self._protocols = protocols
+        self._end: End
+
+    def can_prepare(self, request: Request) -> web.WebSocketReady:
+        return web.WebSocketReady(True, next(one for one in request.protocols if one in self._protocols))
+
+    async def prepare(self, request: Request) -> None:
+        self._end = request.end
+        self._end.say(Answer(101, self.can_prepare(request).protocol or ""))
+
+    async def receive(self) -> WSMessage:
+        return await self._end.receive()
+
+    async def close(self, *, code: int = 1000, message: bytes = b"") -> bool:
+        return await self._end.close(code=code, message=message)
+
+    async def send_str(self, text: str) -> None:
+        self._end.say(WSMessage(WSMsgType.TEXT, text, None))
+
+    async def send_frame(self, data: bytes, kind: WSMsgType) -> None:
+        self._end.say(WSMessage(kind, data.decode(), None))
+
+
+class Runner:
+    """In place of web.AppRunner: what is done for the requests of one gateway."""
+
+    addresses = (("sim", 80),)
+
+    def __init__(self, app: web.Application, *, access_log: None, shutdown_timeout: float) -> None:
+        routes = app.router.routes()
+        handle: Any = next(one.handler for one in routes if one.resource and one.resource.canonical == PATH)
+        self.handle: Callable[[Request], Awaitable[object]] = handle
+        self._grace_s = shutdown_timeout
+        self._at_work: set[asyncio.Task[None]] = set()
+
+    async def setup(self) -> None:
+        """Nothing to set up."""
+
+    def begin(self, request: Request) -> None:
+        """Runs at the gateway."""
+        task = asyncio.get_running_loop().create_task(self._serve(request))
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+
+    async def _serve(self, request: Request) -> None:
+        try:
+            answer = await self.handle(request)
+            if isinstance(answer, web.Response):
+                request.end.say(Answer(answer.status))
+        except ConnectionError:
+            """The client went away, which is no fault of the gateway's."""
+        finally:
+            request.end.shut()
+
+    async def cleanup(self) -> None:
+        if self._at_work:
+            await asyncio.wait(self._at_work, timeout=self._grace_s)
+        left = sorted(self._at_work, key=asyncio.Task.get_name)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+class Front:
+    """The address that all gateways share, and the connections that were made there."""
+
+    def __init__(self, loop: SimLoop, rng: random.Random, trouble: Trouble) -> None:
+        self.loop = loop
+        self._rng = rng
+        self._trouble = trouble
+        self._listening: list[Site] = []
+        self._ends: list[End] = []
+
+    def way_s(self) -> float:
+        lags = self._rng.random() < self._trouble.lagging * LAG_SHARE
+        return LINE_S + (self._trouble.lag_s if lags else JITTER_S) * self._rng.random()
+
+    def site(self, runner: Runner, host: str, port: int, *, reuse_port: bool | None) -> "Site":
+        """In place of web.TCPSite."""
+        return Site(self._listening, runner, living())
+
+    def lost(self, life: Life) -> None:
+        """A process has ended without a word of its own."""
+        self._listening[:] = [site for site in self._listening if site.life is not life]
+        for end in [end for end in self._ends if end.life is life and not end.is_shut]:
+            if self._trouble.advisories:
+                end.shut()
+            elif end.peer.pongs:  # a gateway asks as well, if only now and then
+                end.is_shut = True
+                self.loop.call_later(UNHEARD_S, end.peer.arrive, GONE, context=end.peer.life.context)
+
+    async def connect(self, query: dict[str, str], headers: dict[str, str], protocols: tuple[str, ...]) -> ClientSocket:
+        """Raises aiohttp.ClientError."""
+        await asyncio.sleep(self.way_s())
+        if not self._listening:
+            raise aiohttp.ClientConnectionError("nobody listens")
+        site = self._rng.choice(self._listening)
+        here = End(self, living(), pongs=False, close_s=CLIENT_CLOSE_S)
+        there = End(self, site.life, pongs=True, close_s=SERVER_CLOSE_S)
+        here.peer, there.peer = there, here
+        self._ends = [end for end in self._ends if not end.is_shut] + [here, there]
+        request = Request(query, headers, protocols, there)
+        self.loop.call_at(self.loop.now_s + self.way_s(), site.runner.begin, request, context=site.life.context)
+        try:
+            answer = await here.next()
+            if answer is GONE:
+                raise aiohttp.ClientConnectionError("the connection was closed")
+            assert isinstance(answer, Answer)
+            if answer.status != 101:
+                raise aiohttp.WSServerHandshakeError(None, (), status=answer.status, message="refused")  # type: ignore[arg-type]
+        except BaseException:
+            here.shut()
+            raise
+        return ClientSocket(here, answer.protocol)
+
+
+class Site:
+    def __init__(self, listening: "list[Site]", runner: Runner, life: Life) -> None:
+        self.runner = runner
+        self.life = life
+        self._listening = listening
+
+    async def start(self) -> None:
+        self._listening.append(self)
+
+    async def stop(self) -> None:
+        if self in self._listening:
+            self._listening.remove(self)
+
+
+class ClientSession:
+    """In place of aiohttp.ClientSession, to one address."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    async def ws_connect(
+        self, url: str, *, headers: dict[str, str], params: dict[str, str], protocols: tuple[str, ...], **rest: object
+    ) -> ClientSocket:
+        return await self._front.connect(params, headers, protocols)
+
+    def get(self, url: str, **rest: object) -> None:
+        """Only asked why an upgrade was refused."""
+        raise aiohttp.ClientConnectionError("not served here")
+
+    async def close(self) -> None:
+        """Nothing is kept."""
