@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.virtual import run_virtual
 from trunkline.proto.record import (
     RECORD_VERSION,
     AssistantItem,
@@ -22,9 +23,19 @@ from trunkline.proto.record import (
     SegmentSaid,
     ToolFinished,
     ToolIntended,
+    encode_entry,
 )
 from trunkline.proto.tool import ToolStatus
-from trunkline.record import BrokenRecord, CallView, events_of, fold, summary_to_json, to_json
+from trunkline.record import (
+    BrokenRecord,
+    CallView,
+    MemoryRecordStore,
+    Reading,
+    events_of,
+    fold,
+    summary_to_json,
+    to_json,
+)
 
 from .events import BEGAN_US, weather_call
 
@@ -82,6 +93,22 @@ def test_entries_of_a_lower_epoch_are_dropped() -> None:
 
     assert list(view.items) == ["item_2"]
     assert (view.epoch, view.owner, view.event_count) == (2, "agent-b", 2)
+
+
+@given(st.integers(0, 30))
+def test_a_record_that_is_read_on_tells_what_it_tells_at_once(cut: int) -> None:
+    async def main() -> None:
+        store, events = MemoryRecordStore(), weather_call()
+        reading = Reading(store, CALL)
+        stale = RecordEntry(RECORD_VERSION, 0, 1, "entry_stale", [CallerSaid(2, 1, "item_stale", "x", "speech")])
+        for entry in [*entries(events, cut), stale]:
+            await store.append(CALL, encode_entry(entry), expected_seq=reading.seq, entry=entry.entry)
+            await reading.read_on()
+        await reading.read_on()
+
+        assert to_json(fold(CALL, entries(events)), []) == to_json(reading.view, [])
+
+    run_virtual(main())
 
 
 def test_a_gap_in_the_indexes_is_an_error() -> None:

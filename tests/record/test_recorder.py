@@ -245,8 +245,8 @@ def test_an_owner_that_still_writes_does_not_keep_the_call() -> None:
 
         old: list[CallLog]
 
-        async def read(self, call: str) -> list[StoredEntry]:
-            entries = await super().read(call)
+        async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+            entries = await super().read(call, after_seq=after_seq)
             if self.old:
                 old = self.old.pop()
                 old.append(said(1))
@@ -287,8 +287,8 @@ def test_a_later_placement_wins_against_an_earlier_one_that_takes_first() -> Non
 
         earlier: int | None = None
 
-        async def read(self, call: str) -> list[StoredEntry]:
-            entries = await super().read(call)
+        async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+            entries = await super().read(call, after_seq=after_seq)
             if self.earlier is not None:
                 attach, self.earlier = self.earlier, None
                 await take(self, "agent-a", attach=attach)

@@ -21,6 +21,19 @@ def test_entries_come_back_in_order(open_store: OpenStore, call: str) -> None:
     asyncio.run(main())
 
 
+def test_entries_are_read_on_behind_one_that_is_known(open_store: OpenStore, call: str) -> None:
+    async def main() -> None:
+        async with open_store() as store:
+            first = await store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+            second = await store.append(call, b"two", expected_seq=first, entry=f"{call}_2")
+            await store.append(call.replace("rtc_07", "rtc_08"), b"other", expected_seq=0, entry=f"{call}_3")
+
+            assert [entry.data for entry in await store.read(call, after_seq=first)] == [b"two"]
+            assert await store.read(call, after_seq=second) == []
+
+    asyncio.run(main())
+
+
 def test_an_unknown_call_has_no_entries(open_store: OpenStore, call: str) -> None:
     async def main() -> None:
         async with open_store() as store:

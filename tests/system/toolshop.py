@@ -114,8 +114,8 @@ class Records(MemoryRecordStore):
         self._tasks.add(task)
         return task
 
-    async def read(self, call: str) -> list[StoredEntry]:
-        return await self._kept.read(call)
+    async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+        return await self._kept.read(call, after_seq=after_seq)
 
 
 class Claims(MemoryClaimStore):

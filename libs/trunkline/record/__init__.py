@@ -2,7 +2,7 @@
 
 from trunkline.record.call_log import CallLog
 from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
-from trunkline.record.fold import RecordedEvent, accepted, events_of, fold, read_call
+from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_claims import NatsClaimStore
@@ -34,6 +34,7 @@ __all__ = [
     "NatsClaimStore",
     "NatsRecordStore",
     "Outranked",
+    "Reading",
     "RecordStore",
     "RecordedEvent",
     "Recorder",

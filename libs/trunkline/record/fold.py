@@ -20,9 +20,8 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     event: Event
 
 
-def accepted(call: str, entries: Iterable[RecordEntry]) -> Iterator[RecordEntry]:
-    """The entries that count. Raises BrokenRecord."""
-    epoch = index = 0
+def accepted(call: str, entries: Iterable[RecordEntry], epoch: int = 0, index: int = 0) -> Iterator[RecordEntry]:
+    """The entries that count. epoch, index: where those before end. Raises BrokenRecord."""
     for entry in entries:
         if entry.epoch < epoch:
             continue
@@ -36,9 +35,14 @@ def accepted(call: str, entries: Iterable[RecordEntry]) -> Iterator[RecordEntry]
 def fold(call: str, entries: Iterable[RecordEntry]) -> CallView:
     """Raises BrokenRecord."""
     view = CallView(call)
-    for entry in accepted(call, entries):
-        view.apply_entry(entry)
+    fold_on(view, entries)
     return view
+
+
+def fold_on(view: CallView, entries: Iterable[RecordEntry]) -> None:
+    """What follows the entries that the view is of. Raises BrokenRecord."""
+    for entry in accepted(view.call, entries, view.epoch, view.event_count):
+        view.apply_entry(entry)
 
 
 def events_of(call: str, entries: Iterable[RecordEntry]) -> list[RecordedEvent]:
@@ -48,6 +52,22 @@ def events_of(call: str, entries: Iterable[RecordEntry]) -> list[RecordedEvent]:
         for entry in accepted(call, entries)
         for offset, event in enumerate(entry.events)
     ]
+
+
+class Reading:
+    """A call's record as far as it has been read. view: of that; at first nothing is."""
+
+    def __init__(self, store: RecordStore, call: str) -> None:
+        self.view = CallView(call)
+        self.seq = 0  # of the last entry that was read
+        self._store = store
+
+    async def read_on(self) -> CallView:
+        """Only what is new costs anything. Raises StoreUnavailable, Undecodable, BrokenRecord."""
+        stored = await self._store.read(self.view.call, after_seq=self.seq)
+        fold_on(self.view, (decode_entry(one.data) for one in stored))
+        self.seq = stored[-1].seq if stored else self.seq
+        return self.view
 
 
 async def read_call(store: RecordStore, call: str) -> tuple[CallView, list[RecordedEvent]] | None:

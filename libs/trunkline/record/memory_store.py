@@ -37,8 +37,8 @@ class MemoryRecordStore:
             done.set_result(self._seq)
         return done
 
-    async def read(self, call: str) -> list[StoredEntry]:
-        entries = list(self._entries.get(call, ()))
+    async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+        entries = [entry for entry in self._entries.get(call, ()) if entry.seq > after_seq]
         await asyncio.sleep(0)  # others append meanwhile, as they may while a real answer is under way
         return entries
 

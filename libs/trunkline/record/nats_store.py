@@ -60,9 +60,8 @@ class NatsRecordStore:
         write = Write(call, subjects.stream(shard_of(call)), subjects.record(call), data, expected_seq, entry)
         return self._writes.put(write, limit_s=self._trouble_limit_s)
 
-    async def read(self, call: str) -> list[StoredEntry]:
-        subject = subjects.record(call)
-        return await self._read_subject(subjects.stream(shard_of(call)), subject)
+    async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+        return await self._read_subject(subjects.stream(shard_of(call)), subjects.record(call), after_seq)
 
     async def put_summary(self, summary: CallSummary) -> None:
         subject = KV_PRE_TEMPLATE.format(bucket=subjects.INDEX_BUCKET) + summary.call
@@ -95,13 +94,14 @@ class NatsRecordStore:
         with _configured_by_someone_else():
             await self._writes.jetstream.create_key_value(config)
 
-    async def _read_subject(self, stream: str, subject: str) -> list[StoredEntry]:
-        """All messages in order, page by page; a page with a hole in it is asked for again."""
+    async def _read_subject(self, stream: str, subject: str, after_seq: int = 0) -> list[StoredEntry]:
+        """All messages behind after_seq in order, page by page; a page with a hole in it is asked for again."""
         entries: list[StoredEntry] = []
         for wait_s in backoff(self._trouble_limit_s):
             while True:
                 page = _Page()
-                ask = {"seq": entries[-1].seq + 1 if entries else 1, "next_by_subj": subject, "batch": PAGE_ENTRIES}
+                begin = (entries[-1].seq if entries else after_seq) + 1
+                ask = {"seq": begin, "next_by_subj": subject, "batch": PAGE_ENTRIES}
                 request = msgspec.json.encode(ask)
                 answered = await self._writes.replies.ask(
                     f"{DIRECT_GET}.{stream}", request, page.take, limit_s=self._writes.ack_limit_s

@@ -13,11 +13,10 @@ from trunkline.proto.record import (
     Event,
     OwnerTook,
     RecordEntry,
-    decode_entry,
     encode_entry,
 )
 from trunkline.record.call_log import CallLog
-from trunkline.record.fold import fold
+from trunkline.record.fold import Reading
 from trunkline.record.store import RecordStore, StoreUnavailable, WrongSequence, new_entry_id
 from trunkline.record.view import CallView
 from trunkline.telemetry import logs
@@ -67,8 +66,9 @@ class Recorder:
         first_events: follow OwnerTook in the same entry; a Configured among them counts only for a new record.
         Raises Outranked if a placement no lower has it, Fenced if the call is over; StoreUnavailable.
         """
+        reading = Reading(self._store, call)
         for attempt in range(TAKE_TRIES):
-            view, seq = await self._read(call)
+            view = await reading.read_on()
             if view.attach >= attach:
                 raise Outranked(call, view.epoch, view.attach)
             if view.ended:
@@ -76,7 +76,7 @@ class Recorder:
             took = OwnerTook(self._now_us(), worker, agent, digest, attach, reason)
             entry = _take_entry(view, [took, *first_events])
             try:
-                seq = await self._store.append(call, encode_entry(entry), expected_seq=seq, entry=entry.entry)
+                seq = await self._store.append(call, encode_entry(entry), expected_seq=reading.seq, entry=entry.entry)
             except WrongSequence:
                 await asyncio.sleep(TAKE_RETRY_S * 2**attempt)
                 continue
@@ -92,11 +92,6 @@ class Recorder:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._index_writer, INDEX_RETRY_S)
-
-    async def _read(self, call: str) -> tuple[CallView, int]:
-        stored = await self._store.read(call)
-        view = fold(call, (decode_entry(one.data) for one in stored))
-        return view, stored[-1].seq if stored else 0
 
     def _index(self, call_log: CallLog) -> None:
         """Tells the index of a start, another turn or an end: what it was told last isn't told again."""

@@ -77,8 +77,9 @@ class RecordStore(Protocol):
         """
         ...
 
-    async def read(self, call: str) -> list[StoredEntry]:
-        """All entries in order, none for an unknown call; current only if an append after the last one succeeds.
+    async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+        """All entries behind after_seq in order, none for an unknown call; current only if an append after the last
+        one succeeds.
 
         Raises StoreUnavailable.
         """
