@@ -98,7 +98,7 @@ def test_a_client_that_comes_back_in_time_keeps_its_call() -> None:
             await put(scene.store)
             scene.adoption.start()
             await settle(WINDOW_S / 2)
-            await scene.resumption.take_up(CALL, None)
+            await scene.resumption.take_up(await scene.resumption.find(CALL), None)
             view = await put(MemoryRecordStore())
             view.gateway = "gateway-1"
             await scene.store.put_summary(view.summary())

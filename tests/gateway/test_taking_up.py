@@ -12,7 +12,7 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.resuming import Resumption
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import StageUnavailable
-from trunkline.record import CallView, MemoryRecordStore
+from trunkline.record import CallView, MemoryRecordStore, Reading
 
 
 def test_a_call_that_is_over_before_its_record_was_read_again_takes_no_worker() -> None:
@@ -21,16 +21,17 @@ def test_a_call_that_is_over_before_its_record_was_read_again_takes_no_worker() 
             store = MemoryRecordStore()
             await put(store)
             resumption = Resumption(scene.calls, store)
-            find = resumption.find
+            record = await resumption.find(CALL)
+            read_on = resumption.read_on
 
-            async def find_meanwhile(call_id: str) -> CallView:
+            async def read_on_meanwhile(record: Reading) -> CallView:
                 for call in list(scene.calls._calls.values()):
                     call.let_go()
-                return await find(call_id)
+                return await read_on(record)
 
-            resumption.find = find_meanwhile  # type: ignore[method-assign]
+            resumption.read_on = read_on_meanwhile  # type: ignore[method-assign]
             with pytest.raises(StageUnavailable):
-                await resumption.take_up(CALL, None)
+                await resumption.take_up(record, None)
             await settle(1.0)
 
             assert [session for session in scene.stt.sessions + scene.tts.sessions if not session.closed] == []
@@ -55,7 +56,8 @@ def test_the_gateway_that_had_the_call_lets_go_of_it_at_once() -> None:
             mine.start(line)
             store = MemoryRecordStore()
             await put(store)
-            taken = await Resumption(scene.calls, store).take_up(CALL, None)
+            resumption = Resumption(scene.calls, store)
+            taken = await resumption.take_up(await resumption.find(CALL), None)
             await settle()
 
             assert (mine.ended, mine.superseded, other.ended) == (True, True, False)
@@ -79,7 +81,8 @@ def test_a_full_gateway_takes_back_its_own_caller() -> None:
             first = scene.calls.succeed(CALL, 2, "", "the caller came back")
             await first.place("agent")
             scene.calls.capacity = 1
-            again = await Resumption(scene.calls, store).take_up(CALL, None)
+            resumption = Resumption(scene.calls, store)
+            again = await resumption.take_up(await resumption.find(CALL), None)
 
             assert len(scene.calls) == 1
             with pytest.raises(StageUnavailable):

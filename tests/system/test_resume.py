@@ -16,7 +16,7 @@ from trunkline.cli.line import Line
 from trunkline.gateway.resuming import Resumption, TakenUp
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
-from trunkline.record import read_call
+from trunkline.record import Reading, read_call
 
 LONG = "You said {words}. This is the second sentence. This is the third one. Here is a fourth. And this is the fifth."
 
@@ -170,10 +170,10 @@ def test_a_call_that_a_drained_gateway_let_go_of_and_nobody_came_back_for_is_los
 def test_a_turn_that_ends_while_a_busy_gateway_takes_the_call_up_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
     take_up = Resumption.take_up
 
-    async def take_up_late(self: Resumption, call: str, *args: Any) -> TakenUp:
+    async def take_up_late(self: Resumption, record: Reading, *args: Any) -> TakenUp:
         while True:
-            if (await self.find(call)).heard_to:
-                return await take_up(self, call, *args)
+            if (await self.read_on(record)).heard_to:
+                return await take_up(self, record, *args)
             await asyncio.sleep(0.02)
 
     async def main() -> None:

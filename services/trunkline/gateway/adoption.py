@@ -100,10 +100,11 @@ class Adoption:
 
     async def _adopt(self, call_id: str) -> None:
         try:
-            view = await self._resumption.find(call_id)
-            if view.gateway != self._worker and view.gateway in self._gateways():
+            record = await self._resumption.find(call_id)
+            holder = record.view.gateway
+            if holder != self._worker and holder in self._gateways():
                 return  # its client came back meanwhile
-            taken = await self._resumption.take_up(call_id, NOBODY)
+            taken = await self._resumption.take_up(record, NOBODY)
         except (NoSuchCall, CallIsOver):
             self._orphans.pop(call_id, None)
         except StoreUnavailable:  # so would every other

@@ -16,7 +16,7 @@ from trunkline.gateway.turns import Begun
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import StageUnavailable, TrunklineError
 from trunkline.proto.response import Attached, CallerLost, Interrupt, SegmentHeard
-from trunkline.record import CallView, RecordStore, never_reached, read_call
+from trunkline.record import CallView, Reading, RecordStore, never_reached
 from trunkline.record.view import ItemView, ResponseView
 from trunkline.telemetry import logs
 
@@ -75,28 +75,37 @@ class Resumption:
         self._calls = calls
         self._store = store
 
-    async def find(self, call: str) -> CallView:
+    async def find(self, call: str) -> Reading:
+        """Raises as read_on does."""
+        record = Reading(self._store, call)
+        await self.read_on(record)
+        return record
+
+    async def read_on(self, record: Reading) -> CallView:
         """Raises NoSuchCall, CallIsOver, StoreUnavailable, Undecodable, BrokenRecord."""
-        found = await read_call(self._store, call)
-        if found is None:
-            raise NoSuchCall(call)
-        if found[0].ended is not None:
-            raise CallIsOver(call, found[0].ended.reason)
-        return found[0]
+        view = await record.read_on()
+        if not view.event_count:
+            raise NoSuchCall(view.call)
+        if view.ended is not None:
+            raise CallIsOver(view.call, view.ended.reason)
+        return view
 
     async def take_up(
-        self, call_id: str, progress: Progress | None, wish: Callable[[Attached], Wishes] | None = None
+        self, record: Reading, progress: Progress | None, wish: Callable[[Attached], Wishes] | None = None
     ) -> TakenUp:
         """progress: None for a client that can't tell. wish: what its session asks of the agent that is placed.
 
-        The call's agent is placed; the other stages follow by themselves. Raises StageUnavailable, and as find does.
+        record: of the call, and nobody else's.
+
+        The call's agent is placed; the other stages follow by themselves. Raises StageUnavailable, and as read_on does.
         """
         for left in reversed(range(TAKES)):
-            before = await self.find(call_id)
-            call = self._calls.succeed(call_id, next_hub(before.hub), before.agent, f"{before.gateway}: {RESUMED}")
+            view = await self.read_on(record)
+            before = view.gateway
+            call = self._calls.succeed(view.call, next_hub(view.hub), view.agent, f"{before}: {RESUMED}")
             if progress is not None:
-                _believe(before, progress)
-                _tell_progress(call, before, progress)
+                _believe(view, progress)
+                _tell_progress(call, view, progress)
             call.wish = wish
             try:
                 await call.place("agent")
@@ -105,7 +114,7 @@ class Resumption:
                 if not left:
                     raise
         try:
-            view = await self.find(call_id)
+            await self.read_on(record)
         except Exception:
             call.abandon()
             raise
@@ -113,9 +122,9 @@ class Resumption:
             _believe(view, progress)
         if call.ended:  # meanwhile another gateway took it, or this one went away
             raise StageUnavailable("gateway", "the call ended while it was taken up")
-        self._calls.supersede(call, before.gateway)
+        self._calls.supersede(call, before)
         taken = TakenUp(call, view, _go_on(call, view, progress))
-        log.info("call resumed", call_id=call_id, hub=call.hub, before=before.gateway, audio_from=taken.audio_from)
+        log.info("call resumed", call_id=view.call, hub=call.hub, before=before, audio_from=taken.audio_from)
         return taken
 
 

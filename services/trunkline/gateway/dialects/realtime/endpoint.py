@@ -23,7 +23,7 @@ from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
 from trunkline.proto.errors import BadInput, StageUnavailable, TrunklineError
 from trunkline.proto.ids import new_event_id
 from trunkline.proto.response import Attached
-from trunkline.record import CallView
+from trunkline.record import Reading
 from trunkline.telemetry import logs
 
 HEARTBEAT_S = 15.0  # a client that answers no ping for half as long again is gone
@@ -110,17 +110,17 @@ class RealtimeEndpoint:
             return refuse(401, "invalid_resume_token", "the resume token is not one of this installation's")
         try:
             self._calls.require_room(call_id)
-            view = await self._resumption.find(call_id)
+            record = await self._resumption.find(call_id)
         except TrunklineError as error:
             return _refusal(error)
-        terms = self._terms(call_id, view.agent, ours)
+        terms = self._terms(call_id, record.view.agent, ours)
         websocket.headers[TOKEN_HEADER] = token
         if request.transport is None or request.transport.is_closing():
             return web.Response(status=STATUS_GONE_AWAY)  # a client tries several times, and takes what answers first
         await websocket.prepare(request)
         told = await self._first_word(websocket) if ours else None
         if told is not None or not ours:
-            await self._take_up(request, websocket, terms, view, told)
+            await self._take_up(request, websocket, terms, record, told)
         return websocket
 
     async def _first_word(self, websocket: web.WebSocketResponse) -> ResumeEvent | None:
@@ -142,23 +142,24 @@ class RealtimeEndpoint:
         request: web.Request,
         websocket: web.WebSocketResponse,
         terms: Terms,
-        view: CallView,
+        record: Reading,
         told: ResumeEvent | None,
     ) -> None:
+        call_id = record.view.call
         session: Session | None = None
 
         def wish(attached: Attached) -> Wishes:
             nonlocal session
             own = attached.instructions, attached.voice
-            session = new_session(view.call, terms.model, *own)
+            session = new_session(call_id, terms.model, *own)
             if told is not None and told.session is not None:
                 session = merge(session, told.session)
             return wishes(session, *own)
 
         try:
-            taken = await self._resumption.take_up(view.call, told.progress if told is not None else None, wish)
+            taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish)
         except TrunklineError as error:
-            log.warning("call not resumed", call_id=view.call, reason=str(error))
+            log.warning("call not resumed", call_id=call_id, reason=str(error))
             await _apologise(websocket, "not_resumed", str(error))
             await websocket.close(code=CLOSE_MOVED)
             return
