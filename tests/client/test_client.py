@@ -16,7 +16,7 @@ from support.virtual import run_over_sockets
 from trunkline.client import Call, CallLost, NotAnEvent, Refused, ServerEvent, Unreachable, connect
 from trunkline.client import call as call_module
 from trunkline.client.dialing import Dialer
-from trunkline.client.socket import LONGEST_SILENT_S, SILENT_S, next_silent_s
+from trunkline.client.socket import LONGEST_SILENT_S, MOVED, SILENT_S, next_silent_s
 
 TOKEN = "rtk_rtc_00_test.abc"
 CHUNK = bytes(range(96)) * 10  # 20 ms
@@ -411,6 +411,48 @@ def test_a_gateway_that_cannot_take_it_up_is_asked_again() -> None:
         async with Gateway(first, unable, able).running() as url, connect(url) as call:
             assert await read(call) == ["session.created"]
             assert call.resumed == 1
+
+    run(main())
+
+
+def test_a_call_that_a_gateway_took_up_too_late_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    window_s = 1.0
+    monkeypatch.setattr(call_module, "RESUME_LIMIT_S", 0.2)
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("trunkline.move", reason="draining")
+        await gateway.refused.wait()
+        await taken.socket.close(code=MOVED)
+        await asyncio.sleep(0.9 * window_s)  # past the end of that search
+        gateway.behaviours = [able]
+
+    async def late(taken: Taken) -> None:
+        await taken.until_left()
+
+    async def able(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close()
+
+    gateway = Gateway(first, late, 503)
+
+    async def main() -> None:
+        async with gateway.running() as url, connect(url, window_s=window_s) as call:
+            assert await read(call) == ["session.created"]
+            assert call.resumed == 1
+
+    run(main())
+
+
+def test_a_call_that_somebody_else_took_up_is_over_here() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.socket.close(code=MOVED)
+
+    async def main() -> None:
+        async with Gateway(first).running() as url, connect(url) as call:
+            with pytest.raises(CallLost, match="4000"):
+                await read(call)
 
     run(main())
 

@@ -20,7 +20,7 @@ from trunkline.proto.ids import new_item_id
 
 WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the gateways too
 AGAIN_S = 0.1  # between two gateways that couldn't take it up
-RESUME_LIMIT_S = 3.0  # for a gateway that took the socket to take up the call
+RESUME_LIMIT_S = 3.0  # for a gateway that took the socket to take up the call; twice as long with each that doesn't
 _AGAIN = frozenset(("input_audio_buffer.commit", "input_audio_buffer.clear"))  # they act on the audio before them
 
 
@@ -51,6 +51,7 @@ class Call:
         self._failure: ClientError | None = None
         self._socket: Socket | None = None
         self._silent_s = SILENT_S
+        self._astray = False  # a gateway that was asked and left may still have taken the call up
         self._trouble = ""  # what the server last called an error
         self._wants_to_move = asyncio.Event()
         self._answers: dict[Socket, asyncio.Future[ServerEvent]] = {}  # of sockets that aren't the call's yet
@@ -159,7 +160,7 @@ class Call:
         try:
             while True:
                 ending = await self._until_it_ends(reading)
-                if ending is not None and not (ending.gone and self.token):
+                if ending is not None and not (self._goes_on(ending) and self.token):
                     raise _failure_of(ending, self._trouble)
                 if ending is not None and ending.silent and self._socket is not None:
                     served_s = self._socket.heard_s - self._socket.began_s
@@ -197,13 +198,13 @@ class Call:
             async with asyncio.timeout(self._window_s):
                 new_reading = await self._search(old.url if ending is None else "")
         except (TimeoutError, Refused) as failure:
-            if ending is None and isinstance(failure, TimeoutError):
-                self._wants_to_move.set()  # still: where it is, or, if it was let go of there meanwhile, from now on
+            if ending is None and isinstance(failure, TimeoutError):  # it was served all the while, and may still be
+                self._wants_to_move.set()
                 return reading
-            if not reading.done():  # it is still served where it is
+            if not reading.done():
                 return reading
             ending = reading.result()
-            if not ending.gone:
+            if not self._goes_on(ending):
                 raise _failure_of(ending, self._trouble) from None
             if isinstance(failure, Refused):
                 raise (_Over() if failure.status == OVER else CallLost(failure.message)) from failure
@@ -214,29 +215,36 @@ class Call:
         self.gaps_s.append(asyncio.get_running_loop().time() - heard_s)
         return new_reading
 
+    def _goes_on(self, ending: Ending) -> bool:
+        return ending.gone or (self._astray and ending.code == MOVED)
+
     async def _search(self, avoid: str) -> "asyncio.Future[Ending]":
+        limit_s = RESUME_LIMIT_S
         while True:
             websocket, url = await self._dialer.dial_again(self.token, avoid)
             socket = Socket(websocket, self._tape, url, self._on_event, self._silent_s)
             reading = socket.start()
             try:
-                if await self._take_up(socket, reading):
+                if await self._take_up(socket, reading, limit_s):
+                    self._astray = False
                     return reading
             except BaseException:
                 self._leave(socket)
                 raise
             await socket.close(MOVED)
+            limit_s *= 2
             await asyncio.sleep(AGAIN_S)
 
-    async def _take_up(self, socket: Socket, reading: "asyncio.Future[Ending]") -> bool:
+    async def _take_up(self, socket: Socket, reading: "asyncio.Future[Ending]", limit_s: float) -> bool:
         """Whether this gateway goes on with the call; then the tape runs to it."""
         answer = self._answers[socket] = asyncio.get_running_loop().create_future()
         try:
             await socket.send(encode(self._story.resume(self._tape)).decode())
             waited: set[asyncio.Future[object]] = {answer, reading}  # type: ignore[arg-type]  # read below by name
-            await asyncio.wait(waited, timeout=RESUME_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             return self._socket is socket
         finally:
+            self._astray = self._astray or not answer.done()
             del self._answers[socket]
             held, self._held = self._held, []
             for before, event in held:  # of no effect where the call has left that gateway: the new one says it itself
