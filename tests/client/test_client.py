@@ -292,6 +292,79 @@ def test_news_of_a_gateway_that_keeps_the_call_come_a_little_later() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("taken_up", [True, False])
+def test_orders_given_while_another_gateway_is_asked_go_to_the_one_that_has_the_call(taken_up: bool) -> None:
+    text = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+    asked, ordered, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    got: dict[str, list[str]] = {"first": [], "second": []}
+    resumed: list[dict[str, Any]] = []
+
+    async def listen(taken: Taken, name: str) -> None:
+        async for message in taken.socket:
+            got[name].append(json.loads(message.data)["type"])
+            if len(got[name]) == 2:
+                over.set()
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("trunkline.move", reason="draining")
+        await listen(taken, "first")
+
+    async def second(taken: Taken) -> None:
+        resumed.append(taken.asked)
+        asked.set()
+        await ordered.wait()
+        await asyncio.sleep(0.1)
+        assert got == {"first": [], "second": []}
+        if taken_up:
+            await taken.takes_up(audio_from_ms=0)
+        else:
+            await taken.tell("error", error={"message": "not now"})
+        await listen(taken, "second")
+
+    async def main() -> None:
+        async with Gateway(first, second, 503).running() as url, connect(url) as call:
+            await asked.wait()
+            call.send({"type": "conversation.item.create", "item": text})
+            call.send({"type": "response.create"})
+            ordered.set()
+            await over.wait()
+
+        assert "typed" not in resumed[0]
+        orders = ["conversation.item.create", "response.create"]
+        assert got == ({"first": [], "second": orders} if taken_up else {"first": orders, "second": []})
+
+    run(main())
+
+
+def test_an_order_given_while_no_gateway_is_there_is_told_once() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    asked: list[dict[str, Any]] = []
+    got: list[str] = []
+
+    async def second(taken: Taken) -> None:
+        asked.append(await taken.takes_up(audio_from_ms=0))
+        async for message in taken.socket:
+            got.append(json.loads(message.data)["type"])
+            await taken.socket.close()
+
+    async def main() -> None:
+        gateway = Gateway(first, 503)
+        async with gateway.running() as url, connect(url) as call:
+            await gateway.refused.wait()
+            call.send({"type": "response.create"})
+            gateway.behaviours = [second]
+            await read(call)
+
+        assert "respond" not in asked[0]
+        assert got == ["response.create"]
+
+    run(main())
+
+
 def test_a_gateway_that_is_busy_taking_up_the_call_is_waited_for() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

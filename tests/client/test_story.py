@@ -144,6 +144,33 @@ def test_a_text_and_an_order_to_respond_are_told_until_something_came_of_them() 
     assert story.resume(Tape()).responses == ["resp_1"]
 
 
+def test_what_no_gateway_has_been_told_is_left_to_the_tape() -> None:
+    story, tape = Story(), Tape()
+    item = {"id": "item_1", "content": [{"type": "input_text", "text": "Hi "}, {"type": "input_text", "text": "there"}]}
+    story.said({"type": "conversation.item.create", "item": item}, tape.order("{}", again=False))
+    story.said({"type": "response.create", "event_id": "resp_mine"}, tape.order("{}", again=False))
+
+    untold = story.resume(tape)
+    _, mark = tape.read(tape.begin())
+    half = story.resume(tape)
+    tape.read(mark)
+    told = story.resume(tape)
+
+    assert (untold.typed, untold.respond, untold.respond_id) == ([], None, "")
+    assert (half.typed, half.respond) == ([TypedItem("item_1", "Hi there")], None)
+    assert (told.typed, told.respond, told.respond_id) == ([TypedItem("item_1", "Hi there")], "", "resp_mine")
+
+
+def test_only_an_error_that_can_be_about_it_undoes_an_order_to_respond() -> None:
+    story = Story()
+    story.said({"type": "response.create", "event_id": "resp_mine"})
+
+    story.news(event("error", error={"message": "no such item", "event_id": "evt_2"}))
+    assert story.resume(Tape()).respond == ""
+    story.news(event("error", error={"message": "a response is already active", "event_id": "resp_mine"}))
+    assert story.resume(Tape()).respond is None
+
+
 def test_what_hasnt_begun_is_new() -> None:
     story = Story()
     story.news(event("response.created", response={"id": "resp_1"}))

@@ -106,6 +106,23 @@ def test_an_order_that_nobody_was_told_waits_for_the_next_gateway() -> None:
     assert [json.loads(text)["type"] for text in said] == ["response.create", "input_audio_buffer.append"]
 
 
+def test_orders_and_what_is_behind_them_wait_while_it_is_decided_who_has_the_call() -> None:
+    tape = taped(1)
+    tape.hold()
+    tape.append(audio(CHUNK))
+    tape.order('{"type":"response.create"}', again=False)
+    tape.append(audio(2 * CHUNK))
+
+    held, mark = everything(tape, tape.begin())
+    untold = tape.told
+    tape.release()
+    rest, _ = everything(tape, mark)
+
+    assert sound(held) == audio(0, 2 * CHUNK)
+    assert [json.loads(text)["type"] for text in rest] == ["response.create", "input_audio_buffer.append"]
+    assert (untold, tape.told) == (2, 4)
+
+
 def test_what_is_settled_or_old_is_given_up() -> None:
     tape = taped(10)
     everything(tape, tape.begin())

@@ -406,6 +406,49 @@ def test_a_text_and_an_order_to_respond_are_made_up_for(heard_out: bool) -> None
     ours(scenario, heard_out=heard_out, typed=typed, respond="Be brief.")
 
 
+def test_an_order_to_respond_that_has_a_name_is_told_from_an_answer_that_is_said_again() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        await settle(0.1)
+
+        assert agent(server).all(r.Respond) == [r.Respond("Be brief.", "resp_mine")]
+
+    ours(scenario, respond="Be brief.", respond_id="resp_mine")
+
+
+def test_an_order_to_respond_that_is_on_record_is_not_given_again() -> None:
+    """It has had its end, which the client missed."""
+
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        done = await caller.until("response.done")
+        await settle(0.1)
+
+        assert done["response"]["id"] == "resp_1"
+        assert agent(server).all(r.Respond) == []
+
+    ours(scenario, respond="", respond_id="resp_1")
+
+
+def test_an_order_to_respond_gives_the_response_its_name_once() -> None:
+    async def main() -> None:
+        async with Server() as server, server.connect(ours=True) as caller, server.connect() as other:
+            for each in (caller, other):
+                await each.until("session.created")
+                for _ in range(2):
+                    await each.send(type="response.create", event_id="resp_mine")
+                    await each.until("response.done")
+
+            mine, others = (
+                [event["response"]["id"] for event in each.seen if event["type"] == "response.created"]
+                for each in (caller, other)
+            )
+            assert mine[0] == "resp_mine"
+            assert "resp_mine" not in [mine[1], *others]
+
+    asyncio.run(asyncio.wait_for(main(), 15))
+
+
 def test_the_session_is_as_the_client_had_configured_it() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         created = await caller.until("session.created")

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from support.virtual import run_over_sockets
-from system.whole import Whole
+from system.whole import KEY, Whole
 from trunkline.agent.models.scripted import ScriptedModel, Words
 from trunkline.audio import dtmf
 from trunkline.audio.pcm import Samples
 from trunkline.cli import line
 from trunkline.cli.line import Line
+from trunkline.client import connect
 from trunkline.gateway.resuming import Resumption, TakenUp
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
-from trunkline.record import Reading, read_call
+from trunkline.record import CallView, Reading, read_call
+from trunkline.record.view import ResponseView
 
 LONG = "You said {words}. This is the second sentence. This is the third one. Here is a fourth. And this is the fifth."
 
@@ -45,6 +47,19 @@ def said_once(events: list[Event]) -> None:
     played = [(event.item, event.index) for event in events if isinstance(event, PlayedOut)]
     assert len(said) == len(set(said))
     assert sorted(played) == sorted(said)
+
+
+async def until_on_record(stack: Whole, call: str, response: str) -> None:
+    while True:
+        found = await read_call(stack.store, call)
+        assert found is not None
+        if response in found[0].responses:
+            return
+        await asyncio.sleep(0)
+
+
+def said_in(view: CallView, response: ResponseView) -> str:
+    return "".join(view.items[item].text for item in response.items)
 
 
 def test_a_gateway_killed_in_mid_answer_costs_the_caller_no_sample_of_it() -> None:
@@ -213,6 +228,48 @@ def test_a_caller_who_does_not_come_back_leaves_a_call_that_is_lost() -> None:
             assert view.ended is not None
             assert view.ended.reason == "lost"
             assert [gateway.load()[0] for gateway in stack.gateways] == [0, 0]
+
+    run(main())
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+def test_what_is_typed_to_a_gateway_that_dies_is_taken_and_answered_once(deaf: bool) -> None:
+    """deaf: the agent heard of none of it; else it has all on record, and the caller has heard nothing yet."""
+
+    async def main() -> None:
+        async with whole() as stack:
+            urls = [address.realtime for address in stack.addresses]
+            async with connect(urls, KEY) as call:
+                events = aiter(call)
+                while (await anext(events)).type != "response.done":  # of the greeting
+                    pass
+                bus = stack.gateway_buses[0]
+                publish = bus.publish
+
+                def deafen(subject: str, data: bytes, **options: object) -> None:
+                    if not deaf or ".agent." not in subject:
+                        publish(subject, data, **options)  # type: ignore[arg-type]  # handed on as they came
+
+                bus.publish = deafen  # type: ignore[method-assign]
+                content = [{"type": "input_text", "text": "4711"}]
+                item = {"type": "message", "id": "item_mine", "role": "user", "content": content}
+                call.send({"type": "conversation.item.create", "item": item})
+                call.send({"type": "response.create", "event_id": "resp_mine"})
+                while (event := await anext(events)).type != "conversation.item.done":
+                    pass
+                if not deaf:
+                    await until_on_record(stack, call.id, "resp_mine")
+                await stack.kill_gateway(0)
+                while (event := await anext(events)).type != "response.done":
+                    pass
+                assert call.resumed == 1
+            view, recorded = await stack.record(call.id)
+
+        assert event.response.id == "resp_mine"
+        assert [item.id for item in view.items.values() if item.role == "user"] == ["item_mine"]
+        assert [one.id for one in view.responses.values() if "4711" in said_in(view, one)] == ["resp_mine"]
+        said = [(event.item, event.index) for event in recorded if isinstance(event, SegmentSaid)]
+        assert len(said) == len(set(said))
 
     run(main())
 

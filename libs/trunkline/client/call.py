@@ -16,7 +16,7 @@ from trunkline.client.events import RESUME, ServerEvent, encode
 from trunkline.client.socket import HUNG_UP, MOVED, SILENT_S, Ending, Socket, next_silent_s
 from trunkline.client.story import Story
 from trunkline.client.tape import Tape
-from trunkline.proto.ids import new_item_id
+from trunkline.proto.ids import new_item_id, new_response_id
 
 WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the gateways too
 AGAIN_S = 0.1  # between two gateways that couldn't take it up
@@ -101,9 +101,11 @@ class Call:
         said: dict[str, object] = msgspec.to_builtins(event) if isinstance(event, msgspec.Struct) else dict(event)
         if said.get("type") == "conversation.item.create" and isinstance(item := said.get("item"), dict):
             said["item"] = {"id": new_item_id(), **item}
-        self._story.said(said)
+        if said.get("type") == "response.create":  # the gateway names the response so: asked for twice, it comes once
+            said = {"event_id": new_response_id(), **said}
+        number = self._tape.order(encode(said).decode(), again=said.get("type") in _AGAIN)
+        self._story.said(said, number)
         self._tape.follow(self._story.input_format)
-        self._tape.order(encode(said).decode(), again=said.get("type") in _AGAIN)
         self._wake()
 
     def _wake(self) -> None:
@@ -128,6 +130,7 @@ class Call:
             answer.set_result(event)
             if event.type == "trunkline.resumed":  # from here on this socket is the call's, and what follows counts
                 self._socket = socket
+                self._tape.release()
                 socket.write(self._tape.come_back(event.audio_from_ms))
             return
         if socket is not self._socket:
@@ -238,6 +241,7 @@ class Call:
     async def _take_up(self, socket: Socket, reading: "asyncio.Future[Ending]", limit_s: float) -> bool:
         """Whether this gateway goes on with the call; then the tape runs to it."""
         answer = self._answers[socket] = asyncio.get_running_loop().create_future()
+        self._tape.hold()
         try:
             await socket.send(encode(self._story.resume(self._tape)).decode())
             waited: set[asyncio.Future[object]] = {answer, reading}  # type: ignore[arg-type]  # read below by name
@@ -246,6 +250,8 @@ class Call:
         finally:
             self._astray = self._astray or not answer.done()
             del self._answers[socket]
+            self._tape.release()
+            self._wake()
             held, self._held = self._held, []
             for before, event in held:  # of no effect where the call has left that gateway: the new one says it itself
                 self._on_event(before, event)

@@ -106,7 +106,8 @@ class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="typ
     """The first event of a client that comes back. settled_ms: the audio before needn't be sent again; kept_from_ms,
     end_ms: what the client still has. session: all its session.update so far, merged.
 
-    responses: opened and not done. respond: instructions of a response.create that nothing has come of.
+    responses: opened and not done. respond: instructions of a response.create that nothing has come of, respond_id:
+    its event_id, after which a gateway names the response.
     """
 
     settled_ms: int
@@ -119,6 +120,7 @@ class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="typ
     cancelled: list[Cancelled] = []
     responses: list[str] = []
     respond: str | None = None
+    respond_id: str = ""
 
 
 encode = msgspec.json.Encoder().encode

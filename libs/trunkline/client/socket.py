@@ -125,7 +125,7 @@ class Socket:
 
     async def _write(self, mark: Mark) -> None:
         try:
-            while True:
+            while not self._ending.done():  # what is said after that waits on the tape for the next gateway
                 text, mark = self._tape.read(mark)
                 if text:
                     await self.send(text)

@@ -5,7 +5,7 @@ Pure.
 
 import binascii
 from collections import OrderedDict
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -45,30 +45,42 @@ _WORDED = "conversation.item.input_audio_transcription.completed"
 _OVER = frozenset((_WORDED, "conversation.item.input_audio_transcription.failed"))
 
 
+class _Ordered(NamedTuple):
+    """A response.create that nothing has come of. number: its place on the tape. name: its event_id."""
+
+    number: int
+    name: str
+    instructions: str
+
+
 class Story:
     def __init__(self) -> None:
         self.session: dict[str, object] = {}  # all updates so far, merged
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._received: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._begun: OrderedDict[str, int] = OrderedDict()
-        self._typed: OrderedDict[str, str] = OrderedDict()
+        self._typed: OrderedDict[str, tuple[int, str]] = OrderedDict()
         self._open: OrderedDict[str, None] = OrderedDict()
         self._cancelled: OrderedDict[str, str] = OrderedDict()
-        self._respond: str | None = None
+        self._respond: _Ordered | None = None
 
     # what the client said
 
-    def said(self, event: dict[str, object]) -> None:
-        """Notes what a later gateway must know of an event that isn't audio."""
+    def said(self, event: dict[str, object], number: int = -1) -> None:
+        """Notes what a later gateway must know of an event that isn't audio. number: of its place on the tape."""
         match event:
             case {"type": "session.update", "session": dict(patch)}:
                 self.session = merged(self.session, patch)
-            case {"type": "conversation.item.create", "item": {"id": str(item), "content": [{"text": str(text)}, *_]}}:
-                _remember(self._typed, item, text, UNRECORDED)
+            case {"type": "conversation.item.create", "item": {"id": str(item), "content": [*parts]}}:
+                text = "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+                _remember(self._typed, item, (number, text), UNRECORDED)
             case {"type": "response.create"}:
                 response = event.get("response")
                 asked = response.get("instructions") if isinstance(response, dict) else None
-                self._respond = asked if isinstance(asked, str) else ""
+                name = event.get("event_id")
+                self._respond = _Ordered(
+                    number, name if isinstance(name, str) else "", asked if isinstance(asked, str) else ""
+                )
 
     @property
     def input_format(self) -> str:
@@ -92,7 +104,7 @@ class Story:
             return event if event.segment < 0 or self._first_time(f"{kind}.{event.segment}", event.item_id) else None
         if kind in ONCE_PER_ITEM:
             return self._of_item(event)
-        if kind == "error":
+        if kind == "error" and self._respond is not None and event.error.event_id in (None, self._respond.name):
             self._respond = None
         return event
 
@@ -165,6 +177,8 @@ class Story:
     # for the next gateway
 
     def resume(self, tape: Tape) -> Resume:
+        """What no gateway has been told yet is on the tape, and goes out from there."""
+        ordered = self._respond if self._respond is not None and self._respond.number < tape.told else None
         return Resume(
             settled_ms=tape.settled // PER_MS,
             kept_from_ms=-(-tape.first // PER_MS),
@@ -172,13 +186,14 @@ class Story:
             received=[Received(item, segment, count) for (item, segment), count in self._received.items()],
             session=self.session or None,
             begun=[Begun(item, start_ms) for item, start_ms in self._begun.items()],
-            typed=[TypedItem(item, text) for item, text in self._typed.items()],
+            typed=[TypedItem(item, text) for item, (number, text) in self._typed.items() if number < tape.told],
             cancelled=[
                 Cancelled(response, "turn_detected" if reason == "turn_detected" else "client_cancelled")
                 for response, reason in self._cancelled.items()
             ],
             responses=list(self._open),
-            respond=self._respond,
+            respond=ordered.instructions if ordered is not None else None,
+            respond_id=ordered.name if ordered is not None else "",
         )
 
 

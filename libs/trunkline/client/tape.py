@@ -61,6 +61,7 @@ class Tape:
         self._entries: deque[_Audio | _Order] = deque()
         self._first = 0  # number of the first entry
         self._read_to = 0  # number behind the last entry that any connection has read
+        self._holds = False
 
     @property
     def first(self) -> int:
@@ -81,8 +82,22 @@ class Tape:
             self.end = audio.end
             self._trim()
 
-    def order(self, text: str, *, again: bool) -> None:
+    def order(self, text: str, *, again: bool) -> int:
+        """Its number."""
         self._entries.append(_Order(self.end, text, again))
+        return self._end_number - 1
+
+    @property
+    def told(self) -> int:
+        """Entries with lower numbers have gone out to some gateway."""
+        return self._read_to
+
+    def hold(self) -> None:
+        """Who has the call is being decided: orders, and the audio behind them, wait for that."""
+        self._holds = True
+
+    def release(self) -> None:
+        self._holds = False
 
     def settle(self, audio_end_ms: int) -> None:
         self.settled = max(self.settled, min(audio_end_ms * PER_MS, self.end))
@@ -110,6 +125,8 @@ class Tape:
             return "", mark
         entry = self._entries[mark.number - self._first]
         if isinstance(entry, _Order):
+            if self._holds:
+                return "", mark
             text, mark = entry.text, mark._replace(number=mark.number + 1)
         else:
             text, mark = self._burst(mark, entry.step)

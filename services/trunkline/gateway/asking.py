@@ -38,7 +38,7 @@ class Asking:
         self._unsettled = unsettled
         self._interrupt = interrupt
         self._tell = tell
-        self._asked: list[str] = []  # responses that wait for words of committed audio, by their instructions
+        self._asked: list[Respond] = []  # that wait for words of committed audio
         self._later = False  # a turn came while a response may not be interrupted
         self._spans: dict[int, tracing.Span] = {}
 
@@ -59,11 +59,14 @@ class Asking:
         if respond and not by_itself:  # a session's own instructions go with the order to respond
             self._respond(self.instructions, ended_at)
 
-    def respond(self, instructions: str) -> None:
-        """The client's word. Raises BadInput while another is active."""
+    def respond(self, instructions: str, response: str = "") -> None:
+        """The client's word. response: the id that it shall have, empty for a new one.
+
+        Raises BadInput while another is active.
+        """
         if self._speaking.slot_taken or self._asked:
-            raise BadInput("", "a response is already active", "", code="conversation_already_has_active_response")
-        self._asked.append(instructions)
+            raise already_active()
+        self._asked.append(Respond(instructions, response))
         self.words_came()
 
     def withdraw(self) -> bool:
@@ -75,7 +78,8 @@ class Asking:
 
     def words_came(self) -> None:
         while self._asked and not self._unsettled():
-            self._respond(self._asked.pop() or self.instructions)
+            asked = self._asked.pop()
+            self._respond(asked.instructions or self.instructions, response=asked.response)
 
     def answer_after_all(self) -> None:
         """The last turn, once the slot is free."""
@@ -98,8 +102,8 @@ class Asking:
             self._later = False
             self._respond(self.instructions)
 
-    def _respond(self, instructions: str, ended_at: int | None = None) -> None:
-        response = new_response_id()
+    def _respond(self, instructions: str, ended_at: int | None = None, response: str = "") -> None:
+        response = response or new_response_id()
         self._tell(Respond(instructions, response), self._expect(0, response, ended_at))
 
     def _expect(self, turn: int, response: str, ended_at: int | None) -> Headers | None:
@@ -108,3 +112,7 @@ class Asking:
         parent = tracing.call_context(self._call_id)
         span = self._spans[turn] = tracing.start_span("turn", parent=parent, attributes={"trunkline.turn": turn})
         return tracing.inject(span)
+
+
+def already_active() -> BadInput:
+    return BadInput("", "a response is already active", "", code="conversation_already_has_active_response")

@@ -261,8 +261,8 @@ class Call:
     def type_text(self, item: str, text: str) -> None:
         self._carry_out(self.turns.typed(item, text))
 
-    def respond(self, instructions: str) -> None:
-        self._asking.respond(instructions)
+    def respond(self, instructions: str, response: str = "") -> None:
+        self._asking.respond(instructions, response)
 
     def cancel(self, response: str | None) -> None:
         if response is None and self._asking.withdraw():

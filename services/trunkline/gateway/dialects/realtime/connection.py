@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import WebSocketError, WSMsgType, web
 
 from trunkline.gateway import metrics
+from trunkline.gateway.asking import already_active
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import CallEvent, CallOver, ResponseOpened
 from trunkline.gateway.dialects.realtime import events_in, events_out, restoring
@@ -65,6 +66,7 @@ class Connection:
         self._settled_ms = 0
         self._settled_at_s = 0.0
         self._hung_up = False
+        self._named: set[str] = set()  # responses, by a client of ours or before
 
     async def run(
         self, websocket: web.WebSocketResponse, taken: TakenUp | None = None, told: ResumeEvent | None = None
@@ -99,12 +101,14 @@ class Connection:
 
     def _restore(self, taken: TakenUp, told: ResumeEvent | None) -> None:
         self._greeted.set()
+        self._named |= taken.view.responses.keys()
         if told is None:
             for event in restoring.restore(self._projection, taken.view):
                 self._send(event)
             return
         begun = {one.item_id for one in told.begun}
-        events = restoring.restore_ours(self._projection, taken.view, begun, told.responses)
+        opened = [*told.responses, *({told.respond_id} & taken.view.responses.keys())]
+        events = restoring.restore_ours(self._projection, taken.view, begun, opened)
         from_ms = taken.audio_from // SAMPLES_PER_MS
         self._send(events_out.Resumed(event_id=self._next_event_id(), audio_from_ms=from_ms))
         for event in events:
@@ -118,10 +122,27 @@ class Connection:
                 for event in self._projection.typed(one.item_id, one.text):
                     self._send(event)
                 self._call.type_text(one.item_id, one.text)
-        if told.respond is None or any(is_told_again(view, response) for response in view.responses.values()):
+        if told.respond is None or told.respond_id in view.responses:
             return
-        with contextlib.suppress(BadInput):  # one is on its way
-            self._call.respond(told.respond)
+        name = self._new_name(told.respond_id)
+        if not name and any(is_told_again(view, response) for response in view.responses.values()):
+            return  # that may be it
+        cut = {one.response_id for one in told.cancelled}
+        try:
+            if any(one.status is None and one.id not in cut for one in view.responses.values()):
+                raise already_active()
+            self._call.respond(told.respond, name)
+        except BadInput as error:
+            self._send_error(error, told.respond_id or None)
+
+    def _new_name(self, event_id: str | None) -> str:
+        """For a response that a client of ours asks for: so it gets what it asked for once. Empty if it names none."""
+        if not self._terms.ours or not event_id or not event_id.startswith("resp_") or not is_id(event_id):
+            return ""
+        if event_id in self._named:
+            return ""
+        self._named.add(event_id)
+        return event_id
 
     # the call's side
 
@@ -212,7 +233,7 @@ class Connection:
             case events_in.CreateResponse(response=options):
                 if options is not None and options.output_modalities not in (None, self._session.output_modalities):
                     raise _unsupported("response.output_modalities", "that of the session")
-                self._call.respond((options.instructions if options else None) or "")
+                self._call.respond((options.instructions if options else None) or "", self._new_name(event.event_id))
             case events_in.CancelResponse(response_id=response):
                 self._call.cancel(response)
 

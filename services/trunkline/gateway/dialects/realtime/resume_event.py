@@ -46,7 +46,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
 
     session: all its updates, merged. begun: utterances that aren't settled. typed: texts that may not be recorded.
     cancelled: whose early end it has seen. responses: open ones. respond: instructions of a response.create that
-    nothing has come of.
+    nothing has come of, respond_id: its event_id.
     """
 
     settled_ms: int
@@ -59,6 +59,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
     cancelled: list[CancelledResponse] = []
     responses: list[str] = []
     respond: str | None = None
+    respond_id: str = ""
 
     @property
     def progress(self) -> Progress:
