@@ -497,8 +497,6 @@ def test_a_call_that_a_gateway_took_up_too_late_is_looked_for_again(monkeypatch:
         await taken.tell("trunkline.move", reason="draining")
         await gateway.refused.wait()
         await taken.socket.close(code=MOVED)
-        await asyncio.sleep(0.9 * window_s)  # past the end of that search
-        gateway.behaviours = [able]
 
     async def late(taken: Taken) -> None:
         await taken.until_left()
@@ -511,6 +509,7 @@ def test_a_call_that_a_gateway_took_up_too_late_is_looked_for_again(monkeypatch:
 
     async def main() -> None:
         async with gateway.running() as url, connect(url, window_s=window_s) as call:
+            asyncio.get_running_loop().call_later(1.5 * window_s, setattr, gateway, "behaviours", [able])
             assert await read(call) == ["session.created"]
             assert call.resumed == 1
 
