@@ -201,7 +201,13 @@ class After:
 
 
 def taken_over(
-    cut: Cut, model: Model, agent: Agent | None = None, *, inputs: Sequence[Message] = (ASKED,), from_said: int = 0
+    cut: Cut,
+    model: Model,
+    agent: Agent | None = None,
+    *,
+    inputs: Sequence[Message] = (ASKED,),
+    from_said: int = 0,
+    attach: int = 2,
 ) -> After:
     """from_said: what was said before is known to be stored."""
 
@@ -210,7 +216,7 @@ def taken_over(
         await store.append(CALL, record.encode_entry(cut.entry), expected_seq=0, entry=cut.entry.entry)
         hub = Hub(cut.said)
         async with desk(model, agent, store, "ag2") as scene:
-            await scene.place(attach=2, order=Converse(1, "gw", reason="agent ag is gone"))
+            await scene.place(attach=attach, order=Converse(1, "gw", reason="agent ag is gone"))
             unfinished = tuple(dict.fromkeys([*hub.unfinished, *((ASKED.response,) if ASKED in inputs else ())]))
             scene.link.send(Recall(tuple(cut.said[from_said:]), unfinished, False, len(inputs)))  # type: ignore[arg-type]
             for message in inputs:
@@ -284,6 +290,25 @@ def test_what_was_said_behind_a_tool_that_could_not_be_recorded_is_not_said_agai
         assert after.view.responses[ASKED.response].status == "completed"
         outcomes = [(tool.status, tool.key in {one.key for one in after.orders}) for tool in after.view.tools.values()]
         assert outcomes == [("error", False), ("error", False) if heard > started[2] else ("ok", True)]
+
+
+@pytest.mark.parametrize("script", [TWO_TOOLS, TWO_TOOLS_WITHOUT_PHASES])
+def test_nor_is_it_if_the_next_agent_is_lost_in_the_same_round(script: Script) -> None:
+    model = ScriptedModel(script)
+    whole = undisturbed(model)
+    expected = Hub(whole.said).texts()
+    unrecorded = next(i for i, event in enumerate(whole.events) if isinstance(event, record.ToolIntended))
+    started = [i for i, message in enumerate(whole.said) if isinstance(message, ItemStarted)]
+    for heard in range(started[1] + 1, started[2] + 1):
+        said = whole.said[:heard]
+        first = taken_over(Cut(whole.events[:unrecorded], said), model)
+        settled = next(i for i, event in enumerate(first.events) if isinstance(event, record.ToolFinished))
+        for durable in range(settled + 1, len(first.events) + 1):
+            after = taken_over(Cut(first.events[:durable], said), model, attach=3)
+
+            assert after.hub.texts() == texts_of(after.view) == expected
+            assert after.view.responses[ASKED.response].status == "completed"
+            assert [tool.after for tool in after.view.tools.values()] == list(after.view.items)[1:3]
 
 
 def known_of(cut: Cut) -> int:

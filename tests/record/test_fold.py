@@ -194,6 +194,15 @@ def test_a_tool_call_stands_behind_its_commentary_or_else_behind_the_turn() -> N
     assert {tool.id: tool.after for tool in view.tools.values()} == {"call_1": "item_1", "call_2": "item_2"}
 
 
+def test_a_tool_call_stands_behind_the_item_that_it_names() -> None:
+    events: list[Event] = [ResponseOpened(2, "resp_1", 1)]
+    events += [AssistantItem(at, "resp_1", f"item_{at}", "commentary", "model") for at in (3, 4)]
+
+    view = folded(*events, ToolIntended(5, "call_1", "resp_1", "lookup_order", "{}", "call_1", 9, "item_3"))
+
+    assert view.tools["call_1"].after == "item_3"
+
+
 ITEMS, RESPONSES, TOOLS = (st.sampled_from([f"{kind}_{n}" for n in range(3)]) for kind in ("item", "resp", "call"))
 ANY_EVENT: st.SearchStrategy[Event] = st.one_of(
     st.builds(CallerSaid, st.just(1), st.just(1), ITEMS, st.text(), st.just("speech"), previous=ITEMS),

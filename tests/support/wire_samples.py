@@ -92,6 +92,7 @@ EVENTS: list[record.Event] = [
     record.StageMoved(17, "stt", "stt-x", "no heartbeat"),
     record.AudioLost(18, 48000),
     record.ResponseOpened(6, "resp_a", 0, "Be short."),
+    record.ToolIntended(14, "call_a", "resp_a", "get_weather", '{"city":"Tokyo"}', "call_a", 99, "item_a"),
 ]
 
 

@@ -274,9 +274,15 @@ class CallView:
             self.strays += 1
             return
         response = self.responses.get(event.response)
-        after = response.items[-1] if response is not None and response.items else next(reversed(self.items), "")
+        last = response.items[-1] if response is not None and response.items else next(reversed(self.items), "")
         self.tools[event.tool_call] = ToolView(
-            event.tool_call, event.response, event.name, event.arguments, event.key, event.deadline_us, after
+            event.tool_call,
+            event.response,
+            event.name,
+            event.arguments,
+            event.key,
+            event.deadline_us,
+            event.after or last,
         )
         if response is not None:
             response.tools.append(event.tool_call)

@@ -126,7 +126,10 @@ class ResponseClosed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
 
 
 class ToolIntended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="intent"):
-    """Durable before the tool runs. arguments: the exact JSON that runs."""
+    """Durable before the tool runs. arguments: the exact JSON that runs.
+
+    after: the item behind which it was called, where that isn't the last; empty: the last of the response, or of all.
+    """
 
     at_us: int
     tool_call: str
@@ -135,6 +138,7 @@ class ToolIntended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     arguments: str
     key: str
     deadline_us: int
+    after: str = ""
 
 
 class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="result"):

@@ -139,7 +139,7 @@ class Rounds:
                 return calls
             if not self._model.repeatable:
                 break
-            self._desk.leave_out(self._writer.response, calls)
+            self._desk.leave_out(self._writer.response, calls, ahead[0])
             calls = await self._round(without=ahead)
         raise Diverged(self._writer.response, "a round that ends early")
 

@@ -106,12 +106,16 @@ class ToolDesk:
         if opened:
             await asyncio.wait([one.done for one in opened])
 
-    def leave_out(self, response: str, calls: Sequence[ToolCall]) -> None:
+    def leave_out(self, response: str, calls: Sequence[ToolCall], before: str) -> None:
         """What an earlier owner made of these, by what it said behind them: it could not record them, so none was run.
 
-        Raises Fenced.
+        before: the first item that it said behind them. Raises Fenced.
         """
-        opened = [one for call in calls if (one := self._intend(response, call, None))]
+        view = self._conversation.view
+        of_response = view.responses[response].items
+        items = of_response if before in of_response[1:] else list(view.items)  # the first stands behind a caller's
+        after = items[items.index(before) - 1] if before in items[1:] else ""
+        opened = [one for call in calls if (one := self._intend(response, call, None, after))]
         self._settle_all(opened, "error", NOT_RECORDED)
 
     def adopt(self, headers: Headers | None) -> None:
@@ -170,8 +174,8 @@ class ToolDesk:
 
     # intents
 
-    def _intend(self, response: str, call: ToolCall, headers: Headers | None) -> _Open | None:
-        """Records the intent; None where the call is refused, which is recorded as its outcome."""
+    def _intend(self, response: str, call: ToolCall, headers: Headers | None, after: str = "") -> _Open | None:
+        """Records the intent; None where the call is refused, which is recorded as its outcome. after: see there."""
         view = self._conversation.view
         usable = is_id(call.id) and len(call.id) <= KEY_CHARACTERS and call.id not in view.tools
         key = call.id if usable else new_tool_call_id()
@@ -181,7 +185,7 @@ class ToolDesk:
         now_us = self._conversation.wall_us()
         deadline_us = now_us + round(tool.timeout_s * 1e6) if tool is not None else now_us
         self._conversation.append(
-            record.ToolIntended(now_us, key, response, call.name[:NAME_CHARACTERS], arguments, key, deadline_us)
+            record.ToolIntended(now_us, key, response, call.name[:NAME_CHARACTERS], arguments, key, deadline_us, after)
         )
         if refusal:
             self._conversation.append(record.ToolFinished(now_us, key, "error", refusal, ""))
