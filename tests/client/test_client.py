@@ -516,6 +516,48 @@ def test_a_call_that_a_gateway_took_up_too_late_is_looked_for_again(monkeypatch:
     run(main())
 
 
+@pytest.mark.parametrize("others", ["refuse", "come too late"])
+def test_a_gateway_that_was_only_silent_keeps_the_call_if_nobody_else_was_asked(others: str) -> None:
+    window_s = 2.0
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await asyncio.sleep(1.0)  # answers no ping
+        await taken.tell("response.created", response={"id": "resp_1"})
+        await taken.hears(150 * 480)
+        await taken.socket.close()
+
+    async def able(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+
+    gateway = Gateway(first, 503)
+
+    async def main() -> None:
+        async with gateway.running() as url, connect(url, window_s=window_s) as call:
+            loop = asyncio.get_running_loop()
+            if others == "come too late":
+                loop.call_later(1.5, setattr, gateway, "behaviours", [able])
+            for number in range(200):
+                loop.call_later(number * 0.02, call.append_audio, CHUNK)
+            assert await read(call) == ["session.created", "response.created"]
+            assert call.resumed == 0
+
+    run(main())
+
+
+def test_a_gateway_that_was_only_silent_may_end_the_call_while_another_is_searched() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await asyncio.sleep(1.0)  # answers no ping
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, 503).running() as url, connect(url, window_s=2.0) as call:
+            assert await read(call) == ["session.created"]
+
+    run(main())
+
+
 def test_a_call_that_somebody_else_took_up_is_over_here() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

@@ -70,7 +70,8 @@ class Call:
             raise
         socket = self._socket = Socket(websocket, self._tape, url, self._on_event)
         socket.write(self._tape.begin())
-        self._keeper = asyncio.create_task(self._keep(socket.start()), name="client-keep")
+        socket.start()
+        self._keeper = asyncio.create_task(self._keep(socket), name="client-keep")
         return self
 
     async def __aexit__(
@@ -158,17 +159,16 @@ class Call:
 
     # the life of the call
 
-    async def _keep(self, reading: "asyncio.Future[Ending]") -> None:
+    async def _keep(self, socket: Socket) -> None:
         """From socket to socket, until the call is over."""
         try:
             while True:
-                ending = await self._until_it_ends(reading)
+                ending = await self._until_it_ends(socket)
                 if ending is not None and not (self._goes_on(ending) and self.token):
                     raise _failure_of(ending, self._trouble)
-                if ending is not None and ending.silent and self._socket is not None:
-                    served_s = self._socket.heard_s - self._socket.began_s
-                    self._silent_s = next_silent_s(self._silent_s, served_s)
-                reading = await self._come_back(reading, ending)
+                if ending is not None and ending.silent:
+                    self._silent_s = next_silent_s(self._silent_s, socket.heard_s - socket.began_s)
+                socket = await self._come_back(socket, ending)
         except ClientError as error:
             self._failure = None if isinstance(error, _Over) else error
         except asyncio.CancelledError:
@@ -179,72 +179,83 @@ class Call:
         finally:
             self._events.put_nowait(None)
 
-    async def _until_it_ends(self, reading: "asyncio.Future[Ending]") -> Ending | None:
+    async def _until_it_ends(self, socket: Socket) -> Ending | None:
         """None when the gateway asks to be left."""
         moving = asyncio.create_task(self._wants_to_move.wait())
         try:
-            await asyncio.wait((reading, moving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((socket.ended, moving), return_when=asyncio.FIRST_COMPLETED)
         finally:
             moving.cancel()
         self._wants_to_move.clear()
-        return reading.result() if reading.done() else None
+        return socket.ended.result() if socket.ended.done() else None
 
-    async def _come_back(self, reading: "asyncio.Future[Ending]", ending: Ending | None) -> "asyncio.Future[Ending]":
+    async def _come_back(self, old: Socket, ending: Ending | None) -> Socket:
         """Another socket, with the call on it; the old one if it needn't be left. Raises ClientError: the call's end.
 
         ending: of the old socket, None while it serves the call.
         """
-        old = self._socket
-        assert old is not None
         began_s = old.heard_s
         try:
             async with asyncio.timeout(self._window_s):
-                new_reading = await self._search(old.url if ending is None else "")
+                await self._search(old, ending)
         except (TimeoutError, Refused) as failure:
-            if ending is None and isinstance(failure, TimeoutError):  # it was served all the while, and may still be
-                self._wants_to_move.set()
-                return reading
-            if not reading.done():
-                return reading
-            ending = reading.result()
-            if not self._goes_on(ending):
-                raise _failure_of(ending, self._trouble) from None
-            if isinstance(failure, Refused):
-                raise (_Over() if failure.status == OVER else CallLost(failure.message)) from failure
-            raise CallLost(f"{ending.reason}, and no gateway took it up") from None
+            if self._socket is old:
+                self._stay(old, ending, failure)
+        if self._socket is None or self._socket is old:
+            return old
+        self._astray = False
         self._leave(old)
         self.resumed += 1
         heard_s = old.heard_s if ending is None else began_s
         self.gaps_s.append(asyncio.get_running_loop().time() - heard_s)
-        return new_reading
+        return self._socket
+
+    def _stay(self, old: Socket, ending: Ending | None, failure: TimeoutError | Refused) -> None:
+        """Nobody else took the call up. Raises ClientError when it isn't served where it was, either."""
+        if ending is None and isinstance(failure, TimeoutError):  # it was served all the while, and may still be
+            self._wants_to_move.set()
+            return
+        if not old.ended.done() or old.revive(self._silent_s):
+            return
+        ending = old.ended.result()
+        if not self._goes_on(ending):
+            raise _failure_of(ending, self._trouble) from None
+        if isinstance(failure, Refused):
+            raise (_Over() if failure.status == OVER else CallLost(failure.message)) from failure
+        raise CallLost(f"{ending.reason}, and no gateway took it up") from None
 
     def _goes_on(self, ending: Ending) -> bool:
         return ending.gone or (self._astray and ending.code == MOVED)
 
-    async def _search(self, avoid: str) -> "asyncio.Future[Ending]":
+    async def _search(self, old: Socket, ending: Ending | None) -> None:
+        """Until another socket has the call, or the old one, which was only silent, speaks before another is asked."""
+        avoid = old.url if ending is None else ""
         limit_s = RESUME_LIMIT_S
         while True:
             websocket, url = await self._dialer.dial_again(self.token, avoid)
             socket = Socket(websocket, self._tape, url, self._on_event, self._silent_s)
-            reading = socket.start()
-            try:
-                if await self._take_up(socket, reading, limit_s):
-                    self._astray = False
-                    return reading
-            except BaseException:
+            socket.start()
+            if not self._astray and old.revive(self._silent_s):
                 self._leave(socket)
+                return
+            try:
+                if await self._take_up(socket, limit_s):
+                    return
+            except BaseException:
+                if self._socket is not socket:
+                    self._leave(socket)
                 raise
             await socket.close(MOVED)
             limit_s *= 2
             await asyncio.sleep(AGAIN_S)
 
-    async def _take_up(self, socket: Socket, reading: "asyncio.Future[Ending]", limit_s: float) -> bool:
+    async def _take_up(self, socket: Socket, limit_s: float) -> bool:
         """Whether this gateway goes on with the call; then the tape runs to it."""
         answer = self._answers[socket] = asyncio.get_running_loop().create_future()
         self._tape.hold()
         try:
             await socket.send(encode(self._story.resume(self._tape)).decode())
-            waited: set[asyncio.Future[object]] = {answer, reading}  # type: ignore[arg-type]  # read below by name
+            waited: set[asyncio.Future[object]] = {answer, socket.ended}  # type: ignore[arg-type]  # read below by name
             await asyncio.wait(waited, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             return self._socket is socket
         finally:

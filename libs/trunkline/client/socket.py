@@ -35,7 +35,7 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class Socket:
-    """on_event: each event as it comes. heard_s: loop time at which anything came last.
+    """on_event: each event as it comes. heard_s: loop time at which anything came last. ended: why it was given up.
 
     silent_s: for which nothing may come once there is something to write; before that the gateway is taking the call
     up, and may be at it for many at once.
@@ -57,24 +57,38 @@ class Socket:
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.began_s = self.heard_s = self._loop.time()
+        self._mark = Mark(0, 0, 0)  # what is to be written next
+        self._writing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._ending: asyncio.Future[Ending] = self._loop.create_future()
+        self._fell_silent_s = 0.0  # what was heard last before
+        self.ended: asyncio.Future[Ending] = self._loop.create_future()
 
     @property
     def protocol(self) -> str | None:
         return self._websocket.protocol
 
-    def start(self) -> "asyncio.Future[Ending]":
-        """Reads from now on; the result is why it ended."""
+    def start(self) -> None:
+        """Reads from now on."""
         self._tasks.append(asyncio.create_task(self._read(), name="client-read"))
-        return self._ending
 
     def write(self, mark: Mark) -> None:
         """Writes the tape from there on, and from now on expects answers to pings."""
-        if not self._ending.done():
+        if not self.ended.done():
             self.heard_s = self._loop.time()
-            self._tasks.append(asyncio.create_task(self._write(mark), name="client-write"))
-            self._tasks.append(asyncio.create_task(self._beat(), name="client-beat"))
+            self._mark = mark
+            self._start_writing()
+
+    def revive(self, silent_s: float) -> bool:
+        """Whether it was given up only for its silence and has spoken since; then it goes on, with a new `ended`.
+
+        silent_s: for which nothing may come this time.
+        """
+        if not self.ended.done() or not self.ended.result().silent or self.heard_s <= self._fell_silent_s:
+            return False
+        self._silent_s, self.ended = silent_s, self._loop.create_future()
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._start_writing()
+        return True
 
     def wake(self) -> None:
         """There is more on the tape."""
@@ -97,8 +111,11 @@ class Socket:
                 await self._websocket.close(code=code)
 
     def _end(self, ending: Ending) -> None:
-        if not self._ending.done():
-            self._ending.set_result(ending)
+        """The first counts, unless it was only silence."""
+        if self.ended.done() and self.ended.result().silent:
+            self.ended = self._loop.create_future()
+        if not self.ended.done():
+            self.ended.set_result(ending)
 
     async def _read(self) -> None:
         while True:
@@ -123,10 +140,16 @@ class Socket:
                     self._end(Ending("the gateway's socket broke", gone=True))
                     return
 
-    async def _write(self, mark: Mark) -> None:
+    def _start_writing(self) -> None:
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write(), name="client-write")
+            self._tasks.append(self._writing)
+        self._tasks.append(asyncio.create_task(self._beat(), name="client-beat"))
+
+    async def _write(self) -> None:
         try:
-            while not self._ending.done():  # what is said after that waits on the tape for the next gateway
-                text, mark = self._tape.read(mark)
+            while not self.ended.done():  # what is said after that waits on the tape for the next gateway
+                text, self._mark = self._tape.read(self._mark)
                 if text:
                     await self.send(text)
                 else:
@@ -148,6 +171,7 @@ class Socket:
             if now_s > due_s + PING_S / 2:
                 self.heard_s = now_s
             if now_s - self.heard_s > self._silent_s:
+                self._fell_silent_s = self.heard_s
                 self._end(Ending(f"the gateway said nothing for {self._silent_s:g} s", gone=True, silent=True))
                 return
 
