@@ -7,8 +7,8 @@ OUT ?= out
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := proto libs services
-CALLS := gateway system
-UNIT := not nats and not engines and not stack and not bench and not sim
+LONG := agent gateway runtime
+QUICK := -m "not nats and not engines and not stack and not bench and not sim" --hypothesis-profile=check
 SEEDS ?= 1000
 FROM ?= 0
 
@@ -27,7 +27,7 @@ export INSTALL_PROGRESS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test sim check check-static check-gateway check-system check-unit check-k8s bench lock
+.PHONY: help demo up test sim check check-static check-long check-rest check-k8s bench lock
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults (in STAG
 	@PYTHONPATH=tests $(BIN)/python -m sim --from $(FROM) --seeds $(SEEDS) $(if $(STAGES),--stages $(STAGES))
 
 check: $(READY) ## format, lint, types, architecture, unit tests: under a minute
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target check-static $(CALLS:%=check-%) check-unit
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target check-long check-static check-rest
 
 check-static: $(READY)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
@@ -54,12 +54,12 @@ check-static: $(READY)
 	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@echo "format, lint, types, architecture: fine"
 
-# Calls over real sockets, in real time within one process: they mostly wait, so they run beside the rest.
-$(CALLS:%=check-%): check-%: $(READY)
-	@$(BIN)/python -m pytest -m "$(UNIT)" tests/$*
+# The unit tests as two processes of about the same length, for two cores.
+check-long: $(READY)
+	@$(BIN)/python -m pytest $(QUICK) $(LONG:%=tests/%)
 
-check-unit: $(READY)
-	@$(BIN)/python -m pytest -m "$(UNIT)" $(CALLS:%=--ignore=tests/%)
+check-rest: $(READY)
+	@$(BIN)/python -m pytest $(QUICK) $(LONG:%=--ignore=tests/%)
 
 check-k8s: $(READY) ## build and validate the manifests, lint the Dockerfile
 	@mkdir -p $(OUT)

@@ -99,4 +99,4 @@ class TwoEnds(RuleBasedStateMachine):
 
 
 TestTwoEnds = TwoEnds.TestCase
-TestTwoEnds.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestTwoEnds.settings = settings(stateful_step_count=40)

@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.audio import pcm
@@ -211,7 +211,6 @@ class Losing:
             self.left = self.losses[0][0] if self.losses else None
 
 
-@settings(max_examples=60, deadline=None)
 @given(SAID, LOSSES, st.booleans())
 def test_wherever_workers_are_lost_the_turns_are_those_of_an_undisturbed_call(
     said: list[tuple[float, float]], losses: list[tuple[int, int]], busy: bool
@@ -271,7 +270,6 @@ def test_audio_that_a_client_ended_is_heard_by_the_next_worker_though_the_uttera
     assert hub.texts == ["1000."]
 
 
-@settings(max_examples=60, deadline=None)
 @given(SAID, LOSSES, st.sets(st.integers(0, 5)))
 def test_what_a_client_ends_makes_the_same_turns_wherever_workers_are_lost(
     said: list[tuple[float, float]], losses: list[tuple[int, int]], cleared: set[int]
@@ -299,7 +297,6 @@ def test_what_a_client_ends_makes_the_same_turns_wherever_workers_are_lost(
     assert not hub.turns.unsettled
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     SAID, LOSSES, st.lists(st.tuples(st.integers(0, 200), st.sampled_from(["commit", "clear", "typed"])), max_size=5)
 )

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.virtual import run_virtual
@@ -133,7 +133,6 @@ def test_an_owner_that_does_not_know_that_it_was_replaced_takes_nothing_away() -
 POINTS = st.lists(st.integers(1, 14), max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
 @given(POINTS, POINTS, st.lists(st.integers(1, 40), max_size=3), st.booleans(), st.booleans())
 def test_owners_and_runners_may_die_and_be_replaced_at_any_time(
     owners: list[int], runners: list[int], replaced_after: list[int], same_name: bool, retry: bool
