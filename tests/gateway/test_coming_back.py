@@ -534,7 +534,7 @@ def test_a_gateway_that_drains_asks_a_client_of_ours_to_move_and_no_other() -> N
             assert ends == ["moved", "failed: gateway draining"]
             assert [session.closed for session in server.scene.stt.sessions] == ends
 
-    asyncio.run(asyncio.wait_for(main(), 15))
+    run_over_sockets(main())
 
 
 def test_a_gateway_that_drains_lets_go_of_a_call_whose_client_is_away() -> None:

@@ -193,7 +193,7 @@ def test_a_bad_engine_or_agent_file_is_said_before_any_nats_is_looked_for(
         _, logged = await process.communicate()
         return process.returncode or 0, logged.decode()
 
-    status, logged = asyncio.run(asyncio.wait_for(main(), 10))
+    status, logged = asyncio.run(asyncio.wait_for(main(), 30))
 
     assert status == 2, logged
     assert logged.count("\n") == 1
