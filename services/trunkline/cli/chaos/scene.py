@@ -15,7 +15,7 @@ Step = dict[str, object]  # of the scripted model
 
 WORDS = "{words}"  # stands for the caller's last words
 TOOL = "note_number"
-WORKERS: dict[Stage, int] = {"gateway": 2, "stt": 3, "agent": 3, "tool_runner": 3, "tts": 3}
+WORKERS: dict[Stage, int] = {"gateway": 3, "stt": 3, "agent": 3, "tool_runner": 3, "tts": 3}
 FAULTS: tuple[tuple[FaultKind, Target], ...] = tuple((kind, stage) for kind in get_args(FaultKind) for stage in STAGES)
 RARE: tuple[tuple[FaultKind, Target], ...] = (("kill", "nats"), ("stop", "nats"))  # only where asked for by name
 
