@@ -24,7 +24,7 @@ from trunkline.record import (
     CallView,
     MemoryClaimStore,
     MemoryRecordStore,
-    Recorder,
+    Reading,
     StoredClaim,
 )
 from trunkline.tool_runner.runner import Run, Runner
@@ -89,7 +89,7 @@ def any_epoch_is_taken() -> Iterator[None]:
     """
     ask_again, take = Runner._ask_again, Staffing._take
 
-    def gullible(call: str, entries: Iterable[RecordEntry]) -> Iterator[RecordEntry]:
+    def gullible(call: str, entries: Iterable[RecordEntry], *begin: int) -> Iterator[RecordEntry]:
         yield from entries
 
     def obliging(runner: Runner, run: Run, envelope: Envelope) -> None:
@@ -161,12 +161,12 @@ def _stage(peer: str) -> str:
 @contextmanager
 def any_attach_takes_the_record() -> Iterator[None]:
     """Nobody is outranked: who was placed earlier takes the record from who was placed later."""
-    read = Recorder._read
 
-    async def unranked(recorder: Recorder, call: str) -> tuple[CallView, int]:
-        view, seq = await read(recorder, call)
-        view.attach = -1
-        return view, seq
+    class Unranked(Reading):
+        async def read_on(self) -> CallView:
+            view = await super().read_on()
+            view.attach = -1
+            return view
 
-    with mock.patch.object(Recorder, "_read", unranked):
+    with mock.patch("trunkline.record.recorder.Reading", Unranked):
         yield
