@@ -9,7 +9,7 @@ import msgspec
 
 from trunkline.agents import Tool
 from trunkline.proto.envelope import Envelope, Message
-from trunkline.proto.tool import CancelTool, RunTool, ToolResult
+from trunkline.proto.tool import RunTool, ToolResult
 from trunkline.record import MemoryClaimStore
 from trunkline.tool_runner.admission import Limits
 from trunkline.tool_runner.claiming import Claimant
@@ -66,9 +66,6 @@ class Desk:
         self, message: Message, *, sender: str = AGENT, epoch: int = 3, headers: Mapping[str, str] | None = None
     ) -> None:
         self.runner.receive(Envelope(CALL, sender, epoch, 0, 0, 0, 0, message), headers)
-
-    def cancel(self, tool_call: str) -> None:
-        self.send(CancelTool(tool_call))
 
     @property
     def answers(self) -> list[Message]:

@@ -253,18 +253,18 @@ def test_a_further_attempt_that_was_not_run_says_nothing_of_the_first() -> None:
     run_virtual(scenario())
 
 
-def test_a_tool_that_is_cancelled_before_its_claim_is_made_is_not_run() -> None:
+def test_a_tool_whose_runner_stops_before_its_claim_is_made_is_not_run() -> None:
     async def scenario() -> None:
         effects, claims = Effects(), MoodyClaims()
         claims.claim_takes_s = 1.0
         desk = a_desk(effects, claims)
         desk.send(ORDER)
         await asyncio.sleep(0.5)
-        desk.cancel("call_1")
+        await desk.runner.stop()
 
         result = await desk.result()
 
-        assert (words(result), effects.count) == ("act was not run: it was cancelled.", 0)
+        assert (words(result), effects.count) == ("act was not run: its runner stopped.", 0)
 
     run_virtual(scenario())
 

@@ -16,7 +16,7 @@ from trunkline.bus.port import Received
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput, BadSettings
-from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolResult, ToolStarted
+from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
 from trunkline.record import MemoryClaimStore
 from trunkline.runtime.process import Context
 from trunkline.telemetry import tracing
@@ -120,22 +120,6 @@ def test_an_order_for_another_agent_file_is_declined(desk_file: str) -> None:
             await asyncio.sleep(1)
 
             assert runners.agent.heard == [ToolDeclined("call_1", "digest", "runner-1")]
-
-    run_virtual(scenario())
-
-
-def test_a_cancel_at_the_runners_own_inbox_ends_the_run(desk_file: str) -> None:
-    async def scenario() -> None:
-        async with Runners(desk_file) as runners:
-            runners.agent.order(runners.an_order("hang"))
-            await asyncio.sleep(1)
-            inbox = subjects.inbox("tool_runner", "runner-1", CALL)
-            runners.agent.exchange.post(inbox, CALL, CancelTool("call_1"))
-            await asyncio.sleep(1)
-
-            result = runners.agent.heard[-1]
-            assert isinstance(result, ToolResult)
-            assert result.status == "cancelled"
 
     run_virtual(scenario())
 

@@ -57,6 +57,6 @@ class ToolDeclined(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 
 
 class CancelTool(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="cancel_tool"):
-    """Agent -> the runner that said ToolStarted, at its own inbox."""
+    """Said and heeded by nobody: a tool that has begun runs to its end. Its tag stays taken."""
 
     tool_call: str

@@ -60,10 +60,6 @@ def timed_out(tool: Tool, limit_s: float) -> Outcome:
     return Outcome("timeout", in_words(f"{tool.name} did not finish within {limit_s:.3g} seconds{_effect(tool)}"))
 
 
-def cancelled(tool: Tool) -> Outcome:
-    return Outcome("cancelled", in_words(f"{tool.name} was cancelled{_effect(tool)}"))
-
-
 def cut_off(tool: Tool) -> Outcome:
     """The process ended first."""
     return Outcome("unknown", in_words(f"{tool.name} was cut off{_effect(tool)}"))

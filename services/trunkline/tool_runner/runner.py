@@ -18,7 +18,7 @@ from trunkline.bus.port import Headers
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadInput
-from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolResult, ToolStarted
+from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
 from trunkline.record import Attempt
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
@@ -57,7 +57,7 @@ class PassOn(Protocol):
 class Run:
     """One order being carried out. asked: by whom, last; that is who gets the answer. begun: under a claim.
 
-    ended: set when somebody decides its outcome before the tool does.
+    ended: set when its outcome is decided before the tool does that.
     """
 
     def __init__(self, order: RunTool, tool: Tool, envelope: Envelope, headers: Headers | None) -> None:
@@ -117,8 +117,6 @@ class Runner:
         match envelope.message:
             case RunTool() as order:
                 self._take(order, envelope, headers)
-            case CancelTool(tool_call=tool_call):
-                self._cancel(envelope.call, tool_call)
             case other:
                 log.warning("message is not for a tool runner", call_id=envelope.call, type=type(other).__name__)
 
@@ -166,11 +164,6 @@ class Runner:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("order was not carried out", error=repr(error), exc_info=error)
-
-    def _cancel(self, call: str, tool_call: str) -> None:
-        for run in self._ledger.running.values():
-            if run.call == call and run.order.tool_call == tool_call:
-                run.end(outcomes.cancelled(run.tool) if run.begun else _not_run(run, "it was cancelled"))
 
     # one run
 
@@ -223,7 +216,7 @@ class Runner:
         return ToolResult(tool_call, outcome.status, outcome.output, self._worker, elapsed_ms, outcome.state_patch)
 
     async def _outcome(self, run: Run) -> Outcome:
-        """The tool's own, or an earlier end: its time is over, or somebody ended the run."""
+        """The tool's own, or an earlier end: its time is over, or this runner stops."""
         order, tool = run.order, run.tool
         limit_s = min(tool.timeout_s, (order.deadline_us - self._wall_us()) / 1e6)
         if run.ended.done():
