@@ -650,6 +650,23 @@ def test_a_call_that_is_over_everywhere_just_ends() -> None:
     run(main())
 
 
+def test_a_call_that_is_over_when_its_turn_comes_just_ends() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def second(taken: Taken) -> None:
+        await taken.tell("error", error={"code": "call_over", "message": "the call is over: agent_hung_up"})
+        await taken.until_left()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            assert await read(call) == ["session.created"]
+            assert call.resumed == 0
+
+    run(main())
+
+
 def test_a_token_that_is_refused_loses_the_call() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

@@ -101,6 +101,28 @@ def test_a_token_that_leads_nowhere_is_refused_before_the_upgrade(
     run_over_sockets(main())
 
 
+@pytest.mark.parametrize(
+    ("token", "ended", "code"),
+    [
+        (ResumeTokens("", [KEY, "sk-other"]).issue("rtc_07_unknown"), "", "call_not_found"),
+        (TOKEN, "caller_hung_up", "call_over"),
+    ],
+)
+def test_a_client_of_ours_is_told_on_its_socket_that_its_token_leads_nowhere(token: str, ended: str, code: str) -> None:
+    async def main() -> None:
+        async with Server() as server:
+            await put(server.store, ended=ended)
+            async with server.connect(token=token, ours=True) as caller:
+                await caller.send(type="trunkline.resume", **RESUME)
+                error = await caller.error()
+                closed = await caller.closed()
+
+            assert (error["code"], closed) == (code, 4000)
+            assert server.scene.agent.sessions == []
+
+    run_over_sockets(main())
+
+
 def test_a_token_lets_nobody_in_without_a_key() -> None:
     async def main() -> None:
         async with Server() as server:

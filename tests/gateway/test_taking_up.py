@@ -1,5 +1,7 @@
 """A call is taken up where it can go on, and leaves nothing behind where it can't."""
 
+import asyncio
+
 import pytest
 
 from gateway.past_call import CALL, GATEWAY, put
@@ -9,10 +11,10 @@ from trunkline.bus.exchange import Exchange
 from trunkline.bus.memory import MemoryBus
 from trunkline.gateway.call_events import CallOver
 from trunkline.gateway.calls import Calls
-from trunkline.gateway.resuming import Resumption
+from trunkline.gateway.resuming import AT_ONCE, TURN_LIMIT_S, NoSuchCall, Resumption
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import StageUnavailable
-from trunkline.record import CallView, MemoryRecordStore, Reading
+from trunkline.record import CallView, MemoryRecordStore, Reading, StoredEntry
 
 
 def test_a_call_that_is_over_before_its_record_was_read_again_takes_no_worker() -> None:
@@ -69,6 +71,59 @@ def test_the_gateway_that_had_the_call_lets_go_of_it_at_once() -> None:
             before.stop()
             await roster.stop()
             await elsewhere.stop()
+
+    run_virtual(main())
+
+
+class Slow(MemoryRecordStore):
+    """Each answer takes its time. asked: the calls whose records were read first, in order; most: at a time."""
+
+    def __init__(self, answer_s: float) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.now = self.most = 0
+        self._answer_s = answer_s
+
+    async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+        if call not in self.asked:
+            self.asked.append(call)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(self._answer_s)
+        self.now -= 1
+        return await super().read(call, after_seq=after_seq)
+
+
+def test_of_many_calls_that_come_back_a_few_are_taken_up_at_a_time_in_the_order_in_which_they_came() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            store = Slow(0.01)
+            calls = [f"rtc_07_past{number}" for number in range(3 * AT_ONCE)]
+            for call in calls:
+                await put(store, call)
+            resumption = Resumption(scene.calls, store)
+            taken = await asyncio.gather(*(resumption.take_up(resumption.record_of(call), None) for call in calls))
+
+            assert store.asked == calls
+            assert store.most == AT_ONCE
+            assert len(scene.calls) == len(calls)
+            for one in taken:
+                one.call.end("caller_hung_up")
+            await settle()
+
+    run_virtual(main())
+
+
+def test_a_call_whose_turn_does_not_come_is_left_to_another_gateway() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            store = Slow(TURN_LIMIT_S + 0.1)
+            resumption = Resumption(scene.calls, store)
+            records = [resumption.record_of(f"rtc_07_past{number}") for number in range(AT_ONCE + 1)]
+            taken = await asyncio.gather(*(resumption.take_up(one, None) for one in records), return_exceptions=True)
+
+            assert [type(one) for one in taken] == [NoSuchCall] * AT_ONCE + [StageUnavailable]
+            assert len(store.asked) == AT_ONCE
 
     run_virtual(main())
 

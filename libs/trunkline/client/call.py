@@ -21,6 +21,7 @@ from trunkline.proto.ids import new_item_id, new_response_id
 WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the gateways too
 AGAIN_S = 0.1  # between two gateways that couldn't take it up
 RESUME_LIMIT_S = 3.0  # for a gateway that took the socket to take up the call; twice as long with each that doesn't
+FINAL = {"call_over": OVER, "call_not_found": 404}  # what a gateway calls it when nobody can go on with the call
 _AGAIN = frozenset(("input_audio_buffer.commit", "input_audio_buffer.clear"))  # they act on the audio before them
 
 
@@ -257,6 +258,8 @@ class Call:
             await socket.send(encode(self._story.resume(self._tape)).decode())
             waited: set[asyncio.Future[object]] = {answer, socket.ended}  # type: ignore[arg-type]  # read below by name
             await asyncio.wait(waited, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done() and (status := FINAL.get(answer.result().error.code or "")):
+                raise Refused(socket.url, status, answer.result().error.message)
             return self._socket is socket
         finally:
             self._astray = self._astray or not answer.done()

@@ -4,6 +4,7 @@ Rule: the record is read again once the agent is placed. Only then has the gatew
 says stays true.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from trunkline.record import CallView, Reading, RecordStore, never_reached
 from trunkline.record.view import ItemView, ResponseView
 from trunkline.telemetry import logs
 
+AT_ONCE = 12  # calls that are taken up: those that came first are back first, and calls that are served go on
+TURN_LIMIT_S = 2.5  # for a call to wait for its turn: less than its client waits for an answer
 TAKES = 2  # of the agent: another gateway may be at it too
 RANDOM_BITS = 16  # of a hub number: two gateways that take a call at once never have the same
 RESUMED = "the caller came back"
@@ -74,10 +77,15 @@ class Resumption:
     def __init__(self, calls: Calls, store: RecordStore) -> None:
         self._calls = calls
         self._store = store
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    def record_of(self, call: str) -> Reading:
+        """Of which nothing has been read."""
+        return Reading(self._store, call)
 
     async def find(self, call: str) -> Reading:
         """Raises as read_on does."""
-        record = Reading(self._store, call)
+        record = self.record_of(call)
         await self.read_on(record)
         return record
 
@@ -99,6 +107,19 @@ class Resumption:
 
         The call's agent is placed; the other stages follow by themselves. Raises StageUnavailable, and as read_on does.
         """
+        try:
+            async with asyncio.timeout(TURN_LIMIT_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise StageUnavailable("gateway", "too many calls come back to it") from None
+        try:
+            return await self._take_up(record, progress, wish)
+        finally:
+            self._turns.release()
+
+    async def _take_up(
+        self, record: Reading, progress: Progress | None, wish: Callable[[Attached], Wishes] | None
+    ) -> TakenUp:
         for left in reversed(range(TAKES)):
             view = await self.read_on(record)
             before = view.gateway

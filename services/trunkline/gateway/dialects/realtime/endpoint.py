@@ -1,6 +1,7 @@
 """GET /v1/realtime: who may call, whom, and whether there is room; or whose call it is that goes on here.
 
-Whatever can be refused is refused before the upgrade is answered.
+Whatever can be refused is refused before the upgrade is answered. Only a client of ours that comes back is answered at
+once, so that it doesn't try again, and is told on its socket when its turn has come.
 """
 
 import asyncio
@@ -110,17 +111,16 @@ class RealtimeEndpoint:
             return refuse(401, "invalid_resume_token", "the resume token is not one of this installation's")
         try:
             self._calls.require_room(call_id)
-            record = await self._resumption.find(call_id)
+            record = self._resumption.record_of(call_id) if ours else await self._resumption.find(call_id)
         except TrunklineError as error:
             return _refusal(error)
-        terms = self._terms(call_id, record.view.agent, ours)
         websocket.headers[TOKEN_HEADER] = token
         if request.transport is None or request.transport.is_closing():
             return web.Response(status=STATUS_GONE_AWAY)  # a client tries several times, and takes what answers first
         await websocket.prepare(request)
         told = await self._first_word(websocket) if ours else None
         if told is not None or not ours:
-            await self._take_up(request, websocket, terms, record, told)
+            await self._take_up(request, websocket, record, told)
         return websocket
 
     async def _first_word(self, websocket: web.WebSocketResponse) -> ResumeEvent | None:
@@ -141,7 +141,6 @@ class RealtimeEndpoint:
         self,
         request: web.Request,
         websocket: web.WebSocketResponse,
-        terms: Terms,
         record: Reading,
         told: ResumeEvent | None,
     ) -> None:
@@ -151,7 +150,7 @@ class RealtimeEndpoint:
         def wish(attached: Attached) -> Wishes:
             nonlocal session
             own = attached.instructions, attached.voice
-            session = new_session(call_id, terms.model, *own)
+            session = new_session(call_id, record.view.agent, *own)
             if told is not None and told.session is not None:
                 session = merge(session, told.session)
             return wishes(session, *own)
@@ -160,9 +159,10 @@ class RealtimeEndpoint:
             taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish)
         except TrunklineError as error:
             log.warning("call not resumed", call_id=call_id, reason=str(error))
-            await _apologise(websocket, "not_resumed", str(error))
+            await _apologise(websocket, _code(error), str(error))
             await websocket.close(code=CLOSE_MOVED)
             return
+        terms = self._terms(call_id, record.view.agent, told is not None)
         connection = Connection(taken.call, Outbox(websocket, request.transport), terms, session)
         await self._serve(connection.run(websocket, taken, told), taken.call)
 
@@ -179,14 +179,25 @@ async def _apologise(websocket: web.WebSocketResponse, code: str, message: str) 
         log.debug("client is gone")
 
 
+def _code(error: TrunklineError) -> str:
+    """Of a call that isn't taken up; the first two say that nobody will."""
+    match error:
+        case NoSuchCall():
+            return "call_not_found"
+        case CallIsOver():
+            return "call_over"
+        case _:
+            return "not_resumed"
+
+
 def _refusal(error: TrunklineError) -> web.Response:
     match error:
         case StageUnavailable():
             return _overloaded(error)
         case NoSuchCall():
-            return refuse(404, "call_not_found", str(error), param=TOKEN_QUERY)
+            return refuse(404, _code(error), str(error), param=TOKEN_QUERY)
         case CallIsOver():
-            return refuse(410, "call_over", str(error), param=TOKEN_QUERY)
+            return refuse(410, _code(error), str(error), param=TOKEN_QUERY)
         case _:
             log.warning("call can't be looked up", reason=str(error))
             return refuse(503, "store_unavailable", str(error), retry_after_s=1.0)
