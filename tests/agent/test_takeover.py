@@ -672,6 +672,22 @@ def test_what_the_client_never_got_is_said_again_though_it_counts_as_heard(got: 
     run_virtual(scenario())
 
 
+def test_a_client_that_got_nothing_is_told_all_of_it_though_it_counts_as_heard() -> None:
+    async def scenario() -> None:
+        async with Moving(SLOW) as calls:
+            calls.tell(ASKED)
+            await asyncio.sleep(3)
+            said = [one for one in calls.said if isinstance(one, Say)]
+            for one in said:
+                calls.tell(Played(SegmentHeard(one.item, one.index, 24_000, 24_000)))
+            await asyncio.sleep(1)
+            await calls.move(said=[], afresh=True, got=SegmentHeard("", 0, 0, 0))
+
+            assert [one for one in calls.new.told if isinstance(one, Say)] == said
+
+    run_virtual(scenario())
+
+
 def test_a_new_gateway_hears_nothing_of_what_the_conversation_has_gone_past() -> None:
     async def scenario() -> None:
         async with Moving(SLOW) as calls:

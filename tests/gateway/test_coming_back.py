@@ -351,6 +351,16 @@ def test_what_the_gateway_before_took_for_heard_and_the_client_never_got_is_said
     )
 
 
+def test_a_client_that_got_nothing_is_said_what_the_gateway_before_took_for_heard() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        await settle()
+
+        assert agent(server).all(r.Recall) == [r.Recall((), (), True, 0, r.SegmentHeard("", 0, 0, 0))]
+
+    ours(scenario, heard_out=True)
+
+
 def test_a_response_that_the_client_saw_cancelled_is_not_said_again() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await caller.until("trunkline.resumed")
@@ -398,7 +408,7 @@ def test_the_end_that_a_client_missed_is_told() -> None:
         assert [item["id"] for item in first["response"]["output"]] == ["item_a1"]
         assert (second["response"]["id"], second["response"]["status"]) == ("resp_unknown", "incomplete")
 
-    ours(scenario, responses=["resp_1", "resp_unknown"])
+    ours(scenario, responses=["resp_1", "resp_unknown"], received=[{"item_id": LAST, "segment": 0, "samples": 24_000}])
 
 
 def test_words_that_a_client_missed_are_told() -> None:
@@ -425,7 +435,8 @@ def test_a_text_and_an_order_to_respond_are_made_up_for(heard_out: bool) -> None
         assert len(agent(server).all(r.Respond)) == int(heard_out)
 
     typed = [{"item_id": "item_t", "text": "Hi"}, {"item_id": "item_u1", "text": "Hello."}]
-    ours(scenario, heard_out=heard_out, typed=typed, respond="Be brief.")
+    received = [{"item_id": LAST, "segment": 1 if heard_out else 0, "samples": 24_000}]
+    ours(scenario, heard_out=heard_out, received=received, typed=typed, respond="Be brief.")
 
 
 def test_an_order_to_respond_that_has_a_name_is_told_from_an_answer_that_is_said_again() -> None:

@@ -10,10 +10,11 @@ from trunkline.record.view import CallView
 def never_reached(view: CallView, last: SegmentHeard | None) -> Mapping[str, Collection[int]]:
     """Segments that are recorded as heard, by item, behind what a client has. last: of the audio that it has.
 
-    What had no audio, as in a session of text, was not waited for. Nothing where last is unknown.
+    Its item is empty for a client that has none. What had no audio, as in a session of text, was not waited for.
+    Nothing where last is unknown.
     """
     lost: defaultdict[str, set[int]] = defaultdict(set)
-    behind = False
+    behind = last is not None and not last.item
     for response in view.responses.values() if last is not None else ():
         for item in (view.items[key] for key in response.items if key in view.items):
             for index in item.segments:

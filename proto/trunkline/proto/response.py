@@ -177,7 +177,7 @@ class Recall(msgspec.Struct, frozen=True, array_like=True, tag="recall"):
     inputs: how many messages follow that the gateway sent before and that may not be recorded (Turn, Respond, Played,
     Interrupt, Retract, …), as they were; what goes on is decided after them.
     got: the last audio that the client of a gateway that is afresh has, and how much of its segment; what lies behind
-    was not heard, whatever is recorded. None where the client can't tell.
+    was not heard, whatever is recorded. Its item is empty if the client has none; None where the client can't tell.
     """
 
     said: tuple[Utterance, ...] = ()

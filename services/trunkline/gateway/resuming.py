@@ -42,7 +42,8 @@ class CallIsOver(TrunklineError):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a client of ours stands. Samples at CALLER_RATE_HZ; got: at SPEECH_RATE_HZ, by item and segment, in order.
+    """Where a client of ours stands. Samples at CALLER_RATE_HZ; got: at SPEECH_RATE_HZ, by item and segment, in order;
+    None where there is no client.
 
     settled_to: no audio before is needed; kept_from, end: of what it had when it asked, and it may have said more to
     the gateway before since. begun: utterances that aren't settled.
@@ -52,15 +53,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     settled_to: int
     kept_from: int
     end: int
-    got: Mapping[tuple[str, int], int] = {}
+    got: Mapping[tuple[str, int], int] | None = None
     begun: tuple[Begun, ...] = ()
     cancelled: tuple[tuple[str, str], ...] = ()
 
     @property
     def last(self) -> SegmentHeard | None:
-        """Of what it has got."""
-        if not self.got:
+        """Of what it has got; of no item if it has got nothing."""
+        if self.got is None:
             return None
+        if not self.got:
+            return SegmentHeard("", 0, 0, 0)
         (item, index), samples = list(self.got.items())[-1]
         return SegmentHeard(item, index, samples, 0)
 
@@ -171,14 +174,15 @@ def _believe(view: CallView, progress: Progress) -> None:
 
 
 def _tell_progress(call: Call, view: CallView, progress: Progress) -> None:
-    call.speaking.adopt_progress(progress.got)
+    got = progress.got or {}
+    call.speaking.adopt_progress(got)
     call.agent_line.got = progress.last
     for name, reason in progress.cancelled:
         response = view.responses.get(name)
         if response is None or not is_told_again(view, response):
             continue
         heard = tuple(
-            SegmentHeard(item, index, progress.got.get((item, index), 0), 0)
+            SegmentHeard(item, index, got.get((item, index), 0), 0)
             for item in response.items
             for index in view.items[item].segments
         )
