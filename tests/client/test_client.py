@@ -766,6 +766,57 @@ def test_a_refused_call_says_why_and_nobody_there_says_so() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_hangs_up_without_a_gateway_tells_another_one(asked: bool) -> None:
+    """asked: it is asked to take the call up at that moment."""
+    codes: list[int] = []
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def second(taken: Taken) -> None:
+        assert taken.asked["type"] == "trunkline.resume"
+        reached.set()
+        codes.append(await taken.until_left())
+
+    reached = asyncio.Event()
+
+    async def main() -> None:
+        gateway = Gateway(first, second if asked else 503)
+        async with gateway.running() as url:
+            async with connect(url):
+                await (reached if asked else gateway.refused).wait()
+                if not asked:
+                    gateway.behaviours = [second]
+            assert codes[0] == 1000
+
+    run(main())
+
+
+def test_who_hangs_up_at_a_gateway_that_is_gone_by_then_tells_another_one() -> None:
+    codes: list[int] = []
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await over.wait()
+        taken.breaks()
+
+    async def second(taken: Taken) -> None:
+        codes.append(await taken.until_left())
+
+    over = asyncio.Event()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url:
+            async with connect(url) as call:
+                await anext(aiter(call))
+                over.set()
+            assert codes == [1000]
+
+    run(main())
+
+
 def test_a_client_that_hangs_up_while_it_searches_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_module, "AGAIN_S", 0.01)
 

@@ -133,6 +133,20 @@ def test_a_gateway_that_drains_has_its_caller_move() -> None:
     run(main())
 
 
+def test_a_caller_who_hangs_up_when_the_gateway_has_just_died_has_hung_up() -> None:
+    async def main() -> None:
+        async with whole() as stack:
+            async with stack.caller() as caller:
+                await caller.greeting()
+                await stack.kill_gateway(0)
+            view, _ = await stack.record(caller.call_id)
+
+        assert view.ended is not None
+        assert view.ended.reason == "caller_hung_up"
+
+    run(main())
+
+
 def test_a_caller_who_finds_no_other_gateway_within_a_drain_goes_on_when_there_is_one() -> None:
     async def main() -> None:
         async with whole() as stack:

@@ -4,6 +4,7 @@ What is said goes onto the tape and from there to whichever gateway serves the c
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 
@@ -20,6 +21,7 @@ from trunkline.proto.ids import new_item_id, new_response_id
 
 WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the gateways too
 AGAIN_S = 0.1  # between two gateways that couldn't take it up
+GOODBYE_LIMIT_S = 1.0  # to end a call at another gateway than the one that served it, which is gone
 RESUME_LIMIT_S = 3.0  # for a gateway that took the socket to take up the call; twice as long with each that doesn't
 FINAL = {"call_over": OVER, "call_not_found": 404}  # what a gateway calls it when nobody can go on with the call
 _AGAIN = frozenset(("input_audio_buffer.commit", "input_audio_buffer.clear"))  # they act on the audio before them
@@ -58,7 +60,8 @@ class Call:
         self._answers: dict[Socket, asyncio.Future[ServerEvent]] = {}  # of sockets that aren't the call's yet
         self._held: list[tuple[Socket, ServerEvent]] = []  # news that the next gateway wasn't told of when it was asked
         self._keeper: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[bool]] = set()
+        self._hung_up = False
 
     async def __aenter__(self) -> "Call":
         """Raises Refused, Unreachable."""
@@ -81,15 +84,26 @@ class Call:
         await self.hang_up()
 
     async def hang_up(self) -> None:
-        """The call is over, for the gateway too."""
+        """The call is over, for the gateway too; if that is gone, for another one."""
+        goes_on = self._keeper is not None and not self._keeper.done()
+        self._hung_up = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._socket is not None:
-            await self._socket.close(HUNG_UP)
+        if self._socket is not None and not await self._socket.close(HUNG_UP) and goes_on and self.token:
+            await self._say_goodbye()
         await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._session.close()
         self._events.put_nowait(None)
+
+    async def _say_goodbye(self) -> None:
+        """To whoever can take the call up, only to end it: else it would wait for its client, and end as lost."""
+        with contextlib.suppress(TimeoutError, Refused):
+            async with asyncio.timeout(GOODBYE_LIMIT_S):
+                websocket, url = await self._dialer.dial_again(self.token)
+                socket = Socket(websocket, self._tape, url, self._on_event)
+                await socket.send(encode(self._story.resume(self._tape)).decode())
+                await socket.close(HUNG_UP)
 
     # what the client says: never waits, and goes out in this order
 
@@ -244,7 +258,7 @@ class Call:
                     return
             except BaseException:
                 if self._socket is not socket:
-                    self._leave(socket)
+                    self._leave(socket, HUNG_UP if self._hung_up else MOVED)
                 raise
             await socket.close(MOVED)
             limit_s *= 2
@@ -270,8 +284,8 @@ class Call:
             for before, event in held:  # of no effect where the call has left that gateway: the new one says it itself
                 self._on_event(before, event)
 
-    def _leave(self, socket: Socket) -> None:
-        leaving = asyncio.create_task(socket.close(MOVED), name="client-leave")
+    def _leave(self, socket: Socket, code: int = MOVED) -> None:
+        leaving = asyncio.create_task(socket.close(code), name="client-leave")
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
