@@ -44,6 +44,7 @@ class End:
         """pongs: it is a gateway's, and answers pings by itself, as it reads them."""
         self.life = life
         self.closed = False  # a closing handshake was begun or answered here
+        self.close_code = 1006  # of the other end, or that it has said none
         self.is_shut = False  # nothing goes out any more
         self.broken = False  # the other end is shut, and this one knows
         self._front = front
@@ -98,7 +99,7 @@ class End:
                     continue
                 case WSMsgType.CLOSE:
                     if not self.closed:
-                        self.closed = True
+                        self.closed, self.close_code = True, message.data
                         with suppress(ConnectionResetError):
                             self.say(WSMessage(WSMsgType.CLOSE, 1000, None))
                         self.shut()
@@ -119,8 +120,10 @@ class End:
                 self._wake()
                 await asyncio.sleep(0)  # who reads here stops reading
             async with asyncio.timeout(self._close_s):
-                while (await self.next()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSED):
+                while (answer := await self.next()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSED):
                     """Came too late."""
+                if answer.type is WSMsgType.CLOSE:
+                    self.close_code = answer.data
         except (TimeoutError, ConnectionResetError):
             """It is over all the same."""
         finally:
@@ -135,6 +138,10 @@ class ClientSocket:
         self.protocol = protocol
         self.receive, self.close = end.receive, end.close
         self._end = end
+
+    @property
+    def close_code(self) -> int | None:
+        return self._end.close_code if self._end.closed else None
 
     async def send_str(self, text: str) -> None:
         self._end.say(WSMessage(WSMsgType.TEXT, text, None))
