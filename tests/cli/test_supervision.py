@@ -72,6 +72,12 @@ def test_options_win_over_variables_and_no_two_workers_share_an_id() -> None:
     assert "TRUNKLINE_WORKER_ID" not in made
 
 
+def test_services_keep_what_they_compile_for_their_next_start() -> None:
+    made = up._environment({"PYTHONDONTWRITEBYTECODE": "1"}, "127.0.0.1", 8080, "a.py:a", {}, Path("run"))
+
+    assert "PYTHONDONTWRITEBYTECODE" not in made
+
+
 def test_the_default_agent_loads() -> None:
     assert up._agent("").endswith("default_agent.py:receptionist")
 

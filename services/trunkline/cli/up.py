@@ -30,6 +30,10 @@ from trunkline.proto.subjects import Stage
 READY_LIMIT_S = 60.0
 STOP_SLACK_S = 10.0  # on top of the services' own grace
 DEFAULT_GRACE_S = 30.0
+NOT_PASSED_ON = (
+    "TRUNKLINE_WORKER_ID",  # a worker's id is its own
+    "PYTHONDONTWRITEBYTECODE",  # services start again and again, and needn't compile each time
+)
 _POLL_S = 0.1
 _DEFAULT_AGENT = Path(__file__).with_name("default_agent.py")
 
@@ -247,10 +251,10 @@ def _keys(plan: Plan, environ: Mapping[str, str]) -> str:
 def _environment(
     environ: Mapping[str, str], host: str, port: int, agent: str, engines: Mapping[str, str], directory: Path
 ) -> dict[str, str]:
-    """The operator's own, with what the options say: they win over variables. A worker's id is its own."""
+    """The operator's own, with what the options say: they win over variables."""
     return {
         "OPENBLAS_NUM_THREADS": "1",  # numpy's own threads spin after every product, and take a core from the calls
-        **{name: value for name, value in environ.items() if name != "TRUNKLINE_WORKER_ID"},
+        **{name: value for name, value in environ.items() if name not in NOT_PASSED_ON},
         "TRUNKLINE_HOST": host,
         "TRUNKLINE_PORT": str(port),
         "TRUNKLINE_AGENT_FILE": agent,
