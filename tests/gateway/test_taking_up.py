@@ -98,7 +98,7 @@ def test_of_many_calls_that_come_back_a_few_are_taken_up_at_a_time_in_the_order_
     async def main() -> None:
         async with Scene() as scene:
             store = Slow(0.01)
-            calls = [f"rtc_07_past{number}" for number in range(3 * AT_ONCE)]
+            calls = [f"rtc_07_past{number}" for number in range(2 * AT_ONCE)]
             for call in calls:
                 await put(store, call)
             resumption = Resumption(scene.calls, store)

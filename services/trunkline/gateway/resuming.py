@@ -21,7 +21,7 @@ from trunkline.record import CallView, Reading, RecordStore, never_reached
 from trunkline.record.view import ItemView, ResponseView
 from trunkline.telemetry import logs
 
-AT_ONCE = 12  # calls that are taken up: those that came first are back first, and calls that are served go on
+AT_ONCE = 48  # calls that are taken up, most of the time waiting for agents: who came first is back first
 TURN_LIMIT_S = 2.5  # for a call to wait for its turn: less than its client waits for an answer
 TAKES = 2  # of the agent: another gateway may be at it too
 RANDOM_BITS = 16  # of a hub number: two gateways that take a call at once never have the same
