@@ -460,7 +460,8 @@ def test_an_order_to_respond_that_is_on_record_is_not_given_again() -> None:
         assert done["response"]["id"] == "resp_1"
         assert agent(server).all(r.Respond) == []
 
-    ours(scenario, respond="", respond_id="resp_1")
+    received = [{"item_id": LAST, "segment": 0, "samples": 24_000}]
+    ours(scenario, received=received, respond="", respond_id="resp_1")
 
 
 def test_an_order_to_respond_gives_the_response_its_name_once() -> None:
@@ -480,6 +481,30 @@ def test_an_order_to_respond_gives_the_response_its_name_once() -> None:
             assert "resp_mine" not in [mine[1], *others]
 
     asyncio.run(asyncio.wait_for(main(), 15))
+
+
+@pytest.mark.parametrize(("opened", "refusals"), [([], 0), (["resp_2"], 1)])
+def test_an_order_to_respond_waits_for_what_is_said_again_to_a_client_that_has_it(
+    opened: list[str], refusals: int
+) -> None:
+    """For who has seen its end, no response is active."""
+
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        await settle()
+        says_again(server)
+        await settle()
+        await caller.send(type="response.create")
+        if refusals:
+            refused = await caller.until("error")
+            assert refused["error"]["code"] == "conversation_already_has_active_response"
+        await caller.until("response.done")
+        await settle(0.1)
+
+        assert len(agent(server).all(r.Respond)) == 1 - refusals
+        assert kinds(caller).count("error") == refusals
+
+    ours(scenario, received=[{"item_id": LAST, "segment": 0, "samples": 24_000}], responses=opened)
 
 
 def test_the_session_is_as_the_client_had_configured_it() -> None:

@@ -3,7 +3,7 @@
 The gateway names every response that it asks for, so that one that is asked for again is answered once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from trunkline.bus.port import Headers
 from trunkline.gateway.decisions import TakeTurn
@@ -19,7 +19,8 @@ Tell = Callable[[Turn | Respond, Headers | None], None]
 class Asking:
     """unsettled: words are on their way. interrupt: the caller's turn ends the response before it.
 
-    instructions: of the session, empty for the agent's own. interrupts: a turn does interrupt.
+    instructions: of the session, empty for the agent's own. interrupts: a turn does interrupt. over: responses that are
+    over for a client that came back; one of them may be said again, of which it takes no notice.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Asking:
     ) -> None:
         self.instructions = ""
         self.interrupts = True
+        self.over: Collection[str] = ()
         self._call_id = call_id
         self._speaking = speaking
         self._unsettled = unsettled
         self._interrupt = interrupt
         self._tell = tell
         self._asked: list[Respond] = []  # that wait for words of committed audio
+        self._behind: Respond | None = None  # waits for one of those to be over here as well
         self._later = False  # a turn came while a response may not be interrupted
         self._spans: dict[int, tracing.Span] = {}
 
@@ -64,16 +67,17 @@ class Asking:
 
         Raises BadInput while another is active.
         """
-        if self._speaking.slot_taken or self._asked:
+        if self._asked or self._behind or not self._speaking.says_only(self.over):
             raise already_active()
-        self._asked.append(Respond(instructions, response))
-        self.words_came()
+        self._behind = Respond(instructions, response)
+        self._answer_if_free()
 
     def withdraw(self) -> bool:
         """The response that waits for words isn't wanted any more. Whether there was one."""
-        withdrawn = bool(self._asked) and not self._speaking.slot_taken
+        withdrawn = self._behind is not None or (bool(self._asked) and not self._speaking.slot_taken)
         if withdrawn:
             self._asked.clear()
+            self._behind = None
         return withdrawn
 
     def words_came(self) -> None:
@@ -98,6 +102,10 @@ class Asking:
             span.end()
 
     def _answer_if_free(self) -> None:
+        if self._behind is not None and not self._speaking.slot_taken:
+            self._asked.append(self._behind)
+            self._behind = None
+            self.words_came()
         if self._later and not self._speaking.slot_taken:
             self._later = False
             self._respond(self.instructions)

@@ -4,7 +4,7 @@ The client's dialect is above (`start`, the verbs of a client), the stage worker
 everything runs in turns of the event loop, and nothing here waits once the call is placed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -263,6 +263,10 @@ class Call:
 
     def respond(self, instructions: str, response: str = "") -> None:
         self._asking.respond(instructions, response)
+
+    def pass_over(self, responses: Collection[str]) -> None:
+        """They are over for the client, whatever of them is said again: an order to respond waits for their end."""
+        self._asking.over = responses
 
     def cancel(self, response: str | None) -> None:
         if response is None and self._asking.withdraw():

@@ -4,7 +4,7 @@ One response has the slot at a time, from the turn that asks for it until its en
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
@@ -93,7 +93,12 @@ class Speaking:
 
     @property
     def slot_taken(self) -> bool:
-        return self._open is not None or self._owed.awaited or any(isinstance(x, OpenResponse) for x in self._script)
+        return not self.says_only(())
+
+    def says_only(self, responses: Collection[str]) -> bool:
+        """Of those that are awaited none, and of those that are open or about to none but these."""
+        opened = (line for line in (self._open, *self._script) if isinstance(line, OpenResponse))
+        return not self._owed.awaited and all(line.response in responses for line in opened)
 
     @property
     def busy(self) -> bool:
@@ -103,9 +108,7 @@ class Speaking:
     @property
     def idle(self) -> bool:
         """Nothing to send or to hear to its end, or nobody to hear it: the beat isn't needed."""
-        if not self._started:
-            return True
-        return not self._script and self.playout.lead(self._clock()) == 0 and not self.playout.pending
+        return not self._started or not (self._script or self.playout.pending or self.playout.lead(self._clock()) > 0)
 
     def expect(self, turn: int, ended_at: int | None = None, response: str = "") -> None:
         """A response is asked for. turn: 0 for a client's own. ended_at: clock of the caller's last voiced sample.

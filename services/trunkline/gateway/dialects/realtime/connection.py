@@ -106,6 +106,7 @@ class Connection:
             for event in restoring.restore(self._projection, taken.view):
                 self._send(event)
             return
+        self._call.pass_over(taken.view.responses.keys() - set(told.responses))
         begun = {one.item_id for one in told.begun}
         opened = [*told.responses, *({told.respond_id} & taken.view.responses.keys())]
         events = restoring.restore_ours(self._projection, taken.view, begun, opened)
