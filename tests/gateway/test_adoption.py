@@ -9,6 +9,7 @@ from trunkline.gateway.resuming import Resumption
 from trunkline.placement.beats import Beats
 from trunkline.proto import response as r
 from trunkline.proto.placement import GATEWAY_BEAT_S, Beat
+from trunkline.proto.record import CallSummary
 from trunkline.record import BrokenRecord, CallView, MemoryRecordStore, StoreUnavailable
 
 WINDOW_S = 15.0
@@ -88,6 +89,32 @@ def test_another_gateways_calls_are_adopted_by_the_lowest_id_alone() -> None:
             await settle(5 * WINDOW_S)
 
             assert scene.taken == []
+
+    run_virtual(main())
+
+
+def test_the_index_is_read_only_by_the_gateway_that_may_adopt() -> None:
+    async def main() -> None:
+        async with Adopting() as scene:
+            lowest, gone = scene.other("gateway-0"), scene.other("gateway-gone")
+            await put(scene.store)
+            looks = 0
+            summaries = scene.store.summaries
+
+            async def counted() -> list[CallSummary]:
+                nonlocal looks
+                looks += 1
+                return await summaries()
+
+            scene.store.summaries = counted  # type: ignore[method-assign]
+            scene.adoption.start()
+            gone.stop()
+            await settle(5 * WINDOW_S)
+            assert looks == 0
+            lowest.stop()
+            await settle(2 * WINDOW_S)
+            assert looks > 0
+            assert scene.taken[0] == (True, "lost")
 
     run_virtual(main())
 

@@ -57,14 +57,19 @@ class Adoption:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self) -> None:
-        """The index is read when a gateway or an agent is gone, at the beginning, and on while there are orphans."""
+        """The index is read when a gateway or an agent is gone, at the beginning, and on while there are orphans.
+
+        By those alone that may adopt what they find: it is long, and is read just when calls come back. Whoever becomes
+        the lowest has seen a gateway go.
+        """
         due = True
         while True:
+            await asyncio.sleep(self._window_s / LOOKS)  # at first until the others are heard
             alive, agents = self._gateways(), self._heard("agent")
             gone = (self._alive - alive) | (self._agents - agents)
-            due = due or bool(gone) or bool(self._orphans) or self._calls.abandoned
+            due = (due or bool(gone)) and min(alive) == self._worker
             self._alive, self._agents = alive, agents
-            if due:
+            if due or self._orphans or self._calls.abandoned:
                 try:
                     await self.look()
                     due = self._calls.abandoned = False
@@ -72,7 +77,6 @@ class Adoption:
                     log.warning("can't look for calls that nobody has", reason=str(error))
                 except Exception as error:  # the rim of the task: a bug stops no later look
                     log.error("looking for calls that nobody has failed", error=repr(error), exc_info=True)
-            await asyncio.sleep(self._window_s / LOOKS)
 
     async def look(self) -> None:
         """Notes the calls that nobody has, and adopts those that were noted a window ago. Raises StoreUnavailable."""
