@@ -171,6 +171,20 @@ def test_only_an_error_that_can_be_about_it_undoes_an_order_to_respond() -> None
     assert story.resume(Tape()).respond is None
 
 
+def test_who_only_hangs_up_wants_no_more_of_any_response() -> None:
+    story = Story()
+    story.said({"type": "response.create"})
+    for response in ("resp_1", "resp_2"):
+        story.news(event("response.created", response={"id": response}))
+    done = {"id": "resp_1", "status": "cancelled", "status_details": {"reason": "turn_detected"}}
+    story.news(event("response.done", response=done))
+
+    last = story.last_resume(Tape())
+
+    assert last.cancelled == [Cancelled("resp_1", "turn_detected"), Cancelled("resp_2")]
+    assert last.respond is None
+
+
 def test_what_hasnt_begun_is_new() -> None:
     story = Story()
     story.news(event("response.created", response={"id": "resp_1"}))

@@ -61,7 +61,6 @@ class Call:
         self._held: list[tuple[Socket, ServerEvent]] = []  # news that the next gateway wasn't told of when it was asked
         self._keeper: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[bool]] = set()
-        self._hung_up = False
 
     async def __aenter__(self) -> "Call":
         """Raises Refused, Unreachable."""
@@ -86,7 +85,6 @@ class Call:
     async def hang_up(self) -> None:
         """The call is over, for the gateway too; if that is gone, for another one."""
         goes_on = self._keeper is not None and not self._keeper.done()
-        self._hung_up = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -102,7 +100,7 @@ class Call:
             async with asyncio.timeout(GOODBYE_LIMIT_S):
                 websocket, url = await self._dialer.dial_again(self.token)
                 socket = Socket(websocket, self._tape, url, self._on_event)
-                await socket.send(encode(self._story.resume(self._tape)).decode())
+                await socket.send(encode(self._story.last_resume(self._tape)).decode())
                 await socket.close(HUNG_UP)
 
     # what the client says: never waits, and goes out in this order
@@ -258,7 +256,7 @@ class Call:
                     return
             except BaseException:
                 if self._socket is not socket:
-                    self._leave(socket, HUNG_UP if self._hung_up else MOVED)
+                    self._leave(socket)
                 raise
             await socket.close(MOVED)
             limit_s *= 2
@@ -284,8 +282,8 @@ class Call:
             for before, event in held:  # of no effect where the call has left that gateway: the new one says it itself
                 self._on_event(before, event)
 
-    def _leave(self, socket: Socket, code: int = MOVED) -> None:
-        leaving = asyncio.create_task(socket.close(code), name="client-leave")
+    def _leave(self, socket: Socket) -> None:
+        leaving = asyncio.create_task(socket.close(MOVED), name="client-leave")
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 

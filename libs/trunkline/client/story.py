@@ -196,6 +196,14 @@ class Story:
             respond_id=ordered.name if ordered is not None else "",
         )
 
+    def last_resume(self, tape: Tape) -> Resume:
+        """Of a client that only hangs up: it wants to hear no more of any response, and tells what it has heard."""
+        told = [response for kind, response in self._seen if kind == "response.created"][-UNRECORDED:]
+        resume = self.resume(tape)
+        known = {one.response_id for one in resume.cancelled}
+        unwanted = [Cancelled(response) for response in told if response not in known]
+        return msgspec.structs.replace(resume, cancelled=[*resume.cancelled, *unwanted], respond=None)
+
 
 def merged(old: dict[str, object], patch: dict[str, object]) -> dict[str, object]:
     """What a patch doesn't name stays."""
