@@ -507,6 +507,20 @@ def test_an_order_to_respond_waits_for_what_is_said_again_to_a_client_that_has_i
     ours(scenario, received=[{"item_id": LAST, "segment": 0, "samples": 24_000}], responses=opened)
 
 
+def test_who_comes_back_only_to_hang_up_has_heard_what_he_says_he_has() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        await caller.socket.close()
+        await settle(0.1)
+
+        assert agent(server).all(r.Interrupt) == [
+            r.Interrupt("resp_2", "client_cancelled", (r.SegmentHeard(LAST, 1, 6_000, 0),))
+        ]
+
+    heard = [(0, 24_000), (1, 6_000)]
+    ours(scenario, received=[{"item_id": LAST, "segment": at, "samples": samples} for at, samples in heard])
+
+
 def test_the_session_is_as_the_client_had_configured_it() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         created = await caller.until("session.created")

@@ -4,7 +4,7 @@ The client's dialect is above (`start`, the verbs of a client), the stage worker
 everything runs in turns of the event loop, and nothing here waits once the call is placed.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from trunkline.gateway.agent_line import AgentLine
 from trunkline.gateway.asking import Asking
 from trunkline.gateway.call_events import (
     AudioCommitted,
+    AudioSaid,
     CallEvent,
     CallOver,
     Client,
@@ -49,7 +50,7 @@ from trunkline.gateway.staffing import Post, Staffing
 from trunkline.gateway.turns import Begun, Policy, Turns
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.ids import new_item_id, new_response_id
-from trunkline.proto.response import Attached, Converse
+from trunkline.proto.response import Attached, Converse, Interrupt
 from trunkline.proto.speech import Tune, TurnRules
 from trunkline.proto.subjects import Stage
 from trunkline.telemetry import logs, tracing
@@ -82,6 +83,7 @@ class Call:
     wish: Callable[[Attached], Wishes] | None = None
     abandoned = False
     _over: CallOver | None = None
+    unsaid: Mapping[str, Interrupt] = {}  # by response: what its client has of it, till it is said on
 
     def __init__(
         self,
@@ -334,6 +336,8 @@ class Call:
             self._ticker.add(self.pump)
 
     def _emit(self, event: CallEvent) -> None:
+        if isinstance(event, AudioSaid | ResponseEnded) and self.unsaid:
+            self.unsaid = {name: heard for name, heard in self.unsaid.items() if name != event.response}
         if self._client is not None and not self.ended:
             self._client.on_event(event)
 
@@ -377,6 +381,8 @@ class Call:
             if self._client is not None:
                 self._client.on_event(self._over)
             if not self.superseded:
+                for heard in self.unsaid.values():
+                    self.agent_line.tell(heard)
                 self.speaking.hung_up()
         except Exception as error:  # the rim of a call: a broken one still lets go of its workers
             log.error("call did not end cleanly", call_id=self.call_id, error=repr(error), exc_info=True)

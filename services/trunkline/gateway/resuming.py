@@ -190,12 +190,28 @@ def _tell_progress(call: Call, view: CallView, progress: Progress) -> None:
         call.agent_line.tell(told)
 
 
+def _unsaid(view: CallView, got: Mapping[tuple[str, int], int]) -> dict[str, Interrupt]:
+    """What is to be told of each response that its agent is about to say again, should the call end before it does."""
+    told: dict[str, Interrupt] = {}
+    for name, response in view.responses.items():
+        if is_told_again(view, response):
+            heard = tuple(
+                SegmentHeard(item, index, got.get((item, index), 0), 0)
+                for item in response.items
+                for index in view.items[item].segments
+                if index not in view.items[item].played
+            )
+            told[name] = Interrupt(name, "client_cancelled", heard)
+    return told
+
+
 def _go_on(call: Call, view: CallView, progress: Progress | None) -> int:
     """Returns the sample from which on the caller's audio is wanted."""
     callers = [item for item in view.items.values() if item.role == "user"]
     wanted, audio_from = view.heard_to, view.heard_to
     begun: tuple[Begun, ...] = ()
     if progress is not None:
+        call.unsaid = {} if progress.got is None else _unsaid(view, progress.got)
         # the record may have turns behind progress.end: the gateway before heard on until the agent was taken from it
         wanted = max(view.heard_to, min(progress.settled_to, progress.end))
         audio_from = max(wanted, progress.kept_from)
