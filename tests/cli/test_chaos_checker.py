@@ -277,6 +277,20 @@ def test_of_a_caller_who_vanished_only_what_he_knew_for_sure_is_judged() -> None
     assert {one.invariant for one in check(evidence_of(lost, told(end="vanished", ended_s=6.0)))} == {"stays_connected"}
 
 
+def test_what_a_later_owner_cut_by_the_clients_word_was_not_heard_to_its_end() -> None:
+    """The caller's line stood still, and the gateway before took for heard what was on its way."""
+    played = record.PlayedOut(T_US, "item_a1", 0, 600)
+    cut = record.ItemTruncated(T_US, "item_a1", "One", 480, True)
+    later = evidence_of(changed(3, events=[played, cut, *REST]))
+    overruled = swapped(1, TURN[3], TURN[3], played)
+    overruled[3] = msgspec.structs.replace(
+        overruled[3], entry=msgspec.structs.replace(overruled[3].entry, events=[cut, *REST])
+    )
+
+    assert "segments_are_heard_once" in {one.invariant for one in check(later)}
+    assert "segments_are_heard_once" not in {one.invariant for one in check(evidence_of(overruled))}
+
+
 def test_unknown_may_become_what_turned_out_later() -> None:
     unknown = record.ToolFinished(T_US, "call_1", "unknown", "It is not known whether book was done.", "")
 

@@ -16,6 +16,7 @@ from trunkline.audio.pcm import Samples
 from trunkline.cli.chaos.evidence import Account, Ending, Piece, Said
 from trunkline.client import Call, ClientError, ServerEvent, connect
 from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
+from trunkline.proto.ids import new_item_id
 
 URL = "ws://sim/v1/realtime"
 PLACE_LIMIT_S = 10.0
@@ -50,7 +51,9 @@ class Caller:
         self._end: Ending = "unaware"
         self._ended_s = 0.0
         self._turn = 0
+        self._plan: TurnPlan
         self._answers = 0  # the turn that the response answers which he hears now
+        self._typed = "", ""  # the last item of his that he didn't speak
         self._placed = asyncio.Event()
         self._first_audio = asyncio.Event()
         self._response_over = asyncio.Event()
@@ -126,11 +129,16 @@ class Caller:
 
     async def _take(self, turn: TurnPlan, *, last: bool) -> None:
         self._turn = turn.number
+        self._plan = turn
         self._first_audio.clear()
         self._response_over.clear()
         self.reach(turn.number, "listening").set()
-        await self._say(utterance(turn.number, turn.frames))
-        said = Said(words_of(turn.number, turn.frames), self.world.wall_s(), kind=turn.kind)
+        words = words_of(turn.number, turn.frames)
+        if turn.typed:
+            self._type(words)
+        else:
+            await self._say(utterance(turn.number, turn.frames))
+        said = Said(words, self.world.wall_s(), kind=turn.kind)
         if self._history.repeatable:
             said = Said(said.words, said.ended_s, reply=reply(turn, turn.number), kind=turn.kind)
         self._said.append(said)
@@ -143,6 +151,11 @@ class Caller:
                 self._interruptions_s.append(self.world.wall_s())
             self._answered()
             return
+        if turn.cancel_after_s:
+            await self._for(turn.cancel_after_s)
+            if not self._response_over.is_set():
+                self._interruptions_s.append(self.world.wall_s())
+                self._call.send({"type": "response.cancel"})
         if turn.cough_after_s:
             await self._for(turn.cough_after_s)
             await self._say(cough(COUGH_FRAMES))
@@ -156,6 +169,13 @@ class Caller:
     def _answered(self) -> None:
         said = self._said[-1]
         self._said[-1] = Said(said.words, said.ended_s, self.world.wall_s(), said.reply, said.kind)
+
+    def _type(self, words: str) -> None:
+        self._typed = new_item_id(), words
+        part = {"type": "input_text", "text": words}
+        item = {"id": self._typed[0], "type": "message", "role": "user", "content": [part]}
+        self._call.send({"type": "conversation.item.create", "item": item})
+        self._call.send({"type": "response.create"})
 
     async def _say(self, frames: list[Samples]) -> None:
         """Until the last frame was said."""
@@ -197,6 +217,8 @@ class Caller:
                 self._placed.set()
             case "conversation.item.input_audio_transcription.completed":
                 self._transcripts[event.item_id] = event.transcript
+            case "conversation.item.added" if event.item.id == self._typed[0]:
+                self._transcripts[event.item.id] = self._typed[1]
             case "response.created":
                 self._answers = len(self._transcripts)
                 self._response_over.clear()
@@ -206,8 +228,12 @@ class Caller:
                 self._texts[event.item_id, event.segment] = event.delta
             case "response.output_audio.delta":
                 self._hear(event)
-            case "response.done" if event.response.status != "cancelled" and self._answers == self._turn:
+            case "response.done" if self._answers == self._turn and (
+                event.response.status != "cancelled" or self._plan.cancel_after_s
+            ):
                 self._response_over.set()
+            case "error" if event.error.code == "response_cancel_not_active":
+                """The response ended as the client was about to end it."""
             case "error":
                 self.problem = self.problem or event.error.message
 

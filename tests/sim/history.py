@@ -25,6 +25,7 @@ IN_HAND: dict[Stage, tuple[Moment, ...]] = {
 
 
 FAULTY: tuple[Stage, ...] = ("gateway", "stt", "agent", "tool_runner", "tts")  # stages in which faults happen
+TYPED = 0.1  # of the turns
 VANISHING = 0.02  # of the histories with faults of gateways: the caller is gone in mid-call
 
 
@@ -32,7 +33,8 @@ class TurnPlan(msgspec.Struct, frozen=True):
     """number: in the words. frames: of speech. sentences: of the answer. tools: that are called before it, in turn.
 
     cut_after_s: of the reply's first audio the caller begins his next turn; 0: he hears it to the end.
-    cough_after_s: likewise he coughs. pause_s: before he goes on.
+    cough_after_s: likewise he coughs. cancel_after_s: likewise his client ends the response. typed: he doesn't speak.
+    pause_s: before he goes on.
     """
 
     number: int
@@ -43,11 +45,21 @@ class TurnPlan(msgspec.Struct, frozen=True):
     tool_after_ms: int = 0
     cut_after_s: float = 0.0
     cough_after_s: float = 0.0
+    cancel_after_s: float = 0.0
     pause_s: float = 0.1
+    typed: bool = False
 
     @property
     def kind(self) -> str:
-        return "cut" if self.cut_after_s else "tool" if self.tools else "long" if self.sentences > 2 else "plain"
+        return (
+            "cut"
+            if self.cut_after_s or self.cancel_after_s
+            else "tool"
+            if self.tools
+            else "long"
+            if self.sentences > 2
+            else "plain"
+        )
 
 
 class FaultPlan(msgspec.Struct, frozen=True):
@@ -88,16 +100,21 @@ def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) ->
     rng = random.Random(seed)
     turns = [_turn(rng, number) for number in range(1, rng.choice((2, 2, 3)) + 1)]
     turns[-1] = msgspec.structs.replace(turns[-1], cut_after_s=0.0)  # nothing is said after it
+    for at, turn in enumerate(turns[:-1]):
+        if turn.cut_after_s:  # by what is said, not typed
+            turns[at + 1] = msgspec.structs.replace(turns[at + 1], typed=False)
     wanted = rng.randrange(most_faults + 1) if stages else 0
     faults = [_fault(rng, stages, turns) for _ in range(wanted)]
-    only_gateways_know = any(fault.stage == "gateway" for fault in faults)  # words, while the store can't take them
+    trouble = _trouble(rng)
+    # words that the store can't take yet are nowhere else
+    leaves_gateways = trouble.stalling > 0 or any(fault.stage == "gateway" for fault in faults)
     return History(
         seed=seed,
         turns=turns,
         faults=faults,
-        trouble=_trouble(rng),
+        trouble=trouble,
         repeatable=rng.random() < 0.75,
-        store_unsure=0.0 if only_gateways_know else rng.choice((0.0, 0.0, 0.02)),
+        store_unsure=0.0 if leaves_gateways else rng.choice((0.0, 0.0, 0.02)),
         vanishing=_vanishing(rng, turns) if "gateway" in stages else None,
     )
 
@@ -139,8 +156,9 @@ def _slow(trouble: Trouble, lagging: float, lag_s: float) -> Trouble:
 
 
 def _turn(rng: random.Random, number: int) -> TurnPlan:
-    kind = rng.choice(("plain", "plain", "tool", "tool", "long", "cut", "cough"))
-    base = TurnPlan(number, frames=rng.randint(3, 6), pause_s=rng.uniform(0.02, 0.3))
+    kind = rng.choice(("plain", "plain", "tool", "tool", "long", "cut", "cough", "cancel"))
+    typed = rng.random() < TYPED
+    base = TurnPlan(number, frames=rng.randint(3, 6), pause_s=rng.uniform(0.02, 0.3), typed=typed)
     match kind:
         case "tool":
             ms = rng.randint(0, 150), rng.randint(0, 150)
@@ -151,6 +169,8 @@ def _turn(rng: random.Random, number: int) -> TurnPlan:
             return msgspec.structs.replace(base, sentences=4, cut_after_s=rng.uniform(0.05, 0.8))
         case "cough":
             return msgspec.structs.replace(base, sentences=2, cough_after_s=rng.uniform(0.05, 0.4))
+        case "cancel":
+            return msgspec.structs.replace(base, sentences=4, cancel_after_s=rng.uniform(0.05, 0.8))
         case _:
             return base
 
@@ -189,4 +209,5 @@ def _trouble(rng: random.Random) -> Trouble:
         lagging=rng.uniform(0.0, 0.05),
         lag_s=rng.uniform(0.01, 0.2),
         advisories=rng.random() < 0.5,
+        stalling=rng.choice((0.0, 0.002)),
     )

@@ -8,11 +8,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from unittest import mock
 
+import msgspec
+
 from trunkline.bus.exchange import Exchange, LastWord, Link, LinkKey
 from trunkline.bus.link import LinkState, Sent
 from trunkline.bus.port import Headers, Received
+from trunkline.gateway import resuming
+from trunkline.gateway.call import Call
 from trunkline.gateway.listening import Listening
 from trunkline.gateway.placing import Placement
+from trunkline.gateway.resuming import Progress
 from trunkline.gateway.staffing import Staffing, _Seat
 from trunkline.proto.audio import decode_batch
 from trunkline.proto.envelope import Envelope
@@ -78,6 +83,26 @@ def every_claim_is_granted() -> Iterator[None]:
 def nothing_is_heard_again() -> Iterator[None]:
     """The replay is off: another STT worker begins with what is said from then on."""
     with mock.patch.object(Listening, "replay_from", property(lambda listening: listening.ring.end)):
+        yield
+
+
+@contextmanager
+def nothing_is_asked_of_a_client_again() -> Iterator[None]:
+    """The client's own replay is off: the gateway that takes its call up begins with what is said from then on."""
+    go_on = resuming._go_on
+
+    def forgetful(call: Call, view: CallView, progress: Progress | None) -> int:
+        late = None if progress is None else msgspec.structs.replace(progress, kept_from=progress.end)
+        return go_on(call, view, late)
+
+    with mock.patch.object(resuming, "_go_on", forgetful):
+        yield
+
+
+@contextmanager
+def gateways_take_calls_without_a_higher_number() -> Iterator[None]:
+    """The hub number is off: nothing tells the gateway that has a call from the one that had it."""
+    with mock.patch.object(resuming, "next_hub", lambda hub: hub):
         yield
 
 

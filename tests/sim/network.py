@@ -26,6 +26,7 @@ class Trouble(msgspec.Struct, frozen=True):
     """How bad the network is: chances per message. lagging: of a delay up to lag_s instead of the usual.
 
     advisories: a process's end shows at its connections: to the server, which tells of it, and to callers.
+    stalling: the chance that a caller's line stands still for longer than his client thinks a gateway lives.
     """
 
     dropped: float = 0.0
@@ -33,6 +34,7 @@ class Trouble(msgspec.Struct, frozen=True):
     lagging: float = 0.0
     lag_s: float = 0.05
     advisories: bool = True
+    stalling: float = 0.0
 
 
 class _Subscription:

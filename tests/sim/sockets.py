@@ -21,6 +21,7 @@ from trunkline.gateway.dialects.realtime.endpoint import HEARTBEAT_S
 PATH = "/v1/realtime"
 LINE_S = 0.002  # one way
 JITTER_S = 0.001
+STALL_S = (0.3, 1.0)
 LAG_SHARE = 0.25  # a line lags less often than the network between processes, which has many more messages
 CLIENT_CLOSE_S, SERVER_CLOSE_S = 10.0, 2.0  # for the other end to answer a closing handshake
 UNHEARD_S = 1.5 * HEARTBEAT_S  # until a gateway takes a client for gone that says nothing and answers no ping
@@ -243,6 +244,8 @@ class Front:
         self._ends: list[End] = []
 
     def way_s(self) -> float:
+        if self._trouble.stalling and self._rng.random() < self._trouble.stalling:
+            return self._rng.uniform(*STALL_S)
         lags = self._rng.random() < self._trouble.lagging * LAG_SHARE
         return LINE_S + (self._trouble.lag_s if lags else JITTER_S) * self._rng.random()
 

@@ -74,6 +74,16 @@ def test_without_a_replay_words_are_lost() -> None:
         assert "turns_are_what_was_said" in violated(10, "stt")
 
 
+def test_without_what_a_client_keeps_a_lost_gateway_takes_words_with_it() -> None:
+    with mutations.nothing_is_asked_of_a_client_again():
+        assert "turns_are_what_was_said" in violated(60, "gateway")
+
+
+def test_without_a_higher_hub_number_no_gateway_takes_a_call_from_another() -> None:
+    with mutations.gateways_take_calls_without_a_higher_number():
+        assert "stays_connected" in violated(20, "gateway")
+
+
 def test_without_the_records_compare_and_set_epochs_go_back_and_events_collide() -> None:
     with mutations.appends_compare_nothing():
         assert violated(10, "agent") >= {"epoch_never_decreases", "index_is_dense"}
