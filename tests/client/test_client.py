@@ -558,6 +558,32 @@ def test_a_gateway_that_was_only_silent_may_end_the_call_while_another_is_search
     run(main())
 
 
+def test_a_gateway_that_was_given_up_may_take_the_call_even_after_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_module, "RESUME_LIMIT_S", 0.2)
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        taken.breaks()
+
+    async def late(taken: Taken) -> None:
+        await taken.until_left()
+
+    async def able(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close(code=MOVED)
+
+    async def able_again(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, late, able, able_again).running() as url, connect(url) as call:
+            assert await read(call) == ["session.created"]
+            assert call.resumed == 2
+
+    run(main())
+
+
 def test_a_call_that_somebody_else_took_up_is_over_here() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

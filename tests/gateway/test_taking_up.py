@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from gateway.past_call import CALL, GATEWAY, put
@@ -11,7 +12,7 @@ from trunkline.bus.exchange import Exchange
 from trunkline.bus.memory import MemoryBus
 from trunkline.gateway.call_events import CallOver
 from trunkline.gateway.calls import Calls
-from trunkline.gateway.resuming import AT_ONCE, TURN_LIMIT_S, NoSuchCall, Resumption
+from trunkline.gateway.resuming import AT_ONCE, TURN_LIMIT_S, NoSuchCall, Progress, Resumption, next_hub
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import StageUnavailable
 from trunkline.record import CallView, MemoryRecordStore, Reading, StoredEntry
@@ -124,6 +125,35 @@ def test_a_call_whose_turn_does_not_come_is_left_to_another_gateway() -> None:
 
             assert [type(one) for one in taken] == [NoSuchCall] * AT_ONCE + [StageUnavailable]
             assert len(store.asked) == AT_ONCE
+
+    run_virtual(main())
+
+
+def test_a_later_attempt_outranks_an_earlier_one_from_the_same_record() -> None:
+    base = next_hub(1)
+
+    numbers = [next_hub(base, attempt) for attempt in range(50)]
+
+    assert numbers == sorted(numbers)
+    assert numbers[0] > base
+    assert len({next_hub(base) for _ in range(20)}) > 1  # two gateways at once don't have the same
+
+
+def test_a_client_that_asks_again_outranks_what_it_asked_before() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            store = MemoryRecordStore()
+            await put(store)
+            resumption = Resumption(scene.calls, store)
+            progress = Progress(settled_to=0, kept_from=0, end=0)
+            again = msgspec.structs.replace(progress, attempt=1)
+            later = await resumption.take_up(await resumption.find(CALL), again)
+            earlier = await resumption.take_up(await resumption.find(CALL), progress)
+
+            assert later.call.hub > earlier.call.hub
+            for taken in (later, earlier):
+                taken.call.end("caller_hung_up")
+            await settle()
 
     run_virtual(main())
 

@@ -54,7 +54,8 @@ class Call:
         self._failure: ClientError | None = None
         self._socket: Socket | None = None
         self._silent_s = SILENT_S
-        self._astray = False  # a gateway that was asked and left may still have taken the call up
+        self._attempts = 0  # to have the call taken up, since it last was
+        self._astray = False  # a gateway that was asked and left may still take the call up, however late
         self._trouble = ""  # what the server last called an error
         self._wants_to_move = asyncio.Event()
         self._answers: dict[Socket, asyncio.Future[ServerEvent]] = {}  # of sockets that aren't the call's yet
@@ -100,7 +101,7 @@ class Call:
             async with asyncio.timeout(GOODBYE_LIMIT_S):
                 websocket, url = await self._dialer.dial_again(self.token)
                 socket = Socket(websocket, self._tape, url, self._on_event)
-                await socket.send(encode(self._story.last_resume(self._tape)).decode())
+                await socket.send(encode(self._story.last_resume(self._tape, self._attempts)).decode())
                 await socket.close(HUNG_UP)
 
     # what the client says: never waits, and goes out in this order
@@ -216,7 +217,7 @@ class Call:
                 self._stay(old, ending, failure)
         if self._socket is None or self._socket is old:
             return old
-        self._astray = False
+        self._attempts = 0
         self._leave(old)
         self.resumed += 1
         heard_s = old.heard_s if ending is None else began_s
@@ -243,12 +244,12 @@ class Call:
     async def _search(self, old: Socket, ending: Ending | None) -> None:
         """Until another socket has the call, or the old one, which was only silent, speaks before another is asked."""
         avoid = old.url if ending is None else ""
-        limit_s = RESUME_LIMIT_S
+        limit_s, asked = RESUME_LIMIT_S, False
         while True:
             websocket, url = await self._dialer.dial_again(self.token, avoid)
             socket = Socket(websocket, self._tape, url, self._on_event, self._silent_s)
             socket.start()
-            if not self._astray and old.revive(self._silent_s):
+            if not asked and old.revive(self._silent_s):
                 self._leave(socket)
                 return
             try:
@@ -258,6 +259,7 @@ class Call:
                 if self._socket is not socket:
                     self._leave(socket)
                 raise
+            asked = True
             await socket.close(MOVED)
             limit_s *= 2
             await asyncio.sleep(AGAIN_S)
@@ -267,7 +269,8 @@ class Call:
         answer = self._answers[socket] = asyncio.get_running_loop().create_future()
         self._tape.hold()
         try:
-            await socket.send(encode(self._story.resume(self._tape)).decode())
+            await socket.send(encode(self._story.resume(self._tape, self._attempts)).decode())
+            self._attempts += 1
             waited: set[asyncio.Future[object]] = {answer, socket.ended}  # type: ignore[arg-type]  # read below by name
             await asyncio.wait(waited, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if answer.done() and (status := FINAL.get(answer.result().error.code or "")):

@@ -108,6 +108,8 @@ class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="typ
 
     responses: opened and not done. respond: instructions of a response.create that nothing has come of, respond_id:
     its event_id, after which a gateway names the response.
+
+    attempt: how many gateways were asked before, since one last had the call.
     """
 
     settled_ms: int
@@ -121,6 +123,7 @@ class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="typ
     responses: list[str] = []
     respond: str | None = None
     respond_id: str = ""
+    attempt: int = 0
 
 
 encode = msgspec.json.Encoder().encode

@@ -176,7 +176,7 @@ class Story:
 
     # for the next gateway
 
-    def resume(self, tape: Tape) -> Resume:
+    def resume(self, tape: Tape, attempt: int = 0) -> Resume:
         """What no gateway has been told yet is on the tape, and goes out from there."""
         ordered = self._respond if self._respond is not None and self._respond.number < tape.told else None
         return Resume(
@@ -194,12 +194,13 @@ class Story:
             responses=list(self._open),
             respond=ordered.instructions if ordered is not None else None,
             respond_id=ordered.name if ordered is not None else "",
+            attempt=attempt,
         )
 
-    def last_resume(self, tape: Tape) -> Resume:
+    def last_resume(self, tape: Tape, attempt: int = 0) -> Resume:
         """Of a client that only hangs up: it wants to hear no more of any response, and tells what it has heard."""
         told = [response for kind, response in self._seen if kind == "response.created"][-UNRECORDED:]
-        resume = self.resume(tape)
+        resume = self.resume(tape, attempt)
         known = {one.response_id for one in resume.cancelled}
         unwanted = [Cancelled(response) for response in told if response not in known]
         return msgspec.structs.replace(resume, cancelled=[*resume.cancelled, *unwanted], respond=None)

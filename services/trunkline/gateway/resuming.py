@@ -47,6 +47,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     settled_to: no audio before is needed; kept_from, end: of what it had when it asked, and it may have said more to
     the gateway before since. begun: utterances that aren't settled.
+    attempt: how many gateways the client had asked before, since one last had the call.
     cancelled: (response, reason) of those whose early end it has seen.
     """
 
@@ -55,6 +56,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     got: Mapping[tuple[str, int], int] | None = None
     begun: tuple[Begun, ...] = ()
+    attempt: int = 0
     cancelled: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -123,10 +125,12 @@ class Resumption:
     async def _take_up(
         self, record: Reading, progress: Progress | None, wish: Callable[[Attached], Wishes] | None
     ) -> TakenUp:
-        for left in reversed(range(TAKES)):
+        attempt = progress.attempt if progress is not None else 0
+        for take in range(TAKES):
             view = await self.read_on(record)
             before = view.gateway
-            call = self._calls.succeed(view.call, next_hub(view.hub), view.agent, f"{before}: {RESUMED}")
+            hub = next_hub(view.hub, attempt * TAKES + take)
+            call = self._calls.succeed(view.call, hub, view.agent, f"{before}: {RESUMED}")
             if progress is not None:
                 _believe(view, progress)
                 _tell_progress(call, view, progress)
@@ -135,7 +139,7 @@ class Resumption:
                 await call.place("agent")
                 break
             except StageUnavailable:
-                if not left:
+                if take == TAKES - 1:
                     raise
         try:
             await self.read_on(record)
@@ -152,9 +156,12 @@ class Resumption:
         return taken
 
 
-def next_hub(hub: int) -> int:
-    """A number above every one that was made from the same, and like no other's."""
-    return ((hub >> RANDOM_BITS) + 1 << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
+def next_hub(hub: int, attempt: int = 0) -> int:
+    """A number above hub and above those of earlier attempts from there, and like no other's.
+
+    What an attempt that was given up asked of an agent may be done late, and must not outrank what came of a later one.
+    """
+    return ((hub >> RANDOM_BITS) + 1 + attempt << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
 
 
 def is_told_again(view: CallView, response: ResponseView) -> bool:

@@ -13,6 +13,7 @@ from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput
 
 SUBPROTOCOL = "trunkline.resume.v1"
+ATTEMPTS_LIMIT = 255  # of a client that asks one gateway after the other
 SAMPLES_PER_MS = CALLER_RATE_HZ // 1000
 
 
@@ -46,7 +47,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
 
     session: all its updates, merged. begun: utterances that aren't settled. typed: texts that may not be recorded.
     cancelled: whose early end it has seen. responses: open ones. respond: instructions of a response.create that
-    nothing has come of, respond_id: its event_id.
+    nothing has come of, respond_id: its event_id. attempt: how many gateways were asked before, since one last had it.
     """
 
     settled_ms: int
@@ -60,6 +61,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
     responses: list[str] = []
     respond: str | None = None
     respond_id: str = ""
+    attempt: int = 0
 
     @property
     def progress(self) -> Progress:
@@ -69,6 +71,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
             end=max(0, self.end_ms) * SAMPLES_PER_MS,
             got={(one.item_id, one.segment): max(0, one.samples) for one in self.received},
             begun=tuple(Begun(one.item_id, one.start_ms * SAMPLES_PER_MS) for one in self.begun if one.start_ms >= 0),
+            attempt=max(0, min(self.attempt, ATTEMPTS_LIMIT)),
             cancelled=tuple((one.response_id, one.reason) for one in self.cancelled),
         )
 
