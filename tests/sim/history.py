@@ -141,6 +141,15 @@ def late_writers(seed: int) -> History:
     return msgspec.structs.replace(plan(seed, ()), faults=[stop, *deaths])
 
 
+def lost_in_tools(seed: int) -> History:
+    """An agent dies while a tool of its runs."""
+    rng = random.Random(seed)
+    history = plan(seed, ())
+    turn = TurnPlan(1, frames=3, tools=1, tool_before_ms=rng.randint(0, 150), tool_after_ms=rng.randint(0, 150))
+    death = FaultPlan("kill", "agent", 1, "tool", rng.uniform(0.0, 0.15), 0.1)
+    return msgspec.structs.replace(history, turns=[turn, *history.turns[1:]], faults=[death])
+
+
 def late_takers(seed: int) -> History:
     """An agent dies, and who takes the call up may be stopped at it until a third one has, on a slow network."""
     rng = random.Random(seed)
