@@ -3,6 +3,8 @@
 Time comes in as seconds on the run's clock; sound plays as it comes, at once or after what still sounds.
 """
 
+from itertools import takewhile
+
 from trunkline.cli.chaos.evidence import Piece
 from trunkline.client import ServerEvent
 from trunkline.proto.audio import SPEECH_RATE_HZ
@@ -40,8 +42,10 @@ class Ear:
 
     def sounding(self, since_s: float, now_s: float) -> float:
         """For how long an answer to what was said until since_s has been sounding and still does, in seconds."""
-        first_s = next((piece.at_s for piece in self.heard if piece.at_s > since_s), now_s)
-        return now_s - first_s if now_s < self.sound_end_s else 0.0
+        if now_s >= self.sound_end_s:
+            return 0.0
+        answer = takewhile(lambda piece: piece.at_s > since_s, reversed(self.heard))
+        return now_s - min((piece.at_s for piece in answer), default=now_s)
 
     def on_event(self, event: ServerEvent, now_s: float) -> None:
         match event.type:
