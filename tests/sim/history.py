@@ -106,6 +106,8 @@ def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) ->
     wanted = rng.randrange(most_faults + 1) if stages else 0
     faults = [_fault(rng, stages, turns) for _ in range(wanted)]
     trouble = _trouble(rng)
+    if any(turn.kind == "cut" for turn in turns):  # what is on the line then counts as heard (ADR 0011)
+        trouble = msgspec.structs.replace(trouble, stalling=0.0)
     # words that the store can't take yet are nowhere else
     leaves_gateways = trouble.stalling > 0 or any(fault.stage == "gateway" for fault in faults)
     return History(
