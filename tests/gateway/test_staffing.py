@@ -768,6 +768,27 @@ def refuse(session: Session) -> None:
     asyncio.get_running_loop().call_soon(session.worker.pool.fail, session.link, RuntimeError("it is over"))
 
 
+def test_nothing_is_held_for_a_call_whose_end_was_another_gateways_to_write() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        second = scene.second["agent"]
+
+        def outrank(session: Session) -> None:
+            session.link.send_loose(Superseded(attach_number(call.hub + 1, 1)))
+            asyncio.get_running_loop().call_soon(second.pool.drop, session.link, "superseded")
+
+        second.opens = outrank
+        scene.agent.hang()
+        call.end("caller_hung_up")
+        await settle(5.0)
+        scene.agent.go_on()
+        await settle(5.0)
+
+        assert len(second.sessions) == 1
+        assert scene.exchange.holds == 0
+
+    play(scenario, "agent")
+
+
 def test_a_call_whose_agent_knows_of_its_end_bothers_no_other() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
         call.end("caller_hung_up")

@@ -70,6 +70,8 @@ class Farewell:
         if now_s > self._until_s:
             log.error("nobody could write the end of the call", call_id=self._call_id, reason=self._reason)
             self.unwritten = True
+            if last is not None:
+                last.release("moved")
             return True
         if now_s >= self._next_s or (last is not None and self._roster.lost("agent", last.worker)):
             self._ask_another()
@@ -99,6 +101,8 @@ class Farewell:
                 placement.release(self._reason)
             case Superseded(attach=attach):
                 self._over = self._placer.outranked_by(attach)
+                if self._over:
+                    placement.link.close()
             case Declined():
                 self._forget(placement)
             case CallFailed():
