@@ -148,6 +148,7 @@ class _Callers:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                start_new_session=True,  # for a priority of its own
                 env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
             )
         assert self._process.stdout is not None
