@@ -4,6 +4,8 @@ Compares waveforms, not loudness: an echo is the played signal, delayed, weaker 
 correlates with it at one lag; a caller who speaks over the agent does not.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ def likeness(caller: Samples, played: Samples) -> float:
     silent side gives 0.
     """
     caller, played = caller[-WINDOW_SAMPLES:], played[-(WINDOW_SAMPLES + LAG_SAMPLES) :]
-    if len(caller) < 2 or len(played) < len(caller):
+    if len(caller) < 2 or len(played) < len(caller) or not played.any():  # mostly: nobody talks over silence
         return 0.0
     heard, sent = _shape(caller, _BAND_HZ), _shape(played, _BAND_HZ)
     heard_energy = float(np.dot(heard, heard))
@@ -45,11 +47,18 @@ def likeness(caller: Samples, played: Samples) -> float:
 
 def _shape(samples: Samples, band_hz: tuple[float, float]) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(samples.astype(np.float64))
-    frequencies_hz = np.fft.rfftfreq(len(samples), 1.0 / CALLER_RATE_HZ)
-    weights = np.abs(1.0 - _PRE_EMPHASIS * np.exp(-2j * np.pi * frequencies_hz / CALLER_RATE_HZ))
-    weights[(frequencies_hz < band_hz[0]) | (frequencies_hz > band_hz[1])] = 0.0
-    shaped: NDArray[np.float64] = np.fft.irfft(spectrum * weights, len(samples))
+    shaped: NDArray[np.float64] = np.fft.irfft(spectrum * _weights(len(samples), *band_hz), len(samples))
     return shaped
+
+
+@lru_cache(maxsize=8)  # nearly always the three of whole windows
+def _weights(size: int, from_hz: float, to_hz: float) -> NDArray[np.float64]:
+    """Of each frequency of a real spectrum of so many samples."""
+    frequencies_hz = np.fft.rfftfreq(size, 1.0 / CALLER_RATE_HZ)
+    weights: NDArray[np.float64] = np.abs(1.0 - _PRE_EMPHASIS * np.exp(-2j * np.pi * frequencies_hz / CALLER_RATE_HZ))
+    weights[(frequencies_hz < from_hz) | (frequencies_hz > to_hz)] = 0.0
+    weights.flags.writeable = False
+    return weights
 
 
 def _moving_energy(signal: NDArray[np.float64], window: int) -> NDArray[np.float64]:
@@ -61,7 +70,7 @@ def _moving_energy(signal: NDArray[np.float64], window: int) -> NDArray[np.float
 
 def _correlate(sent: NDArray[np.float64], heard: NDArray[np.float64]) -> NDArray[np.float64]:
     """Entry i: sum over n of sent[i + n] * heard[n], for every i at which heard lies wholly within sent."""
-    size = 1 << (len(sent) + len(heard) - 2).bit_length()
+    size = len(sent)  # what wraps around lies at lags that aren't asked for
     spectrum = np.fft.rfft(sent, size) * np.conj(np.fft.rfft(heard, size))
     products: NDArray[np.float64] = np.fft.irfft(spectrum, size)[: len(sent) - len(heard) + 1]
     return products
