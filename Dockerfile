@@ -44,7 +44,7 @@ RUN uv pip install --python /opt/trunkline --no-deps /dist/*.whl
 FROM python:${PYTHON} AS service
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp trunkline
 ENV PATH=/opt/trunkline/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=131072
+    OPENBLAS_NUM_THREADS=1
 WORKDIR /tmp
 USER 10001:10001
 EXPOSE 9090

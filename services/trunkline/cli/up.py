@@ -254,7 +254,6 @@ def _environment(
     """The operator's own, with what the options say: they win over variables."""
     return {
         "OPENBLAS_NUM_THREADS": "1",  # numpy's own threads spin after every product, and take a core from the calls
-        "MALLOC_MMAP_THRESHOLD_": "131072",  # glibc's usual, held fast: else calls' rings stay when they are over
         **{name: value for name, value in environ.items() if name not in NOT_PASSED_ON},
         "TRUNKLINE_HOST": host,
         "TRUNKLINE_PORT": str(port),
