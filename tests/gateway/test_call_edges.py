@@ -7,6 +7,7 @@ import pytest
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle, spoken
 from gateway.test_call import LONG, play, say
 from support.virtual import run_virtual
+from trunkline.gateway import calls
 from trunkline.gateway.call import Call, Wishes
 from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded, ResponseOpened
 from trunkline.gateway.turns import Policy
@@ -278,3 +279,26 @@ def test_a_call_that_cannot_even_end_cleanly_stops_no_other(monkeypatch: pytest.
         other.end("caller_hung_up")
 
     play(scenario)
+
+
+def test_memory_is_given_back_when_many_calls_have_ended_and_not_for_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[int] = []
+
+    async def main() -> None:
+        async with Scene() as scene:
+            monkeypatch.setattr(calls, "give_back", lambda *, collect: given_back.append(len(scene.calls)))
+            few = [(await scene.call())[0] for _ in range(calls.FEW)]
+            for call in few:
+                call.end("caller_hung_up")
+            await settle(1.0)
+            assert given_back == []
+            many = [(await scene.call())[0] for _ in range(4 * calls.FEW)]
+            for call in many[: 3 * calls.FEW]:
+                call.end("caller_hung_up")
+            await settle(1.0)
+            assert given_back == [calls.FEW]
+            for call in many:
+                call.end("caller_hung_up")
+            await settle()
+
+    run_virtual(main())

@@ -19,9 +19,11 @@ from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
 from trunkline.proto.placement import Release, Superseded
 from trunkline.proto.subjects import Stage
+from trunkline.runtime.memory import give_back
 from trunkline.telemetry import logs
 
 WATCH_S = 0.1  # between two looks at the heartbeats of the workers of all calls
+FEW = 8  # calls whose memory isn't worth giving back
 FAREWELL_S = 0.05  # for what was said to workers and clients to get out
 
 
@@ -40,6 +42,7 @@ class Calls:
         self._roster = roster
         self._shared = Shared(exchange, roster, Ticker(asyncio.get_running_loop()), Reliefs())
         self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
+        self._most = 0  # calls at a time since memory was last given back
         self._leaving: list[Farewell] = []  # of calls that are over
         self._handles = count(1)
         self._watcher: asyncio.TimerHandle | None = None
@@ -135,6 +138,7 @@ class Calls:
     def _add(self, call: Call) -> None:
         """From here on a drain sees it, and its workers are watched."""
         self._calls[call.call_id, call.hub] = call
+        self._most = max(self._most, len(self))
         metrics.calls.set(len(self))
 
     def _forget(self, call: Call) -> None:
@@ -179,4 +183,7 @@ class Calls:
         self._leaving = [farewell for farewell in self._leaving if farewell not in over]
         self.abandoned = self.abandoned or any(farewell.unwritten for farewell in over)
         self._note_empty()
+        if 2 * len(self) < self._most - FEW:
+            self._most = len(self)
+            give_back(collect=not self._calls)
         self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
