@@ -89,7 +89,8 @@ class Call:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._socket is not None and not await self._socket.close(HUNG_UP) and goes_on and self.token:
+        known = self._socket is None or await self._socket.close(HUNG_UP)
+        if goes_on and self.token and (not known or self._attempts):  # who was asked may have the call by now
             await self._say_goodbye()
         await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._session.close()

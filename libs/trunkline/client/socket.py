@@ -102,7 +102,7 @@ class Socket:
             self._end(Ending(str(error) or "the socket closed", gone=True))
 
     async def close(self, code: int) -> bool:
-        """Whether the gateway acknowledged it."""
+        """Whether the gateway acknowledged it, as one that had the call."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -110,7 +110,7 @@ class Socket:
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self._websocket.close(code=code)
-        return self._websocket.close_code not in (None, *GOING_AWAY)
+        return self._websocket.close_code not in (None, MOVED, *GOING_AWAY)
 
     def _end(self, ending: Ending) -> None:
         """The first counts, unless it was only silence."""

@@ -70,12 +70,14 @@ class Adoption:
             due = (due or bool(gone)) and min(alive) == self._worker
             self._alive, self._agents = alive, agents
             if due or self._orphans or self._calls.abandoned:
+                due = self._calls.abandoned = False  # before: what is abandoned during a look is for the next
                 try:
                     await self.look()
-                    due = self._calls.abandoned = False
                 except TrunklineError as error:  # the store is away: the next look comes
+                    due = self._calls.abandoned = True
                     log.warning("can't look for calls that nobody has", reason=str(error))
                 except Exception as error:  # the rim of the task: a bug stops no later look
+                    due = self._calls.abandoned = True
                     log.error("looking for calls that nobody has failed", error=repr(error), exc_info=True)
 
     async def look(self) -> None:

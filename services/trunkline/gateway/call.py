@@ -187,7 +187,7 @@ class Call:
             self.fail(error)
 
     def abandon(self) -> None:
-        """It isn't served here after all, and goes on where it was, or at the next gateway."""
+        """It isn't served here after all, and goes on at the next gateway, or where it was if no agent was placed."""
         self.superseded = self.abandoned = True
         self.end("moved", CallOver("moved", "the call could not be taken up"))
 

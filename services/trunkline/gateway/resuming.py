@@ -126,9 +126,12 @@ class Resumption:
         self, record: Reading, progress: Progress | None, wish: Callable[[Attached], Wishes] | None
     ) -> TakenUp:
         attempt = progress.attempt if progress is not None else 0
+        base = record.view.hub
         for take in range(TAKES):
             view = await self.read_on(record)
-            before = view.gateway
+            if take and view.hub != base:
+                raise StageUnavailable("gateway", "another gateway took the call up")
+            base, before = view.hub, view.gateway
             hub = next_hub(view.hub, attempt * TAKES + take)
             call = self._calls.succeed(view.call, hub, view.agent, f"{before}: {RESUMED}")
             if progress is not None:
@@ -143,15 +146,17 @@ class Resumption:
                     raise
         try:
             await self.read_on(record)
-        except Exception:
+            if call.ended:  # meanwhile another gateway took it, or this one went away
+                raise StageUnavailable("gateway", "the call ended while it was taken up")
+            if view.epoch < call.staffing.epoch:  # read from a replica that lags
+                raise StageUnavailable("gateway", "its record can't be read to its end yet")
+            if progress is not None:
+                _believe(view, progress)
+            self._calls.supersede(call, before)
+            taken = TakenUp(call, view, _go_on(call, view, progress))
+        except BaseException:
             call.abandon()
             raise
-        if progress is not None:
-            _believe(view, progress)
-        if call.ended:  # meanwhile another gateway took it, or this one went away
-            raise StageUnavailable("gateway", "the call ended while it was taken up")
-        self._calls.supersede(call, before)
-        taken = TakenUp(call, view, _go_on(call, view, progress))
         log.info("call resumed", call_id=view.call, hub=call.hub, before=before, audio_from=taken.audio_from)
         return taken
 

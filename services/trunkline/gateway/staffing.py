@@ -125,6 +125,11 @@ class Staffing:
         """Those that serve."""
         return {seat.stage: seat.serving.worker for seat in self._seats.values() if seat.serving is not None}
 
+    @property
+    def epoch(self) -> int:
+        """Of the record's owner, as its last agent said."""
+        return self._seats["agent"].epoch
+
     # the first placement
 
     async def place(self, *stages: Stage) -> None:
@@ -206,6 +211,7 @@ class Staffing:
             agent.asked = None  # if it takes the call, it learns the rest there
             post.declined()
         for seat in self._seats.values():
+            self._reliefs.end(seat)  # a task that has not begun never comes to it
             if seat.task is not None:
                 seat.task.cancel()
             if seat.asked is not None:
