@@ -98,7 +98,7 @@ class History(msgspec.Struct, frozen=True):
 def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) -> History:
     """stages: in which faults happen."""
     rng = random.Random(seed)
-    turns = [_turn(rng, number) for number in range(1, rng.choice((2, 2, 3)) + 1)]
+    turns = [_turn(rng, number) for number in range(1, rng.choice((1, 1, 2, 2, 3)) + 1)]
     turns[-1] = msgspec.structs.replace(turns[-1], cut_after_s=0.0)  # nothing is said after it
     for at, turn in enumerate(turns[:-1]):
         if turn.cut_after_s:  # by what is said, not typed
