@@ -167,6 +167,26 @@ def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing() -> None:
     run(main())
 
 
+def test_audio_is_in_the_old_format_again_when_a_new_one_was_refused() -> None:
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        update = json.loads((await taken.socket.receive()).data)
+        await taken.tell("error", error={"message": "no", "event_id": update["event_id"]})
+        await taken.until_left()
+
+    async def main() -> None:
+        async with Gateway(first).running() as url, connect(url) as call:
+            call.send({"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}})
+            call.append_audio(bytes(3))
+            async for event in call:
+                if event.type == "error":
+                    break
+            with pytest.raises(ValueError, match="odd number of bytes"):
+                call.append_audio(bytes(3))
+
+    run(main())
+
+
 def test_a_gateway_that_hangs_is_left() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

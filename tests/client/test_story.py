@@ -4,8 +4,10 @@ import binascii
 import json
 from typing import Any
 
+import pytest
+
 from trunkline.client.events import Begun, Cancelled, Received, ServerEvent, TypedItem, decode
-from trunkline.client.story import Story
+from trunkline.client.story import Story, named
 from trunkline.client.tape import Tape
 
 RAMP = b"".join(n.to_bytes(2, "little") for n in range(1000))
@@ -28,9 +30,34 @@ def delta(position: int, samples: int, segment: int = 0, item: str = "item_1", r
     )
 
 
+def say(story: Story, event: dict[str, object], number: int = -1) -> None:
+    story.said(named(event), number)
+
+
+def update(name: str, **session: object) -> dict[str, object]:
+    return {"type": "session.update", "event_id": name, "session": session}
+
+
+def text_item(*parts: str, item: str = "item_1") -> dict[str, object]:
+    content = [{"type": "input_text", "text": part} for part in parts]
+    return {"id": item, "type": "message", "role": "user", "content": content}
+
+
+def refusal(name: str) -> ServerEvent:
+    return event("error", error={"message": "no", "event_id": name})
+
+
+def told(tape: Tape) -> Tape:
+    """All that is on it has gone out."""
+    mark = tape.begin()
+    while (read := tape.read(mark))[0]:
+        mark = read[1]
+    return tape
+
+
 def heard(story: Story, *deltas: ServerEvent) -> bytes:
-    told = [story.news(each) for each in deltas]
-    return b"".join(binascii.a2b_base64(each.delta) for each in told if each is not None)
+    news = [story.news(each) for each in deltas]
+    return b"".join(binascii.a2b_base64(each.delta) for each in news if each is not None)
 
 
 def test_audio_that_came_already_is_cut_off() -> None:
@@ -112,32 +139,117 @@ def test_an_utterance_is_named_to_the_next_gateway_until_it_is_settled() -> None
 def test_a_transcript_that_comes_again_is_news_only_if_it_differs() -> None:
     story = Story()
 
-    def told(words: str) -> bool:
+    def is_news(words: str) -> bool:
         kind = "conversation.item.input_audio_transcription.completed"
         return story.news(event(kind, item_id="item_1", transcript=words)) is not None
 
-    assert [told("Hello."), told("Hello."), told("Hello there.")] == [True, False, True]
+    assert [is_news("Hello."), is_news("Hello."), is_news("Hello there.")] == [True, False, True]
 
 
-def test_the_sessions_updates_are_merged() -> None:
+def test_updates_of_the_session_that_were_confirmed_are_merged() -> None:
     story = Story()
-    story.said({"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": 1.1}}}})
-    story.said({"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}})
+    say(story, {"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": 1.1}}}})
+    say(story, {"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}})
 
-    assert story.input_format == "audio/pcmu"
+    story.news(event("session.updated"))
+    story.news(event("session.updated"))
+
     assert story.resume(Tape()).session == {
         "type": "realtime",
         "audio": {"output": {"speed": 1.1}, "input": {"format": {"type": "audio/pcmu"}}},
     }
 
 
+def test_a_refused_update_is_told_to_no_later_gateway() -> None:
+    """Nor does it take the place of another: the server answers in order."""
+    story = Story()
+    for one in (update("evt_1", instructions="Rhyme."), update("evt_2", tools=[{}]), update("evt_3", model="desk")):
+        say(story, one)
+
+    story.news(event("session.updated"))
+    story.news(refusal("evt_2"))
+    story.news(event("session.updated"))
+
+    assert story.resume(Tape()).session == {"instructions": "Rhyme.", "model": "desk"}
+    assert story.resume(Tape()).unanswered == []
+
+
+def test_an_update_that_a_lost_gateway_was_told_and_did_not_answer_is_told_as_it_was_said() -> None:
+    """The next gateway answers it, and what it refuses is no part of the session."""
+    story, tape = Story(), Tape()
+    first, second, third = update("evt_1", tools=[{}]), update("evt_2", model="desk"), update("evt_3", model="till")
+    say(story, first, tape.order("{}", again=False))
+    say(story, second, tape.order("{}", again=False))
+    told(tape)
+    say(story, third, tape.order("{}", again=False))
+
+    unanswered = story.resume(tape).unanswered
+    story.news(refusal("evt_1"))
+    story.news(event("session.updated"))
+
+    assert unanswered == [first, second]
+    assert story.resume(told(tape)).session == {"model": "desk"}
+    assert story.resume(tape).unanswered == [third]
+
+
+def test_audio_follows_an_update_at_once_and_is_as_before_when_that_is_refused() -> None:
+    story = Story()
+    say(story, update("evt_1", audio={"input": {"format": {"type": "audio/pcmu"}}}))
+
+    assert story.input_format == "audio/pcmu"
+    assert story.resume(Tape()).session is None
+    story.news(refusal("evt_1"))
+    assert story.input_format == "audio/pcm"
+
+
+def test_what_a_program_changes_in_an_event_that_it_has_sent_changes_nothing() -> None:
+    story, session = Story(), {"audio": {"output": {"voice": "ann"}}}
+    say(story, {"type": "session.update", "session": session})
+
+    session["audio"]["output"]["voice"] = "joe"
+    story.news(event("session.updated"))
+
+    assert story.resume(Tape()).session == {"audio": {"output": {"voice": "ann"}}}
+
+
+@pytest.mark.parametrize("kind", ["session.update", "conversation.item.create", "response.create"])
+def test_what_may_be_refused_has_a_name_by_which_that_is_told(kind: str) -> None:
+    unnamed, nameless, mine = (named({"type": kind, **more}) for more in ({}, {"event_id": None}, {"event_id": "mine"}))
+
+    assert unnamed["event_id"]
+    assert nameless["event_id"]
+    assert mine["event_id"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"role": "assistant"}, {"type": "function_call_output"}, {"content": [{"type": "input_image", "text": "Hi"}]}],
+)
+def test_only_a_callers_text_is_told_as_typed(change: dict[str, object]) -> None:
+    story = Story()
+
+    say(story, {"type": "conversation.item.create", "item": {**text_item("Hi"), **change}})
+
+    assert story.resume(Tape()).typed == []
+
+
+def test_a_text_that_is_refused_is_told_to_no_later_gateway() -> None:
+    """Not even if it has the item of one that was taken."""
+    story = Story()
+    say(story, {"type": "conversation.item.create", "event_id": "evt_1", "item": text_item("Hi")})
+    say(story, {"type": "conversation.item.create", "event_id": "evt_2", "item": text_item("Ho")})
+
+    story.news(refusal("evt_2"))
+
+    assert story.resume(Tape()).typed == [TypedItem("item_1", "Hi", "evt_1")]
+
+
 def test_a_text_and_an_order_to_respond_are_told_until_something_came_of_them() -> None:
     story = Story()
-    item = {"id": "item_1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
-    story.said({"type": "conversation.item.create", "item": item})
-    story.said({"type": "response.create", "response": {"instructions": "Be brief."}})
+    say(story, {"type": "conversation.item.create", "event_id": "evt_1", "item": text_item("Hi")})
+    say(story, {"type": "response.create", "response": {"instructions": "Be brief."}})
 
-    assert story.resume(Tape()).typed == [TypedItem("item_1", "Hi")]
+    assert story.resume(Tape()).typed == [TypedItem("item_1", "Hi", "evt_1")]
     assert story.resume(Tape()).respond == "Be brief."
     story.news(event("response.created", response={"id": "resp_1"}))
     assert story.resume(Tape()).respond is None
@@ -146,24 +258,25 @@ def test_a_text_and_an_order_to_respond_are_told_until_something_came_of_them() 
 
 def test_what_no_gateway_has_been_told_is_left_to_the_tape() -> None:
     story, tape = Story(), Tape()
-    item = {"id": "item_1", "content": [{"type": "input_text", "text": "Hi "}, {"type": "input_text", "text": "there"}]}
-    story.said({"type": "conversation.item.create", "item": item}, tape.order("{}", again=False))
-    story.said({"type": "response.create", "event_id": "resp_mine"}, tape.order("{}", again=False))
+    item = text_item("Hi ", "there")
+    say(story, {"type": "conversation.item.create", "event_id": "evt_1", "item": item}, tape.order("{}", again=False))
+    say(story, {"type": "response.create", "event_id": "resp_mine"}, tape.order("{}", again=False))
 
     untold = story.resume(tape)
     _, mark = tape.read(tape.begin())
     half = story.resume(tape)
     tape.read(mark)
-    told = story.resume(tape)
+    whole = story.resume(tape)
 
+    typed = [TypedItem("item_1", "Hi there", "evt_1")]
     assert (untold.typed, untold.respond, untold.respond_id) == ([], None, "")
-    assert (half.typed, half.respond) == ([TypedItem("item_1", "Hi there")], None)
-    assert (told.typed, told.respond, told.respond_id) == ([TypedItem("item_1", "Hi there")], "", "resp_mine")
+    assert (half.typed, half.respond) == (typed, None)
+    assert (whole.typed, whole.respond, whole.respond_id) == (typed, "", "resp_mine")
 
 
 def test_only_an_error_that_can_be_about_it_undoes_an_order_to_respond() -> None:
     story = Story()
-    story.said({"type": "response.create", "event_id": "resp_mine"})
+    say(story, {"type": "response.create", "event_id": "resp_mine"})
 
     story.news(event("error", error={"message": "no such item", "event_id": "evt_2"}))
     assert story.resume(Tape()).respond == ""
@@ -173,7 +286,7 @@ def test_only_an_error_that_can_be_about_it_undoes_an_order_to_respond() -> None
 
 def test_who_only_hangs_up_wants_no_more_of_any_response() -> None:
     story = Story()
-    story.said({"type": "response.create"})
+    say(story, {"type": "response.create"})
     for response in ("resp_1", "resp_2"):
         story.news(event("response.created", response={"id": response}))
     done = {"id": "resp_1", "status": "cancelled", "status_details": {"reason": "turn_detected"}}
@@ -196,3 +309,13 @@ def test_what_hasnt_begun_is_new() -> None:
     assert story.is_new(event("response.output_item.added", response_id="resp_1", item={"id": "item_2"}))
     assert story.is_new(event("response.created", response={"id": "resp_2"}))
     assert story.is_new(event("input_audio_buffer.speech_started", item_id="item_3"))
+
+
+def test_an_answer_to_what_the_next_gateway_is_told_of_is_new() -> None:
+    """That gateway answers it too."""
+    story = Story()
+    say(story, update("evt_1", tools=[{}]))
+
+    assert story.is_new(event("session.updated"))
+    assert story.is_new(refusal("evt_1"))
+    assert not story.is_new(refusal("evt_9"))

@@ -9,6 +9,7 @@ from gateway.past_call import CALL, GATEWAY, HEARD_TO, LAST, put
 from gateway.scene import Session, settle
 from gateway.socket_scene import KEY, Caller, Event, Server
 from support.virtual import run_over_sockets
+from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
@@ -534,6 +535,61 @@ def test_the_session_is_as_the_client_had_configured_it() -> None:
 
     session: Event = {"audio": {"input": {"format": {"type": "audio/pcmu"}, "turn_detection": None}}}
     ours(scenario, session=session)
+
+
+@pytest.mark.parametrize("session", [{"tools": [{}]}, {"audio": {"output": {"speed": 9}}}, {"nonsense": 1}, "nonsense"])
+def test_a_session_that_is_refused_leaves_the_call_to_go_on_with_its_own(session: object) -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        created = await caller.until("session.created")
+        await caller.until("trunkline.resumed")
+        await settle(0.1)
+
+        assert created["session"]["audio"]["input"]["format"]["type"] == "audio/pcm"
+        assert created["session"]["audio"]["output"]["speed"] == 1.0
+        assert isinstance(stt(server).order, s.Listen)
+        assert server.service.load()[0] == 1
+
+    ours(scenario, session=session)
+
+
+def test_updates_that_the_gateway_before_did_not_answer_are_answered_in_order() -> None:
+    """One that is refused leaves the others, and the session, as they are."""
+
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        for _ in range(2):
+            await caller.until("session.updated")
+
+        answers = [event for event in caller.seen if event["type"] in ("session.updated", "error")]
+        assert [answer["type"] for answer in answers] == ["session.updated", "error", "error", "session.updated"]
+        assert [answers[1]["error"]["event_id"], answers[2]["error"]["event_id"]] == ["evt_2", "evt_3"]
+        session = answers[3]["session"]
+        assert (session["audio"]["input"]["format"]["type"], session["audio"]["output"]["speed"]) == ("audio/pcmu", 1.2)
+        assert session["instructions"] == "Rhyme."
+        assert server.service.load()[0] == 1
+
+    sessions: list[object] = [
+        {"instructions": "Rhyme."},
+        {"audio": {"output": {"speed": 9}}},
+        {"nonsense": 1},
+        {"audio": {"output": {"speed": 1.2}}},
+    ]
+    unanswered = [
+        {"type": "session.update", "event_id": f"evt_{n}", "session": one} for n, one in enumerate(sessions, 1)
+    ]
+    ours(scenario, session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}}, unanswered=unanswered)
+
+
+@pytest.mark.parametrize("text", ["", " ", "x" * (MAX_TEXT + 1)])
+def test_a_text_that_would_be_refused_is_refused_when_it_is_made_up_for(text: str) -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        error = await caller.error()
+        await settle(0.1)
+
+        assert (error["param"], error["event_id"]) == ("item.content", "evt_1")
+        assert agent(server).all(r.Turn) == []
+
+    ours(scenario, heard_out=True, typed=[{"item_id": "item_t", "text": text, "event_id": "evt_1"}])
 
 
 # a call that this gateway still has

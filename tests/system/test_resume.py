@@ -1,6 +1,7 @@
 """A caller whose gateway dies, drains or lets go comes back to another one, and the call goes on."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -14,6 +15,7 @@ from trunkline.audio.pcm import Samples
 from trunkline.cli import line
 from trunkline.cli.line import Line
 from trunkline.client import connect
+from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.resuming import Resumption, TakenUp
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
@@ -284,6 +286,36 @@ def test_what_is_typed_to_a_gateway_that_dies_is_taken_and_answered_once(deaf: b
         assert [one.id for one in view.responses.values() if "4711" in said_in(view, one)] == ["resp_mine"]
         said = [(event.item, event.index) for event in recorded if isinstance(event, SegmentSaid)]
         assert len(said) == len(set(said))
+
+    run(main())
+
+
+def test_updates_that_were_refused_keep_no_gateway_from_taking_the_call_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the caller has seen the refusal of one or its gateway died before: each is answered once."""
+
+    async def main() -> None:
+        refusals: list[str | None] = []
+        async with whole() as stack:
+            urls = [address.realtime for address in stack.addresses]
+            async with connect(urls, KEY) as call:
+                events = aiter(call)
+                for name, session in (("evt_1", {"tools": [{}]}), ("evt_2", {"audio": {"output": {"speed": 1.2}}})):
+                    call.send({"type": "session.update", "event_id": name, "session": session})
+                while (event := await anext(events)).type != "session.updated":
+                    refusals += [event.error.event_id] if event.type == "error" else []
+                with monkeypatch.context() as deaf:
+                    deaf.setattr(Connection, "_take", lambda *_: None)
+                    call.send({"type": "session.update", "event_id": "evt_3", "session": {"nonsense": 1}})
+                    call.send({"type": "session.update", "event_id": "evt_4", "session": {"instructions": "Rhyme."}})
+                    await asyncio.sleep(0.05)
+                    await stack.kill_gateway(0)
+                while (event := await anext(events)).type != "session.updated":
+                    refusals += [event.error.event_id] if event.type == "error" else []
+                assert call.resumed == 1
+
+        session = json.loads(event.text)["session"]
+        assert refusals == ["evt_1", "evt_3"]
+        assert (session["instructions"], session["audio"]["output"]["speed"]) == ("Rhyme.", 1.2)
 
     run(main())
 

@@ -15,9 +15,8 @@ from trunkline.client.dialing import OVER, Dialer, fresh_connections
 from trunkline.client.errors import CallLost, ClientError, NotAnEvent, Refused
 from trunkline.client.events import RESUME, ServerEvent, encode
 from trunkline.client.socket import HUNG_UP, MOVED, SILENT_S, Ending, Socket, next_silent_s
-from trunkline.client.story import Story
+from trunkline.client.story import Story, named
 from trunkline.client.tape import Tape
-from trunkline.proto.ids import new_item_id, new_response_id
 
 WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the gateways too
 AGAIN_S = 0.1  # between two gateways that couldn't take it up
@@ -114,11 +113,7 @@ class Call:
 
     def send(self, event: Mapping[str, object] | msgspec.Struct) -> None:
         """Any client event but input_audio_buffer.append, for which there is append_audio."""
-        said: dict[str, object] = msgspec.to_builtins(event) if isinstance(event, msgspec.Struct) else dict(event)
-        if said.get("type") == "conversation.item.create" and isinstance(item := said.get("item"), dict):
-            said["item"] = {"id": new_item_id(), **item}
-        if said.get("type") == "response.create":  # the gateway names the response so: asked for twice, it comes once
-            said = {"event_id": new_response_id(), **said}
+        said = named(event)
         number = self._tape.order(encode(said).decode(), again=said.get("type") in _AGAIN)
         self._story.said(said, number)
         self._tape.follow(self._story.input_format)
@@ -169,6 +164,7 @@ class Call:
             case "error":
                 self._trouble = event.error.message
         news = self._story.news(event)
+        self._tape.follow(self._story.input_format)  # an update that is refused takes its format back
         if news is not None:
             self._events.put_nowait(news)
 

@@ -89,10 +89,11 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class TypedItem(msgspec.Struct, frozen=True):
-    """A text of the client's own that the record may lack."""
+    """A text of the client's own that the record may lack. event_id: by which a refusal names it."""
 
     item_id: str
     text: str
+    event_id: str = ""
 
 
 class Cancelled(msgspec.Struct, frozen=True):
@@ -104,7 +105,8 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="type", kw_only=True, omit_defaults=True):
     """The first event of a client that comes back. settled_ms: the audio before needn't be sent again; kept_from_ms,
-    end_ms: what the client still has. session: all its session.update so far, merged.
+    end_ms: what the client still has. session: all its session.update that were confirmed, merged. unanswered: those
+    that a gateway was told and that were neither confirmed nor refused, in order and as they were said.
 
     responses: opened and not done. respond: instructions of a response.create that nothing has come of, respond_id:
     its event_id, after which a gateway names the response.
@@ -124,6 +126,7 @@ class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="typ
     respond: str | None = None
     respond_id: str = ""
     attempt: int = 0
+    unanswered: list[dict[str, object]] = []
 
 
 encode = msgspec.json.Encoder().encode

@@ -5,12 +5,14 @@ Pure.
 
 import binascii
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from trunkline.client.events import Begun, Cancelled, Received, Resume, ServerEvent, TypedItem
 from trunkline.client.tape import PER_MS, Tape
+from trunkline.proto.ids import new_event_id, new_item_id, new_response_id
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -18,6 +20,7 @@ V = TypeVar("V")
 REMEMBERED = 4_000  # events that come once each
 SEGMENTS = 64  # of whose audio the extent is told: those of the last half minute and more
 UNRECORDED = 16  # texts and cancellations that the record may lack
+LONGEST_NAME = 512  # characters of an event_id; an event with a longer one is refused, and the refusal doesn't name it
 
 ONCE_PER_ITEM = frozenset(
     (
@@ -53,13 +56,31 @@ class _Ordered(NamedTuple):
     instructions: str
 
 
+class _Update(NamedTuple):
+    """A session.update that was neither confirmed nor refused. number, name: as above. event: as it was said."""
+
+    number: int
+    name: str
+    patch: dict[str, object]
+    event: dict[str, object]
+
+
+class _Typed(NamedTuple):
+    """number: its place on the tape."""
+
+    number: int
+    item: str
+    text: str
+
+
 class Story:
     def __init__(self) -> None:
-        self.session: dict[str, object] = {}  # all updates so far, merged
+        self._session: dict[str, object] = {}  # all updates that were confirmed, merged
+        self._updates: list[_Update] = []  # the others, in the order in which the server answers them
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._received: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._begun: OrderedDict[str, int] = OrderedDict()
-        self._typed: OrderedDict[str, tuple[int, str]] = OrderedDict()
+        self._typed: OrderedDict[str, _Typed] = OrderedDict()  # by event_id
         self._open: OrderedDict[str, None] = OrderedDict()
         self._cancelled: OrderedDict[str, str] = OrderedDict()
         self._respond: _Ordered | None = None
@@ -67,24 +88,32 @@ class Story:
     # what the client said
 
     def said(self, event: dict[str, object], number: int = -1) -> None:
-        """Notes what a later gateway must know of an event that isn't audio. number: of its place on the tape."""
+        """Notes what a later gateway must know of a named event that isn't audio. number: its place on the tape.
+
+        What no refusal could name isn't noted: it would count for ever.
+        """
+        name = event.get("event_id")
+        if not isinstance(name, str) or len(name) > LONGEST_NAME:
+            return
         match event:
             case {"type": "session.update", "session": dict(patch)}:
-                self.session = merged(self.session, patch)
-            case {"type": "conversation.item.create", "item": {"id": str(item), "content": [*parts]}}:
-                text = "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
-                _remember(self._typed, item, (number, text), UNRECORDED)
+                self._updates.append(_Update(number, name, patch, event))
+            case {"type": "conversation.item.create", "item": {"id": str(item), "content": [*parts], **more}}:
+                text = _text(parts)
+                if text is not None and (more.get("type"), more.get("role")) == ("message", "user"):
+                    _remember(self._typed, name, _Typed(number, item, text), UNRECORDED)
             case {"type": "response.create"}:
                 response = event.get("response")
                 asked = response.get("instructions") if isinstance(response, dict) else None
-                name = event.get("event_id")
-                self._respond = _Ordered(
-                    number, name if isinstance(name, str) else "", asked if isinstance(asked, str) else ""
-                )
+                self._respond = _Ordered(number, name, asked if isinstance(asked, str) else "")
 
     @property
     def input_format(self) -> str:
-        match self.session:
+        """Of the audio that is said next: an update counts at once, until it is refused."""
+        session = self._session
+        for update in self._updates:
+            session = merged(session, update.patch)
+        match session:
             case {"audio": {"input": {"format": {"type": str(wanted)}}}}:
                 return wanted
         return "audio/pcm"
@@ -104,9 +133,19 @@ class Story:
             return event if event.segment < 0 or self._first_time(f"{kind}.{event.segment}", event.item_id) else None
         if kind in ONCE_PER_ITEM:
             return self._of_item(event)
-        if kind == "error" and self._respond is not None and event.error.event_id in (None, self._respond.name):
-            self._respond = None
+        if kind == "session.updated" and self._updates:
+            self._session = merged(self._session, self._updates.pop(0).patch)
+        elif kind == "error":
+            self._refused(event.error.event_id)
         return event
+
+    def _refused(self, name: str | None) -> None:
+        if self._respond is not None and name in (None, self._respond.name):
+            self._respond = None
+        self._typed.pop(name or "", None)
+        refused = next((update for update in self._updates if update.name == name), None)
+        if refused is not None:
+            self._updates.remove(refused)
 
     def _of_response(self, event: ServerEvent) -> ServerEvent | None:
         response = event.response.id
@@ -142,12 +181,18 @@ class Story:
     def is_new(self, event: ServerEvent) -> bool:
         """Whether it is of an utterance, of a response or an item of one that hadn't begun, or ends a response.
 
-        A response may end with an item that is new, and whoever is told of the end waits for no more of it.
+        A response may end with an item that is new, and whoever is told of the end waits for no more of it. An answer
+        to what the next gateway is told of is new as well: that one answers too, and each answer counts for one event.
         """
+        if event.type == "session.updated" or (event.type == "error" and self._awaits(event.error.event_id)):
+            return True
         response, item = event.response_id or event.response.id, event.item_id or event.item.id
         if event.type in UTTERANCES or event.type == "response.done" or (response and response not in self._open):
             return True
         return bool(response and item and ("response.output_item.added", item) not in self._seen)
+
+    def _awaits(self, name: str | None) -> bool:
+        return name in self._typed or any(update.name == name for update in self._updates)
 
     def _of_audio(self, event: ServerEvent) -> ServerEvent | None:
         """Audio that came already is cut off."""
@@ -184,9 +229,13 @@ class Story:
             kept_from_ms=-(-tape.first // PER_MS),
             end_ms=tape.end // PER_MS,
             received=[Received(item, segment, count) for (item, segment), count in self._received.items()],
-            session=self.session or None,
+            session=self._session or None,
             begun=[Begun(item, start_ms) for item, start_ms in self._begun.items()],
-            typed=[TypedItem(item, text) for item, (number, text) in self._typed.items() if number < tape.told],
+            typed=[
+                TypedItem(typed.item, typed.text, name)
+                for name, typed in self._typed.items()
+                if typed.number < tape.told
+            ],
             cancelled=[
                 Cancelled(response, "turn_detected" if reason == "turn_detected" else "client_cancelled")
                 for response, reason in self._cancelled.items()
@@ -195,6 +244,7 @@ class Story:
             respond=ordered.instructions if ordered is not None else None,
             respond_id=ordered.name if ordered is not None else "",
             attempt=attempt,
+            unanswered=[update.event for update in self._updates if update.number < tape.told],
         )
 
     def last_resume(self, tape: Tape, attempt: int = 0) -> Resume:
@@ -204,6 +254,32 @@ class Story:
         known = {one.response_id for one in resume.cancelled}
         unwanted = [Cancelled(response) for response in told if response not in known]
         return msgspec.structs.replace(resume, cancelled=[*resume.cancelled, *unwanted], respond=None)
+
+
+def named(event: Mapping[str, object] | msgspec.Struct) -> dict[str, object]:
+    """An own copy, in which whatever is made has an id, and what may be refused an event_id, by which that is told."""
+    said: dict[str, object] = msgspec.to_builtins(event if isinstance(event, msgspec.Struct) else dict(event))
+    kind = said.get("type")
+    if kind == "conversation.item.create" and isinstance(item := said.get("item"), dict):
+        said["item"] = {"id": new_item_id(), **item}
+    if said.get("event_id") is None:
+        if kind == "response.create":  # the gateway names the response so: asked for twice, it comes once
+            said["event_id"] = new_response_id()
+        elif kind in ("session.update", "conversation.item.create"):
+            said["event_id"] = new_event_id()
+    return said
+
+
+def _text(parts: list[object]) -> str | None:
+    """None if there is anything else."""
+    texts: list[str] = []
+    for part in parts:
+        match part:
+            case {"type": "input_text", **more} if isinstance(text := more.get("text") or "", str):
+                texts.append(text)
+            case _:
+                return None
+    return "".join(texts)
 
 
 def merged(old: dict[str, object], patch: dict[str, object]) -> dict[str, object]:

@@ -118,11 +118,14 @@ class Connection:
     def _make_up(self, taken: TakenUp, told: ResumeEvent) -> None:
         """What the client asked the gateway before, and the record lacks."""
         view = taken.view
+        for update in told.unanswered:
+            self._receive(bytes(update))
         for one in told.typed:
-            if one.item_id not in view.items and is_id(one.item_id):
-                for event in self._projection.typed(one.item_id, one.text):
-                    self._send(event)
-                self._call.type_text(one.item_id, one.text)
+            if is_id(one.item_id) and not self._projection.has(one.item_id):
+                try:
+                    self._type(one.item_id, one.text)
+                except BadInput as error:
+                    self._send_error(error, one.event_id or None)
         if told.respond is None or told.respond_id in view.responses:
             return
         name = self._new_name(told.respond_id)
@@ -196,7 +199,7 @@ class Connection:
         self._outbox.finish(CLOSE_TOO_LARGE, "event too large")
         self._call.end("failed: event too large")
 
-    def _receive(self, text: str) -> None:
+    def _receive(self, text: str | bytes) -> None:
         try:
             event = events_in.decode(text)
         except BadEvent as bad:
@@ -256,14 +259,17 @@ class Connection:
         for i, part in enumerate(item.content):
             if part.type != "input_text":
                 raise _unsupported(f"item.content[{i}].type", "input_text")
-        text = "".join(part.text or "" for part in item.content).strip()
-        if not text or len(text) > events_in.MAX_TEXT:
-            raise BadInput("item.content", f"has {len(text)} characters of text", f"1 to {events_in.MAX_TEXT}")
         if event.previous_item_id not in (None, self._projection.last_item):
             raise _unsupported("previous_item_id", "the last item, or leave it out")
         if item.id is not None and (not is_id(item.id) or self._projection.has(item.id)):
             raise BadInput("item.id", "is taken or not an id", "1 to 128 of letters, digits, - and _, used once")
-        name = item.id or new_item_id()
+        self._type(item.id or new_item_id(), "".join(part.text or "" for part in item.content))
+
+    def _type(self, name: str, text: str) -> None:
+        """name: of the new item. Raises BadInput; then there is none."""
+        text = text.strip()
+        if not text or len(text) > events_in.MAX_TEXT:
+            raise BadInput("item.content", f"has {len(text)} characters of text", f"1 to {events_in.MAX_TEXT}")
         for told in self._projection.typed(name, text):
             self._send(told)
         self._call.type_text(name, text)

@@ -18,7 +18,7 @@ from trunkline.gateway.dialects.realtime.connection import CLOSE_MOVED, Connecti
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.outbox import Outbox
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
-from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.session import Session, new_session, wishes
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
 from trunkline.proto.errors import BadInput, StageUnavailable, TrunklineError
@@ -151,8 +151,10 @@ class RealtimeEndpoint:
             nonlocal session
             own = attached.instructions, attached.voice
             session = new_session(call_id, record.view.agent, *own)
-            if told is not None and told.session is not None:
-                session = merge(session, told.session)
+            try:
+                session = told.configure(session) if told is not None else session
+            except BadInput as error:  # whatever a client wishes, its call goes on
+                log.warning("session not as it was", call_id=call_id, reason=str(error))
             return wishes(session, *own)
 
         try:

@@ -6,7 +6,7 @@ Unknown fields are passed over, so that a client may be newer than the gateway.
 import msgspec
 
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, explain_validation
-from trunkline.gateway.dialects.realtime.session import SessionPatch
+from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge
 from trunkline.gateway.resuming import Progress
 from trunkline.gateway.turns import Begun
 from trunkline.proto.audio import CALLER_RATE_HZ
@@ -33,8 +33,11 @@ class BegunItem(msgspec.Struct, frozen=True):
 
 
 class TypedItem(msgspec.Struct, frozen=True):
+    """event_id: the client's, by which a refusal names it."""
+
     item_id: str
     text: str
+    event_id: str = ""
 
 
 class CancelledResponse(msgspec.Struct, frozen=True):
@@ -45,7 +48,8 @@ class CancelledResponse(msgspec.Struct, frozen=True):
 class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="type", kw_only=True):
     """settled_ms: audio before was said to be settled. kept_from_ms, end_ms: what the client still has.
 
-    session: all its updates, merged. begun: utterances that aren't settled. typed: texts that may not be recorded.
+    session: all its updates that were confirmed, merged. unanswered: its other updates, whole events; they are answered
+    before anything that it says next. begun: utterances that aren't settled. typed: texts that may not be recorded.
     cancelled: whose early end it has seen. responses: open ones. respond: instructions of a response.create that
     nothing has come of, respond_id: its event_id. attempt: how many gateways were asked before, since one last had it.
     """
@@ -54,7 +58,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
     kept_from_ms: int
     end_ms: int
     received: list[ReceivedSegment] = []
-    session: SessionPatch | None = None
+    session: msgspec.Raw = msgspec.Raw(b"null")  # read apart: a bad one must not keep a call from going on
     begun: list[BegunItem] = []
     typed: list[TypedItem] = []
     cancelled: list[CancelledResponse] = []
@@ -62,6 +66,15 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
     respond: str | None = None
     respond_id: str = ""
     attempt: int = 0
+    unanswered: list[msgspec.Raw] = []
+
+    def configure(self, session: Session) -> Session:
+        """As this client has it. Raises BadInput; then nothing has changed."""
+        try:
+            patch = _patches.decode(self.session)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise explain_validation(error) from error
+        return merge(session, patch) if patch is not None else session
 
     @property
     def progress(self) -> Progress:
@@ -77,6 +90,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
 
 
 _decoder = msgspec.json.Decoder(ResumeEvent)
+_patches = msgspec.json.Decoder(SessionPatch | None)
 
 
 def decode(text: str) -> ResumeEvent:
