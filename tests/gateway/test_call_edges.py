@@ -299,6 +299,7 @@ def test_memory_is_given_back_when_many_calls_have_ended_and_not_for_a_few(monke
             assert given_back == [calls.FEW]
             for call in many:
                 call.end("caller_hung_up")
-            await settle()
+            await settle(1.0)
+            assert given_back == [calls.FEW, 0]
 
     run_virtual(main())

@@ -42,7 +42,7 @@ class Calls:
         self._roster = roster
         self._shared = Shared(exchange, roster, Ticker(asyncio.get_running_loop()), Reliefs())
         self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
-        self._most = 0  # calls at a time since memory was last given back
+        self._peak = self._most = 0  # calls at a time, since there were none, and since memory was last given back
         self._leaving: list[Farewell] = []  # of calls that are over
         self._handles = count(1)
         self._watcher: asyncio.TimerHandle | None = None
@@ -138,7 +138,7 @@ class Calls:
     def _add(self, call: Call) -> None:
         """From here on a drain sees it, and its workers are watched."""
         self._calls[call.call_id, call.hub] = call
-        self._most = max(self._most, len(self))
+        self._peak, self._most = max(self._peak, len(self)), max(self._most, len(self))
         metrics.calls.set(len(self))
 
     def _forget(self, call: Call) -> None:
@@ -183,7 +183,16 @@ class Calls:
         self._leaving = [farewell for farewell in self._leaving if farewell not in over]
         self.abandoned = self.abandoned or any(farewell.unwritten for farewell in over)
         self._note_empty()
-        if 2 * len(self) < self._most - FEW:
-            self._most = len(self)
-            give_back(collect=not self._calls)
+        self._give_back()
         self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
+
+    def _give_back(self) -> None:
+        """When most calls have ended, and when all have."""
+        if self._peak <= FEW:
+            return
+        if not self._calls:
+            give_back(collect=True)
+            self._peak = self._most = 0
+        elif 2 * len(self) < self._most:
+            give_back(collect=False)
+            self._most = len(self)
