@@ -578,6 +578,37 @@ def test_a_gateway_that_was_only_silent_may_end_the_call_while_another_is_search
     run(main())
 
 
+def test_news_of_a_gateway_that_lost_the_call_meanwhile_are_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_module, "RESUME_LIMIT_S", 0.2)
+    asked = asyncio.Event()
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("trunkline.move", reason="draining")
+        await asked.wait()
+        await taken.tell("response.created", response={"id": "resp_of_a_fenced_agent"})
+        await taken.socket.close(code=MOVED)
+
+    async def late(taken: Taken) -> None:
+        asked.set()
+        await taken.until_left()
+
+    async def able(taken: Taken) -> None:
+        await taken.takes_up(audio_from_ms=0)
+        await taken.tell("response.created", response={"id": "resp_1"})
+        await taken.socket.close()
+
+    responses: list[str] = []
+
+    async def main() -> None:
+        async with Gateway(first, late, able).running() as url, connect(url) as call:
+            async for event in call:
+                responses.append(event.response.id)
+        assert responses == ["", "resp_1"]
+
+    run(main())
+
+
 def test_a_gateway_that_was_given_up_may_take_the_call_even_after_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_module, "RESUME_LIMIT_S", 0.2)
 

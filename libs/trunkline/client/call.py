@@ -263,7 +263,8 @@ class Call:
 
     async def _take_up(self, socket: Socket, limit_s: float) -> bool:
         """Whether this gateway goes on with the call; then the tape runs to it."""
-        answer = self._answers[socket] = asyncio.get_running_loop().create_future()
+        old, answer = self._socket, asyncio.get_running_loop().create_future()
+        self._answers[socket] = answer
         self._tape.hold()
         try:
             await socket.send(encode(self._story.resume(self._tape, self._attempts)).decode())
@@ -280,7 +281,10 @@ class Call:
             self._wake()
             held, self._held = self._held, []
             for before, event in held:  # of no effect where the call has left that gateway: the new one says it itself
-                self._on_event(before, event)
+                if before is not old or not old.ended.done() or old.ended.result().silent:
+                    self._on_event(
+                        before, event
+                    )  # but not what an agent said that had lost the record with its gateway
 
     def _leave(self, socket: Socket) -> None:
         leaving = asyncio.create_task(socket.close(MOVED), name="client-leave")

@@ -145,6 +145,7 @@ class Resumption:
                 if take == TAKES - 1:
                     raise
         try:
+            self._calls.supersede(call, before)  # it is fenced, and what its agent still says is in no record
             await self.read_on(record)
             if call.ended:  # meanwhile another gateway took it, or this one went away
                 raise StageUnavailable("gateway", "the call ended while it was taken up")
@@ -152,7 +153,6 @@ class Resumption:
                 raise StageUnavailable("gateway", "its record can't be read to its end yet")
             if progress is not None:
                 _believe(view, progress)
-            self._calls.supersede(call, before)
             taken = TakenUp(call, view, _go_on(call, view, progress))
         except BaseException:
             call.abandon()
