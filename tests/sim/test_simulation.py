@@ -17,7 +17,7 @@ from trunkline.proto.subjects import Stage
 Guard = Callable[[], AbstractContextManager[None]]
 SMOKE = 100
 ALL = 10_000
-ALL_LIMIT_S = 900  # on two idle cores it takes some five minutes
+ALL_LIMIT_S = 900  # on two idle cores it takes three and a half minutes
 MANY = 120  # for a guard that stands before others: a history in ten shows that it is off
 
 
