@@ -280,11 +280,11 @@ class Call:
             self._tape.release()
             self._wake()
             held, self._held = self._held, []
-            for before, event in held:  # of no effect where the call has left that gateway: the new one says it itself
+            # Of no effect where the call has left that gateway: the new one says it itself. What the old one said as it
+            # was let go is dropped: its agent may have lost the record before.
+            for before, event in held:
                 if before is not old or not old.ended.done() or old.ended.result().silent:
-                    self._on_event(
-                        before, event
-                    )  # but not what an agent said that had lost the record with its gateway
+                    self._on_event(before, event)
 
     def _leave(self, socket: Socket) -> None:
         leaving = asyncio.create_task(socket.close(MOVED), name="client-leave")
