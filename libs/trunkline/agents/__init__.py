@@ -16,12 +16,52 @@
     shop = Agent("shop", instructions="Help callers with their orders.", tools=[order_status], greeting="Hello!")
 
 Start it with `trunkline up --agent FILE.py`. Nothing here knows a service, the bus or a model: a tool is called
-and an agent is looked at in a plain unit test.
+and an agent is looked at in a plain unit test; `trunkline.agents.testing` talks to one.
 """
 
 from trunkline.agents.agent import Agent
+from trunkline.agents.approval import Approval
+from trunkline.agents.call import CallContext
 from trunkline.agents.context import ToolContext
+from trunkline.agents.control import end_call, transfer_call
+from trunkline.agents.guardrail import Check, Guardrail, Verdict, allow, block, end, guardrail, hand_off, rewrite
+from trunkline.agents.handoff import Handoff, Said, drop_tools, handoff
+from trunkline.agents.hooks import Hooks
 from trunkline.agents.load import AgentFile, load_agent_file
+from trunkline.agents.settings import Duration, Fillers, ModelSettings, Silence
 from trunkline.agents.tool import FunctionTool, Tool, tool
+from trunkline.agents.toolserver import McpServer, ToolServer
 
-__all__ = ["Agent", "AgentFile", "FunctionTool", "Tool", "ToolContext", "load_agent_file", "tool"]
+__all__ = [
+    "Agent",
+    "AgentFile",
+    "Approval",
+    "CallContext",
+    "Check",
+    "Duration",
+    "Fillers",
+    "FunctionTool",
+    "Guardrail",
+    "Handoff",
+    "Hooks",
+    "McpServer",
+    "ModelSettings",
+    "Said",
+    "Silence",
+    "Tool",
+    "ToolContext",
+    "ToolServer",
+    "Verdict",
+    "allow",
+    "block",
+    "drop_tools",
+    "end",
+    "end_call",
+    "guardrail",
+    "hand_off",
+    "handoff",
+    "load_agent_file",
+    "rewrite",
+    "tool",
+    "transfer_call",
+]

@@ -1,55 +1,127 @@
 """An agent: who it is, what it may do, how it greets. A definition only; the agent service holds the conversation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
+from trunkline.agents.approval import Approval
+from trunkline.agents.call import CallContext
+from trunkline.agents.control import handoff_tool
+from trunkline.agents.guardrail import Guardrail
+from trunkline.agents.handoff import Handoff, handoff
+from trunkline.agents.hooks import Hooks
+from trunkline.agents.settings import Duration, Fillers, ModelSettings, Silence
 from trunkline.agents.tool import Tool
+from trunkline.agents.toolserver import ToolServer
 from trunkline.proto.errors import BadInput
 
 NAME_CHARACTERS = 128
+DEFAULT_SETTINGS = ModelSettings()
+NO_HOOKS = Hooks()
+Instructions = str | Callable[[CallContext], str | Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agent:
     """name: one line; `trunkline up --agent FILE.py:NAME` chooses by it.
 
-    instructions: what the model is told about its task.
-    tools: functions decorated with `@tool`; no two of one name.
+    instructions: what the model is told about its task, or a function of the call that gives it, asked before every
+        round; it must be quick.
+    tools: functions decorated with `@tool`, `end_call()`, `transfer_call(…)`; no two of one name.
     greeting: said when a call begins, "" for none.
     voice: of the text-to-speech engine, "" for its default.
+    handoffs: agents of the same file that may go on with the call: agents, names, or `handoff(…)`.
+    guardrails: `@guardrail` functions, and those of `trunkline.agents.policies`; they are asked in this order.
+    model: name of the model, "" for the service's own. settings: how it is asked.
+    approve: what output guardrails see, and what waits for them: every "segment" by itself, or the whole "answer",
+        while commentary goes out by segments.
+    answer_approval: a person sees each answer before the caller does; it implies approve="answer".
+    fillers, silence, duration: what is said, and when, if nothing is; None for nothing.
+    tool_servers: MCP servers whose tools it may use.
+    hooks: the agent's own functions that are told what happens. description: for agents that may hand off to it.
     Raises BadInput with the field that can't be used.
     """
 
     name: str
-    instructions: str = ""
+    instructions: Instructions = ""
     tools: Sequence[Tool] = ()
     greeting: str = ""
     voice: str = ""
+    handoffs: Sequence["Handoff | Agent | str"] = ()
+    guardrails: Sequence[Guardrail] = ()
+    model: str = ""
+    settings: ModelSettings = DEFAULT_SETTINGS
+    approve: Literal["segment", "answer"] = "segment"
+    answer_approval: Approval | None = None
+    fillers: Fillers | None = None
+    silence: Silence | None = None
+    duration: Duration | None = None
+    tool_servers: Sequence[ToolServer] = ()
+    hooks: Hooks = NO_HOOKS
+    description: str = ""
+    offered: tuple[Tool, ...] = field(init=False)
+    """Its tools, and those by which it hands off."""
 
     def __post_init__(self) -> None:
-        for field in ("name", "instructions", "greeting", "voice"):
-            value = getattr(self, field)
+        for name in ("name", "greeting", "voice", "model", "description"):
+            value = getattr(self, name)
             if not isinstance(value, str):
-                raise BadInput(f"Agent.{field}", f"is of type {type(value).__name__}", "text")
+                raise BadInput(f"Agent.{name}", f"is of type {type(value).__name__}", "text")
         if not (self.name.strip() and self.name.isprintable() and len(self.name) <= NAME_CHARACTERS):
             raise BadInput("Agent.name", f"is {self.name[:80]!r}", f"one line of 1 to {NAME_CHARACTERS} characters")
-        object.__setattr__(self, "tools", tuple(self.tools))  # a list that changes later would be another agent
-        self._check_tools()
+        if not (isinstance(self.instructions, str) or callable(self.instructions)):
+            what = type(self.instructions).__name__
+            raise BadInput("Agent.instructions", f"is of type {what}", "text, or a function of the call")
+        if self.approve not in ("segment", "answer"):
+            raise BadInput("Agent.approve", f"is {self.approve!r}", "segment, answer")
+        handoffs = tuple(one if isinstance(one, Handoff) else handoff(one) for one in self.handoffs)
+        for name, value in (("tools", tuple(self.tools)), ("handoffs", handoffs)):
+            object.__setattr__(self, name, value)  # a list that changes later would be another agent
+        for name in ("guardrails", "tool_servers"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check_kind("guardrails", Guardrail, "functions decorated with @guardrail")
+        self._check_kind("tool_servers", ToolServer, "tool servers, as McpServer(…)")
+        self._check_kind("tools", Tool, "functions decorated with @tool")
+        transfers = tuple(handoff_tool(one, self._described(one)) for one in handoffs)
+        object.__setattr__(self, "offered", (*self.tools, *transfers))
+        self._check_names()
 
-    def _check_tools(self) -> None:
-        names: set[str] = set()
-        for given in self.tools:
-            if not isinstance(given, Tool):
+    def _described(self, one: Handoff) -> str:
+        """What the model is told of another agent; by its name alone, where it is of another place in the file."""
+        known = next((a for a in self.handoffs if isinstance(a, Agent) and a.name == one.to), None)
+        return (known.description if known else "") or f"Hand the caller over to {one.to}."
+
+    def _check_kind(self, name: str, kind: type, allowed: str) -> None:
+        for given in getattr(self, name):
+            if not isinstance(given, kind):
                 what = getattr(given, "__name__", type(given).__name__)
-                raise BadInput(f"Agent {self.name!r}: tools", f"{what} is no tool", "functions decorated with @tool")
+                raise BadInput(f"Agent {self.name!r}: {name}", f"{what} is none", allowed)
+
+    def _check_names(self) -> None:
+        names: set[str] = set()
+        for given in self.offered:
             if given.name in names:
                 raise BadInput(f"Agent {self.name!r}: tools", f"{given.name} is there twice", "one tool of each name")
             names.add(given.name)
+        if self.name in (one.to for one in self.handoffs if isinstance(one, Handoff)):
+            raise BadInput(f"Agent {self.name!r}: handoffs", "it hands off to itself", "other agents of the same file")
+        guardrails = [one.name for one in self.guardrails]
+        if twice := next((name for name in guardrails if guardrails.count(name) > 1), ""):
+            raise BadInput(f"Agent {self.name!r}: guardrails", f"{twice} is there twice", "one guardrail of each name")
 
     @property
     def dictations(self) -> tuple[str, ...]:
         """Patterns of what callers dictate to this agent's tools (TurnRules.dictations), each once."""
         return tuple(dict.fromkeys(pattern for given in self.tools for pattern in given.dictations))
 
+    @property
+    def holds_answers(self) -> bool:
+        """Nothing of an answer leaves before all of it has passed."""
+        return self.approve == "answer" or self.answer_approval is not None
+
     def tool(self, name: str) -> Tool | None:
-        return next((given for given in self.tools if given.name == name), None)
+        return next((given for given in self.offered if given.name == name), None)
+
+    def handoff_by(self, tool: str) -> Handoff | None:
+        """The handoff that the model asks for by this tool."""
+        return next((one for one in self.handoffs if isinstance(one, Handoff) and one.name == tool), None)

@@ -4,6 +4,7 @@ Tool runners keep nothing in memory between runs: the next tool of the same call
 """
 
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,19 +21,34 @@ class ToolContext:
         at the same time, the later result wins for each top-level key. None means the same as an absent key.
     """
 
-    __slots__ = ("_before", "call_id", "deadline", "idempotency_key", "state")
+    __slots__ = ("_before", "_report", "call_id", "deadline", "idempotency_key", "state")
 
-    def __init__(self, call_id: str, idempotency_key: str, deadline: float, state: str = "{}") -> None:
-        """state: JSON object. Raises msgspec.MsgspecError for anything else."""
+    def __init__(
+        self,
+        call_id: str,
+        idempotency_key: str,
+        deadline: float,
+        state: str = "{}",
+        report: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """state: JSON object. report: takes what `progress` says. Raises msgspec.MsgspecError for anything else."""
         self.call_id = call_id
         self.idempotency_key = idempotency_key
         self.deadline = deadline
+        self._report = report
         self._before = msgspec.json.decode(state, type=dict[str, object])
         self.state: dict[str, object] = msgspec.json.decode(state, type=dict[str, object])
 
     def remaining_s(self) -> float:
         """Seconds until the deadline; 0 once it has passed."""
         return max(0.0, self.deadline - time.time())
+
+    def progress(self, text: str) -> None:
+        """Tell the caller, who waits, how it goes: said as commentary, if nothing else is being said. From any thread.
+
+        `context.progress("Still looking, one more moment.")`
+        """
+        self._report(text)
 
     def state_patch(self) -> str:
         """What the tool changed, as a JSON object: new values by top-level key, null for a key that went.

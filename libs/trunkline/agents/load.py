@@ -8,12 +8,15 @@ import importlib.metadata
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from trunkline.agents.agent import Agent
+from trunkline.agents.handoff import Handoff
 from trunkline.agents.tool import Tool
+from trunkline.agents.toolserver import ToolServer
 from trunkline.proto.errors import BadInput
 
 PARAM = "agent file"
@@ -37,7 +40,16 @@ class AgentFile:
     @property
     def tools(self) -> dict[str, Tool]:
         """Of all its agents, by name: what a tool runner can be asked for."""
-        return {tool.name: tool for agent in self.agents.values() for tool in agent.tools}
+        return {tool.name: tool for tool in _of_runners(self.agents)}
+
+    @property
+    def dictations(self) -> tuple[str, ...]:
+        """Patterns of what callers dictate to any of its agents: a call may come to each of them."""
+        return tuple(dict.fromkeys(pattern for agent in self.agents.values() for pattern in agent.dictations))
+
+    @property
+    def tool_servers(self) -> dict[str, ToolServer]:
+        return {server.name: server for agent in self.agents.values() for server in agent.tool_servers}
 
 
 def load_agent_file(spec: str) -> AgentFile:
@@ -52,6 +64,7 @@ def load_agent_file(spec: str) -> AgentFile:
     variables = {key: value for key, value in vars(module).items() if isinstance(value, Agent)}
     agents = _by_name(path, variables)
     _check_tools(path, agents)
+    _check_handoffs(path, agents)
     return AgentFile(path, agents, _chosen(path, name, agents, variables), _digest(source))
 
 
@@ -106,11 +119,27 @@ def _by_name(path: Path, variables: dict[str, Agent]) -> dict[str, Agent]:
 
 
 def _check_tools(path: Path, agents: dict[str, Agent]) -> None:
-    """Agents may share a tool; a name alone must tell which function is meant."""
+    """Agents may share a tool, and a tool server; a name alone must tell which is meant."""
     tools: dict[str, Tool] = {}
-    for tool in (tool for agent in agents.values() for tool in agent.tools):
+    for tool in _of_runners(agents):
         if tools.setdefault(tool.name, tool) is not tool:
             raise BadInput(PARAM, f"{path} has two different tools named {tool.name!r}", "one tool of each name")
+    servers: dict[str, ToolServer] = {}
+    for server in (server for agent in agents.values() for server in agent.tool_servers):
+        if servers.setdefault(server.name, server) is not server:
+            raise BadInput(PARAM, f"{path} has two tool servers named {server.name!r}", "one tool server of each name")
+
+
+def _of_runners(agents: dict[str, Agent]) -> Iterator[Tool]:
+    return (tool for agent in agents.values() for tool in agent.tools if tool.runs == "runner")
+
+
+def _check_handoffs(path: Path, agents: dict[str, Agent]) -> None:
+    for agent in agents.values():
+        for handoff in agent.handoffs:
+            if isinstance(handoff, Handoff) and handoff.to not in agents:
+                problem = f"{path}: {agent.name!r} hands off to {handoff.to!r}, which is no agent of the file"
+                raise BadInput(PARAM, problem, ", ".join(name for name in agents if name != agent.name) or "none")
 
 
 def _chosen(path: Path, name: str, agents: dict[str, Agent], variables: dict[str, Agent]) -> Agent:

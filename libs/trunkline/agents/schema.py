@@ -16,6 +16,29 @@ from trunkline.agents.docstring import Documented
 from trunkline.proto.errors import BadInput
 
 JsonSchema = dict[str, object]
+
+
+class Schema(typing.Protocol):
+    """What a tool takes. context: name of the parameter that takes the ToolContext, "" for none."""
+
+    @property
+    def context(self) -> str: ...
+
+    @property
+    def defaults(self) -> Mapping[str, object]:
+        """What a function gets for arguments that it isn't given."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def json_schema(self) -> JsonSchema: ...
+
+    def decode(self, arguments: str) -> dict[str, object]:
+        """arguments: JSON object. Raises BadInput."""
+        ...
+
+
 _ANNOTATIONS = (
     "a type that JSON can hold: str, int, float, bool, Literal, Enum, list, Optional, Annotated, a msgspec.Struct"
 )
@@ -53,6 +76,14 @@ class Signature:
     definitions: JsonSchema
     context: str = ""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def defaults(self) -> Mapping[str, object]:
+        return {parameter.name: parameter.default for parameter in self.parameters if not parameter.required}
+
     def json_schema(self) -> JsonSchema:
         """An object schema (JSON Schema 2020-12), as the model APIs take it for a function's parameters."""
         schema: JsonSchema = {
@@ -84,6 +115,45 @@ class Signature:
             if parameter.required and parameter.name not in given:
                 raise BadInput(parameter.name, "is missing", allowed(parameter.schema))
         return given
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSchema:
+    """A JSON Schema that comes from elsewhere: whoever carries the tool out checks the arguments against it.
+
+    Raises BadInput for a schema that is none of an object.
+    """
+
+    tool: str
+    schema: JsonSchema
+    context: str = ""
+
+    def __post_init__(self) -> None:
+        if self.schema.get("type") != "object" or not isinstance(self.schema.get("properties", {}), dict):
+            raise BadInput(f"{self.tool}: parameters", "are not of an object", 'a JSON Schema with "type": "object"')
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        properties = self.schema.get("properties", {})
+        return tuple(properties) if isinstance(properties, dict) else ()
+
+    @property
+    def defaults(self) -> Mapping[str, object]:
+        return {}
+
+    def json_schema(self) -> JsonSchema:
+        return self.schema
+
+    def decode(self, arguments: str) -> dict[str, object]:
+        return decode_object(arguments, ", ".join(self.names) or "no arguments")
+
+
+def decode_object(arguments: str, names: str) -> dict[str, object]:
+    """names: of what is allowed, in words. Raises BadInput."""
+    try:
+        return msgspec.json.decode(arguments.strip() or "{}", type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+        raise BadInput("arguments", f"not a JSON object ({error})", f"an object with {names}") from error
 
 
 def _value(parameter: Parameter, raw: msgspec.Raw) -> object:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, ParamSpec, TypeVar, overload
 
+from trunkline.agents.approval import Approval
 from trunkline.agents.context import ToolContext
 from trunkline.agents.docstring import parse_docstring
-from trunkline.agents.schema import JsonSchema, Signature, dictations_of, signature_of
+from trunkline.agents.schema import JsonSchema, Schema, dictations_of, signature_of
 from trunkline.proto.errors import BadInput
+from trunkline.proto.tool import RunsAt
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,18 +39,28 @@ class Tool:
     retry: running it twice for one wish is harmless, so it is run again when nobody can tell how a run ended; true of
         every read_only tool.
     asynchronous: it runs on the event loop; any other tool runs in a thread.
+    approval: a person decides over each call with its exact arguments before it runs; None for nobody.
+    cancel_on_interrupt: stopped when the caller interrupts; only of asynchronous tools, at their next await. Any other
+        tool goes on, and its result stays in the conversation.
+    background: the answer doesn't wait for its result, which the caller is told once it is there.
+    runs: where: by a tool runner, or by the agent itself; then control says what it does: `end_call`, …
     """
 
     name: str
     description: str
     function: Callable[..., object]
-    signature: Signature
+    signature: Schema
     timeout_s: float = TIMEOUT_S
     commentary: str = ""
     concurrency: int = 0
     read_only: bool = False
     retry: bool = False
     asynchronous: bool = False
+    approval: Approval | None = None
+    cancel_on_interrupt: bool = False
+    background: bool = False
+    runs: RunsAt = "runner"
+    control: str = ""
     parameters: JsonSchema = field(init=False)
     dictations: tuple[str, ...] = field(init=False)
 
@@ -59,12 +71,14 @@ class Tool:
             raise BadInput(f"{self.name}: timeout_s", f"is {self.timeout_s}", f"more than 0, up to {TIMEOUT_LIMIT_S:g}")
         if self.concurrency < 0:
             raise BadInput(f"{self.name}: concurrency", f"is {self.concurrency}", "0 (no limit) or more")
+        if self.cancel_on_interrupt and not self.asynchronous:
+            raise BadInput(f"{self.name}: cancel_on_interrupt", "is set, and a thread can't be stopped", "async def")
         self._check_commentary()
         object.__setattr__(self, "parameters", self.signature.json_schema())
         object.__setattr__(self, "dictations", tuple(dict.fromkeys(dictations_of(self.parameters))))
 
     def _check_commentary(self) -> None:
-        names = [parameter.name for parameter in self.signature.parameters]
+        names = self.signature.names
         allowed = "text with " + (", ".join(f"{{{name}}}" for name in names) or "no {…} in it")
         try:
             fields = [name for _, name, _, _ in string.Formatter().parse(self.commentary) if name is not None]
@@ -81,12 +95,9 @@ class Tool:
         except BadInput:  # the run itself will say what is wrong with them
             given = {}
         try:
-            return self.commentary.format(**self._defaults() | given)
+            return self.commentary.format(**{**self.signature.defaults, **given})
         except (KeyError, ValueError, TypeError):
             return ""
-
-    def _defaults(self) -> dict[str, object]:
-        return {p.name: p.default for p in self.signature.parameters if not p.required}
 
     def bind(self, arguments: str, context: ToolContext) -> Callable[[], object]:
         """The run itself, ready to be called: gives the return value, or its awaitable if asynchronous.
@@ -122,6 +133,9 @@ def tool(
     concurrency: int = 0,
     read_only: bool = False,
     retry: bool = False,
+    approval: Approval | bool = False,
+    cancel_on_interrupt: bool = False,
+    background: bool = False,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
@@ -136,6 +150,9 @@ def tool(
     concurrency: int = 0,
     read_only: bool = False,
     retry: bool = False,
+    approval: Approval | bool = False,
+    cancel_on_interrupt: bool = False,
+    background: bool = False,
 ) -> FunctionTool[P, R] | Callable[[Callable[P, R]], FunctionTool[P, R]]:
     """Make a function a tool: `@tool` alone, or `@tool(timeout_s=3, commentary="Looking up order {order}.")`.
 
@@ -147,7 +164,8 @@ def tool(
     `Annotated[str, msgspec.Meta(pattern=r"^\\d{4}$")]` does two things: other text never reaches the function, and
     a caller who dictates the digits with pauses is not cut off before the fourth.
 
-    name: the function's own by default. description: the docstring by default. For the rest see `Tool`.
+    name: the function's own by default. description: the docstring by default. approval: True for an `Approval` as it
+    is by default. For the rest see `Tool`.
     Raises BadInput, when the agent file loads, with what can't be used.
     """
 
@@ -165,6 +183,9 @@ def tool(
             read_only=read_only,
             retry=retry or read_only,
             asynchronous=inspect.iscoroutinefunction(decorated),
+            approval=Approval() if approval is True else (approval or None),
+            cancel_on_interrupt=cancel_on_interrupt,
+            background=background,
         )
 
     return make if function is None else make(function)

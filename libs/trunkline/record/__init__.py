@@ -7,6 +7,7 @@ from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_store import NatsRecordStore
+from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
 from trunkline.record.recorder import Outranked, Recorder
 from trunkline.record.show import summary_to_json, to_json
@@ -18,15 +19,17 @@ from trunkline.record.store import (
     StoreUnavailable,
     WrongSequence,
 )
-from trunkline.record.view import CallView, ItemStatus, ItemView, ResponseView, ToolView
+from trunkline.record.view import CallView
 
 __all__ = [
+    "ApprovalView",
     "Attempt",
     "BrokenRecord",
     "CallLog",
     "CallView",
     "ClaimStore",
     "EntryTooLarge",
+    "HandoffView",
     "ItemStatus",
     "ItemView",
     "MemoryClaimStore",

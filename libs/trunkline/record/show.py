@@ -10,7 +10,8 @@ import msgspec
 
 from trunkline.proto.record import CallSummary, Event
 from trunkline.record.fold import RecordedEvent
-from trunkline.record.view import CallView, ItemView, ToolView
+from trunkline.record.parts import ApprovalView, ItemView, ToolView
+from trunkline.record.view import CallView
 
 Json = dict[str, object]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,8 +26,9 @@ def to_json(view: CallView, events: Iterable[RecordedEvent]) -> Json:
         "ended_at": _iso(view.ended.at_us) if view.ended else None,
         "end_reason": view.ended.reason if view.ended else None,
         "events": [_event(recorded) for recorded in events],
-        "items": [_item(item) for item in view.items.values()],
+        "items": [_item(item, view) for item in view.items.values()],
         "tools": [_tool(tool, view) for tool in view.tools.values()],
+        "approvals": [_approval(approval) for approval in view.approvals.values()],
     }
 
 
@@ -56,7 +58,7 @@ def _type(event: Event) -> str:
     return str(event.__struct_config__.tag)
 
 
-def _item(item: ItemView) -> Json:
+def _item(item: ItemView, view: CallView) -> Json:
     return {
         "id": item.id,
         "role": item.role,
@@ -67,11 +69,12 @@ def _item(item: ItemView) -> Json:
         "source": item.source,
         "turn": item.turn,
         "response": item.response or None,
+        "agent": None if item.role == "user" else item.agent or view.agent,
     }
 
 
 def _tool(tool: ToolView, view: CallView) -> Json:
-    """status and result: None while it runs."""
+    """status and result: None while it runs. approval: id of the one that it waited for."""
     response = view.responses.get(tool.response)
     return {
         "id": tool.id,
@@ -82,6 +85,25 @@ def _tool(tool: ToolView, view: CallView) -> Json:
         "turn": response.turn if response else 0,
         "response": tool.response,
         "elapsed_ms": tool.elapsed_ms,
+        "runs": tool.runs,
+        "approval": tool.approval or None,
+    }
+
+
+def _approval(approval: ApprovalView) -> Json:
+    """decision: None while it waits; text: the exact arguments or the exact answer that was shown."""
+    asked, decided = approval.asked, approval.decided
+    return {
+        "id": asked.approval,
+        "kind": asked.kind,
+        "tool": asked.name or None,
+        "text": asked.text,
+        "asked_at": _iso(asked.at_us),
+        "deadline": _iso(asked.deadline_us),
+        "decision": decided.decision if decided else None,
+        "by": decided.by if decided else None,
+        "edited": decided.text if decided else None,
+        "note": decided.note if decided else None,
     }
 
 

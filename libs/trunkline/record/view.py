@@ -4,88 +4,25 @@ Only apply changes a view, one event at a time, so that the writer's view and ev
 about something unknown, or that begins something known, is counted in strays and changes nothing else.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
-
 import msgspec
 
 from trunkline.proto import record
-from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
-from trunkline.proto.tool import ToolStatus
-
-ItemStatus = Literal["in_progress", "completed", "interrupted", "blocked"]
+from trunkline.proto.policy import Point
+from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 
 _object = msgspec.json.Decoder(dict[str, object])
 
 
-@dataclass(slots=True)
-class ItemView:
-    """A message of the conversation. turn: the caller's turn that it is or answers; 0 for none."""
-
-    id: str
-    role: Literal["user", "assistant"]
-    source: Source | TurnSource
-    turn: int
-    response: str = ""
-    phase: Phase | None = None
-    status: ItemStatus = "in_progress"
-    segments: dict[int, str] = field(default_factory=dict)
-    played: dict[int, int] = field(default_factory=dict)  # samples of each segment that was heard to its end
-    truncated: record.ItemTruncated | None = None
-
-    @property
-    def text(self) -> str:
-        """What was said, heard or not."""
-        return "".join(self.segments.values())
-
-    @property
-    def heard_text(self) -> str:
-        """What the other side heard: of an assistant's item, whole segments unless it was cut within one."""
-        if self.role == "user":
-            return self.text
-        if self.truncated is not None:
-            return self.truncated.heard_text
-        return "".join(text for index, text in self.segments.items() if index in self.played)
-
-
-@dataclass(slots=True)
-class ResponseView:
-    """items: ids, in order. instructions: for it alone. status: None while it goes on."""
-
-    id: str
-    turn: int
-    instructions: str = ""
-    status: ResponseStatus | None = None
-    reason: str = ""
-    items: list[str] = field(default_factory=list)
-    tools: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class ToolView:
-    """after: the message behind which the tool was called, empty for none.
-
-    status: None while no outcome is recorded; `unknown` if there was none when the call ended.
-    """
-
-    id: str
-    response: str
-    name: str
-    arguments: str
-    key: str
-    deadline_us: int
-    after: str = ""
-    status: ToolStatus | None = None
-    output: str = ""
-    runner: str = ""
-    elapsed_ms: float = 0.0
-
-
 class CallView:
-    """items, responses and tools are in the conversation's order, by id. Readers change nothing."""
+    """items, responses and tools are in the conversation's order, by id. Readers change nothing.
+
+    news: tools whose outcome came when their response was over, and of which no response since can have told.
+    verdicts: the last of each point and subject.
+    """
 
     __slots__ = (
         "agent",
+        "approvals",
         "attach",
         "audio_lost",
         "call",
@@ -96,9 +33,11 @@ class CallView:
         "epoch",
         "event_count",
         "gateway",
+        "handoffs",
         "heard_to",
         "hub",
         "items",
+        "news",
         "owner",
         "responses",
         "stages",
@@ -106,7 +45,9 @@ class CallView:
         "state",
         "strays",
         "tools",
+        "transfers",
         "turns",
+        "verdicts",
     )
 
     def __init__(self, call: str) -> None:
@@ -129,9 +70,22 @@ class CallView:
         self.responses: dict[str, ResponseView] = {}
         self.tools: dict[str, ToolView] = {}
         self.state: dict[str, object] = {}
+        self.approvals: dict[str, ApprovalView] = {}
+        self.handoffs: list[HandoffView] = []
+        self.transfers: list[record.TransferAsked] = []
+        self.verdicts: dict[tuple[Point, str], record.VerdictGiven] = {}
+        self.news: dict[str, None] = {}
         self.turns = 0  # the caller's that stand
         self.event_count = 0
         self.strays = 0
+
+    @property
+    def speaker(self) -> str:
+        """The agent that answers now."""
+        return self.handoffs[-1].event.to if self.handoffs else self.agent
+
+    def waiting_approvals(self) -> list[ApprovalView]:
+        return [one for one in self.approvals.values() if one.decided is None]
 
     def summary(self) -> record.CallSummary:
         return record.CallSummary(
@@ -143,6 +97,7 @@ class CallView:
             status="ended" if self.ended else "live",
             owner=self.owner,
             gateway=self.gateway,
+            approvals=() if self.ended else tuple(one.open() for one in self.waiting_approvals()),
         )
 
     def apply_entry(self, entry: record.RecordEntry) -> None:
@@ -158,7 +113,8 @@ class CallView:
                 self.configured = event
                 self.agent = self.agent or event.agent
             case record.OwnerTook():
-                self.owner, self.agent, self.digest = event.worker, event.agent, event.digest
+                self.owner, self.digest = event.worker, event.digest
+                self.agent = self.agent or event.agent
                 self.attach = max(self.attach, event.attach)
             case record.HubAttached():
                 self.hub, self.gateway = event.hub, event.gateway
@@ -182,6 +138,16 @@ class CallView:
                 self.stages[stage] = worker
             case record.AudioLost(from_sample=from_sample):
                 self.audio_lost.append(from_sample)
+            case record.VerdictGiven():
+                self._judge(event)
+            case record.ApprovalAsked():
+                self._ask(event)
+            case record.ApprovalDecided():
+                self._decide(event)
+            case record.HandedOff():
+                self.handoffs.append(HandoffView(event, next(reversed(self.items), ""), len(self.tools)))
+            case record.TransferAsked():
+                self.transfers.append(event)
             case _:
                 self._change_item(event)
 
@@ -230,6 +196,7 @@ class CallView:
         response = self.responses.get(event.response)
         turn = response.turn if response is not None else 0
         item = ItemView(event.item, "assistant", event.source, turn, event.response, event.phase)
+        item.agent, item.voice = event.agent, event.voice
         if self._insert(item, "") and response is not None:
             response.items.append(event.item)
 
@@ -254,6 +221,7 @@ class CallView:
             self.strays += 1
         else:
             self.responses[event.response] = ResponseView(event.response, event.turn, event.instructions)
+            self.news.clear()
 
     def _close_response(self, event: record.ResponseClosed) -> None:
         response = self.responses.get(event.response)
@@ -283,6 +251,7 @@ class CallView:
             event.key,
             event.deadline_us,
             event.after or last,
+            runs=event.runs,
         )
         if response is not None:
             response.tools.append(event.tool_call)
@@ -295,6 +264,9 @@ class CallView:
         tool.status, tool.output = event.status, event.output
         tool.runner, tool.elapsed_ms = event.runner, event.elapsed_ms
         self._patch_state(event.state_patch)
+        response = self.responses.get(tool.response)
+        if response is None or response.status is not None:
+            self.news[tool.id] = None
 
     def _patch_state(self, patch: str) -> None:
         """patch: JSON object; its members replace the state's, null deletes."""
@@ -308,6 +280,35 @@ class CallView:
                 self.state.pop(key, None)
             else:
                 self.state[key] = value
+
+    def _judge(self, event: record.VerdictGiven) -> None:
+        self.verdicts[event.point, event.subject] = event
+        item = self.items.get(event.subject)
+        if item is None or event.action == "allow":
+            return
+        if event.action != "rewrite":
+            item.status = "blocked"
+        elif event.point == "input":
+            item.segments = {0: event.text}
+
+    def _ask(self, event: record.ApprovalAsked) -> None:
+        if event.approval in self.approvals:
+            self.strays += 1
+            return
+        self.approvals[event.approval] = ApprovalView(event)
+        tool = self.tools.get(event.subject)
+        if tool is not None:
+            tool.approval = event.approval
+
+    def _decide(self, event: record.ApprovalDecided) -> None:
+        approval = self.approvals.get(event.approval)
+        if approval is None or approval.decided is not None:
+            self.strays += 1
+            return
+        approval.decided = event
+        tool = self.tools.get(approval.asked.subject)
+        if tool is not None and event.decision == "approved":
+            tool.deadline_us = event.deadline_us
 
     def _end(self, event: record.Ended) -> None:
         self.ended = event

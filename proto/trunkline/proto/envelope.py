@@ -6,7 +6,7 @@ enough of the envelope to acknowledge it; anything else that can't be read raise
 
 import msgspec
 
-from trunkline.proto import placement, response, speaking, speech, tool
+from trunkline.proto import approval, placement, response, speaking, speech, tool
 from trunkline.proto.audio import U32, U64
 from trunkline.proto.errors import Undecodable, UnknownTag
 
@@ -57,6 +57,12 @@ Message = (
     | response.Stored
     | response.Placed
     | response.CallerLost
+    | response.CallerAway
+    | approval.DecideApproval
+    | approval.ApprovalAnswered
+    | tool.ToolProgress
+    | tool.DescribeTools
+    | tool.ToolsDescribed
 )
 
 

@@ -36,6 +36,10 @@ def new_tool_call_id() -> str:
     return f"call_{_random(18)}"
 
 
+def new_approval_id() -> str:
+    return f"appr_{_random(18)}"
+
+
 def new_event_id() -> str:
     """An event sent to a Realtime client."""
     return f"event_{_random(18)}"

@@ -7,9 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from trunkline.proto.approval import ApprovalKind, Choice, Decision, OpenApproval
 from trunkline.proto.errors import Undecodable
+from trunkline.proto.policy import Action, Point
 from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
-from trunkline.proto.tool import ToolResult, ToolStatus
+from trunkline.proto.tool import RunsAt, ToolResult, ToolStatus
 
 RECORD_VERSION = 1
 
@@ -70,13 +72,19 @@ class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
 
 
 class AssistantItem(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="assistant_item"):
-    """An assistant message begins; its words follow as SegmentSaid."""
+    """An assistant message begins; its words follow as SegmentSaid.
+
+    agent: whose message it is, where that isn't the call's first. voice: of the text-to-speech engine, empty for
+    the call's own.
+    """
 
     at_us: int
     response: str
     item: str
     phase: Phase | None
     source: Source
+    agent: str = ""
+    voice: str = ""
 
 
 class SegmentSaid(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="segment"):
@@ -129,6 +137,8 @@ class ToolIntended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     """Durable before the tool runs. arguments: the exact JSON that runs.
 
     after: the item behind which it was called, where that isn't the last; empty: the last of the response, or of all.
+    runs: where it is carried out: by a tool runner, by the agent itself (handoffs, the end of the call), or at the
+    client. deadline_us: one that waits for an approval has its own from ApprovalDecided.
     """
 
     at_us: int
@@ -139,6 +149,7 @@ class ToolIntended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     key: str
     deadline_us: int
     after: str = ""
+    runs: RunsAt = "runner"
 
 
 class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="result"):
@@ -151,6 +162,76 @@ class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     runner: str
     elapsed_ms: float = 0.0
     state_patch: str = "{}"
+
+
+class VerdictGiven(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="verdict"):
+    """A guardrail's word. What it blocked isn't recorded: nobody heard it.
+
+    subject: the item (input, segment, answer) or tool call that it is about. reason: for people.
+    to: the agent that goes on, for `hand_off`. text: of `rewrite` at the input, what the model reads instead of the
+    words; what was rewritten elsewhere stands where it is used. guardrail: empty for `allow`, which all agreed on.
+    """
+
+    at_us: int
+    point: Point
+    subject: str
+    action: Action
+    guardrail: str = ""
+    reason: str = ""
+    to: str = ""
+    text: str = ""
+
+
+class ApprovalAsked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="approval_asked"):
+    """A person is to decide; nothing of it happens before. Fields as in OpenApproval; response: that it belongs to.
+
+    subject: the tool call, or the response whose answer it is.
+    """
+
+    at_us: int
+    approval: str
+    kind: ApprovalKind
+    subject: str
+    response: str
+    name: str
+    text: str
+    deadline_us: int
+    default: Choice
+
+
+class ApprovalDecided(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="approval_decided"):
+    """by: who decided; empty where the time was over, or nobody needed it any more (`withdrawn`).
+
+    text: of an answer that was edited, what is said instead. deadline_us: of an approved tool call, for its run.
+    """
+
+    at_us: int
+    approval: str
+    decision: Decision
+    by: str = ""
+    text: str | None = None
+    note: str = ""
+    deadline_us: int = 0
+
+
+class HandedOff(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="handoff"):
+    """From here on another agent of the file answers. tool_call: by which the model asked for it, empty if it was a
+    guardrail's verdict."""
+
+    at_us: int
+    response: str
+    to: str
+    tool_call: str = ""
+    reason: str = ""
+
+
+class TransferAsked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="transfer"):
+    """The caller is to be connected elsewhere; whoever runs the line carries it out."""
+
+    at_us: int
+    tool_call: str
+    target: str
+    summary: str = ""
 
 
 class StageMoved(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="moved"):
@@ -195,6 +276,11 @@ Event = (
     | StageMoved
     | AudioLost
     | Ended
+    | VerdictGiven
+    | ApprovalAsked
+    | ApprovalDecided
+    | HandedOff
+    | TransferAsked
 )
 
 
@@ -208,10 +294,10 @@ class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
     events: list[Event]
 
 
-class CallSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class CallSummary(msgspec.Struct, frozen=True, array_like=True):
     """A call's line in the index. Times in microseconds of wall time; ended_us 0 while it goes on.
 
-    owner, gateway: worker ids, as of the last owner.
+    owner, gateway: worker ids, as of the last owner. approvals: that wait for a person.
     """
 
     call: str
@@ -222,6 +308,7 @@ class CallSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     status: Literal["live", "ended"] = "live"
     owner: str = ""
     gateway: str = ""
+    approvals: tuple[OpenApproval, ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):

@@ -9,7 +9,9 @@ from typing import Literal
 import msgspec
 
 Phase = Literal["commentary", "final_answer"]
-Source = Literal["model", "filler", "greeting"]
+Source = Literal["model", "filler", "greeting", "tool", "policy", "person"]
+"""Who chose the words: the model; set words of the agent's definition (a filler, the greeting); a tool that reports
+progress; the reply to what a guardrail blocked; a person who edited an answer."""
 ResponseStatus = Literal["completed", "cancelled", "failed", "incomplete"]
 TurnSource = Literal["speech", "text"]
 
@@ -34,7 +36,7 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
     """Agent -> gateway: the call is owned here under the envelope's epoch.
 
     greeting: id of the response that follows by itself, empty for none.
-    dictations: see TurnRules.dictations.
+    dictations: see TurnRules.dictations. idle_s: tell CallerAway after so much silence of both sides, 0 for never.
     """
 
     agent: str
@@ -43,6 +45,7 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
     voice: str = ""
     instructions: str = ""
     dictations: tuple[str, ...] = ()
+    idle_s: float = 0.0
 
 
 class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
@@ -113,13 +116,15 @@ class ResponseStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
 class ItemStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="item_started"):
     """Agent -> gateway: an assistant message begins.
 
-    phase: null until the round settles, where the model doesn't say.
+    phase: null until the round settles, where the model doesn't say. voice: in which it is spoken, empty for the
+    session's.
     """
 
     response: str
     item: str
     phase: Phase | None
     source: Source = "model"
+    voice: str = ""
 
 
 class Say(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="say"):
@@ -210,3 +215,13 @@ class CallerLost(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ca
     """Gateway -> agent, for the record: audio of the caller from from_sample on, before a reconnect, never arrived."""
 
     from_sample: int
+
+
+class CallerAway(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="caller_away"):
+    """Gateway -> agent: nobody has said anything for Attached.idle_s; again after as long, until somebody does.
+
+    count: how many times since somebody last did, from 1. response: the id of the answer, see Turn.
+    """
+
+    count: int
+    response: str

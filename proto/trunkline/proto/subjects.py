@@ -15,6 +15,7 @@ ROOT = "tl.v1"
 AUDIO = "audio"  # stands where a call id would; call ids start with rtc_, so it is never one
 TOOLS_QUEUE = "tool_runners"
 ALL_TOOLS = f"{ROOT}.tools.*.*"
+ALL_APPROVALS = f"{ROOT}.approvals.any.*"
 ALL_BEATS = f"{ROOT}.beat.*.*"
 GATEWAY_BEATS = f"{ROOT}.beat.gateway.*"
 DEPARTED = f"{ROOT}.departed"  # the server's advisories of closed connections, where it is configured to share them
@@ -69,6 +70,11 @@ def live_tap(call: str) -> str:
 
 def tool(name: str, call: str) -> str:
     return f"{ROOT}.tools.{_token(name)}.{_token(call)}"
+
+
+def approvals(call: str) -> str:
+    """Decisions of people over one call, to all agents; the one that owns the call answers."""
+    return f"{ROOT}.approvals.any.{_token(call)}"
 
 
 def beat(stage: str, worker: str) -> str:

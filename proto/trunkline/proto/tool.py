@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 ToolStatus = Literal["ok", "error", "timeout", "denied", "cancelled", "unknown"]
+RunsAt = Literal["runner", "agent", "client"]
 
 
 class RunTool(msgspec.Struct, frozen=True, array_like=True, tag="run_tool"):
@@ -57,6 +58,40 @@ class ToolDeclined(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 
 
 class CancelTool(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="cancel_tool"):
-    """Said and heeded by nobody: a tool that has begun runs to its end. Its tag stays taken."""
+    """Agent -> the runner that has it: the caller interrupted, and the tool says that it may be stopped then.
+
+    Its outcome still follows as ToolResult. Any other tool that has begun runs to its end.
+    """
 
     tool_call: str
+
+
+class ToolProgress(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_progress"):
+    """Tool runner -> agent: words for the caller while the tool runs; lost or late they are not said."""
+
+    tool_call: str
+    text: str
+
+
+class DescribeTools(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="describe_tools"):
+    """Agent -> one tool runner (queue): what tools has this tool server. digest: see RunTool."""
+
+    server: str
+    digest: str
+
+
+class DescribedTool(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """parameters: JSON Schema of an object, as JSON text."""
+
+    name: str
+    description: str
+    parameters: str
+
+
+class ToolsDescribed(msgspec.Struct, frozen=True, array_like=True, tag="tools_described"):
+    """Tool runner -> agent. problem: why there are none, empty where there are."""
+
+    server: str
+    digest: str
+    tools: tuple[DescribedTool, ...] = ()
+    problem: str = ""

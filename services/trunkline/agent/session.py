@@ -235,7 +235,8 @@ class AgentSession:
 
     @property
     def _instructions(self) -> str:
-        return self._order.instructions or self._agent.instructions
+        own = self._agent.instructions
+        return self._order.instructions or (own if isinstance(own, str) else "")
 
     def _send(self, message: Message, headers: Headers | None) -> None:
         """Of a response's words, once they are appended."""

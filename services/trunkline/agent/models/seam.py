@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from trunkline.agents import ModelSettings
 from trunkline.proto.response import Phase
 from trunkline.proto.tool import ToolStatus
 
@@ -54,12 +55,19 @@ class ToolOffer(msgspec.Struct, frozen=True):
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
-    """One round. items: the conversation so far, oldest first; a tool call is followed by its output."""
+    """One round. items: the conversation so far, oldest first; a tool call is followed by its output.
+
+    model: by the agent's own wish, empty for the engine's. settings: as the agent has them; tool_choice is of this
+    round. agent: the name of the one that answers.
+    """
 
     instructions: str
     items: tuple[HistoryItem, ...]
     tools: tuple[ToolOffer, ...]
     call_id: str
+    model: str = ""
+    settings: ModelSettings = ModelSettings()
+    agent: str = ""
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +75,11 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False):
 
     text: str
     phase: Phase | None = None
+
+
+class MessageEnded(msgspec.Struct, frozen=True, gc=False):
+    """The message is over, and what follows is another one, even in the same phase; where its phase isn't known, what
+    follows still counts as the same message."""
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
@@ -78,13 +91,19 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoundDone(msgspec.Struct, frozen=True, gc=False):
-    """The last event of every round."""
+    """The last event of every round. cached_tokens: of the input; reasoning_tokens: of the output.
+
+    incomplete: why the model stopped before its end ("max_output_tokens", "content_filter"), empty for a whole round.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    incomplete: str = ""
 
 
-ModelEvent = TextDelta | ToolCall | RoundDone
+ModelEvent = TextDelta | MessageEnded | ToolCall | RoundDone
 
 
 class Model(Protocol):
