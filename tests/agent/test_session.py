@@ -19,6 +19,7 @@ from trunkline.agent.models.seam import (
     ToolCallItem,
     ToolOutputItem,
 )
+from trunkline.agent.round import MODEL_IDLE_S
 from trunkline.agent.rounds import APOLOGY, GIVING_UP, MAX_ROUNDS
 from trunkline.agent.session import AgentSession
 from trunkline.agents import Agent
@@ -468,11 +469,12 @@ def test_state_that_a_tool_patches_goes_to_the_next_tool() -> None:
 
 def test_a_model_that_raises_fails_the_response_with_an_apology() -> None:
     async def scenario() -> None:
-        async with Scene([[[Words("I think", "final_answer"), Fail("out of memory")]]]) as scene:
+        async with Scene([[[Words("I think. I am not", "final_answer"), Fail("out of memory")]]]) as scene:
             await scene.place()
             scene.says("Hello?")
             await asyncio.sleep(1)
 
+            assert scene.said[0] == "I think. "
             assert "".join(scene.said[1:]) == APOLOGY
             (done,) = scene.finished
             assert (done.status, done.detail) == ("failed", "model scripted failed: ScriptFailure: out of memory")
@@ -486,7 +488,7 @@ def test_a_model_that_goes_silent_fails_the_response() -> None:
         async with Scene([[[Wait(1000)]]]) as scene:
             await scene.place()
             scene.says("Hello?")
-            await asyncio.sleep(25)
+            await asyncio.sleep(MODEL_IDLE_S + 1)
 
             assert scene.finished[0].detail == "model scripted failed: gave no word in time"
 

@@ -36,7 +36,7 @@ def test_a_function_without_the_decorator_is_refused_by_name() -> None:
     def listen() -> None:
         """Listen."""
 
-    with pytest.raises(BadInput, match="listen is no tool"):
+    with pytest.raises(BadInput, match="tools: listen is none of them; allowed: functions decorated with @tool"):
         Agent("desk", tools=[listen])  # type: ignore[list-item]  # that is the point
 
 

@@ -19,8 +19,7 @@ from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.resuming import Resumption, TakenUp
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
-from trunkline.record import CallView, Reading, read_call
-from trunkline.record.view import ResponseView
+from trunkline.record import CallView, Reading, ResponseView, read_call
 
 LONG = "You said {words}. This is the second sentence. This is the third one. Here is a fourth. And this is the fifth."
 

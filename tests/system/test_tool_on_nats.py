@@ -11,6 +11,7 @@ import pytest
 from support.nats_server import NatsServer, running
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.models.seam import ToolCall
+from trunkline.agent.rulings import Bench, Policies
 from trunkline.agent.tool_desk import ToolDesk
 from trunkline.agents import load_agent_file
 from trunkline.bus.exchange import Exchange
@@ -20,7 +21,7 @@ from trunkline.proto import subjects
 from trunkline.proto.ids import new_call_id
 from trunkline.proto.record import ResponseOpened
 from trunkline.proto.subjects import Stage
-from trunkline.proto.tool import RunTool
+from trunkline.proto.tool import CancelTool, RunTool
 from trunkline.record import Attempt, NatsClaimStore, NatsRecordStore, Recorder, ToolView
 from trunkline.runtime.process import Context
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
@@ -76,23 +77,25 @@ class Counter:
         self.recorder = Recorder(self.records)
         self.log = await self.recorder.take(self.call, exchange.worker, "desk", self.file.digest, attach=1)
 
-        def post(order: RunTool, runner: str, headers: Headers | None) -> None:
+        def post(order: RunTool | CancelTool, runner: str, headers: Headers | None) -> None:
             peer = f"tool_runner.{runner}" if runner else ""
-            subject = subjects.inbox_of(peer, self.call) if peer else subjects.tool(order.name, self.call)
+            queue = subjects.tool(order.name, self.call) if isinstance(order, RunTool) else ""
+            subject = subjects.inbox_of(peer, self.call) if peer else queue
             exchange.post(subject, self.call, order, epoch=1, peer=peer)
 
         def fail(error: Exception) -> None:
             raise error
 
-        conversation = Conversation(self.log, lambda: time.time_ns() // 1000)
-        self.desk = ToolDesk(conversation, self.file.default, self.file.digest, self.claims, post, self._keep, fail)
+        conversation = Conversation(self.log, lambda: time.time_ns() // 1000, self.file, self.file.default)
+        bench = Bench(conversation, Policies(self.file))
+        self.desk = ToolDesk(conversation, bench, self.file.digest, self.claims, post, self._keep, fail)
         exchange.on_loose = lambda envelope, headers: self.desk.on_message(envelope.message)
         exchange.on_no_responders = lambda call: self.desk.on_no_responders()
         exchange.on_unheard = lambda peer: self.desk.on_unheard(peer.partition(".")[2])
         conversation.append(ResponseOpened(1, "resp_1", 1))
 
     async def run(self, name: str) -> ToolView:
-        await self.desk.run("resp_1", [ToolCall(f"call_{name}", name, "{}")], None)
+        await asyncio.wait(await self.desk.run("resp_1", [ToolCall(f"call_{name}", name, "{}")], None))
         return self.log.view.tools[f"call_{name}"]
 
     async def close(self) -> None:

@@ -7,12 +7,14 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.models.seam import ToolCall
+from trunkline.agent.rulings import Bench, Policies
 from trunkline.agent.tool_desk import ToolDesk
-from trunkline.agents import Agent, Tool, tool
+from trunkline.agents import Agent, AgentFile, Tool, tool
 from trunkline.bus.exchange import Exchange
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers, Received
@@ -21,7 +23,7 @@ from trunkline.proto.envelope import Envelope, Message, attach_number, decode
 from trunkline.proto.errors import Fenced
 from trunkline.proto.record import Claim, ResponseOpened
 from trunkline.proto.subjects import Stage
-from trunkline.proto.tool import RunTool
+from trunkline.proto.tool import CancelTool, RunTool
 from trunkline.record import Attempt, MemoryClaimStore, MemoryRecordStore, Recorder, StoredClaim, StoredEntry, ToolView
 from trunkline.record.fold import read_call
 from trunkline.tool_runner.admission import Limits
@@ -254,17 +256,19 @@ class Shop:
     async def _own(self, process: Process, number: int, *, first: bool) -> None:
         recorder = Recorder(Records(self.records, process), now_us=self.wall_us)
         log = await recorder.take(CALL, process.worker, "desk", DIGEST, attach=attach_number(1, number))
-        conversation = Conversation(log, self.wall_us)
+        agent = Agent("desk", tools=[self._tool(process)])
+        file = AgentFile(Path("desk.py"), {agent.name: agent}, agent, DIGEST)
+        conversation = Conversation(log, self.wall_us, file, agent)
 
-        def post(order: RunTool, runner: str, headers: Headers | None) -> None:
+        def post(order: RunTool | CancelTool, runner: str, headers: Headers | None) -> None:
             peer = f"tool_runner.{runner}" if runner else ""
-            subject = subjects.inbox_of(peer, CALL) if peer else subjects.tool(order.name, CALL)
+            queue = subjects.tool(order.name, CALL) if isinstance(order, RunTool) else ""
+            subject = subjects.inbox_of(peer, CALL) if peer else queue
             process.post(subject, CALL, order, epoch=log.epoch, peer=peer)
 
-        agent = Agent("desk", tools=[self._tool(process)])
         desk = ToolDesk(
             conversation,
-            agent,
+            Bench(conversation, Policies(file)),
             DIGEST,
             Claims(self.claims, process),
             post,
@@ -280,7 +284,8 @@ class Shop:
             await desk.finish(RESPONSE, None)
         elif RESPONSE not in log.view.responses or first:
             conversation.append(ResponseOpened(self.wall_us(), RESPONSE, 1))
-            await desk.run(RESPONSE, [ToolCall("call_1", "act", "{}")], None)
+            if waited := await desk.run(RESPONSE, [ToolCall("call_1", "act", "{}")], None):
+                await asyncio.wait(waited)
         with contextlib.suppress(Fenced):
             await log.durable()
 

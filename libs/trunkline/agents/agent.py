@@ -1,7 +1,7 @@
 """An agent: who it is, what it may do, how it greets. A definition only; the agent service holds the conversation."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from trunkline.agents.approval import Approval
@@ -95,7 +95,7 @@ class Agent:
         for given in getattr(self, name):
             if not isinstance(given, kind):
                 what = getattr(given, "__name__", type(given).__name__)
-                raise BadInput(f"Agent {self.name!r}: {name}", f"{what} is none", allowed)
+                raise BadInput(f"Agent {self.name!r}: {name}", f"{what} is none of them", allowed)
 
     def _check_names(self) -> None:
         names: set[str] = set()
@@ -121,6 +121,16 @@ class Agent:
 
     def tool(self, name: str) -> Tool | None:
         return next((given for given in self.offered if given.name == name), None)
+
+    @property
+    def settings_later(self) -> ModelSettings:
+        """Of the rounds behind an answer's first: a model that must use a tool may speak now."""
+        if self.settings.tool_choice in ("auto", "none"):
+            return self.settings
+        return replace(self.settings, tool_choice="auto")
+
+    def handoff_to(self, agent: str) -> Handoff | None:
+        return next((one for one in self.handoffs if isinstance(one, Handoff) and one.to == agent), None)
 
     def handoff_by(self, tool: str) -> Handoff | None:
         """The handoff that the model asks for by this tool."""

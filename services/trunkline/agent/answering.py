@@ -11,18 +11,21 @@ from typing import NamedTuple
 
 from prometheus_client import Histogram
 
+from trunkline.agent import own_tools
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.heard import truncations_of
 from trunkline.agent.models.seam import Model
 from trunkline.agent.rounds import Rounds, say_whole
+from trunkline.agent.rulings import Bench
+from trunkline.agent.speech import Speakable
 from trunkline.agent.takeover import adopted, said_again
 from trunkline.agent.tool_desk import ToolDesk
 from trunkline.agent.writer import ResponseWriter, Send
-from trunkline.agents import Agent
 from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.ids import new_response_id
-from trunkline.proto.response import Recall, ResponseFinished, SegmentHeard, Utterance
+from trunkline.proto.response import HangUp, Recall, ResponseFinished, SegmentHeard, Utterance
+from trunkline.record import ToolView
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
@@ -43,37 +46,49 @@ class _Takeover(NamedTuple):
     """held: words of responses that aren't known yet: what they answer must stand in the record before them.
 
     changed: responses that were opened or closed meanwhile. headers: of those that the gateway asked for again.
+    set_words: of those that no model answers.
     """
 
     recall: Recall
     held: dict[str, list[Utterance]]
     changed: set[str]
     headers: dict[str, Headers | None]
+    set_words: dict[str, "_SetWords"]
+
+
+class _SetWords(NamedTuple):
+    text: str
+    then_hang_up: bool
 
 
 class Answering:
     """send: to the gateway, once what is sent is appended. start: a task of the call, which contains what it raises.
 
-    instructions: the session's or the agent's.
+    greeting: due when a call begins, "" for none. speakable: see Speech.
     """
 
     def __init__(
         self,
         conversation: Conversation,
         desk: ToolDesk,
-        agent: Agent,
+        bench: Bench,
         model: Model,
-        instructions: str,
+        greeting: str,
         send: Send,
         start: Callable[[Work], asyncio.Task[None]],
+        *,
+        speakable: Speakable = str,
     ) -> None:
         self._conversation = conversation
         self._desk = desk
-        self._agent = agent
+        self._bench = bench
         self._model = model
-        self._instructions = instructions
+        self._greeting = greeting
         self._send = send
         self._start = start
+        self._speakable = speakable
+        self._last_words = ""  # said before the call is ended, as soon as no response goes on
+        desk.on_outcome = self._on_outcome
         self._running: _Running | None = None
         self._takeover: _Takeover | None = None
 
@@ -82,7 +97,39 @@ class Answering:
     def greet(self, response: str) -> None:
         writer = self._writer(response, 0)
         writer.start()
-        say_whole(writer, self._agent.greeting, "greeting", "completed")
+        say_whole(writer, self._greeting, "greeting", "completed")
+
+    def say(self, response: str, words: str, *, then_hang_up: bool = False) -> None:
+        """Set words of the definition, as a response of their own; one that is known was said already."""
+        if response in self._conversation.view.responses:
+            return
+        for other in self._open():
+            self.interrupt(other, "superseded", ())
+        self._desk.goes_on()
+        if self._takeover is not None:
+            self._takeover.changed.add(response)
+            self._takeover.set_words[response] = _SetWords(words, then_hang_up)
+            self._conversation.append(record.ResponseOpened(self._now_us(), response, 0))
+            return
+        writer = self._writer(response, 0)
+        writer.start()
+        self._say_to_the_end(writer, words, then_hang_up=then_hang_up)
+
+    def _say_to_the_end(self, writer: ResponseWriter, words: str, *, then_hang_up: bool) -> None:
+        """All at once, so that it stands in the record as a whole or not at all."""
+        response = writer.response
+        writer.write(words, "final_answer", "filler")
+        writer.close_item("final_answer")
+        if then_hang_up:
+            self._desk.intend_end(response)
+        writer.finish("completed")
+        if then_hang_up:
+            writer.hang_up("agent_hung_up")
+
+    def end_with(self, words: str) -> None:
+        """The call is to end: once what is being answered is."""
+        self._last_words = words
+        self._what_is_due()
 
     def respond(self, response: str, turn: int, headers: Headers | None, instructions: str = "") -> None:
         """response: the id that the gateway gave it, empty to choose one; one that is known is answered already."""
@@ -92,18 +139,24 @@ class Answering:
         response = response or new_response_id()
         for other in self._open():
             self.interrupt(other, "superseded", ())
+        self._desk.goes_on()
         if self._takeover is not None:
             self._takeover.changed.add(response)
             self._takeover.headers[response] = headers
             self._conversation.append(record.ResponseOpened(self._now_us(), response, turn, instructions))
             self._adopt(self._takeover.held.pop(response, ()))
             return
+        self._begin(response, turn, headers, instructions)
+
+    def _begin(
+        self, response: str, turn: int, headers: Headers | None, instructions: str = "", news: Iterable[str] = ()
+    ) -> None:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         span = self._span(response, headers)
         writer = self._writer(response, turn, span, on_first=lambda: _first_segment.observe(loop.time() - begun_s))
         writer.start(instructions)
-        self._run(writer, span)
+        self._run(writer, span, news)
 
     def interrupt(self, response: str, reason: str, heard: Iterable[SegmentHeard]) -> None:
         """Leaves of the response what was heard, whether it still runs or is only being played."""
@@ -117,10 +170,12 @@ class Answering:
             running.task.cancel()
         elif view.responses[response].status is None:  # an earlier owner's
             self._close(response, reason)
+        self._desk.interrupted(response)
 
     def retract(self, turn: int) -> None:
         for response in [one.id for one in self._conversation.view.responses.values() if one.turn == turn]:
             self.interrupt(response, "retracted", ())
+            self._desk.retract(response)
 
     # what an earlier owner began
 
@@ -136,7 +191,7 @@ class Answering:
                 self._adopt([said])
             else:
                 held[said.response].append(said)
-        self._takeover = _Takeover(recall, held, set(), {})
+        self._takeover = _Takeover(recall, held, set(), {}, {})
 
     def go_on(self) -> None:
         """The gateway has repeated all that it had to: of what is open the last response goes on."""
@@ -151,7 +206,10 @@ class Answering:
         self._takeover = None
         for message in said_again(view, takeover.recall, takeover.changed):
             self._send(message, None)
-        if last:
+        if last in takeover.set_words:
+            words = takeover.set_words[last]
+            self._say_to_the_end(self._writer(last, 0), words.text, then_hang_up=words.then_hang_up)
+        elif last:
             log.info("response goes on", response=last, items=len(view.responses[last].items))
             self._resume(last, takeover.headers.get(last))
         for response in takeover.recall.unfinished:
@@ -159,6 +217,30 @@ class Answering:
                 self._make_up_for(response)
         if self._nothing_said():
             self.greet(new_response_id())
+        if not last:
+            self._what_is_due()
+            self._hang_up_again()
+
+    def _hang_up_again(self) -> None:
+        """The end of the call stands, and an earlier owner may not have told the gateway."""
+        end = own_tools.ending(self._conversation)
+        response = self._conversation.view.responses.get(end.response) if end is not None else None
+        if response is not None and response.status is not None:
+            self._send(HangUp("agent_hung_up"), None)
+
+    # what nobody asked for
+
+    def _on_outcome(self, tool: ToolView) -> None:
+        self._what_is_due()
+
+    def _what_is_due(self) -> None:
+        """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
+        if self._takeover is not None or self._open() or self._conversation.view.ended is not None:
+            return
+        if self._last_words and own_tools.ending(self._conversation) is None:
+            self.say(new_response_id(), self._last_words, then_hang_up=True)
+        elif news := self._desk.news():
+            self._begin(new_response_id(), 0, None, news=news)
 
     def _adopt(self, said: Iterable[Utterance]) -> None:
         for one in said:
@@ -178,7 +260,7 @@ class Answering:
         one = view.responses[response]
         items = [view.items[key] for key in one.items if key in view.items]
         if items[0].source == "greeting" if items else self._nothing_said(except_for=response):
-            say_whole(self._writer(response, one.turn), self._agent.greeting, "greeting", "completed", items)
+            say_whole(self._writer(response, one.turn), self._greeting, "greeting", "completed", items)
             return
         span = self._span(response, headers)
         self._run(self._writer(response, one.turn, span), span)
@@ -186,7 +268,7 @@ class Answering:
     def _nothing_said(self, except_for: str = "") -> bool:
         """The agent's greeting is due: nobody has said anything yet, nor was asked to."""
         view = self._conversation.view
-        return bool(self._agent.greeting) and not view.items and not view.responses.keys() - {except_for}
+        return bool(self._greeting) and not view.items and not view.responses.keys() - {except_for}
 
     # the end
 
@@ -228,9 +310,17 @@ class Answering:
         headers = tracing.inject(span) if span is not None else None
         return ResponseWriter(self._conversation, self._send, response, turn, headers=headers, on_first=on_first)
 
-    def _run(self, writer: ResponseWriter, span: tracing.Span) -> None:
-        instructions = self._conversation.view.responses[writer.response].instructions or self._instructions
-        rounds = Rounds(self._model, self._agent, instructions, self._conversation, writer, self._desk, span)
+    def _run(self, writer: ResponseWriter, span: tracing.Span, news: Iterable[str] = ()) -> None:
+        rounds = Rounds(
+            self._model,
+            self._conversation,
+            writer,
+            self._desk,
+            self._bench,
+            span,
+            speakable=self._speakable,
+            news=tuple(news),
+        )
         task = self._start(lambda: self._drive(rounds, writer))
         task.add_done_callback(lambda _: span.end())
         self._running = _Running(writer, task)
@@ -242,6 +332,7 @@ class Answering:
         finally:
             if self._running is not None and self._running.writer is writer:
                 self._running = None
+        self._what_is_due()
 
     def _now_us(self) -> int:
         return self._conversation.wall_us()

@@ -1,20 +1,46 @@
 """One call's conversation: its record, seen and appended to; the agent keeps no other state of it."""
 
-from collections.abc import Callable, Collection
+import inspect
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
 
 from trunkline.agent.models.history import history_of
 from trunkline.agent.models.seam import ModelRequest, ToolOffer
-from trunkline.agents import Agent
+from trunkline.agents import Agent, AgentFile, CallContext, Handoff, Tool
 from trunkline.proto.record import Event
 from trunkline.record import CallLog, CallView
 
+ToolsOf = Callable[[Agent], Sequence[Tool]]
+
+
+def offered(agent: Agent) -> Sequence[Tool]:
+    return agent.offered
+
 
 class Conversation:
-    """wall_us: now, for the events' at_us."""
+    """wall_us: now, for the events' at_us. wanted: the agent that the call was placed for.
 
-    def __init__(self, log: CallLog, wall_us: Callable[[], int]) -> None:
+    instructions: of the client's session, "" for the agent's own. tools_of: what an agent may use at present.
+    """
+
+    def __init__(
+        self,
+        log: CallLog,
+        wall_us: Callable[[], int],
+        file: AgentFile,
+        wanted: Agent,
+        *,
+        instructions: str = "",
+        tools_of: ToolsOf = offered,
+    ) -> None:
         self.log = log
         self.wall_us = wall_us
+        self.file = file
+        self._wanted = wanted
+        self._instructions = instructions
+        self.observe: Callable[[Event], None] = lambda event: None
+        self._tools_of = tools_of
 
     @property
     def view(self) -> CallView:
@@ -23,8 +49,74 @@ class Conversation:
     def append(self, *events: Event) -> None:
         """Raises Fenced, StoreUnavailable."""
         self.log.append(*events)
+        for event in events:
+            self.observe(event)
 
-    def request(self, instructions: str, agent: Agent, without: Collection[str] = ()) -> ModelRequest:
-        """without: messages that the model isn't told of."""
-        offers = tuple(ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary) for tool in agent.tools)
-        return ModelRequest(instructions, history_of(self.view, without), offers, self.log.call)
+    # who speaks
+
+    @property
+    def agent(self) -> Agent:
+        """The one that answers now; the one that was asked for, where another file doesn't know who that is."""
+        return self.file.agents.get(self.view.speaker, self._wanted)
+
+    @property
+    def handed_off(self) -> bool:
+        return bool(self.view.handoffs)
+
+    @property
+    def voice(self) -> str:
+        """In which the speaker talks, "" for the voice that the call began with."""
+        if not self.handed_off or self.agent.name != self.view.speaker:
+            return ""
+        by = self._handoff(len(self.view.handoffs) - 1)
+        return by.voice if by is not None and by.voice else self.agent.voice
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        return self._tools_of(self.agent)
+
+    def tool(self, name: str) -> Tool | None:
+        """Of the speaker; or of an agent that spoke before, whose call of it has no outcome yet."""
+        own = next((tool for tool in self.tools if tool.name == name), None)
+        return own or next((t for a in self.file.agents.values() for t in self._tools_of(a) if t.name == name), None)
+
+    def offers(self, name: str) -> bool:
+        return any(tool.name == name for tool in self.tools)
+
+    def _handoff(self, index: int) -> Handoff | None:
+        """As the agent that handed off defines it; None where a verdict did, or another file."""
+        handoffs = self.view.handoffs
+        before = handoffs[index - 1].event.to if index else self.view.agent
+        agent = self.file.agents.get(before)
+        return agent.handoff_to(handoffs[index].event.to) if agent is not None else None
+
+    def context(self) -> CallContext:
+        state: dict[str, object] = msgspec.json.decode(msgspec.json.encode(self.view.state))
+        return CallContext(self.log.call, self.agent.name, self.view.turns, state)
+
+    # what the model is asked
+
+    async def instructions(self, of_response: str = "") -> str:
+        """of_response: of one response alone. A client's own words speak to the agent that it called: one that was
+        handed the call keeps its own before them. Raises what a function of the agent file raises."""
+        given = of_response or self._instructions
+        if given and not self.handed_off:
+            return given
+        own = self.agent.instructions
+        if callable(own):
+            made = own(self.context())
+            own = await made if inspect.isawaitable(made) else made
+        return "\n\n".join(part for part in (own, given) if part)
+
+    def request(
+        self, instructions: str, without: Collection[str] = (), *, first: bool = True, news: Collection[str] = ()
+    ) -> ModelRequest:
+        """without: messages that the model isn't told of. first: of the response. news: see ModelRequest."""
+        agent = self.agent
+        offers = tuple(ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary) for tool in self.tools)
+        filters = [made.filter if (made := self._handoff(at)) else None for at in range(len(self.view.handoffs))]
+        items = history_of(self.view, without, filters)
+        settings = agent.settings if first else agent.settings_later
+        return ModelRequest(
+            instructions, items, offers, self.log.call, agent.model, settings, agent.name, frozenset(news)
+        )

@@ -5,40 +5,39 @@ response stands is read from the record alone, so another agent goes on with it 
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import Collection, Sequence
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
+from trunkline.agent.clearance import Clearance, Rewritten, clear
 from trunkline.agent.conversation import Conversation
-from trunkline.agent.models.seam import Model, ModelEvent, RoundDone, TextDelta, ToolCall
+from trunkline.agent.held_answer import HeldAnswer
+from trunkline.agent.models.seam import Model, ModelRequest, ToolCall
 from trunkline.agent.repetition import Diverged
-from trunkline.agent.takeover import of_this_round, rounds_made, without_outcome
+from trunkline.agent.round import FillerWords, ModelFailed, Round
+from trunkline.agent.rulings import Bench, Ruled
+from trunkline.agent.speech import AnswerTooLong, Speakable, Speech
+from trunkline.agent.takeover import answer_approval, handoffs_made, of_this_round, rounds_made, without_outcome
 from trunkline.agent.tool_desk import ToolDesk
 from trunkline.agent.writer import ResponseWriter
-from trunkline.agents import Agent
-from trunkline.proto.errors import TrunklineError
+from trunkline.proto import record
 from trunkline.proto.response import ResponseStatus, Source
 from trunkline.record import ItemView
 from trunkline.telemetry import logs, tracing
 
 MAX_ROUNDS = 8  # of tools; a model that asks for more is going round in circles
-MODEL_IDLE_S = 20.0  # between two events of a model
+MAX_HANDOFFS = 4  # in one response; agents that hand off more often are going round in circles
 APOLOGY = "I'm sorry, something went wrong on our side. Please say that again."
 GIVING_UP = "I'm sorry, I could not finish that. Please ask me in another way."
 WHAT_WAS_CUT = (
     "A technical fault cut you off: your last message is all that the caller was told. Go on right behind its last "
     "word, as if nothing had happened. Say nothing of it again, and don't mention the fault."
 )
+NEWS = "The caller has said nothing new. A tool that was still going on is done: tell the caller what came of it."
 
 log = logs.get(__name__)
 _rounds = Histogram("trunkline_agent_rounds", "Rounds of the model in a response", buckets=(1, 2, 3, 4, 6, 9))
-
-
-class ModelFailed(TrunklineError):
-    def __init__(self, model: str, error: Exception) -> None:
-        what = "gave no word in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
-        super().__init__(f"model {model} failed: {what}"[:500])
+_tokens = Counter("trunkline_agent_tokens_total", "Tokens that models counted", ["kind"])
 
 
 def say_whole(
@@ -55,26 +54,37 @@ def say_whole(
 
 
 class Rounds:
-    """instructions: the session's or the agent's. span: of the response; tools and segments stand beneath it."""
+    """span: of the response; tools and segments stand beneath it. speakable: see Redaction.
+
+    news: tool calls of earlier responses whose outcome is told here; the caller has said nothing new.
+    """
 
     def __init__(
         self,
         model: Model,
-        agent: Agent,
-        instructions: str,
         conversation: Conversation,
         writer: ResponseWriter,
         desk: ToolDesk,
+        bench: Bench,
         span: tracing.Span,
+        *,
+        speakable: Speakable = str,
+        news: Collection[str] = (),
     ) -> None:
         self._model = model
-        self._agent = agent
-        self._instructions = instructions
         self._conversation = conversation
         self._writer = writer
         self._desk = desk
+        self._bench = bench
         self._span = span
+        self._speakable = speakable
+        self._news = news
         self._tokens = (0, 0)
+        self._first = self._taken_over = True  # no round has been asked for here
+        self._clearance: Clearance | None = None
+        self._fillers = FillerWords(conversation.agent.fillers)
+        self._said_here = False  # by the model, in the last round
+        self._held = HeldAnswer(conversation, desk.approvals, writer)
 
     async def run(self) -> None:
         """Goes on from where the record stands to the response's end, whatever the model does.
@@ -83,31 +93,134 @@ class Rounds:
         """
         try:
             await self._run()
-        except ModelFailed as error:
+        except (ModelFailed, AnswerTooLong) as error:
             log.warning("response failed", response=self._writer.response, error=str(error))
             self._close_what_was_said()
             self._writer.write(APOLOGY, "final_answer", "filler")
             self._writer.finish("failed", str(error), self._tokens)
+        finally:
+            await self._stop_clearance()
+
+    # the whole of it
 
     async def _run(self) -> None:
         view, response = self._conversation.view, self._writer.response
+        said = [view.items[key] for key in view.responses[response].items if key in view.items]
+        self._fillers.spent([item.text for item in said if item.source == "filler"])
+        self._first = not view.responses[response].tools
         if response in without_outcome(view):
-            await self._desk.finish(response, tracing.inject(self._span))
+            await self._listen(self._desk.finish(response, tracing.inject(self._span)))
         if self._ends_in_set_words():
             return
-        for made in range(min(rounds_made(view, response), MAX_ROUNDS), MAX_ROUNDS + 1):
-            cut = of_this_round(view, response)
-            calls = await (self._rest_of_round(cut) if cut else self._round())
-            if not calls:
-                _rounds.observe(made + 1)
-                self._writer.finish("completed", tokens=self._tokens)
-                return
-            if made == MAX_ROUNDS:
-                break
-            await self._desk.run(response, calls, tracing.inject(self._span))
-        _rounds.observe(MAX_ROUNDS + 1)
+        made = min(rounds_made(view, response), MAX_ROUNDS)
+        while made <= MAX_ROUNDS and handoffs_made(view, response) <= MAX_HANDOFFS:
+            try:
+                if await self._ends_the_call():
+                    return
+                calls = await self._answer()
+                if not calls and not self._desk.news_of(response):
+                    _rounds.observe(made + 1)
+                    self._writer.finish("completed", tokens=self._tokens)
+                    return
+                if made < MAX_ROUNDS:
+                    await self._listen(await self._desk.run(response, calls, tracing.inject(self._span)))
+            except Ruled as ruled:
+                if not self._obey(ruled):
+                    return
+                continue
+            except Rewritten:
+                continue
+            made += bool(calls)
+        _rounds.observe(made)
         self._writer.write(GIVING_UP, "final_answer", "filler")
         self._writer.finish("incomplete", f"no answer after {MAX_ROUNDS} rounds of tools", self._tokens)
+
+    async def _answer(self) -> list[ToolCall]:
+        """What is asked of the model next, or of a person; the tools that it wants. Raises what a Round does."""
+        view, response = self._conversation.view, self._writer.response
+        if (held := answer_approval(view, response)) is not None:
+            await self._held.deliver(held)
+            return []
+        if not self._news:
+            await self._stop_clearance()
+            self._clearance = await clear(self._conversation, self._bench, response)
+        cut, self._taken_over = self._cut() if self._taken_over else [], False
+        return await (self._rest_of_round(cut) if cut else self._round())
+
+    def _cut(self) -> list[str]:
+        """What an earlier owner's model had begun to say of the round in which it was stopped."""
+        view = self._conversation.view
+        begun = of_this_round(view, self._writer.response)
+        return [key for key in begun if key not in view.items or view.items[key].source == "model"]
+
+    async def _listen(self, waited: Sequence["asyncio.Future[None]"]) -> None:
+        """Until these tools have their outcome; meanwhile says what they, and who waits with them, tell the caller.
+
+        Raises Ruled for a verdict on a result.
+        """
+        response = self._writer.response
+        while pending := [one for one in waited if not one.done()]:
+            aside = self._desk.aside()
+            await asyncio.wait([*pending, aside], return_when=asyncio.FIRST_COMPLETED)
+            for text, source in self._desk.asides():
+                await self._say_aside(text, source)
+        if ruled := self._desk.ruling(response):
+            raise ruled
+
+    async def _say_aside(self, text: str, source: Source) -> None:
+        if source != "tool":  # set words of the definition
+            self._writer.write(text, "commentary", source)
+            self._writer.close_item("commentary")
+            return
+        try:
+            await self._speech().aside(text, source)
+        except Ruled as ruled:
+            self._writer.block(*ruled.events)
+
+    # what policy says
+
+    def _obey(self, ruled: Ruled) -> bool:
+        """Whether the response goes on, with another agent."""
+        ruling, writer, response = ruled.ruling, self._writer, self._writer.response
+        log.info("policy ruled", response=response, action=ruling.action, guardrail=ruling.guardrail)
+        spoken = ruling.point in ("segment", "answer")
+        if spoken:
+            writer.block(*ruled.events)
+        else:
+            self._conversation.append(*ruled.events)
+        if ruling.action == "hand_off":
+            writer.leave()
+            now_us = self._conversation.wall_us()
+            self._conversation.append(record.HandedOff(now_us, response, ruling.to, reason=ruling.detail))
+            return True
+        writer.leave()
+        writer.write(ruling.reply, "final_answer", "policy")
+        if ruling.action == "end":
+            self._desk.intend_end(response)
+            writer.finish("completed", ruling.detail, self._tokens)
+            writer.hang_up(ruling.detail)
+        else:
+            writer.finish("incomplete", ruling.detail, self._tokens)
+        return False
+
+    async def _ends_the_call(self) -> bool:
+        """The model has ended it, by a tool that has passed its commit point: nothing more is asked of the model."""
+        farewell = self._desk.farewell_of(self._writer.response)
+        if farewell is None:
+            return False
+        if farewell and not self._said_here:
+            speech = self._speech()
+            try:
+                await speech.write(farewell, "final_answer")
+                await speech.end_round("final_answer")
+            except Ruled as ruled:
+                self._writer.block(*ruled.events)
+                self._writer.write(ruled.ruling.reply, "final_answer", "policy")
+        self._writer.finish("completed", tokens=self._tokens)
+        self._writer.hang_up("agent_hung_up")
+        return True
+
+    # a round
 
     async def _rest_of_round(self, cut: Sequence[str]) -> list[ToolCall]:
         """The round in which an earlier owner was stopped, from there on. cut: the messages that it had begun."""
@@ -145,26 +258,54 @@ class Rounds:
 
     async def _round(self, *, without: Collection[str] = (), note: str = "") -> list[ToolCall]:
         """Streams one round to the caller; gives the tools that it asks for. without: messages it isn't told of."""
-        calls: list[ToolCall] = []
-        instructions = f"{self._instructions}\n\n{note}".strip() if note else self._instructions
-        request = self._conversation.request(instructions, self._agent, without)
-        span = self._chat_span()
+        request = await self._request(without, note)
+        span = self._chat_span(request)
+        speech = self._speech()
+        one = Round(self._model, self._writer, speech, span, self._fillers, self._clearance)
         try:
-            async with contextlib.aclosing(self._model.respond(request)) as stream:
-                while event := await self._next(stream):
-                    self._take(event, calls)
+            calls = await one.run(request)
         finally:
+            self._said_here = speech.said
+            done = one.done
+            self._tokens = self._tokens[0] + done.input_tokens, self._tokens[1] + done.output_tokens
+            for kind in ("input", "output", "cached", "reasoning"):
+                _tokens.labels(kind).inc(getattr(done, f"{kind}_tokens"))
+            span.set_attribute("gen_ai.usage.input_tokens", done.input_tokens)
+            span.set_attribute("gen_ai.usage.output_tokens", done.output_tokens)
             span.end()
         self._writer.end_round("commentary" if calls else "final_answer", last=not calls)
         return calls
+
+    async def _request(self, without: Collection[str], note: str) -> ModelRequest:
+        conversation = self._conversation
+        try:
+            own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
+        except Exception as error:  # a rim: instructions are a function of the agent file
+            raise ModelFailed(f"instructions of {conversation.agent.name}", error) from error
+        instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
+        first, self._first = self._first, False
+        self._desk.tell_all()
+        return conversation.request(instructions, without, first=first, news=self._news)
+
+    def _speech(self) -> Speech:
+        hold = self._conversation.agent.holds_answers
+        return Speech(self._writer, self._bench, hold=hold, approve=self._held.approve, speakable=self._speakable)
+
+    async def _stop_clearance(self) -> None:
+        clearance, self._clearance = self._clearance, None
+        if clearance is not None and not clearance.given:
+            await clearance.stop()
 
     def _ends_in_set_words(self) -> bool:
         """Whether an earlier owner had begun the words that end a response without the model: they are said whole."""
         view, response = self._conversation.view, self._writer.response
         items = [view.items[key] for key in of_this_round(view, response) if key in view.items]
-        if not items or items[-1].source != "filler":
+        if not items or items[-1].source not in ("filler", "policy") or items[-1].phase == "commentary":
             return False
-        if APOLOGY.startswith(items[-1].text):
+        if items[-1].source == "policy":
+            self._writer.leave()
+            self._writer.finish("incomplete", "blocked")
+        elif APOLOGY.startswith(items[-1].text):
             say_whole(self._writer, APOLOGY, "filler", "failed", items[-1:])
         else:
             say_whole(self._writer, GIVING_UP, "filler", "incomplete", items[-1:])
@@ -177,26 +318,14 @@ class Rounds:
         except Diverged:
             self._writer.leave()
 
-    async def _next(self, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
-        try:
-            async with asyncio.timeout(MODEL_IDLE_S):
-                return await anext(stream, None)
-        except Exception as error:  # a rim: a model is a plugin, and what it raises ends one response
-            raise ModelFailed(self._model.name, error) from error
-
-    def _take(self, event: ModelEvent, calls: list[ToolCall]) -> None:
-        match event:
-            case TextDelta(text, phase):
-                self._writer.write(text, phase)
-            case ToolCall():
-                self._writer.flush()  # the caller hears what is going to be done before it is done
-                calls.append(event)
-            case RoundDone(input_tokens, output_tokens):
-                self._tokens = self._tokens[0] + input_tokens, self._tokens[1] + output_tokens
-
-    def _chat_span(self) -> tracing.Span:
+    def _chat_span(self, request: ModelRequest) -> tracing.Span:
         """Names and attributes: OpenTelemetry semantic conventions for generative AI, `chat`."""
-        attributes = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": self._model.name}
+        attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self._model.name,
+            "gen_ai.request.model": request.model or self._model.name,
+            "gen_ai.agent.name": request.agent,
+        }
         return tracing.start_span(
             f"chat {self._model.name}",
             parent=tracing.under(self._span),

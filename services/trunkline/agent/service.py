@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Literal
 
+from trunkline.agent.conversation import offered
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.seam import Model
+from trunkline.agent.redaction import Redaction
+from trunkline.agent.rulings import Policies
 from trunkline.agent.session import AgentSession
 from trunkline.agent.taking import Staff
 from trunkline.agents import AgentFile, load_agent_file
@@ -69,6 +72,7 @@ class AgentService:
         self._store = store
         self._claims = claims
         self._recorder = Recorder(store, now_us=wall_us)
+        self._policies = Policies(file)
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls = CallPool(
             exchange, capacity=capacity or CALLS, open_session=self._open, lost_window_s=lost_window_s
@@ -78,7 +82,7 @@ class AgentService:
         exchange.on_unheard = self._on_unheard
         self._staff = Staff(
             worker=exchange.worker,
-            digest=file.digest,
+            file=file,
             model=model,
             recorder=self._recorder,
             claims=claims,
@@ -87,6 +91,9 @@ class AgentService:
             fail=self.calls.fail,
             drop=self.calls.drop,
             keep=self._keep,
+            policies=self._policies,
+            redaction=Redaction(),
+            tools_of=offered,
         )
 
     async def start(self) -> None:
@@ -107,6 +114,7 @@ class AgentService:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
             for task in late:
                 task.cancel()
+        await self._policies.hung.stop()
         await self._recorder.close()
         await self._claims.close()
         await self._store.close()

@@ -4,23 +4,28 @@ Its only state is the record's, which another agent can take at any moment and g
 """
 
 import asyncio
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, ParamSpec
 
 from trunkline.agent.answering import Answering, Work
+from trunkline.agent.call_hooks import CallHooks
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.receipts import Receipts
+from trunkline.agent.rulings import Bench
 from trunkline.agent.taking import Staff, take
 from trunkline.agent.tool_desk import ToolDesk
 from trunkline.agents import Agent
 from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
 from trunkline.proto import record, subjects
+from trunkline.proto.approval import ApprovalAnswered, DecideApproval
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import Fenced, TrunklineError
 from trunkline.proto.ids import new_response_id
 from trunkline.proto.placement import Superseded
 from trunkline.proto.response import (
     Attached,
+    CallerAway,
     CallerLost,
     Converse,
     Interrupt,
@@ -31,7 +36,7 @@ from trunkline.proto.response import (
     Retract,
     Turn,
 )
-from trunkline.proto.tool import RunTool
+from trunkline.proto.tool import CancelTool, RunTool
 from trunkline.record import CallLog, Outranked
 from trunkline.telemetry import logs
 
@@ -39,6 +44,7 @@ WAITING_MESSAGES = 64  # that may come before the record is taken
 STORED_S = 0.2  # between two words to the gateway on what is stored
 
 log = logs.get(__name__)
+P = ParamSpec("P")
 
 
 class _Owned(NamedTuple):
@@ -48,6 +54,7 @@ class _Owned(NamedTuple):
     conversation: Conversation
     desk: ToolDesk
     answering: Answering
+    hooks: CallHooks
 
 
 def goes_on(reason: str) -> bool:
@@ -68,6 +75,7 @@ class AgentSession:
         self._receipts = Receipts()
         self._obeyed = 0  # seq of the gateway's last message that has been dealt with
         self._telling: asyncio.TimerHandle | None = None
+        self._time_up: asyncio.TimerHandle | None = None
         staff.keep(self._open())
 
     def on_message(self, message: Message, headers: Headers | None) -> None:
@@ -96,8 +104,9 @@ class AgentSession:
     def close(self, reason: str) -> None:
         """Writes the call's end, unless another agent goes on with it (goes_on)."""
         self._closed = reason
-        if self._telling is not None:
-            self._telling.cancel()
+        for timer in (self._telling, self._time_up):
+            if timer is not None:
+                timer.cancel()
         if self._owned is None:
             return  # _open ends what it opens
         task: asyncio.Task[None] | None = None
@@ -127,20 +136,39 @@ class AgentSession:
 
     def _own(self, call_log: CallLog) -> _Owned:
         staff = self._staff
-        conversation = Conversation(call_log, staff.wall_us)
+        conversation = Conversation(
+            call_log,
+            staff.wall_us,
+            staff.file,
+            self._agent,
+            instructions=self._order.instructions,
+            tools_of=staff.tools_of,
+        )
+        hooks = CallHooks(conversation, staff.keep)
+        conversation.observe = hooks.observe
+        bench = Bench(conversation, staff.policies)
+        call = self.link.call
         desk = ToolDesk(
             conversation,
-            self._agent,
+            bench,
             staff.digest,
             staff.claims,
             self._post,
             staff.keep,
             lambda error: staff.fail(self.link, error),
+            redact=lambda text: staff.redaction.redact(call, text),
         )
         answering = Answering(
-            conversation, desk, self._agent, staff.model, self._instructions, self._send, self._start_task
+            conversation,
+            desk,
+            bench,
+            staff.model,
+            self._agent.greeting,
+            self._send,
+            self._start_task,
+            speakable=staff.redaction.spoken,
         )
-        return _Owned(call_log, conversation, desk, answering)
+        return _Owned(call_log, conversation, desk, answering, hooks)
 
     def _attach(self, owned: _Owned) -> None:
         self.link.epoch = owned.log.epoch
@@ -151,17 +179,48 @@ class AgentSession:
             new_response_id() if agent.greeting and not followed and not owned.conversation.view.responses else ""
         )
         self.link.send(
-            Attached(agent.name, self._staff.digest, greeting, agent.voice, self._instructions, agent.dictations)
+            Attached(
+                agent.name,
+                self._staff.digest,
+                greeting,
+                agent.voice,
+                self._instructions,
+                self._staff.file.dictations,
+                agent.silence.after_s if agent.silence is not None else 0.0,
+            )
         )
         log.info("call attached", call_id=self.link.call, epoch=owned.log.epoch, agent=agent.name)
         self._owned = owned
         owned.desk.adopt(None)
+        self._limit_duration(owned)
+        if not followed:
+            owned.hooks.on_start()
         if greeting:
             owned.answering.greet(greeting)
         waiting, self._waiting = self._waiting, []
         for message, headers in waiting:
             self._obey(owned, message, headers)
         self._receipt(owned)
+
+    def _limit_duration(self, owned: _Owned) -> None:
+        """Counted from the call's beginning, whoever owns it."""
+        duration = self._agent.duration
+        if duration is not None:
+            passed_s = (self._staff.wall_us() - owned.conversation.view.started_us) / 1e6
+            loop, left_s = asyncio.get_running_loop(), max(0.0, duration.limit_s - passed_s)
+            self._time_up = loop.call_later(left_s, self._contained, owned.answering.end_with, duration.goodbye)
+
+    def decide(self, order: DecideApproval, answer: Callable[[ApprovalAnswered], None]) -> None:
+        """A person's word; answer: is given what came of it, if this agent owns the call."""
+        if self._owned is not None and self._closed is None:
+            self._contained(self._owned.desk.approvals.decide, order, answer)
+
+    def _contained(self, work: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
+        """Outside the link's own messages: what fails ends this placement alone."""
+        try:
+            work(*given, **named)
+        except TrunklineError as error:
+            self._staff.fail(self.link, error)
 
     # what the gateway says
 
@@ -198,6 +257,8 @@ class AgentSession:
             case Placed(stage=stage, worker=worker, reason=reason):
                 if view.stages.get(stage) != worker:
                     conversation.append(record.StageMoved(now_us, stage, worker, reason))
+            case CallerAway(count=count, response=response):
+                self._nobody_speaks(owned, count, response)
             case CallerLost(from_sample=from_sample):
                 if from_sample not in view.audio_lost:
                     conversation.append(record.AudioLost(now_us, from_sample))
@@ -210,15 +271,24 @@ class AgentSession:
             return
         told_again = turn.item in view.items
         if not told_again:
-            at_us = self._staff.wall_us()
+            at_us, text = self._staff.wall_us(), self._staff.redaction.redact(self.link.call, turn.text)
             owned.conversation.append(
                 record.CallerSaid(
-                    at_us, turn.turn, turn.item, turn.text, turn.source, turn.from_sample, turn.to_sample, turn.previous
+                    at_us, turn.turn, turn.item, text, turn.source, turn.from_sample, turn.to_sample, turn.previous
                 )
             )
         answered = told_again and not turn.response and any(one.turn == turn.turn for one in view.responses.values())
         if turn.respond and not answered:
             owned.answering.respond(turn.response, turn.turn, headers)
+
+    def _nobody_speaks(self, owned: _Owned, count: int, response: str) -> None:
+        """count: how many times in a row; after the last prompt the call is ended."""
+        silence = self._agent.silence
+        prompts = silence.prompts if silence is not None else ()
+        if silence is not None and count > len(prompts):
+            owned.answering.say(response, silence.goodbye, then_hang_up=True)
+        else:
+            owned.answering.say(response, prompts[count - 1] if prompts else "")
 
     # the end
 
@@ -226,7 +296,7 @@ class AgentSession:
         """The task of the response that ran, cancelled."""
         ended = not goes_on(reason)
         task = owned.answering.close(reason, ended=ended)
-        owned.desk.close(ended=ended)
+        owned.desk.close(ended=ended, hung_up=reason == "agent_hung_up")
         if ended:
             owned.conversation.append(record.Ended(self._staff.wall_us(), reason))
         return task
@@ -272,9 +342,10 @@ class AgentSession:
             except Exception as error:  # the rim of a task of the call
                 self._staff.fail(self.link, error)
 
-    def _post(self, order: RunTool, runner: str, headers: Headers | None) -> None:
+    def _post(self, order: RunTool | CancelTool, runner: str, headers: Headers | None) -> None:
         call, peer = self.link.call, f"tool_runner.{runner}" if runner else ""
-        subject = subjects.inbox_of(peer, call) if peer else subjects.tool(order.name, call)
+        queue = subjects.tool(order.name, call) if isinstance(order, RunTool) else ""
+        subject = subjects.inbox_of(peer, call) if peer else queue
         self._staff.exchange.post(subject, call, order, epoch=self.link.epoch, headers=headers, peer=peer)
 
 

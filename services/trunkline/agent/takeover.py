@@ -18,7 +18,7 @@ from trunkline.proto.response import (
     Source,
     Utterance,
 )
-from trunkline.record import CallView, ItemView, ResponseView, never_reached
+from trunkline.record import ApprovalView, CallView, ItemView, ResponseView, never_reached
 
 
 def adopted(view: CallView, said: Utterance, at_us: int) -> Iterator[record.Event]:
@@ -30,9 +30,10 @@ def adopted(view: CallView, said: Utterance, at_us: int) -> Iterator[record.Even
         case ResponseFinished(response=response, status=status, detail=detail):
             if (opened := view.responses.get(response)) is not None and opened.status is None:
                 yield record.ResponseClosed(at_us, response, status, detail)
-        case ItemStarted(response=response, item=key, phase=phase, source=source):
+        case ItemStarted(response=response, item=key, phase=phase, source=source, voice=voice):
             if key not in view.items and key not in view.deleted:
-                yield record.AssistantItem(at_us, response, key, phase, source)
+                speaker = view.speaker if view.handoffs else ""
+                yield record.AssistantItem(at_us, response, key, phase, source, speaker, voice)
         case _:
             if (item := view.items.get(said.item)) is not None:
                 yield from _adopted_of(item, said, at_us)
@@ -72,8 +73,8 @@ def _response_again(
     yield ResponseStarted(response.id, response.turn)
     for key in response.items:
         item = view.items.get(key)
-        if item is None or item.truncated is not None:
-            continue  # no more of it is to be heard
+        if item is None or item.truncated is not None or (item.status == "blocked" and not item.segments):
+            continue  # no more of it is to be heard, or never was
         if unheard is None:
             yield from _item_again(item, item.segments)
         elif key in unheard or item.status == "in_progress":
@@ -83,7 +84,7 @@ def _response_again(
 
 
 def _item_again(item: ItemView, indexes: Collection[int]) -> Iterator[Utterance]:
-    yield ItemStarted(item.response, item.id, item.phase, _source_of(item))
+    yield ItemStarted(item.response, item.id, item.phase, _source_of(item), item.voice)
     for index, text in item.segments.items():
         if index in indexes:
             yield Say(item.response, item.id, index, text)
@@ -112,8 +113,20 @@ def _unheard(view: CallView, lost: Mapping[str, Collection[int]]) -> Mapping[str
 def of_this_round(view: CallView, response: str) -> list[str]:
     """Ids of the messages behind the response's last tool call: a round that was cut, or nothing."""
     one = view.responses[response]
-    after = view.tools[one.tools[-1]].after if one.tools else ""
-    return one.items[one.items.index(after) + 1 :] if after in one.items else list(one.items)
+    ended = [view.tools[one.tools[-1]].after] if one.tools else []
+    ended += [handoff.item for handoff in view.handoffs if handoff.event.response == response]
+    after = max((one.items.index(item) + 1 for item in ended if item in one.items), default=0)
+    return one.items[after:]
+
+
+def handoffs_made(view: CallView, response: str) -> int:
+    return sum(handoff.event.response == response for handoff in view.handoffs)
+
+
+def answer_approval(view: CallView, response: str) -> ApprovalView | None:
+    """Of the answer that waits, or waited, for a person; nothing of it was said before."""
+    of_answers = [a for a in view.approvals.values() if a.asked.kind == "answer" and a.asked.response == response]
+    return of_answers[-1] if of_answers else None
 
 
 def rounds_made(view: CallView, response: str) -> int:

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from trunkline.agent.conversation import ToolsOf
 from trunkline.agent.models.seam import Model
-from trunkline.agents import Agent
+from trunkline.agent.redaction import Redaction
+from trunkline.agent.rulings import Policies
+from trunkline.agents import Agent, AgentFile
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.proto import record
 from trunkline.proto.response import Converse
@@ -16,11 +19,11 @@ from trunkline.record import CallLog, ClaimStore, Recorder
 
 class Staff(NamedTuple):
     """What all calls of the process share. fail, drop: end one placement, with and without a word of the failure.
-    keep: holds a task until it is done.
+    keep: holds a task until it is done. tools_of: what an agent may use at present.
     """
 
     worker: str
-    digest: str
+    file: AgentFile
     model: Model
     recorder: Recorder
     claims: ClaimStore
@@ -29,6 +32,13 @@ class Staff(NamedTuple):
     fail: Callable[[Link, BaseException], None]
     drop: Callable[[Link, str], None]
     keep: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
+    policies: Policies
+    redaction: Redaction
+    tools_of: ToolsOf
+
+    @property
+    def digest(self) -> str:
+        return self.file.digest
 
 
 async def take(link: Link, order: Converse, agent: Agent, staff: Staff) -> CallLog:

@@ -1,110 +1,180 @@
 """Where an agent's tool calls stay until their outcome is recorded, whatever becomes of the response that made them.
 
-An intent is durable before its tool runs, and gets exactly one outcome; where none can be told it is `unknown`, and
-what turns out later follows it. How one tool call is gone after is decided in `pursuit`.
+Rule: the commit point. A tool is carried out once its turn and its generation stand, policy and people have agreed,
+and its intent is durable; it gets exactly one outcome, and where none can be told it is `unknown`.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from prometheus_client import Counter
 
+from trunkline.agent import own_tools
+from trunkline.agent.approvals import Approvals, is_needed
+from trunkline.agent.asides import Asides
 from trunkline.agent.conversation import Conversation
+from trunkline.agent.errands import Errand, Errands, Keep, Post
+from trunkline.agent.intents import Intent, intend, not_run, read
 from trunkline.agent.models.seam import ToolCall
-from trunkline.agent.pursuit import OVERDUE_S, Pursuit, Step
-from trunkline.agents import Agent
+from trunkline.agent.results import Redact, admitted, finished
+from trunkline.agent.rulings import Bench, Ruled
+from trunkline.agents import Approval, Tool
+from trunkline.agents.control import END_CALL
 from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import TrunklineError
-from trunkline.proto.ids import is_id, new_tool_call_id
-from trunkline.proto.record import Claim
-from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted, ToolStatus
-from trunkline.record import Attempt, ClaimStore, StoreUnavailable
+from trunkline.proto.ids import new_tool_call_id
+from trunkline.proto.response import Source
+from trunkline.proto.tool import ToolProgress, ToolResult, ToolStatus
+from trunkline.record import ApprovalView, ClaimStore, StoreUnavailable, ToolView
 from trunkline.telemetry import logs
 
-ARGUMENTS_LIMIT_BYTES = 64 * 1024
-NAME_CHARACTERS = 64  # of a name that a model made up
 NOT_RECORDED = "This was not run: the call's record can't be written at present."
-KEY_CHARACTERS = 64  # of an id that a model made up; the subjects of further attempts are a little longer
+INTERRUPTED = "This was not run: the caller interrupted."
+PROGRESS_CHARACTERS = 300
 
 log = logs.get(__name__)
 _outcomes = Counter("trunkline_agent_tool_outcomes_total", "Tool calls with their outcome", ["status"])
 _late = Counter("trunkline_agent_late_results_total", "Results of tool calls that were recorded as unknown")
 
-Keep = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
-
-
-class Post(Protocol):
-    """To the queue of all runners, or to the inbox of one; nobody there is told in return."""
-
-    def __call__(self, order: RunTool, runner: str, headers: Headers | None) -> None: ...
-
-
-class _Open:
-    """A tool call without an outcome. done: it has one, or this desk is closed."""
-
-    def __init__(self, pursuit: Pursuit, response: str, headers: Headers | None) -> None:
-        self.pursuit = pursuit
-        self.response = response
-        self.headers = headers
-        self.timer: asyncio.TimerHandle | None = None
-        self.looking = False
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def order(self) -> RunTool:
-        return self.pursuit.order
-
-    def close(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        if not self.done.done():
-            self.done.set_result(None)
-
 
 class ToolDesk:
-    """keep: holds a task until it is done. on_failure: an outcome could not be recorded."""
+    """keep: holds a task until it is done. on_failure: an outcome could not be recorded. redact: what must not be
+    recorded is taken out of a result. on_outcome: a tool call of a response that is over has its outcome."""
 
     def __init__(
         self,
         conversation: Conversation,
-        agent: Agent,
+        bench: Bench,
         digest: str,
         claims: ClaimStore,
         post: Post,
         keep: Keep,
         on_failure: Callable[[Exception], None],
+        *,
+        redact: Redact = str,
     ) -> None:
+        self.on_outcome: Callable[[ToolView], None] = lambda tool: None
+        self.approvals = Approvals(conversation, keep, on_failure, self._run_us)
+        self.approvals.on_decided = self._decided
         self._conversation = conversation
-        self._agent = agent
-        self._digest = digest
-        self._claims = claims
-        self._post = post
+        self._bench = bench
         self._keep = keep
         self._on_failure = on_failure
-        self._loop = asyncio.get_running_loop()
-        self._open: dict[str, _Open] = {}
+        self._redact = redact
+        self._errands = Errands(conversation, digest, claims, post, keep, self._on_result, on_failure)
+        self._asides = Asides()
+        self._rulings: dict[str, Ruled] = {}  # by response
+        self._told: set[str] = set()  # tool calls whose outcome the model was told, here or by an earlier owner
+        self.tell_all()
 
-    async def run(self, response: str, calls: Sequence[ToolCall], headers: Headers | None) -> None:
-        """Returns when each call has its outcome. Cancelled, it leaves behind what already runs, to end by itself.
+    # for the response that goes on
 
-        Raises Fenced.
+    async def run(
+        self, response: str, calls: Sequence[ToolCall], headers: Headers | None
+    ) -> "list[asyncio.Future[None]]":
+        """Takes them to their commit point; what is to be waited for. Cancelled, it leaves behind what already runs.
+
+        Raises Ruled for policy's word on one of them, then none of them is run; Fenced.
         """
-        opened = [one for call in calls if (one := self._intend(response, call, headers))]
+        intents = [await intend(call, self._conversation, self._bench) for call in calls]
+        ruled = next((one.ruled for one in intents if one.ruled), None)
+        if ruled is not None:
+            intents = [not_run(one, "policy ended the answer.") for one in intents]
+        errands = self._record(response, intents, headers)
         try:
             await self._conversation.log.durable()
         except asyncio.CancelledError:
-            self._settle_all(opened, "cancelled", "This was not run: the caller interrupted.")
+            self._give_up(errands, "cancelled", INTERRUPTED)
             raise
         except StoreUnavailable:
-            self._settle_all(opened, "error", NOT_RECORDED)
-        for one in opened:
-            self._step(one)
-        if opened:
-            await asyncio.wait([one.done for one in opened])
+            self._give_up(errands, "error", NOT_RECORDED)
+        if ruled is not None:
+            raise ruled
+        self._commit(response, errands)
+        return self._awaited(response)
+
+    def finish(self, response: str, headers: Headers | None) -> "list[asyncio.Future[None]]":
+        """What a response that an earlier owner began has to wait for."""
+        self.adopt(headers)
+        self._carry_out_own(response)
+        return self._awaited(response)
+
+    def aside(self) -> "asyncio.Future[None]":
+        """Done once there is something to tell the caller who waits."""
+        return self._asides.waiter()
+
+    def asides(self) -> list[tuple[str, Source]]:
+        return self._asides.take()
+
+    def ruling(self, response: str) -> Ruled | None:
+        """Policy's word on a result, once."""
+        return self._rulings.pop(response, None)
+
+    def tell_all(self) -> None:
+        """The model is about to be told of every outcome that there is."""
+        self._told.update(tool.id for tool in self._conversation.view.tools.values() if tool.status is not None)
+
+    def news_of(self, response: str) -> bool:
+        """A tool that the model was told is going on has ended meanwhile."""
+        view = self._conversation.view
+        tools = [view.tools[key] for key in view.responses[response].tools]
+        ended = [tool for tool in tools if tool.status is not None and tool.id not in self._told]
+        return any(self._is_detached(tool) for tool in ended)
+
+    def farewell_of(self, response: str) -> str | None:
+        """The model's last words, as it gave them to the tool that ends the call; None if it doesn't."""
+        end = own_tools.ending(self._conversation)
+        return own_tools.farewell(end) if end is not None and end.response == response else None
+
+    def intend_end(self, response: str) -> None:
+        """The call ends with this response, by policy's word or the definition's."""
+        key, now_us = new_tool_call_id(), self._conversation.wall_us()
+        self._conversation.append(record.ToolIntended(now_us, key, response, END_CALL, "{}", key, now_us, runs="agent"))
+
+    # for the conversation
+
+    def news(self) -> list[str]:
+        """Tool calls of earlier responses that nobody has told the caller of, and somebody should."""
+        view = self._conversation.view
+        return [key for key in view.news if self._is_detached(view.tools[key])]
+
+    def interrupted(self, response: str) -> None:
+        """The caller spoke: what may be stopped is, the call isn't ended; whatever else goes on."""
+        for errand in self._errands:
+            definition = self._conversation.tool(errand.name)
+            if errand.response == response and definition is not None and definition.cancel_on_interrupt:
+                self._errands.stop(errand)
+        self.approvals.withdraw(response)
+        self.goes_on()
+
+    def goes_on(self) -> None:
+        """There is more to the call than the end that was meant."""
+        if (end := own_tools.ending(self._conversation)) is not None:
+            self._conversation.append(own_tools.end_settled(self._conversation, end, ended=False))
+
+    def retract(self, response: str) -> None:
+        """The turn was none: nothing that waits for a person is done for it."""
+        for errand in self._errands:
+            if errand.response == response and errand.pursuit is None:
+                self.approvals.withdraw(errand.tool_call)
+
+    def adopt(self, headers: Headers | None) -> None:
+        """Goes after every tool call that an earlier owner of the call left without outcome."""
+        for tool in list(self._conversation.view.tools.values()):
+            if tool.status is not None or (tool.runs != "runner" and not tool.approval):
+                continue
+            if self._errands.get(tool.id) is not None:
+                continue
+            errand = self._errands.add(self._errand(tool, headers))
+            approval = self._conversation.view.approvals.get(tool.approval)
+            if approval is None:
+                self._errands.begin(errand, tool, adopted=True)
+            elif approval.decided is not None:
+                self._decided(approval, adopted=True)
+        self.approvals.adopt()
 
     def leave_out(self, response: str, calls: Sequence[ToolCall], before: str) -> None:
         """What an earlier owner made of these, by what it said behind them: it could not record them, so none was run.
@@ -115,181 +185,188 @@ class ToolDesk:
         of_response = view.responses[response].items
         items = of_response if before in of_response[1:] else list(view.items)  # the first stands behind a caller's
         after = items[items.index(before) - 1] if before in items[1:] else ""
-        opened = [one for call in calls if (one := self._intend(response, call, None, after))]
-        self._settle_all(opened, "error", NOT_RECORDED)
+        intents = [read(call, self._conversation) for call in calls]
+        errands = self._record(response, intents, None, after, ask=False)
+        self._give_up(errands, "error", NOT_RECORDED)
 
-    def adopt(self, headers: Headers | None) -> None:
-        """Goes after every tool call that an earlier owner of the call left without outcome."""
-        view = self._conversation.view
-        state = msgspec.json.encode(view.state).decode()
-        for tool in list(view.tools.values()):
-            if tool.status is None and tool.id not in self._open:
-                order = RunTool(tool.id, tool.name, tool.arguments, tool.key, tool.deadline_us, self._digest, state)
-                self._step(self._begin(order, tool.response, headers, adopted=True))
+    def close(self, *, ended: bool, hung_up: bool = False) -> None:
+        """ended: the call is over, so what has no outcome yet never gets one; else the next owner will ask.
 
-    async def finish(self, response: str, headers: Headers | None) -> None:
-        """Returns when every tool call of a response that an earlier owner began has its outcome."""
-        self.adopt(headers)
-        if waited := [one.done for one in self._open.values() if one.response == response]:
-            await asyncio.wait(waited)
+        hung_up: the agent ended it.
+        """
+        self.approvals.close(ended=ended)
+        if not ended:
+            self._errands.close()
+            return
+        if (end := own_tools.ending(self._conversation)) is not None:
+            self._conversation.append(own_tools.end_settled(self._conversation, end, ended=hung_up))
+        for errand in self._errands:
+            if errand.pursuit is not None and errand.pursuit.maybe_sent:
+                self._settle(errand, "unknown", "The call ended before a result came.")
+            else:
+                self._settle(errand, "cancelled", "This was not run: the call ended.")
 
     # what is heard
 
     def on_message(self, message: Message) -> None:
         """What runners say; of calls that have their outcome, only what was not known of them is still of interest."""
         match message:
-            case ToolStarted(tool_call=tool_call, runner=runner) if (one := self._open.get(tool_call)) and is_id(
-                runner
-            ):
-                one.pursuit.started(runner)
-            case ToolDeclined(tool_call=tool_call, reason=reason, runner=runner) if one := self._open.get(tool_call):
-                one.pursuit.declined(reason, runner, self._loop.time())
-                self._arm(one)
-            case ToolResult(tool_call=tool_call) if one := self._open.get(tool_call):
-                self._conclude(one, one.pursuit.concluded(message, self._loop.time()))
-            case ToolResult():
+            case ToolProgress(tool_call=tool_call, text=text):
+                self._report(tool_call, text)
+            case ToolResult(tool_call=tool_call) if self._errands.get(tool_call) is None:
                 self._find_out_late(message)
+            case _:
+                self._errands.on_message(message)
 
     def on_no_responders(self) -> None:
-        """An order of this call to the queue reached nobody; which one isn't told."""
-        for one in list(self._open.values()):
-            one.pursuit.nobody(self._loop.time())
-            self._arm(one)
+        self._errands.on_no_responders()
 
     def on_unheard(self, runner: str) -> None:
-        """Nobody listens at that runner's inbox."""
-        for one in list(self._open.values()):
-            one.pursuit.unheard(runner, self._loop.time())
-            self._arm(one)
+        self._errands.on_unheard(runner)
 
-    def close(self, *, ended: bool) -> None:
-        """ended: the call is over, so what has no outcome yet never gets one; else the next owner will ask."""
-        for one in list(self._open.values()):
-            if not ended:
-                self._forget(one)
-            elif one.pursuit.maybe_sent:
-                self._settle(one, "unknown", "The call ended before a result came.")
-            else:
-                self._settle(one, "cancelled", "This was not run: the call ended.")
+    def _report(self, tool_call: str, text: str) -> None:
+        errand = self._errands.get(tool_call)
+        response = self._conversation.view.responses.get(errand.response) if errand is not None else None
+        if response is not None and response.status is None and text.strip():
+            self._asides.add(text[:PROGRESS_CHARACTERS], "tool")
 
-    # intents
+    # to the commit point
 
-    def _intend(self, response: str, call: ToolCall, headers: Headers | None, after: str = "") -> _Open | None:
-        """Records the intent; None where the call is refused, which is recorded as its outcome. after: see there."""
-        view = self._conversation.view
-        usable = is_id(call.id) and len(call.id) <= KEY_CHARACTERS and call.id not in view.tools
-        key = call.id if usable else new_tool_call_id()
-        refusal = self._refusal(call)
-        arguments = call.arguments if not refusal else "{}"
-        tool = self._agent.tool(call.name)
-        now_us = self._conversation.wall_us()
-        deadline_us = now_us + round(tool.timeout_s * 1e6) if tool is not None else now_us
-        self._conversation.append(
-            record.ToolIntended(now_us, key, response, call.name[:NAME_CHARACTERS], arguments, key, deadline_us, after)
+    def _record(
+        self, response: str, intents: Sequence[Intent], headers: Headers | None, after: str = "", *, ask: bool = True
+    ) -> list[Errand]:
+        """Intents, refusals and questions to people, in one entry; the errands of those that may be run."""
+        events: list[record.Event] = []
+        errands: list[Errand] = []
+        asked: list[tuple[record.ApprovalAsked, Approval]] = []
+        for intent in intents:
+            now_us = self._conversation.wall_us()
+            events.append(self._intended(response, intent, now_us, after))
+            if intent.refusal or intent.tool is None:
+                events.append(record.ToolFinished(now_us, intent.key, intent.status, intent.refusal, ""))
+                _outcomes.labels(intent.status).inc()
+                continue
+            approval = intent.tool.approval if ask else None
+            if approval is not None and is_needed(approval, self._conversation, intent.given):
+                question = self.approvals.asking(
+                    approval, "tool", intent.key, response, name=intent.name, text=intent.arguments
+                )
+                events.append(question)
+                asked.append((question, approval))
+            elif intent.tool.runs == "agent":
+                continue
+            errands.append(Errand(intent.key, intent.name, response, headers, detached=_detached(intent.tool)))
+        self._conversation.append(*events)
+        for errand in errands:
+            self._errands.add(errand)
+        for question, approval in asked:
+            self.approvals.watch(question)
+            if approval.commentary:
+                self._asides.add(approval.commentary, "filler")
+        return errands
+
+    def _intended(self, response: str, intent: Intent, now_us: int, after: str) -> record.ToolIntended:
+        deadline_us = now_us + (round(intent.tool.timeout_s * 1e6) if intent.tool is not None else 0)
+        runs = intent.tool.runs if intent.tool is not None else "runner"
+        return record.ToolIntended(
+            now_us, intent.key, response, intent.name, intent.arguments, intent.key, deadline_us, after, runs
         )
-        if refusal:
-            self._conversation.append(record.ToolFinished(now_us, key, "error", refusal, ""))
-            _outcomes.labels("error").inc()
-            return None
-        state = msgspec.json.encode(view.state).decode()
-        order = RunTool(key, call.name, arguments, key, deadline_us, self._digest, state)
-        return self._begin(order, response, headers)
 
-    def _refusal(self, call: ToolCall) -> str:
-        """Why a call can't run anywhere, in words that the model reads; "" if it can."""
-        if self._agent.tool(call.name) is None:
-            allowed = ", ".join(tool.name for tool in self._agent.tools) or "none"
-            return f"There is no tool {call.name[:NAME_CHARACTERS]!r}; allowed: {allowed}."
-        try:
-            arguments = call.arguments.encode()
-            if len(arguments) > ARGUMENTS_LIMIT_BYTES:
-                return f"The arguments are too long; allowed: {ARGUMENTS_LIMIT_BYTES} bytes of JSON."
-            msgspec.json.decode(arguments, type=dict[str, msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
-            return f"The arguments can't be read ({error}); allowed: a JSON object."
-        return ""
+    def _commit(self, response: str, errands: Sequence[Errand]) -> None:
+        """Their intents are durable; the response stands, or this would have been cancelled."""
+        view = self._conversation.view
+        for errand in errands:
+            if not view.tools[errand.tool_call].approval:
+                self._errands.begin(errand, view.tools[errand.tool_call])
+        self._carry_out_own(response)
 
-    # going after one
+    def _carry_out_own(self, response: str) -> None:
+        due = own_tools.due(self._conversation, response)
+        self._conversation.append(*own_tools.carried_out(self._conversation, due))
+        for tool in due:
+            if tool.status is not None and (errand := self._errands.get(tool.id)) is not None:
+                self._errands.forget(errand)
 
-    def _begin(self, order: RunTool, response: str, headers: Headers | None, *, adopted: bool = False) -> _Open:
-        now_s = self._loop.time()
-        overdue_s = now_s + max(0.0, (order.deadline_us - self._conversation.wall_us()) / 1e6) + OVERDUE_S
-        tool = self._agent.tool(order.name)
-        retry = tool is not None and tool.retry
-        one = _Open(Pursuit(order, retry=retry, now_s=now_s, overdue_s=overdue_s, adopted=adopted), response, headers)
-        self._open[order.tool_call] = one
-        return one
+    def _awaited(self, response: str) -> "list[asyncio.Future[None]]":
+        """Of those in the background nothing is awaited; one that the agent carries out itself, for a person's word."""
+        waited = [errand for errand in self._errands if errand.response == response]
+        return [errand.done for errand in waited if not self._in_background(errand.name)]
 
-    def _arm(self, one: _Open) -> None:
-        if one.timer is not None:
-            one.timer.cancel()
-        if self._is_open(one) and one.pursuit.maybe_sent:  # its intent is durable
-            one.timer = self._loop.call_at(one.pursuit.due_s(), self._step, one)
+    def _in_background(self, name: str) -> bool:
+        definition = self._conversation.tool(name)
+        return definition is not None and definition.background
 
-    def _step(self, one: _Open) -> None:
-        if one.looking or not self._is_open(one):
+    def _decided(self, approval: ApprovalView, *, adopted: bool = False) -> None:
+        """A person's word, or the time's, is durable."""
+        errand, decided = self._errands.get(approval.asked.subject), approval.decided
+        if errand is None or errand.pursuit is not None or decided is None:
             return
-        if one.pursuit.step(self._loop.time(), wanted=self._wanted(one)) is Step.LOOK:
-            one.looking = True
-            self._keep(self._look(one))
-            return
-        self._post(one.order, one.pursuit.runner, one.headers)
-        one.pursuit.asked(self._loop.time())
-        self._arm(one)
-
-    async def _look(self, one: _Open) -> None:
-        """The task of one look at a claim."""
-        try:
-            answer = await self._claimed(one, void=False)
-            if answer is Step.VOID and self._is_open(one):
-                answer = await self._claimed(one, void=True)
-            one.looking = False
-            self._conclude(one, answer)
-        except TrunklineError as error:
-            self._on_failure(error)
-
-    async def _claimed(self, one: _Open, *, void: bool) -> ToolResult | Step:
-        order, call_log = one.order, self._conversation.log
-        attempt = Attempt(call_log.call, order.key, order.attempt)
-        nobodys = Claim(self._conversation.wall_us(), "", call_log.epoch, void=True)
-        try:
-            stored = await (self._claims.claim(attempt, nobodys) if void else self._claims.read(attempt))
-        except TrunklineError as error:
-            log.warning("claim can't be read", call_id=call_log.call, tool=order.name, error=str(error))
-            return one.pursuit.not_looked(self._loop.time())
-        claim = stored.claim if stored is not None else None
-        return one.pursuit.looked(claim, self._loop.time(), wanted=self._wanted(one))
-
-    def _conclude(self, one: _Open, answer: ToolResult | Step) -> None:
-        if not self._is_open(one):
-            return
-        if isinstance(answer, ToolResult):
-            self._record(one, answer)
+        tool = self._conversation.view.tools[errand.tool_call]
+        if decided.decision == "withdrawn":
+            self._settle(errand, "cancelled", INTERRUPTED)
+        elif decided.decision == "denied":
+            definition = self._conversation.tool(errand.name)
+            asked = definition.approval if definition is not None else None
+            self._settle(errand, "denied", (asked or Approval()).denied)
+        elif tool.runs == "runner":
+            self._errands.begin(errand, tool, adopted=adopted)
         else:
-            self._arm(one)
+            self._approved_own(errand)
 
-    def _wanted(self, one: _Open) -> bool:
-        response = self._conversation.view.responses.get(one.response)
-        return response is None or response.status is None
+    def _approved_own(self, errand: Errand) -> None:
+        """What the agent carries out itself is carried out for the response that wanted it, or not at all."""
+        response = self._conversation.view.responses.get(errand.response)
+        if response is not None and response.status is not None:
+            self._settle(errand, "cancelled", own_tools.GOES_ON)
+            return
+        self._carry_out_own(errand.response)
+        self._errands.forget(errand)
 
-    def _is_open(self, one: _Open) -> bool:
-        return self._open.get(one.order.tool_call) is one
+    def _errand(self, tool: ToolView, headers: Headers | None) -> Errand:
+        return Errand(tool.id, tool.name, tool.response, headers, detached=self._is_detached(tool))
+
+    def _is_detached(self, tool: ToolView) -> bool:
+        return bool(tool.approval) or self._in_background(tool.name)
+
+    def _run_us(self, name: str) -> int:
+        definition = self._conversation.tool(name)
+        return round(definition.timeout_s * 1e6) if definition is not None else 0
 
     # outcomes
 
-    def _settle_all(self, opened: Sequence[_Open], status: ToolStatus, output: str) -> None:
-        for one in opened:
-            if self._is_open(one):
-                self._settle(one, status, output)
+    def _on_result(self, errand: Errand, result: ToolResult) -> None:
+        if self._bench.looks("tool_result", errand.name):
+            errand.pursuit = None  # it has its result: nobody is asked any more
+            self._keep(self._judged(errand, result))
+        else:
+            self._outcome(errand, result)
 
-    def _settle(self, one: _Open, status: ToolStatus, output: str) -> None:
-        self._record(one, ToolResult(one.order.tool_call, status, output, ""))
+    async def _judged(self, errand: Errand, result: ToolResult) -> None:
+        """The task of policy's look at a result."""
+        try:
+            passed, ruled = await admitted(result, self._conversation, self._bench, self._redact)
+            if self._errands.is_open(errand):
+                if ruled is not None:
+                    self._rulings[errand.response] = ruled
+                self._outcome(errand, passed)
+        except TrunklineError as error:
+            self._on_failure(error)
 
-    def _record(self, one: _Open, result: ToolResult) -> None:
-        self._forget(one)
+    def _settle(self, errand: Errand, status: ToolStatus, output: str) -> None:
+        self._outcome(errand, ToolResult(errand.tool_call, status, output, ""))
+
+    def _give_up(self, errands: Collection[Errand], status: ToolStatus, output: str) -> None:
+        for errand in errands:
+            if self._errands.is_open(errand):
+                self.approvals.withdraw(errand.tool_call)
+                self._settle(errand, status, output)
+
+    def _outcome(self, errand: Errand, result: ToolResult) -> None:
         _outcomes.labels(result.status).inc()
-        log.info("tool finished", tool=one.order.name, status=result.status, elapsed_ms=round(result.elapsed_ms, 1))
+        log.info("tool finished", tool=errand.name, status=result.status, elapsed_ms=round(result.elapsed_ms, 1))
         self._append(result)
+        self._errands.forget(errand)
+        self.on_outcome(self._conversation.view.tools[result.tool_call])
 
     def _find_out_late(self, result: ToolResult) -> None:
         view = self._conversation.view
@@ -298,21 +375,22 @@ class ToolDesk:
             return
         _late.inc()
         log.info("tool finished late", tool=tool.name, status=result.status, elapsed_ms=round(result.elapsed_ms, 1))
-        self._append(result)
+        if self._bench.looks("tool_result", tool.name):
+            self._keep(self._late(result))
+        else:
+            self._append(result)
+
+    async def _late(self, result: ToolResult) -> None:
+        try:
+            passed, _ = await admitted(result, self._conversation, self._bench, self._redact)
+            self._append(passed)
+        except TrunklineError as error:
+            self._on_failure(error)
 
     def _append(self, result: ToolResult) -> None:
-        self._conversation.append(
-            record.ToolFinished(
-                self._conversation.wall_us(),
-                result.tool_call,
-                result.status,
-                result.output,
-                result.runner,
-                result.elapsed_ms,
-                result.state_patch,
-            )
-        )
+        kept = msgspec.structs.replace(result, output=self._redact(result.output))
+        self._conversation.append(finished(kept, self._conversation.wall_us()))
 
-    def _forget(self, one: _Open) -> None:
-        del self._open[one.order.tool_call]
-        one.close()
+
+def _detached(tool: Tool) -> bool:
+    return tool.background or tool.approval is not None

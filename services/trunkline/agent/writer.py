@@ -13,6 +13,7 @@ from trunkline.proto import record
 from trunkline.proto.envelope import Message
 from trunkline.proto.ids import new_item_id
 from trunkline.proto.response import (
+    HangUp,
     ItemFinished,
     ItemStarted,
     Phase,
@@ -58,6 +59,7 @@ class ResponseWriter:
         self._segmenter = Segmenter()
         self._said: list[str] = []
         self._again = Repetition()
+        self._reserved = ""  # id of the item that begins next, where it was spoken of already
 
     def start(self, instructions: str = "") -> None:
         """instructions: for this response alone."""
@@ -84,16 +86,50 @@ class ResponseWriter:
                 self._ended(item.id, item.text, phase)
 
     def write(self, text: str, phase: Phase | None, source: Source = "model") -> None:
+        """Words to be cut into segments here; see say."""
+        if not self.stopped:
+            self._turn_to(phase, source)
+            for segment in self._segmenter.feed(text):
+                self._say(segment)
+
+    def say(self, segment: str, phase: Phase | None, source: Source = "model") -> None:
         """phase: None where it isn't known yet. Another phase or source than before begins another item."""
-        if self.stopped:
-            return
+        if not self.stopped:
+            self._turn_to(phase, source)
+            self._say(segment)
+
+    @property
+    def in_item(self) -> bool:
+        """An item has begun, and isn't closed."""
+        return bool(self._item)
+
+    @property
+    def item_to_be(self) -> str:
+        """Id of the item that is open, or of the next that begins."""
+        if self._item:
+            return self._item
+        self._reserved = self._reserved or new_item_id()
+        return self._reserved
+
+    def hang_up(self, reason: str) -> None:
+        """Once all that was said is heard."""
+        self._send(HangUp(reason), None)
+
+    def block(self, *events: record.Event) -> None:
+        """What was said of the item stays, what was to follow never is. events: the verdicts, about item_to_be."""
+        opened = [] if self._item else [self._opened(self.item_to_be)]
+        self._conversation.append(*opened, *events)
+        if self._item:
+            self._settle(self._phase or "final_answer")
+            self._ended(self._item, "".join(self._said), self._phase)
+        self._reset()
+
+    def _turn_to(self, phase: Phase | None, source: Source) -> None:
         if source != self._source or (phase is not None and self._phase is not None and phase != self._phase):
             self.close_item(self._phase or "final_answer")
         self._source = source
         if phase is not None:
             self._settle(phase)
-        for segment in self._segmenter.feed(text):
-            self._say(segment)
 
     def flush(self) -> None:
         """What is held goes out: nothing is going to follow it soon."""
@@ -143,7 +179,7 @@ class ResponseWriter:
 
     def _reset(self) -> None:
         self._item, self._phase, self._said, self._segmenter = "", None, [], Segmenter()
-        self._again = Repetition()
+        self._again, self._reserved = Repetition(), ""
 
     def _settle(self, phase: Phase) -> None:
         if self._phase is None and self._item and self._again.settles(phase):
@@ -161,12 +197,19 @@ class ResponseWriter:
     def _begin_item(self) -> None:
         self._item = self._again.begin(self._phase, self._source)
         if not self._item:
-            self._item = new_item_id()
-            opened = record.AssistantItem(self._now_us(), self.response, self._item, self._phase, self._source)
+            self._item, self._reserved = self.item_to_be, ""
+            opened = self._opened(self._item)
             self._conversation.append(opened)
-            self._send(ItemStarted(self.response, self._item, self._phase, self._source), None)
+            self._send(ItemStarted(self.response, self._item, self._phase, self._source, opened.voice), None)
         elif self._phase is not None and self._again.settles(self._phase):
             self._settled(self._item, self._phase)
+
+    def _opened(self, item: str) -> record.AssistantItem:
+        conversation = self._conversation
+        speaker = conversation.agent.name if conversation.handed_off else ""
+        return record.AssistantItem(
+            self._now_us(), self.response, item, self._phase, self._source, speaker, conversation.voice
+        )
 
     def _say(self, text: str) -> None:
         if not self._item:

@@ -58,7 +58,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     """One round. items: the conversation so far, oldest first; a tool call is followed by its output.
 
     model: by the agent's own wish, empty for the engine's. settings: as the agent has them; tool_choice is of this
-    round. agent: the name of the one that answers.
+    round. agent: the name of the one that answers. news: ids of the tool calls of earlier answers whose outcome is to
+    be told now; the caller has said nothing new.
     """
 
     instructions: str
@@ -68,6 +69,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     model: str = ""
     settings: ModelSettings = ModelSettings()
     agent: str = ""
+    news: frozenset[str] = frozenset()
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):

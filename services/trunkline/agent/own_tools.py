@@ -1,0 +1,87 @@
+"""Tools that the agent carries out itself, once they have passed their commit point: handoff, transfer, the end.
+
+Pure: from the record to the events that they come to. The end of a call stays open until its last words are heard.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from trunkline.agent.conversation import Conversation
+from trunkline.agents.control import END_CALL, FAREWELL, REASON, SUMMARY, TARGET, TRANSFER_CALL, address_of
+from trunkline.proto import record
+from trunkline.proto.tool import ToolStatus
+from trunkline.record import ToolView
+
+ENDED = "The call was ended."
+GOES_ON = "The call was not ended: the caller went on."
+ONE_HANDOFF = "This was not done: the call is handed over only once at a time."
+
+
+def due(conversation: Conversation, response: str) -> list[ToolView]:
+    """Of this response, those that nothing holds back any more."""
+    view = conversation.view
+    tools = [view.tools[key] for key in view.responses[response].tools]
+    return [tool for tool in tools if tool.runs == "agent" and tool.status is None and _may_run(conversation, tool)]
+
+
+def carried_out(conversation: Conversation, tools: list[ToolView]) -> Iterator[record.Event]:
+    """What these come to; nothing for the end of the call, which is open still."""
+    view, agent, now_us = conversation.view, conversation.agent, conversation.wall_us()
+    handed_off = False
+    for tool in tools:
+        given = arguments_of(tool)
+        definition = conversation.tool(tool.name)
+        if is_end(conversation, tool):
+            continue
+        if definition is not None and definition.control == TRANSFER_CALL:
+            target = str(given.get(TARGET, ""))
+            yield record.TransferAsked(now_us, tool.id, address_of(definition, target), str(given.get(SUMMARY, "")))
+            yield _finished(now_us, tool, "ok", f"The transfer to {target} is asked for. Tell the caller to hold on.")
+        elif (handoff := agent.handoff_by(tool.name)) is not None and not handed_off:
+            handed_off = True
+            reason = str(given.get(REASON, ""))[:500]
+            yield record.HandedOff(now_us, tool.response, handoff.to, tool.id, reason)
+            yield _finished(now_us, tool, "ok", f"You are {handoff.to} now, and have the call.")
+        else:
+            already = view.speaker != agent.name or handed_off
+            yield _finished(now_us, tool, "error", ONE_HANDOFF if already else f"{tool.name} can't be done here.")
+
+
+def ending(conversation: Conversation) -> ToolView | None:
+    """The end of the call that stands, until it has happened or the caller goes on."""
+    view = conversation.view
+    open_ones = (tool for tool in view.tools.values() if tool.status is None and is_end(conversation, tool))
+    return next((tool for tool in open_ones if _may_run(conversation, tool)), None)
+
+
+def is_end(conversation: Conversation, tool: ToolView) -> bool:
+    definition = conversation.tool(tool.name)
+    known = definition is not None and definition.control == END_CALL
+    return tool.runs == "agent" and (known or tool.name == END_CALL)
+
+
+def end_settled(conversation: Conversation, tool: ToolView, *, ended: bool) -> record.ToolFinished:
+    now_us = conversation.wall_us()
+    return _finished(now_us, tool, "ok", ENDED) if ended else _finished(now_us, tool, "cancelled", GOES_ON)
+
+
+def farewell(tool: ToolView) -> str:
+    said = arguments_of(tool).get(FAREWELL)
+    return said if isinstance(said, str) else ""
+
+
+def arguments_of(tool: ToolView) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(tool.arguments, type=dict[str, object])
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _may_run(conversation: Conversation, tool: ToolView) -> bool:
+    approval = conversation.view.approvals.get(tool.approval)
+    return approval is None or (approval.decided is not None and approval.decided.decision == "approved")
+
+
+def _finished(now_us: int, tool: ToolView, status: ToolStatus, output: str) -> record.ToolFinished:
+    return record.ToolFinished(now_us, tool.id, status, msgspec.json.encode(output).decode(), "")
