@@ -7,9 +7,10 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Literal, overload
 
 from trunkline.agents.call import CallContext
+from trunkline.agents.sensitive import KINDS, Kind
 from trunkline.proto.errors import BadInput
 from trunkline.proto.policy import Action
 from trunkline.proto.response import Phase
@@ -80,15 +81,6 @@ Judgement = Verdict | None | Awaitable[Verdict | None]
 Judge = Callable[[Check], Judgement]
 
 
-class Redactor(Protocol):
-    """What a guardrail does to text at once, before anything is recorded: it finds no words to judge, only to replace.
-
-    Given the call's id and the text, the text to be used instead.
-    """
-
-    def __call__(self, call_id: str, text: str, /) -> str: ...
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Guardrail:
     """judge: gives a Verdict, or None to allow; plain functions run in a thread, and may block.
@@ -96,7 +88,9 @@ class Guardrail:
     on: where it looks, one or several. tools: names of the tools that it looks at, none for all.
     timeout_s: then it has failed. on_failure: "block" with `reply`, or "allow"; either is recorded.
     parallel: at the input, the model is asked at the same time, and nothing of what it says or wants is used before
-    the verdict. redact: replaces what must not be recorded, before `judge` and everything else; see Redactor.
+    the verdict. sensitive: kinds of values (trunkline.agents.sensitive.KINDS) that are replaced by tokens at its points
+    but the output, before `judge` and everything else sees them. inline: judge is called where it stands, without a
+    thread or a time limit; only for what neither waits nor computes for long.
     """
 
     name: str
@@ -107,7 +101,8 @@ class Guardrail:
     on_failure: Literal["block", "allow"] = "block"
     reply: str = SAFE_REPLY
     parallel: bool = False
-    redact: Redactor | None = None
+    sensitive: tuple[Kind, ...] = ()
+    inline: bool = False
 
     def __post_init__(self) -> None:
         if not (self.name and self.name.isprintable() and len(self.name) <= 64):
@@ -121,6 +116,10 @@ class Guardrail:
             raise BadInput(f"{self.name}: timeout_s", f"is {self.timeout_s}", "seconds, more than 0, up to 60")
         if self.parallel and self.on != ("input",):
             raise BadInput(f"{self.name}: parallel", "is set", 'only with on="input"')
+
+        strange = [kind for kind in self.sensitive if kind not in KINDS]
+        if strange:
+            raise BadInput(f"{self.name}: sensitive", f"is {strange[0]!r}", ", ".join(KINDS))
 
     def looks_at(self, on: On, tool: str = "") -> bool:
         return on in self.on and (not tool or not self.tools or tool in self.tools)

@@ -20,6 +20,7 @@ from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadInput
 from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
 from trunkline.record import Attempt
+from trunkline.runtime.threads import in_thread
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 from trunkline.tool_runner import outcome as outcomes
@@ -27,7 +28,6 @@ from trunkline.tool_runner.admission import DeclineReason, Limits, Occupation, r
 from trunkline.tool_runner.claiming import Away, Claimant, CutOff, Elsewhere, Held, Settled, Void
 from trunkline.tool_runner.ledger import Ledger
 from trunkline.tool_runner.outcome import Outcome
-from trunkline.tool_runner.threads import in_thread
 
 STOP_S = 1.0  # asynchronous tools that were told to end may take this long
 
