@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from typing import Annotated
 
 import msgspec
@@ -12,7 +13,8 @@ import pytest
 from support.virtual import run_virtual
 from tool_runner.desk import AGENT, CALL, NOW_US, Desk, an_order, words
 from trunkline.agents import ToolContext, tool
-from trunkline.proto.tool import CancelTool, ToolDeclined, ToolStarted
+from trunkline.proto.tool import CancelTool, ToolDeclined, ToolProgress, ToolStarted
+from trunkline.record import Attempt
 from trunkline.tool_runner.admission import Limits
 
 
@@ -329,6 +331,152 @@ def test_a_tool_that_has_begun_runs_to_its_end() -> None:
         desk.send(CancelTool("call_1"))
 
         assert (await desk.result()).status == "ok"
+
+    run_virtual(scenario())
+
+
+def test_a_tool_that_may_be_stopped_is_stopped_and_says_what_is_not_known() -> None:
+    stopped = []
+
+    @tool(cancel_on_interrupt=True)
+    async def search() -> None:
+        """Take for ever."""
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            stopped.append("search")
+            raise
+
+    @tool(cancel_on_interrupt=True, read_only=True)
+    async def look() -> None:
+        """Take for ever, harmlessly."""
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        desk = Desk([search, look])
+        desk.send(an_order("search", n=1))
+        desk.send(an_order("look", n=2))
+        await asyncio.sleep(0.25)
+        for n in (1, 2):
+            desk.send(CancelTool(f"call_{n}"))
+            await desk.result(n)
+        desk.send(an_order("search", n=1))
+
+        said = "search was stopped, since the caller interrupted; whether it took effect is not known."
+        assert [(result.status, words(result)) for result in desk.results[:2]] == [
+            ("cancelled", said),
+            ("cancelled", "look was stopped, since the caller interrupted."),
+        ]
+        assert stopped == ["search"]
+        claimed = await desk.claims.read(Attempt(CALL, "call_1", 1))
+        assert claimed is not None
+        assert claimed.claim.result == desk.results[0] == desk.results[2]
+
+    run_virtual(scenario())
+
+
+def test_a_tool_that_is_cancelled_before_it_has_begun_is_not_run() -> None:
+    ran = []
+
+    @tool(cancel_on_interrupt=True)
+    async def act() -> None:
+        """Leave a mark."""
+        ran.append("act")
+
+    async def scenario() -> None:
+        desk = Desk([act])
+        desk.send(an_order("act"))
+        desk.send(CancelTool("call_1"))
+
+        result = await desk.result()
+
+        assert (result.status, words(result)) == ("cancelled", "act was not run: the caller interrupted.")
+        assert ran == []
+        assert desk.answers == [result]
+
+    run_virtual(scenario())
+
+
+def test_nobody_but_the_calls_owner_stops_a_tool() -> None:
+    @tool(cancel_on_interrupt=True)
+    async def act() -> str:
+        """Takes a while."""
+        await asyncio.sleep(0.5)
+        return "done"
+
+    async def scenario() -> None:
+        desk = Desk([act])
+        desk.send(an_order("act"), epoch=3)
+        await asyncio.sleep(0.25)
+        desk.send(CancelTool("call_1"), epoch=2)
+        desk.send(CancelTool("call_2"), epoch=4)
+
+        assert (await desk.result()).status == "ok"
+
+    run_virtual(scenario())
+
+
+def test_progress_reaches_whoever_asked_last_at_most_twice_a_second_and_no_longer_than_the_run() -> None:
+    contexts: list[ToolContext] = []
+
+    @tool
+    async def search(context: ToolContext) -> None:
+        """Take 1.2 s and say so."""
+        contexts.append(context)
+        for n in range(12):
+            context.progress(f"Still looking, {n}.\n")
+            await asyncio.sleep(0.1)
+        context.progress("x" * 5000)
+
+    async def scenario() -> None:
+        desk = Desk([search])
+        desk.send(an_order("search"))
+        await asyncio.sleep(0.25)
+        desk.send(an_order("search"), sender="agent.agent-2")
+        await desk.result()
+        contexts[0].progress("Too late.")
+        await asyncio.sleep(2)
+
+        said = [(subject, message.text) for subject, message in desk.posted if isinstance(message, ToolProgress)]
+        assert said == [
+            (f"tl.v1.agent.agent-1.{CALL}", "Still looking, 0."),
+            (f"tl.v1.agent.agent-2.{CALL}", "Still looking, 4."),
+            (f"tl.v1.agent.agent-2.{CALL}", "Still looking, 9."),
+        ]
+
+    run_virtual(scenario())
+
+
+def test_progress_is_short_and_may_come_from_a_thread() -> None:
+    @tool
+    def search(context: ToolContext) -> None:
+        """Say much."""
+        for _ in range(1000):
+            context.progress("word " * 100)
+        time.sleep(0.05)  # long enough to be heard
+
+    async def scenario() -> None:
+        desk = Desk([search])
+        desk.send(an_order("search"))
+        await desk.result()
+
+        said = [message for message in desk.answers if isinstance(message, ToolProgress)]
+        assert [len(message.text) for message in said] == [300]
+
+    asyncio.run(scenario())
+
+
+def test_progress_that_is_no_text_is_the_tools_own_error() -> None:
+    @tool
+    async def search(context: ToolContext) -> None:
+        """Say a number."""
+        context.progress(7)  # type: ignore[arg-type]  # what is tested
+
+    async def scenario() -> None:
+        desk = Desk([search])
+        desk.send(an_order("search"))
+
+        assert words(await desk.result()) == "search failed: TypeError: progress takes text, not int"
 
     run_virtual(scenario())
 

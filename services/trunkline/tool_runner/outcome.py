@@ -65,6 +65,13 @@ def cut_off(tool: Tool) -> Outcome:
     return Outcome("unknown", in_words(f"{tool.name} was cut off{_effect(tool)}"))
 
 
+def cancelled(tool: Tool, attempt: int, *, begun: bool) -> Outcome:
+    """The caller interrupted, and the tool says that it may be stopped then."""
+    if not begun and attempt == 1:
+        return Outcome("cancelled", in_words(f"{tool.name} was not run: the caller interrupted."))
+    return Outcome("cancelled", in_words(f"{tool.name} was stopped, since the caller interrupted{_effect(tool)}"))
+
+
 def not_run(tool: Tool, why: str, attempt: int) -> Outcome:
     """Its claim came too late: nothing of this attempt was run. Of an earlier one that says nothing."""
     if attempt > 1:

@@ -18,7 +18,7 @@ from trunkline.bus.port import Headers
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadInput
-from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
+from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolProgress, ToolResult, ToolStarted
 from trunkline.record import Attempt
 from trunkline.runtime.threads import in_thread
 from trunkline.telemetry import logs, tracing
@@ -28,6 +28,7 @@ from trunkline.tool_runner.admission import DeclineReason, Limits, Occupation, r
 from trunkline.tool_runner.claiming import Away, Claimant, CutOff, Elsewhere, Held, Settled, Void
 from trunkline.tool_runner.ledger import Ledger
 from trunkline.tool_runner.outcome import Outcome
+from trunkline.tool_runner.progress import Progress
 
 STOP_S = 1.0  # asynchronous tools that were told to end may take this long
 
@@ -35,7 +36,7 @@ log = logs.get(__name__)
 _runs = Counter("trunkline_tool_runner_runs_total", "Tool calls that were run and answered", ["tool", "status"])
 _declined = Counter("trunkline_tool_runner_declined_total", "Tool calls that were not run here", ["reason"])
 _seconds = Histogram("trunkline_tool_runner_run_seconds", "From order to result", ["tool"], buckets=VOICE_BUCKETS_S)
-_stale = Counter("trunkline_tool_runner_stale_total", "Orders of an agent that has lost the call, ignored")
+_stale = Counter("trunkline_tool_runner_stale_total", "What an agent said that has lost the call, ignored")
 _running = Gauge("trunkline_tool_runner_running_runs", "Runs going on now")
 _lost = Gauge("trunkline_tool_runner_lost_runs", "Runs that were given up but are not over")
 
@@ -117,6 +118,8 @@ class Runner:
         match envelope.message:
             case RunTool() as order:
                 self._take(order, envelope, headers)
+            case CancelTool(tool_call):
+                self._cancel(tool_call, envelope)
             case other:
                 log.warning("message is not for a tool runner", call_id=envelope.call, type=type(other).__name__)
 
@@ -138,13 +141,24 @@ class Runner:
 
     def _ask_again(self, run: Run, envelope: Envelope) -> None:
         """Who asks last owns the call, but for an earlier owner that hasn't noticed yet."""
-        if envelope.epoch < run.asked.epoch:
-            _stale.inc()
-            log.info("order of an earlier owner", call_id=run.call, epoch=envelope.epoch, tool=run.tool.name)
+        if self._is_stale(run, envelope):
             return
         run.asked = envelope
         if run.begun:
             self._answer(envelope, ToolStarted(run.order.tool_call, self._worker))
+
+    def _cancel(self, tool_call: str, envelope: Envelope) -> None:
+        """Ends a run whose tool says that it may be stopped; any other goes on to its end."""
+        for run in self._ledger.running.values():
+            asked_for = run.order.tool_call == tool_call and run.call == envelope.call
+            if asked_for and run.tool.cancel_on_interrupt and not self._is_stale(run, envelope):
+                run.end(outcomes.cancelled(run.tool, run.order.attempt, begun=run.begun))
+
+    def _is_stale(self, run: Run, envelope: Envelope) -> bool:
+        if stale := envelope.epoch < run.asked.epoch:
+            _stale.inc()
+            log.info("message of an earlier owner", call_id=run.call, epoch=envelope.epoch, tool=run.tool.name)
+        return stale
 
     def _reason_to_decline(self, order: RunTool) -> DeclineReason | None:
         runs = self._ledger.running.values()
@@ -225,19 +239,25 @@ class Runner:
             return _not_run(run, "its time was over before it could begin")
         run.begun = True
         self._answer(run.asked, ToolStarted(order.tool_call, self._worker))
+        progress = Progress(lambda text: self._answer(run.asked, ToolProgress(order.tool_call, text)))
         try:
-            context = ToolContext(run.call, order.key, order.deadline_us / 1e6, order.state)
+            context = ToolContext(run.call, order.key, order.deadline_us / 1e6, order.state, progress.report)
             bound = tool.bind(order.arguments, context)
         except BadInput as error:
             return outcomes.misfit(tool, error)
         except Exception as error:  # a rim: a state that is no object, or a type of the tool's own that raises
             return outcomes.raised(tool, error)
-        work = self._start(tool, bound, context)
+        try:
+            return await self._ending(run, self._start(tool, bound, context), limit_s)
+        finally:
+            progress.close()
+
+    async def _ending(self, run: Run, work: asyncio.Future[Outcome], limit_s: float) -> Outcome:
         await asyncio.wait({work, run.ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
-        self._give_up(work, tool)
-        return run.ended.result() if run.ended.done() else outcomes.timed_out(tool, limit_s)
+        self._give_up(work, run.tool)
+        return run.ended.result() if run.ended.done() else outcomes.timed_out(run.tool, limit_s)
 
     def _start(self, tool: Tool, bound: Callable[[], object], context: ToolContext) -> asyncio.Future[Outcome]:
         limit_bytes = self._result_limit_bytes()
