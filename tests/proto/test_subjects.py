@@ -44,6 +44,15 @@ def test_one_wildcard_hears_a_worker_and_the_tap_hears_a_call() -> None:
     assert not matches(subjects.live_tap(call), subjects.audio("stt", "w"))
 
 
+def test_agents_and_the_tap_hear_decisions_and_nobody_else_does() -> None:
+    call = ids.new_call_id(3)
+
+    assert matches(subjects.ALL_APPROVALS, subjects.approvals(call))
+    assert matches(subjects.live_tap(call), subjects.approvals(call))
+    assert not matches(subjects.ALL_TOOLS, subjects.approvals(call))
+    assert not matches(subjects.ALL_APPROVALS, subjects.inbox("agent", "a", call))
+
+
 def test_each_shard_has_a_stream_of_its_own() -> None:
     for shard in range(ids.SHARDS):
         call = ids.new_call_id(shard)
