@@ -11,6 +11,7 @@ from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemVi
 from trunkline.record.reached import never_reached
 from trunkline.record.recorder import Outranked, Recorder
 from trunkline.record.show import summary_to_json, to_json
+from trunkline.record.standing import standing
 from trunkline.record.store import (
     BrokenRecord,
     EntryTooLarge,
@@ -52,6 +53,7 @@ __all__ = [
     "fold",
     "never_reached",
     "read_call",
+    "standing",
     "summary_to_json",
     "to_json",
 ]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from trunkline.agent.answering import Answering, Work
 from trunkline.agent.conversation import Conversation
+from trunkline.agent.decisions_in import Answer
 from trunkline.agent.receipts import Receipts
 from trunkline.agent.taking import Staff, take
 from trunkline.agent.tool_desk import ToolDesk
@@ -15,6 +16,7 @@ from trunkline.agents import Agent
 from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
 from trunkline.proto import record, subjects
+from trunkline.proto.approval import DecideApproval
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import Fenced, TrunklineError
 from trunkline.proto.ids import new_response_id
@@ -32,7 +34,7 @@ from trunkline.proto.response import (
     Turn,
 )
 from trunkline.proto.tool import RunTool
-from trunkline.record import CallLog, Outranked
+from trunkline.record import CallLog, Outranked, standing
 from trunkline.telemetry import logs
 
 WAITING_MESSAGES = 64  # that may come before the record is taken
@@ -84,6 +86,14 @@ class AgentSession:
     def on_tool_message(self, message: Message) -> None:
         if self._owned is not None and self._closed is None:
             self._owned.desk.on_message(message)
+
+    def on_decision(self, decided: DecideApproval, answer: Answer) -> None:
+        """A person's. Nothing is answered before it is durable, or by one who isn't the owner."""
+        if self._owned is None or self._closed is not None:
+            return
+        stands = standing(self._owned.conversation.view, decided)
+        if stands is not None:
+            answer(stands)
 
     def on_no_responders(self) -> None:
         if self._owned is not None and self._closed is None:

@@ -17,8 +17,7 @@ from trunkline.gateway.turns import Begun
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import StageUnavailable, TrunklineError
 from trunkline.proto.response import Attached, CallerLost, Interrupt, SegmentHeard
-from trunkline.record import CallView, Reading, RecordStore, never_reached
-from trunkline.record.view import ItemView, ResponseView
+from trunkline.record import CallView, ItemView, Reading, RecordStore, ResponseView, never_reached
 from trunkline.telemetry import logs
 
 AT_ONCE = 48  # calls that are taken up, most of the time waiting for agents: who came first is back first

@@ -9,8 +9,7 @@ from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.projection import REALTIME_ITEM, Projection
 from trunkline.gateway.resuming import is_told_again
-from trunkline.record import CallView
-from trunkline.record.view import ItemView, ResponseView
+from trunkline.record import CallView, ItemView, ResponseView
 
 TOLD_ITEMS = 200  # the newest: a client that needs older ones asks for them
 TOLD_OURS = 32  # to a client that has nearly all
