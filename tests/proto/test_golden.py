@@ -44,6 +44,12 @@ def test_golden_bytes_decode_to_the_sample(name: str, wire: str) -> None:
         assert record.decode_summary(data).turns == 3
 
 
+def test_index_lines_of_an_earlier_release_have_no_approvals() -> None:
+    lines = [record.decode_summary(bytes.fromhex(wire)) for name, wire in GOLDEN if name == "index CallSummary"]
+
+    assert [len(line.approvals) for line in lines] == [0, 0, 1]
+
+
 def test_a_field_appended_by_a_later_release_is_skipped() -> None:
     body = msgspec.msgpack.decode(encodings()["message Silent"])
     body[-1].append("a field of tomorrow")

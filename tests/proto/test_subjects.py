@@ -35,6 +35,21 @@ def test_what_is_no_call_id_is_refused(text: str) -> None:
         ids.shard_of(text)
 
 
+@given(st.integers(0, ids.SHARDS - 1))
+def test_an_approval_id_names_its_call(shard: int) -> None:
+    call = ids.new_call_id(shard)
+
+    assert ids.call_of_approval(ids.new_approval_id(call)) == call
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "appr_", "appr_x", "appr_99_abc_def", "call_00_abc_def", "appr_00_abc", "appr_00_a.b_c", "appr_00_abc_d>"],
+)
+def test_what_is_no_approval_id_names_no_call(text: str) -> None:
+    assert ids.call_of_approval(text) == ""
+
+
 def test_one_wildcard_hears_a_worker_and_the_tap_hears_a_call() -> None:
     call = ids.new_call_id(3)
 
@@ -42,6 +57,15 @@ def test_one_wildcard_hears_a_worker_and_the_tap_hears_a_call() -> None:
     assert matches(subjects.worker_inboxes("stt", "w"), subjects.audio("stt", "w"))
     assert matches(subjects.live_tap(call), subjects.inbox("agent", "a", call))
     assert not matches(subjects.live_tap(call), subjects.audio("stt", "w"))
+
+
+def test_agents_and_the_tap_hear_decisions_and_nobody_else_does() -> None:
+    call = ids.new_call_id(3)
+
+    assert matches(subjects.ALL_APPROVALS, subjects.approvals(call))
+    assert matches(subjects.live_tap(call), subjects.approvals(call))
+    assert not matches(subjects.ALL_TOOLS, subjects.approvals(call))
+    assert not matches(subjects.ALL_APPROVALS, subjects.inbox("agent", "a", call))
 
 
 def test_each_shard_has_a_stream_of_its_own() -> None:

@@ -1,6 +1,6 @@
 """One sample of everything that travels or is kept; golden.txt holds the bytes of each, by name."""
 
-from trunkline.proto import placement, record, response, speaking, speech, tool
+from trunkline.proto import approval, placement, record, response, speaking, speech, tool
 from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
 from trunkline.proto.envelope import Envelope, Message, attach_number, encode
 
@@ -69,6 +69,14 @@ MESSAGES: list[Message] = [
     response.Placed("stt", "stt-x", "no heartbeat"),
     response.CallerLost(48000),
     tool.RunTool("call_a", "get_weather", '{"city":"Tokyo"}', "call_a", 1_800_000_000_000_000, "d1g35t", "{}", 2),
+    response.Attached("front desk", "d1g35t", "resp_a", "joe", "Be kind.", (r"\d{4}",), 8.5),
+    response.ItemStarted("resp_a", "item_a", "commentary", "tool", "amy"),
+    response.CallerAway(2, "resp_b"),
+    approval.DecideApproval("appr_a", "approve", "anna", "We refund half of it.", "the manager agrees", "order_a"),
+    approval.ApprovalAnswered("appr_a", "decided_before", "denied", "bert", "too late", "order_a"),
+    tool.ToolProgress("call_a", "still looking…"),
+    tool.DescribeTools("stock", "d1g35t"),
+    tool.ToolsDescribed("stock", "d1g35t", (tool.DescribedTool("find", "Finds an item.", "{}"),), "2 left out"),
 ]
 
 EVENTS: list[record.Event] = [
@@ -93,6 +101,13 @@ EVENTS: list[record.Event] = [
     record.AudioLost(18, 48000),
     record.ResponseOpened(6, "resp_a", 0, "Be short."),
     record.ToolIntended(14, "call_a", "resp_a", "get_weather", '{"city":"Tokyo"}', "call_a", 99, "item_a"),
+    record.ToolIntended(14, "call_a", "resp_a", "end_call", "{}", "call_a", 99, "item_a", "agent"),
+    record.AssistantItem(7, "resp_a", "item_a", None, "person", "refunds", "amy"),
+    record.VerdictGiven(19, "input", "item_u", "rewrite", "cards", "a card number", "refunds", "My card is [card]."),
+    record.ApprovalAsked(20, "appr_a", "tool", "call_a", "resp_a", "refund", '{"order":7}', 140, "deny"),
+    record.ApprovalDecided(21, "appr_a", "approved", "anna", "We refund half of it.", "the manager agrees", 999),
+    record.HandedOff(22, "resp_a", "refunds", "call_a", "wants money back"),
+    record.TransferAsked(23, "call_a", "sip:desk@example.com", "wants a person"),
 ]
 
 
@@ -108,7 +123,8 @@ def encodings() -> dict[str, bytes]:
         named[f"event {type(event).__name__}"] = record.encode_entry(entry)
     chunk = AudioChunk(7, attach_number(1, 5), 2, 4800, b"\x01\x00\xff\x7f", True)
     named["audio AudioBatch"] = encode_batch(AudioBatch("tts.tts-x", [chunk]))
-    summary = record.CallSummary("rtc_03_abc", "front desk", 1, 2, 3, "ended", "agent-x", "gateway-abc")
+    waits = approval.OpenApproval("appr_a", "tool", "refund", '{"order":7}', 20, 140, "deny")
+    summary = record.CallSummary("rtc_03_abc", "front desk", 1, 0, 3, "live", "agent-x", "gateway-abc", (waits,))
     named["index CallSummary"] = record.encode_summary(summary)
     result = tool.ToolResult("call_a", "ok", '"18 degrees"', "tool_runner-x", 12.5)
     named["claim Claim"] = record.encode_claim(record.Claim(1, "tool_runner-x", 3, result))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 from prometheus_client import Counter
 
+from trunkline.bus.dead import bury, skip
 from trunkline.bus.inbox import Inbox
 from trunkline.bus.link import UNACKED_LIMIT, Arrived, LinkState, PeerTakesNothing, Sent
 from trunkline.bus.port import SETTLED_S, Bus, Headers, Received, Subscription
@@ -29,13 +30,10 @@ from trunkline.telemetry import logs
 
 LINGER_S = 2.0  # a closed link's last words may take this long to be acknowledged
 CLOSED_LINKS = 4096  # remembered, so that a late message does not open a ghost of a call
-DEAD_BYTES = 1024  # of an undecodable message that are shown on the dead subject
 
 log = logs.get(__name__)
 _stale = Counter("trunkline_bus_stale_total", "Messages and chunks of no current placement, dropped")
 _unheard = Counter("trunkline_bus_unheard_total", "Messages to a peer at whose inbox nobody listened")
-_unknown = Counter("trunkline_bus_unknown_tags_total", "Messages of a later release, skipped")
-_dead = Counter("trunkline_bus_undecodable_total", "Messages that could not be decoded")
 
 LinkHandler = Callable[[Message, Headers | None], None]
 AudioHandler = Callable[[AudioChunk], None]
@@ -280,7 +278,7 @@ class Exchange:
         try:
             batch = decode_batch(received.data)
         except (msgspec.MsgspecError, ValueError) as error:
-            self._bury(received, str(error))
+            bury(self.bus, self.stage, received, str(error))
             return
         for chunk in batch.chunks:
             bound = self._audio.get((batch.sender, chunk.handle))
@@ -296,15 +294,14 @@ class Exchange:
         try:
             envelope = decode(received.data)
         except UnknownTag as unknown:
-            _unknown.inc()
-            log.warning("unknown message skipped", tag=unknown.tag, call_id=unknown.call, sender=unknown.sender)
+            skip(unknown)
             link = self._links.get(LinkKey(unknown.call, unknown.sender, unknown.attach))
             if link is not None and unknown.seq:
                 link.state.acknowledged(unknown.ack, self.now_s())
                 self._deliver(link, unknown.seq, Arrived(None, None))
             return
         except Undecodable as error:
-            self._bury(received, error.reason)
+            bury(self.bus, self.stage, received, error.reason)
             return
         if envelope.seq or isinstance(envelope.message, Acknowledge):
             self._receive_linked(envelope, received.headers)
@@ -374,11 +371,6 @@ class Exchange:
         except Exception as error:  # the rim of a call: contained there
             self.on_failure(link, error)
 
-    def _bury(self, received: Received, reason: str) -> None:
-        _dead.inc()
-        log.warning("undecodable message", subject=received.subject, size_bytes=len(received.data), reason=reason)
-        self.bus.publish(subjects.dead(self.stage), received.data[:DEAD_BYTES], headers={"Reason": _one_line(reason)})
-
     def _forget(self, link: Link) -> None:
         if self._links.get(link.key) is link:
             del self._links[link.key]
@@ -389,10 +381,6 @@ class Exchange:
 
 def _nothing(message: Message, headers: Headers | None) -> None:
     """The handler of a link that was declined or closed."""
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200]
 
 
 def _log_failure(link: Link, error: Exception) -> None:

@@ -10,7 +10,8 @@ from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
 from trunkline.record.recorder import Outranked, Recorder
-from trunkline.record.show import summary_to_json, to_json
+from trunkline.record.show import approval_to_json, open_approval_to_json, summary_to_json, to_json
+from trunkline.record.standing import standing
 from trunkline.record.store import (
     BrokenRecord,
     EntryTooLarge,
@@ -48,10 +49,13 @@ __all__ = [
     "ToolView",
     "WrongSequence",
     "accepted",
+    "approval_to_json",
     "events_of",
     "fold",
     "never_reached",
+    "open_approval_to_json",
     "read_call",
+    "standing",
     "summary_to_json",
     "to_json",
 ]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from trunkline.proto.approval import OpenApproval
 from trunkline.proto.record import CallSummary, Event
 from trunkline.record.fold import RecordedEvent
 from trunkline.record.parts import ApprovalView, ItemView, ToolView
@@ -28,7 +29,7 @@ def to_json(view: CallView, events: Iterable[RecordedEvent]) -> Json:
         "events": [_event(recorded) for recorded in events],
         "items": [_item(item, view) for item in view.items.values()],
         "tools": [_tool(tool, view) for tool in view.tools.values()],
-        "approvals": [_approval(approval) for approval in view.approvals.values()],
+        "approvals": [approval_to_json(approval, view) for approval in view.approvals.values()],
     }
 
 
@@ -40,6 +41,34 @@ def summary_to_json(summary: CallSummary) -> Json:
         "ended_at": _iso(summary.ended_us) if summary.ended_us else None,
         "turns": summary.turns,
         "agent": summary.agent,
+    }
+
+
+def open_approval_to_json(waiting: OpenApproval, call: str, agent: str) -> Json:
+    """text: the exact arguments or the exact answer; arguments: what the former say, None for an answer."""
+    return {
+        "id": waiting.approval,
+        "call_id": call,
+        "agent": agent,
+        "kind": waiting.kind,
+        "tool": waiting.name or None,
+        "arguments": _value(waiting.text) if waiting.kind == "tool" else None,
+        "text": waiting.text,
+        "asked_at": _iso(waiting.asked_us),
+        "deadline": _iso(waiting.deadline_us),
+        "default": waiting.default,
+    }
+
+
+def approval_to_json(approval: ApprovalView, view: CallView) -> Json:
+    """decision and what follows it: None while it waits. by: empty if nobody decided."""
+    decided = approval.decided
+    return open_approval_to_json(approval.open(), view.call, view.agent) | {
+        "decision": decided.decision if decided else None,
+        "by": decided.by if decided else None,
+        "edited": decided.text if decided else None,
+        "note": decided.note if decided else None,
+        "decided_at": _iso(decided.at_us) if decided else None,
     }
 
 
@@ -87,23 +116,6 @@ def _tool(tool: ToolView, view: CallView) -> Json:
         "elapsed_ms": tool.elapsed_ms,
         "runs": tool.runs,
         "approval": tool.approval or None,
-    }
-
-
-def _approval(approval: ApprovalView) -> Json:
-    """decision: None while it waits; text: the exact arguments or the exact answer that was shown."""
-    asked, decided = approval.asked, approval.decided
-    return {
-        "id": asked.approval,
-        "kind": asked.kind,
-        "tool": asked.name or None,
-        "text": asked.text,
-        "asked_at": _iso(asked.at_us),
-        "deadline": _iso(asked.deadline_us),
-        "decision": decided.decision if decided else None,
-        "by": decided.by if decided else None,
-        "edited": decided.text if decided else None,
-        "note": decided.note if decided else None,
     }
 
 

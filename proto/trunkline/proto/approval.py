@@ -31,7 +31,8 @@ class DecideApproval(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     """Gateway -> all agents, on the approvals subject: a person's decision. Said again it changes nothing.
 
     by: who decides. text: what is said instead of the answer that was shown, None for that itself; of a tool call the
-    arguments can't be changed. note: for the record.
+    arguments can't be changed. note: for the record. order: names this decision of this person, the same when it is
+    said again; it comes back with the answer.
     """
 
     approval: str
@@ -39,13 +40,14 @@ class DecideApproval(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     by: str
     text: str | None = None
     note: str = ""
+    order: str = ""
 
 
 class ApprovalAnswered(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="approval_answered"):
     """Agent -> gateway: what stands in the record now.
 
-    outcome: `decided` by this order; `decided_before`, by whom and how is told; `unknown`, the call has no such
-    approval; `refused`, see detail.
+    outcome: `decided` by this order, or before it by the same person in the same way; `decided_before` otherwise, by
+    whom and how is told; `unknown`, the call has no such approval; `refused`, see detail. order: of DecideApproval.
     """
 
     approval: str
@@ -53,3 +55,4 @@ class ApprovalAnswered(msgspec.Struct, frozen=True, array_like=True, gc=False, t
     decision: Decision = "withdrawn"
     by: str = ""
     detail: str = ""
+    order: str = ""

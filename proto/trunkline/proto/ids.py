@@ -36,8 +36,21 @@ def new_tool_call_id() -> str:
     return f"call_{_random(18)}"
 
 
-def new_approval_id() -> str:
-    return f"appr_{_random(18)}"
+def new_approval_id(call: str) -> str:
+    """Holds the call's own id, so that whoever has an approval's id finds its record."""
+    return f"appr_{call.removeprefix('rtc_')}_{_random(8)}"
+
+
+def call_of_approval(approval: str) -> str:
+    """The call in an approval's id; empty for what is no such id."""
+    prefix, _, rest = approval.partition("_")
+    call = f"rtc_{rest.rpartition('_')[0]}"
+    return call if prefix == "appr" and is_id(approval) and is_call_id(call) else ""
+
+
+def new_order_id() -> str:
+    """Of one decision of one person."""
+    return f"order_{_random(18)}"
 
 
 def new_event_id() -> str:

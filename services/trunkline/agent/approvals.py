@@ -10,15 +10,15 @@ from typing import Any
 from prometheus_client import Counter
 
 from trunkline.agent.conversation import Conversation
+from trunkline.agent.decisions_in import Answer
 from trunkline.agents import Approval
-from trunkline.proto.approval import ApprovalAnswered, ApprovalKind, DecideApproval, Decision
+from trunkline.proto.approval import ApprovalKind, DecideApproval, Decision
 from trunkline.proto.errors import TrunklineError
 from trunkline.proto.ids import new_approval_id
 from trunkline.proto.record import ApprovalAsked, ApprovalDecided
-from trunkline.record import ApprovalView
+from trunkline.record import ApprovalView, standing
 from trunkline.telemetry import logs
 
-TEXT_CHARACTERS = 8000  # of an answer that a person wrote
 NOTE_CHARACTERS = 2000
 
 log = logs.get(__name__)
@@ -68,7 +68,15 @@ class Approvals:
         deadline_us = now_us + round(approval.timeout_s * 1e6)
         _asked.labels(kind).inc()
         return ApprovalAsked(
-            now_us, new_approval_id(), kind, subject, response, name, text, deadline_us, approval.default
+            now_us,
+            new_approval_id(self._conversation.log.call),
+            kind,
+            subject,
+            response,
+            name,
+            text,
+            deadline_us,
+            approval.default,
         )
 
     def watch(self, asked: ApprovalAsked) -> "asyncio.Future[None]":
@@ -87,19 +95,14 @@ class Approvals:
 
     # deciding
 
-    def decide(self, order: DecideApproval, answer: Callable[[ApprovalAnswered], None]) -> None:
+    def decide(self, order: DecideApproval, answer: Answer) -> None:
         """answer: is given what stands in the record, once it does."""
-        approval = self._conversation.view.approvals.get(order.approval)
-        if approval is None:
-            answer(ApprovalAnswered(order.approval, "unknown"))
-        elif approval.decided is not None:
-            self._keep(self._answer(approval, order, answer))
-        elif refusal := _refusal(approval, order):
-            answer(ApprovalAnswered(order.approval, "refused", detail=refusal))
-        else:
+        view = self._conversation.view
+        approval = view.approvals.get(order.approval)
+        if standing(view, order) is None and approval is not None:
             decision: Decision = "approved" if order.choice == "approve" else "denied"
             self._decide(approval, decision, order.by, order.text, order.note[:NOTE_CHARACTERS])
-            self._keep(self._answer(approval, order, answer))
+        self._keep(self._answer(order, answer))
 
     def withdraw(self, subject: str) -> None:
         """Nobody needs it any more: of a tool call, or of a response's answer."""
@@ -147,31 +150,10 @@ class Approvals:
             waiter.set_result(None)
         self.on_decided(approval)
 
-    async def _answer(
-        self, approval: ApprovalView, order: DecideApproval, answer: Callable[[ApprovalAnswered], None]
-    ) -> None:
-        decided = approval.decided
-        assert decided is not None
+    async def _answer(self, order: DecideApproval, answer: Answer) -> None:
         try:
             await self._conversation.log.durable()
         except TrunklineError:  # whoever owns the call now will be asked
             return
-        own = decided.by == order.by and decided.decision == ("approved" if order.choice == "approve" else "denied")
-        same = own and (order.text is None or order.text in (decided.text, approval.asked.text))
-        outcome = "decided" if same else "decided_before"
-        answer(ApprovalAnswered(order.approval, outcome, decided.decision, decided.by))  # type: ignore[arg-type]  # a Literal
-
-
-def _refusal(approval: ApprovalView, order: DecideApproval) -> str:
-    """Why this can't be decided so, in words; "" if it can."""
-    if not order.by.strip():
-        return "by: is empty; allowed: the name of the person who decides"
-    if order.text is None:
-        return ""
-    if approval.asked.kind == "tool":
-        return "text: the arguments of a tool call can't be changed; allowed: approve or deny them as they are"
-    if order.choice == "deny":
-        return "text: goes with approve; allowed: approve the answer with another text, or deny it"
-    if not order.text.strip() or len(order.text) > TEXT_CHARACTERS:
-        return f"text: has {len(order.text)} characters; allowed: 1 to {TEXT_CHARACTERS} that can be spoken"
-    return ""
+        if (stands := standing(self._conversation.view, order)) is not None:
+            answer(stands)

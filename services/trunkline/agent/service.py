@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Literal
 
 from trunkline.agent.conversation import offered
+from trunkline.agent.decisions_in import Answer, DecisionsIn
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.seam import Model
 from trunkline.agent.redaction import Redaction
@@ -14,6 +15,7 @@ from trunkline.agent.taking import Staff
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
+from trunkline.proto.approval import DecideApproval
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
@@ -77,6 +79,7 @@ class AgentService:
         self.calls = CallPool(
             exchange, capacity=capacity or CALLS, open_session=self._open, lost_window_s=lost_window_s
         )
+        self._decisions = DecisionsIn(exchange, self._on_decision)
         exchange.on_loose = self._on_loose
         exchange.on_no_responders = self._on_no_responders
         exchange.on_unheard = self._on_unheard
@@ -99,6 +102,7 @@ class AgentService:
     async def start(self) -> None:
         await self._store.ensure()
         await self._claims.ensure()
+        await self._decisions.start()
         log.info("agents loaded", agent_file=str(self._file.path), agents=list(self._file.agents), digest=self.digest)
 
     def load(self) -> tuple[int, int]:
@@ -109,6 +113,7 @@ class AgentService:
 
     async def stop(self) -> None:
         """What was said is recorded; calls that are still here can be taken by another agent."""
+        await self._decisions.stop()
         self.calls.close("stopped")
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
@@ -131,6 +136,11 @@ class AgentService:
         session = self.calls.session(envelope.call)
         if isinstance(session, AgentSession):
             session.on_tool_message(envelope.message)
+
+    def _on_decision(self, call: str, decided: DecideApproval, answer: Answer) -> None:
+        session = self.calls.session(call)
+        if isinstance(session, AgentSession):
+            session.on_decision(decided, answer)
 
     def _on_no_responders(self, call: str) -> None:
         session = self.calls.session(call)

@@ -10,6 +10,7 @@ from typing import NamedTuple, ParamSpec
 from trunkline.agent.answering import Answering, Work
 from trunkline.agent.call_hooks import CallHooks
 from trunkline.agent.conversation import Conversation
+from trunkline.agent.decisions_in import Answer
 from trunkline.agent.receipts import Receipts
 from trunkline.agent.rulings import Bench
 from trunkline.agent.taking import Staff, take
@@ -18,7 +19,7 @@ from trunkline.agents import Agent
 from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
 from trunkline.proto import record, subjects
-from trunkline.proto.approval import ApprovalAnswered, DecideApproval
+from trunkline.proto.approval import DecideApproval
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import Fenced, TrunklineError
 from trunkline.proto.ids import new_response_id
@@ -210,7 +211,7 @@ class AgentSession:
             loop, left_s = asyncio.get_running_loop(), max(0.0, duration.limit_s - passed_s)
             self._time_up = loop.call_later(left_s, self._contained, owned.answering.end_with, duration.goodbye)
 
-    def decide(self, order: DecideApproval, answer: Callable[[ApprovalAnswered], None]) -> None:
+    def on_decision(self, order: DecideApproval, answer: Answer) -> None:
         """A person's word; answer: is given what came of it, if this agent owns the call."""
         if self._owned is not None and self._closed is None:
             self._contained(self._owned.desk.approvals.decide, order, answer)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import math
+from collections.abc import Mapping
 
 import msgspec
 from aiohttp import web
@@ -27,11 +28,17 @@ def _digest(key: str) -> bytes:
 
 
 def refuse(
-    status: int, code: str, message: str, *, param: str | None = None, retry_after_s: float | None = None
+    status: int,
+    code: str,
+    message: str,
+    *,
+    param: str | None = None,
+    retry_after_s: float | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> web.Response:
-    """An HTTP answer like {"error": {"message", "type", "param", "code"}}."""
+    """An HTTP answer like {"error": {"message", "type", "param", "code"}}. facts: that stand beside the error."""
     kind = "invalid_request_error" if status < 500 else "server_error"
-    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code}, **(facts or {})}
     headers = {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
     return answer(body, status=status, headers=headers)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable
 from itertools import count
 
 from trunkline.bus.exchange import Exchange, Link
@@ -14,6 +15,7 @@ from trunkline.gateway.shared import Reliefs, Shared
 from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
 from trunkline.proto import subjects
+from trunkline.proto.approval import ApprovalAnswered
 from trunkline.proto.envelope import Envelope, attach_number, hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
@@ -31,13 +33,17 @@ log = logs.get(__name__)
 
 
 class Calls:
-    """capacity: calls at a time, 0 for no limit. window_s: that a call waits for a client who lost the connection."""
+    """capacity: calls at a time, 0 for no limit. window_s: that a call waits for a client who lost the connection.
+
+    on_answered: an agent's answer to a person's decision.
+    """
 
     def __init__(self, exchange: Exchange, roster: Roster, capacity: int, window_s: float = 15.0) -> None:
         self.capacity = capacity
         self._window_s = window_s
         self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
+        self.on_answered: Callable[[ApprovalAnswered], None] = lambda answered: None
         self.abandoned = False  # a call may lack its end on record; set back by who looks for such
         self._roster = roster
         self._shared = Shared(exchange, roster, Ticker(asyncio.get_running_loop()), Reliefs())
@@ -157,8 +163,11 @@ class Calls:
             self._empty.set()
 
     def _loose(self, envelope: Envelope, headers: Headers | None) -> None:
-        if isinstance(envelope.message, Superseded):
-            self._let_go(envelope.call, hub_of(envelope.message.attach))
+        match envelope.message:
+            case Superseded(attach=attach):
+                self._let_go(envelope.call, hub_of(attach))
+            case ApprovalAnswered():
+                self.on_answered(envelope.message)
 
     def _contain(self, link: Link, error: Exception) -> None:
         call = self._calls.get((link.call, hub_of(link.attach)))

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.placement.roster import Roster
-from trunkline.proto.errors import Undecodable
+from trunkline.proto.errors import BadInput, StageUnavailable, Undecodable
 from trunkline.proto.ids import is_call_id
 from trunkline.record import BrokenRecord, RecordStore, StoreUnavailable, read_call, summary_to_json, to_json
 from trunkline.telemetry import logs
@@ -16,6 +16,27 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logs.get(__name__)
 
 
+def guarded(keys: Keys, handler: Handler) -> Handler:
+    """Nobody without a key comes in, and what a handler raises is told in the vendor's shape."""
+
+    async def guard(request: web.Request) -> web.StreamResponse:
+        if not keys.allow(request):
+            return refuse(401, "invalid_api_key", "the API key is missing or wrong")
+        try:
+            return await handler(request)
+        except BadInput as error:
+            return refuse(400, error.code, str(error), param=error.param or None)
+        except StoreUnavailable as unavailable:
+            return refuse(503, "store_unavailable", str(unavailable), retry_after_s=1.0)
+        except StageUnavailable as unavailable:
+            return refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
+        except (Undecodable, BrokenRecord) as error:
+            log.error("record can't be read", path=request.path, error=str(error))
+            return refuse(500, "record_unreadable", f"{request.path}: the record can't be read: {error}")
+
+    return guard
+
+
 class Http:
     def __init__(self, keys: Keys, store: RecordStore, roster: Roster) -> None:
         self._keys = keys
@@ -23,31 +44,16 @@ class Http:
         self._roster = roster
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/v1/calls", self._guarded(self._calls))
-        app.router.add_get("/v1/calls/{call}", self._guarded(self._call))
-        app.router.add_get("/v1/workers", self._guarded(self._workers))
-
-    def _guarded(self, handler: Handler) -> Handler:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            if not self._keys.allow(request):
-                return refuse(401, "invalid_api_key", "the API key is missing or wrong")
-            try:
-                return await handler(request)
-            except StoreUnavailable as unavailable:
-                return refuse(503, "store_unavailable", str(unavailable), retry_after_s=1.0)
-
-        return guarded
+        app.router.add_get("/v1/calls", guarded(self._keys, self._calls))
+        app.router.add_get("/v1/calls/{call}", guarded(self._keys, self._call))
+        app.router.add_get("/v1/workers", guarded(self._keys, self._workers))
 
     async def _calls(self, request: web.Request) -> web.StreamResponse:
         return answer([summary_to_json(summary) for summary in await self._store.summaries()])
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         call = request.match_info["call"]
-        try:
-            found = await read_call(self._store, call) if is_call_id(call) else None
-        except (Undecodable, BrokenRecord) as error:
-            log.error("record can't be read", call_id=call, error=str(error))
-            return refuse(500, "record_unreadable", f"the record of {call} can't be read: {error}")
+        found = await read_call(self._store, call) if is_call_id(call) else None
         if found is None:
             return refuse(404, "call_not_found", f"no call {call[:80]!r}", param="call_id")
         return answer(to_json(*found))

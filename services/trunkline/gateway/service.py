@@ -3,8 +3,10 @@
 from aiohttp import web
 
 from trunkline.gateway.adoption import Adoption
+from trunkline.gateway.approvals import Approvals
 from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
+from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.http import Http, vendor_errors
 from trunkline.gateway.resume_token import ResumeTokens
@@ -44,6 +46,9 @@ class GatewayService:
         )
         app.router.add_get("/v1/realtime", realtime.handle)
         Http(keys, store, self._roster).add_routes(app)
+        deciding = Deciding(context.exchange)
+        self._calls.on_answered = deciding.hear
+        Approvals(keys, store, deciding).add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self._site: web.TCPSite | None = None
         self.port = 0

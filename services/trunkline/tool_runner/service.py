@@ -1,10 +1,11 @@
 """The tool runner on the bus: one of many that share the orders, each of which reaches one of them."""
 
 from trunkline.agents import AgentFile, load_agent_file
-from trunkline.bus.port import Headers, Received, Subscription
+from trunkline.bus.dead import decoded
+from trunkline.bus.port import Headers, Subscription
 from trunkline.proto import subjects
-from trunkline.proto.envelope import Envelope, decode
-from trunkline.proto.errors import BadSettings, Undecodable
+from trunkline.proto.envelope import Envelope
+from trunkline.proto.errors import BadSettings
 from trunkline.record import ClaimStore
 from trunkline.runtime.process import Context
 from trunkline.runtime.settings import CoreSettings
@@ -15,7 +16,6 @@ from trunkline.tool_runner.runner import Runner
 
 RESULT_SHARE = 4  # a result stands in one message of the record beside other events: at most this part of a payload
 RUNS = 64  # at a time: tools mostly wait for other systems
-DEAD_BYTES = 1024  # of an undecodable order that are shown on the dead subject
 
 log = logs.get(__name__)
 
@@ -56,8 +56,10 @@ class ToolRunnerService:
     async def start(self) -> None:
         await self._claims.start()
         self._context.exchange.on_loose = self._runner.receive
-        self._orders = await self._context.bus.subscribe(subjects.ALL_TOOLS, self._receive, queue=subjects.TOOLS_QUEUE)
-        await self._context.bus.flush()
+        bus = self._context.bus
+        receive = decoded(bus, "tool_runner", self._runner.receive)
+        self._orders = await bus.subscribe(subjects.ALL_TOOLS, receive, queue=subjects.TOOLS_QUEUE)
+        await bus.flush()
         log.info("tools loaded", agent_file=str(self._file.path), tools=sorted(self._file.tools), digest=self.digest)
 
     def load(self) -> tuple[int, int]:
@@ -83,18 +85,6 @@ class ToolRunnerService:
         reply = subjects.unheard(stage, worker, f"tool_runner.{runner}")
         inbox = subjects.inbox("tool_runner", runner, envelope.call)
         self._context.exchange.publish(inbox, envelope, reply=reply, headers=headers)
-
-    def _receive(self, received: Received) -> None:
-        try:
-            envelope = decode(received.data)
-        except Undecodable as error:
-            log.warning("undecodable order", subject=received.subject, reason=error.reason)
-            dead = subjects.dead("tool_runner")
-            self._context.bus.publish(
-                dead, received.data[:DEAD_BYTES], headers={"Reason": " ".join(error.reason.split())[:200]}
-            )
-            return
-        self._runner.receive(envelope, received.headers)
 
 
 def _load(agent_file: str) -> AgentFile:
