@@ -51,7 +51,7 @@ def _handoff(given: object, agent: AgentBase[Any]) -> Handoff:
     filter_ = given.input_filter or (nest_handoff_history if given.nest_handoff_history else None)
     if inspect.iscoroutinefunction(filter_):
         raise BadInput(where, f"the input_filter of {given.tool_name} is asynchronous", "a plain function")
-    made = filter_of(filter_, agent) if filter_ is not None else None
+    made = filter_of(filter_, agent, given.tool_name) if filter_ is not None else None
     return Handoff(target.name, given.tool_name, given.tool_description, made)
 
 

@@ -1,6 +1,6 @@
 """Input filters of the SDK's handoffs: the conversation as the SDK's items, and what a filter leaves of it back again.
 
-Until the caller's last words it is the input, what follows is what the agent did in answer: so the SDK divides it.
+The SDK divides it in three: until the caller's last words, the agent's rounds in answer to them, and its last round.
 """
 
 import functools
@@ -20,16 +20,21 @@ from trunkline.proto.response import Phase
 Item = dict[str, Any]
 
 
-def filter_of(given: HandoffInputFilter, agent: AgentBase[Any]) -> Filter:
-    """given: a plain function; it is asked again with each round."""
-    return functools.partial(_filtered, given, agent)
+def filter_of(given: HandoffInputFilter, agent: AgentBase[Any], tool_name: str) -> Filter:
+    """given: a plain function; it is asked again with each round. tool_name: of the handoff."""
+    return functools.partial(_filtered, given, agent, tool_name)
 
 
-def _filtered(given: HandoffInputFilter, agent: AgentBase[Any], said: Sequence[Said]) -> list[Said]:
-    last = max((at for at, one in enumerate(said) if one.kind == "user"), default=-1) + 1
-    history = tuple(cast(TResponseInputItem, _input_item(one)) for one in said[:last])
-    items = tuple(_run_item(one, agent) for one in said[last:])
-    kept = given(HandoffInputData(input_history=history, pre_handoff_items=(), new_items=items))
+def _filtered(given: HandoffInputFilter, agent: AgentBase[Any], tool: str, said: Sequence[Said]) -> list[Said]:
+    turn = _behind([at for at, one in enumerate(said) if one.kind == "user"])
+    done = [at for at, one in enumerate(said) if one.kind == "tool_output" and one.tool != tool]
+    round_ = max(turn, _behind(done))
+    data = HandoffInputData(
+        input_history=tuple(cast(TResponseInputItem, _input_item(one)) for one in said[:turn]),
+        pre_handoff_items=tuple(_run_item(one, agent) for one in said[turn:round_]),
+        new_items=tuple(_run_item(one, agent) for one in said[round_:]),
+    )
+    kept = given(data)
     if inspect.isawaitable(kept):
         raise TypeError("an input_filter gave something to wait for; a plain function is allowed")
     before = kept.input_history
@@ -39,6 +44,10 @@ def _filtered(given: HandoffInputFilter, agent: AgentBase[Any], said: Sequence[S
     names = {one.id: one.tool for one in said if one.kind == "tool_call"}
     back = (_said(cast(Item, item), names) for item in (*first, *behind))
     return [one for one in back if one is not None]
+
+
+def _behind(places: Sequence[int]) -> int:
+    return places[-1] + 1 if places else 0
 
 
 def _input_item(one: Said) -> Item:
