@@ -217,16 +217,20 @@ def test_hooks_are_told_of_turns_tools_and_handoffs() -> None:
             told.append(("handoff", agent.name, source.name))
 
     other = Agent("Other")
-    hooks = accepted(Agent("Desk", hooks=Told(), tools=[always], handoffs=[other])).hooks
+    desk = Agent("Desk", hooks=Told(), tools=[always], handoffs=[other])
+    hooks, others = (
+        accepted(desk).hooks,
+        adopt({"desk": desk, "context": Customer("Bob")}, "")["Other (by handoff)"].hooks,
+    )
     assert hooks.on_turn
     assert hooks.on_tool
-    assert hooks.on_handoff
+    assert others.on_handoff
 
     async def happen() -> None:
         await _awaited(hooks.on_turn(CALL, "Hello"))  # type: ignore[misc]
         await _awaited(hooks.on_tool(CALL, "always", "ok", '"Done."'))  # type: ignore[misc]
         await _awaited(hooks.on_tool(CALL, "transfer_to_other", "ok", '""'))  # type: ignore[misc]
-        await _awaited(hooks.on_handoff(CALL, "Desk", "Other"))  # type: ignore[misc]
+        await _awaited(others.on_handoff(CALL, "Desk", "Other"))  # type: ignore[misc]
 
     run_virtual(happen())
 

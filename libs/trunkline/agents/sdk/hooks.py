@@ -14,16 +14,14 @@ from trunkline.agents.hooks import Hooks
 from trunkline.agents.sdk.shared import Shared
 
 LOST = ("on_end", "on_tool_start", "on_llm_start", "on_llm_end")
-NONE = Hooks()
+SILENT: AgentHooksBase[Any, Any] = AgentHooksBase()
 
 log = logging.getLogger(__name__)
 
 
 def hooks_of(agent: AgentBase[Any], known: Mapping[str, AgentBase[Any]], shared: Shared) -> Hooks:
     """known: the file's agents by name. Each gets a copy of the context: what it changes there is not kept."""
-    given: AgentHooksBase[Any, Any] | None = getattr(agent, "hooks", None)
-    if given is None:
-        return NONE
+    given = _given(agent)
     if lost := [name for name in LOST if _has(given, name)]:
         log.warning("%s: hooks that a call has no moment for are never called: %s", agent.name, ", ".join(lost))
 
@@ -37,14 +35,21 @@ def hooks_of(agent: AgentBase[Any], known: Mapping[str, AgentBase[Any]], shared:
             await given.on_tool_end(shared.wrapped(call.state), agent, tool, _plain(output))
 
     async def on_handoff(call: CallContext, from_agent: str, to_agent: str) -> None:
-        if from_agent == agent.name and to_agent in known:
-            await given.on_handoff(shared.wrapped(call.state), known[to_agent], agent)
+        """The SDK tells the agent that hands off; a call tells whoever speaks then, which is the other one."""
+        if from_agent in known and to_agent in known:
+            source = known[from_agent]
+            await _given(source).on_handoff(shared.wrapped(call.state), known[to_agent], source)
 
     return Hooks(
         on_turn=on_turn if _has(given, "on_start") else None,
         on_tool=on_tool if _has(given, "on_tool_end") else None,
-        on_handoff=on_handoff if _has(given, "on_handoff") else None,
+        on_handoff=on_handoff if any(_has(_given(one), "on_handoff") for one in known.values()) else None,
     )
+
+
+def _given(agent: AgentBase[Any]) -> AgentHooksBase[Any, Any]:
+    hooks: AgentHooksBase[Any, Any] | None = getattr(agent, "hooks", None)
+    return hooks or SILENT
 
 
 def _has(given: AgentHooksBase[Any, Any], name: str) -> bool:
