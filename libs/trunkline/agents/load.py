@@ -62,6 +62,7 @@ def load_agent_file(spec: str) -> AgentFile:
         raise BadInput(PARAM, f"{place}: {error.strerror or error}", ALLOWED) from error
     module = _run(path, source)
     variables = {key: value for key, value in vars(module).items() if isinstance(value, Agent)}
+    variables |= _adopted(path, module, name)
     agents = _by_name(path, variables)
     _check_tools(path, agents)
     _check_handoffs(path, agents)
@@ -97,10 +98,27 @@ def _run(path: Path, source: bytes) -> ModuleType:
         raise BadInput(PARAM, f"{error.filename}, line {error.lineno}: {error.msg}", "valid Python") from error
     except BadInput as error:
         raise BadInput(PARAM, f"{_where(path, error)}: {error.param}: {error.problem}", error.allowed) from error
+    except ModuleNotFoundError as error:
+        known = "; the OpenAI Agents SDK comes with trunkline[agents-sdk]" if error.name == "agents" else ""
+        what = f"{type(error).__name__}: {error}"
+        raise BadInput(PARAM, f"{_where(path, error)}: {what}", f"a file that can be imported{known}") from error
     except (Exception, SystemExit) as error:  # a rim: the file is anybody's code, and its failure is one line
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise BadInput(PARAM, f"{_where(path, error)}: {what}", "a file that can be imported") from error
     return module
+
+
+def _adopted(path: Path, module: ModuleType, name: str) -> dict[str, Agent]:
+    """Agents of the OpenAI Agents SDK, as ours. Only a file that makes one needs the SDK, or pays for it."""
+    kinds = [kind for value in vars(module).values() for kind in type(value).__mro__]
+    if not any(kind.__module__ == "agents.agent" and kind.__name__ == "AgentBase" for kind in kinds):
+        return {}
+    from trunkline.agents.sdk import adopt
+
+    try:
+        return adopt(vars(module), name)
+    except BadInput as error:
+        raise BadInput(PARAM, f"{path}: {error.param}: {error.problem}", error.allowed) from error
 
 
 def _where(path: Path, error: BaseException) -> str:

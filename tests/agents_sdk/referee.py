@@ -1,0 +1,101 @@
+"""The referee: the SDK's own runner on a scripted model, and what it told the model, ran and decided."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ["OPENAI_AGENTS_DISABLE_TRACING"] = "1"
+
+from agents import Agent, FunctionTool, ModelResponse, RunConfig, Runner, Usage
+from agents.models.interface import Model
+from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
+
+from trunkline.agents import AgentFile, load_agent_file
+
+DATA = Path(__file__).parents[1] / "data" / "agents_sdk"
+
+
+class Say(NamedTuple):
+    text: str
+
+
+class Call(NamedTuple):
+    id: str
+    name: str
+    arguments: str
+
+
+Round = Sequence[Say | Call]
+
+
+@dataclass
+class Asked:
+    """What the model was told in one round. offers: tools and handoffs by name, with description and schema."""
+
+    instructions: str | None
+    items: list[Any]
+    offers: dict[str, tuple[str, dict[str, Any]]]
+
+
+@dataclass
+class Scripted(Model):
+    rounds: Sequence[Round]
+    asked: list[Asked] = field(default_factory=list)
+
+    async def get_response(  # type: ignore[override]  # the rest is of no matter here
+        self,
+        system_instructions: str | None,
+        input: str | list[Any],
+        model_settings: Any,
+        tools: list[Any],
+        output_schema: Any,
+        handoffs: list[Any],
+        *others: Any,
+        **more: Any,
+    ) -> ModelResponse:
+        offers = {t.name: (t.description, t.params_json_schema) for t in tools if isinstance(t, FunctionTool)}
+        offers |= {h.tool_name: (h.tool_description, h.input_json_schema) for h in handoffs}
+        items: list[Any] = [{"role": "user", "content": input}] if isinstance(input, str) else list(input)
+        self.asked.append(Asked(system_instructions, items, offers))
+        steps = self.rounds[len(self.asked) - 1]
+        return ModelResponse([_output(step) for step in steps], Usage(), None)
+
+    def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        raise NotImplementedError
+
+
+def _output(step: Say | Call) -> Any:
+    if isinstance(step, Call):
+        return ResponseFunctionToolCall(type="function_call", call_id=step.id, name=step.name, arguments=step.arguments)
+    text = ResponseOutputText(type="output_text", text=step.text, annotations=[])
+    return ResponseOutputMessage(id="msg", type="message", role="assistant", status="completed", content=[text])
+
+
+async def run(agent: Agent[Any], words: str, rounds: Sequence[Round], context: object = None) -> tuple[Any, Scripted]:
+    """The result of the SDK's runner, and what its model was asked. Raises what the runner raises."""
+    model = Scripted(rounds)
+    return await Runner.run(agent, words, context=context, run_config=RunConfig(model=model)), model
+
+
+def outputs(model: Scripted) -> dict[str, str]:
+    """What the model read of each tool call, by its id."""
+    return {i["call_id"]: i["output"] for i in model.asked[-1].items if i.get("type") == "function_call_output"}
+
+
+def load(name: str, chosen: str = "") -> AgentFile:
+    return load_agent_file(f"{DATA / name}:{chosen}" if chosen else str(DATA / name))
+
+
+def of_sdk(file: AgentFile, variable: str) -> Any:
+    """The SDK's own object in the file that was loaded."""
+
+    return getattr(sys.modules[f"trunkline_agent_file_{file.path.stem}"], variable)
+
+
+def written(directory: Path, text: str, name: str = "") -> AgentFile:
+    path = directory / "desk.py"
+    path.write_text(text)
+    return load_agent_file(f"{path}:{name}" if name else str(path))
