@@ -14,9 +14,10 @@ from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers, Received
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message, attach_number, decode
+from trunkline.proto.approval import ApprovalAnswered, Choice, DecideApproval
 from trunkline.proto.placement import Release
 from trunkline.proto.record import Claim, Event, decode_entry
-from trunkline.proto.response import Attached, Converse, Interrupt, Played, ResponseFinished, Say, SegmentHeard, Turn
+from trunkline.proto.response import Attached, CallerAway, Converse, Interrupt, Played, ResponseFinished, Say, SegmentHeard, Turn
 from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
 from trunkline.record import (
     Attempt,
@@ -113,6 +114,7 @@ class Scene:
         *,
         model: Model | None = None,
         agent: Agent | None = None,
+        others: Sequence[Agent] = (),
         store: MemoryRecordStore | None = None,
         claims: MemoryClaimStore | None = None,
         runner: bool = True,
@@ -127,7 +129,8 @@ class Scene:
         self.store = store or MemoryRecordStore()
         self.model = Watched(model or ScriptedModel(script))
         default = agent or Agent("desk", instructions="Be kind.", tools=[lookup])
-        file = AgentFile(Path("desk.py"), {default.name: default}, default, DIGEST)
+        agents = {one.name: one for one in (default, *others)}
+        file = AgentFile(Path("desk.py"), agents, default, DIGEST)
         self.service = AgentService(self.exchange, file, self.model, self.store, self.claims, capacity=10)
         self.told: list[Message] = []
         self.headers: list[Headers | None] = []
@@ -168,6 +171,26 @@ class Scene:
 
     def played(self, item: str, index: int) -> None:
         self.link.send(Played(SegmentHeard(item, index, 24_000, 24_000)))
+
+    def away(self, count: int) -> CallerAway:
+        """Nobody has said anything for a while, so many times in a row."""
+        away = CallerAway(count, f"resp_away{count}")
+        self.link.send(away)
+        return away
+
+    async def decides(
+        self, choice: Choice, by: str = "anna", *, text: str | None = None, approval: str = "", call: str = CALL
+    ) -> ApprovalAnswered | None:
+        """A person's word, on the approval that waits; what the owner answers, None for nothing."""
+        if not approval:
+            approval = (await self.view(call)).waiting_approvals()[0].asked.approval
+        answered: list[ApprovalAnswered] = []
+        self.hub.on_loose = lambda envelope, headers: (
+            answered.append(envelope.message) if isinstance(envelope.message, ApprovalAnswered) else None
+        )
+        self.hub.post(subjects.approvals(call), call, DecideApproval(approval, choice, by, text))
+        await asyncio.sleep(0.1)
+        return answered[-1] if answered else None
 
     async def hang_up(self, reason: str = "caller_hung_up") -> None:
         self.link.send(Release(reason))

@@ -66,6 +66,7 @@ class Approvals:
         """The event; whoever appends it calls watch."""
         now_us = self._conversation.wall_us()
         deadline_us = now_us + round(approval.timeout_s * 1e6)
+        key = new_approval_id(self._conversation.log.call)
         _asked.labels(kind).inc()
         return ApprovalAsked(
             now_us,
