@@ -13,11 +13,22 @@ from trunkline.bus.exchange import Exchange
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers, Received
 from trunkline.proto import subjects
-from trunkline.proto.envelope import Envelope, Message, attach_number, decode
 from trunkline.proto.approval import ApprovalAnswered, Choice, DecideApproval
+from trunkline.proto.envelope import Envelope, Message, attach_number, decode
 from trunkline.proto.placement import Release
 from trunkline.proto.record import Claim, Event, decode_entry
-from trunkline.proto.response import Attached, CallerAway, Converse, Interrupt, Played, ResponseFinished, Say, SegmentHeard, Turn
+from trunkline.proto.response import (
+    Attached,
+    CallerAway,
+    Converse,
+    Interrupt,
+    Played,
+    Recall,
+    ResponseFinished,
+    Say,
+    SegmentHeard,
+    Turn,
+)
 from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
 from trunkline.record import (
     Attempt,
@@ -132,6 +143,8 @@ class Scene:
         agents = {one.name: one for one in (default, *others)}
         file = AgentFile(Path("desk.py"), agents, default, DIGEST)
         self.service = AgentService(self.exchange, file, self.model, self.store, self.claims, capacity=10)
+        self.hub.on_loose = self._answered
+        self.answered: list[ApprovalAnswered] = []
         self.told: list[Message] = []
         self.headers: list[Headers | None] = []
         self.said_at_s: list[tuple[float, str]] = []
@@ -172,6 +185,10 @@ class Scene:
     def played(self, item: str, index: int) -> None:
         self.link.send(Played(SegmentHeard(item, index, 24_000, 24_000)))
 
+    def recall(self, **given: object) -> Recall:
+        """What a gateway tells an agent that follows another, having kept nothing."""
+        return Recall(**given)  # type: ignore[arg-type]  # its own fields
+
     def away(self, count: int) -> CallerAway:
         """Nobody has said anything for a while, so many times in a row."""
         away = CallerAway(count, f"resp_away{count}")
@@ -184,13 +201,14 @@ class Scene:
         """A person's word, on the approval that waits; what the owner answers, None for nothing."""
         if not approval:
             approval = (await self.view(call)).waiting_approvals()[0].asked.approval
-        answered: list[ApprovalAnswered] = []
-        self.hub.on_loose = lambda envelope, headers: (
-            answered.append(envelope.message) if isinstance(envelope.message, ApprovalAnswered) else None
-        )
-        self.hub.post(subjects.approvals(call), call, DecideApproval(approval, choice, by, text))
+        order = f"order_{len(self.answered)}_{by}"
+        self.hub.post(subjects.approvals(call), call, DecideApproval(approval, choice, by, text, order=order))
         await asyncio.sleep(0.1)
-        return answered[-1] if answered else None
+        return next((one for one in self.answered if one.order == order), None)
+
+    def _answered(self, envelope: Envelope, headers: Headers | None) -> None:
+        if isinstance(envelope.message, ApprovalAnswered):
+            self.answered.append(envelope.message)
 
     async def hang_up(self, reason: str = "caller_hung_up") -> None:
         self.link.send(Release(reason))

@@ -38,14 +38,28 @@ def history_of(
             told = filtered(told, made) if made is not None else told
             passed += 1
 
-    for key, message in [("", None), *((item.id, item) for item in view.items.values())]:
-        if message is not None and key not in without and (said := _message(message)):
+    def tell_tools(keys: list[str]) -> None:
+        for key in keys:
+            for tool in tools[key]:
+                hand_off(key, order[tool.id])
+                told.extend(_tool_items(tool, view))
+            hand_off(key, len(order))
+        keys.clear()
+
+    waiting = [""]  # messages whose tools aren't told yet
+    for item in view.items.values():
+        if not _is_aside(item):
+            tell_tools(waiting)
+        if item.id not in without and (said := _message(item)):
             told.append(said)
-        for tool in tools[key]:
-            hand_off(key, order[tool.id])
-            told.extend(_tool_items(tool, view))
-        hand_off(key, len(order))
+        waiting.append(item.id)
+    tell_tools(waiting)
     return tuple(told)
+
+
+def _is_aside(item: ItemView) -> bool:
+    """Said while a tool ran: it stands before the tool's call, so that the result is what the model answers to."""
+    return item.role == "assistant" and item.source in ("filler", "tool") and item.phase == "commentary"
 
 
 def filtered(items: Sequence[HistoryItem], filter_: Filter) -> list[HistoryItem]:
