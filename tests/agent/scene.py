@@ -64,6 +64,9 @@ class Watched:
         async for event in self.model.respond(request):
             yield event
 
+    async def close(self) -> None:
+        """The model belongs to whoever made it."""
+
 
 def found(order: RunTool) -> ToolResult:
     return ToolResult(order.tool_call, "ok", '"Found."', "tr")

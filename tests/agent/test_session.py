@@ -343,6 +343,9 @@ class Breaks:
             yield TextDelta("Sorry.", "final_answer")
         yield RoundDone(10, 2)
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),

@@ -353,6 +353,9 @@ class Moody:
             yield ToolCall(new_tool_call_id(), "lookup", "{}")
         yield RoundDone()
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 class Slow:
     """A model that waits before each of its words."""
@@ -367,6 +370,9 @@ class Slow:
         async for event in self._model.respond(request):
             await asyncio.sleep(self._wait_s)
             yield event
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
 
 class Fickle(Moody):

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from trunkline.agent.service import AgentSettings
+from trunkline.agent.models import choose
+from trunkline.agent.settings import AgentSettings
 from trunkline.agents import load_agent_file
 from trunkline.cli import options, parser
 from trunkline.gateway.settings import GatewaySettings
@@ -60,7 +61,7 @@ def test_the_settings_table_is_what_the_services_read() -> None:
 def test_the_engines_that_up_allows_are_those_the_services_have() -> None:
     assert set(options.BUILT_IN_ENGINES["tts"]) == set(registry.names())
     assert SttSettings().engine_stt in options.BUILT_IN_ENGINES["stt"]
-    assert AgentSettings().engine_model in options.BUILT_IN_ENGINES["model"]
+    assert set(options.BUILT_IN_ENGINES["model"]) == set(choose.BUILT_IN)
 
 
 @pytest.mark.parametrize("command", re.findall(r"^\.venv/bin/trunkline (.+?)(?:\s+#.*)?$", README, re.MULTILINE))

@@ -46,6 +46,9 @@ class SimModel:
                 yield event
         yield RoundDone(3, 5)
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
     async def _say(self, text: str, phase: Phase) -> AsyncGenerator[ModelEvent, None]:
         if not self.repeatable:
             text = f"Take {self._asked}. {text}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
+from trunkline.agent.models.budget import within_budget
 from trunkline.agent.models.history import history_of
 from trunkline.agent.models.seam import ModelRequest, ToolOffer
 from trunkline.agents import Agent, AgentFile, CallContext, Handoff, Tool
@@ -116,6 +117,8 @@ class Conversation:
         offers = tuple(ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary) for tool in self.tools)
         filters = [made.filter if (made := self._handoff(at)) else None for at in range(len(self.view.handoffs))]
         items = history_of(self.view, without, filters)
+        if agent.settings.history_tokens:
+            items = within_budget(items, agent.settings.history_tokens)
         settings = agent.settings if first else agent.settings_later
         return ModelRequest(
             instructions, items, offers, self.log.call, agent.model, settings, agent.name, frozenset(news)

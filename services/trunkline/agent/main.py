@@ -2,7 +2,8 @@
 
 from typing import NoReturn
 
-from trunkline.agent.service import AgentService, AgentSettings, load_file, load_model
+from trunkline.agent.service import AgentService, load_file, load_model
+from trunkline.agent.settings import AgentSettings
 from trunkline.bus.nats import NatsBus
 from trunkline.record import NatsClaimStore, NatsRecordStore
 from trunkline.runtime.process import Context, run

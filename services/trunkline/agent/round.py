@@ -9,8 +9,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from prometheus_client import Counter, Histogram
-
 from trunkline.agent.clearance import Clearance
 from trunkline.agent.models.seam import MessageEnded, Model, ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall
 from trunkline.agent.speech import Speech
@@ -18,15 +16,9 @@ from trunkline.agent.writer import ResponseWriter
 from trunkline.agents import Fillers
 from trunkline.proto.errors import TrunklineError
 from trunkline.telemetry import tracing
-from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
 MODEL_IDLE_S = 30.0  # between two events of a model, whose engine has limits of its own: this one only ends a hang
 ROUND_CALLS = 16  # of tools; what a model asks for beyond is not even recorded
-
-_first_token = Histogram(
-    "trunkline_agent_model_first_event_seconds", "From the request to the model's first event", buckets=VOICE_BUCKETS_S
-)
-_failures = Counter("trunkline_agent_model_failures_total", "Rounds in which the model failed")
 
 
 class ModelFailed(TrunklineError):
@@ -80,14 +72,9 @@ class Round:
                 self.done = event
 
     async def _first(self, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
-        loop = asyncio.get_running_loop()
-        begun_s = loop.time()
         if self._clearance is None and not self._fillers.left:
-            event = await self._next(stream)
-        else:
-            event = await self._first_of_many(stream)
-        _first_token.observe(loop.time() - begun_s)
-        return event
+            return await self._next(stream)
+        return await self._first_of_many(stream)
 
     async def _first_of_many(self, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
         """The model's first word, once whoever looks at the caller's has agreed; fillers meanwhile."""
@@ -113,7 +100,6 @@ class Round:
             async with asyncio.timeout(MODEL_IDLE_S):
                 return await anext(stream, None)
         except Exception as error:  # a rim: a model is a plugin, and what it raises ends one response
-            _failures.inc()
             raise ModelFailed(self._model.name, error) from error
 
 

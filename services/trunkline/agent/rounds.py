@@ -7,7 +7,7 @@ response stands is read from the record alone, so another agent goes on with it 
 import asyncio
 from collections.abc import Collection, Sequence
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
 
 from trunkline.agent.clearance import Clearance, Rewritten, clear
 from trunkline.agent.conversation import Conversation
@@ -37,7 +37,6 @@ NEWS = "The caller has said nothing new. A tool that was still going on is done:
 
 log = logs.get(__name__)
 _rounds = Histogram("trunkline_agent_rounds", "Rounds of the model in a response", buckets=(1, 2, 3, 4, 6, 9))
-_tokens = Counter("trunkline_agent_tokens_total", "Tokens that models counted", ["kind"])
 
 
 def say_whole(
@@ -268,8 +267,6 @@ class Rounds:
             self._said_here = speech.said
             done = one.done
             self._tokens = self._tokens[0] + done.input_tokens, self._tokens[1] + done.output_tokens
-            for kind in ("input", "output", "cached", "reasoning"):
-                _tokens.labels(kind).inc(getattr(done, f"{kind}_tokens"))
             span.set_attribute("gen_ai.usage.input_tokens", done.input_tokens)
             span.set_attribute("gen_ai.usage.output_tokens", done.output_tokens)
             span.end()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Literal
 
 from trunkline.agent.conversation import offered
 from trunkline.agent.decisions_in import Answer, DecisionsIn
@@ -11,6 +10,7 @@ from trunkline.agent.models.seam import Model
 from trunkline.agent.redaction import Redaction
 from trunkline.agent.rulings import Policies
 from trunkline.agent.session import AgentSession
+from trunkline.agent.settings import AgentSettings
 from trunkline.agent.taking import Staff
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.bus.exchange import Exchange, Link
@@ -23,26 +23,12 @@ from trunkline.proto.response import Converse
 from trunkline.record import ClaimStore, Recorder, RecordStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
-from trunkline.runtime.settings import CoreSettings
 from trunkline.telemetry import logs
 
 CALLS = 500  # a call costs the agent little: it waits for models and tools
 STOP_S = 6.0  # for records to be closed: a little more than a log takes at most
 
 log = logs.get(__name__)
-
-
-class AgentSettings(CoreSettings, frozen=True, kw_only=True):
-    """agent_file: FILE.py or FILE.py:NAME. engine_model: local, scripted or a plugin's name.
-
-    model_script: JSON file of the scripted model, empty for its fixed reply. record_replicas: of the record's
-    streams where this process makes them, 1 or 3.
-    """
-
-    agent_file: str = ""
-    engine_model: str = "local"
-    model_script: str = ""
-    record_replicas: Literal[1, 3] = 1
 
 
 def load_file(settings: AgentSettings) -> AgentFile:
@@ -53,7 +39,7 @@ def load_file(settings: AgentSettings) -> AgentFile:
 
 
 def load_model(settings: AgentSettings) -> Model:
-    return choose(settings.engine_model, settings.model_script)
+    return choose(settings)
 
 
 class AgentService:
@@ -73,6 +59,7 @@ class AgentService:
         self._file = file
         self._store = store
         self._claims = claims
+        self._model = model
         self._recorder = Recorder(store, now_us=wall_us)
         self._policies = Policies(file)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,6 +107,7 @@ class AgentService:
             for task in late:
                 task.cancel()
         await self._policies.hung.stop()
+        await self._model.close()
         await self._recorder.close()
         await self._claims.close()
         await self._store.close()

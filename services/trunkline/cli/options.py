@@ -12,7 +12,7 @@ from trunkline.proto.subjects import STAGES, Stage
 BUILT_IN_ENGINES: Mapping[str, tuple[str, ...]] = {
     "stt": ("digits", "moonshine", "scripted"),
     "tts": ("piper", "tone"),
-    "model": ("local", "scripted"),
+    "model": ("local", "scripted", "responses", "chat"),
 }
 WORKERS_LIMIT = 64  # of one stage on one machine
 PORTS = range(65_536)

@@ -2,21 +2,38 @@
 
 from importlib.metadata import entry_points
 
+from trunkline.agent.models.endpoint.chat import ChatWire
+from trunkline.agent.models.endpoint.engine import EndpointModel
+from trunkline.agent.models.endpoint.options import options_of
+from trunkline.agent.models.endpoint.responses import ResponsesWire
 from trunkline.agent.models.local import LocalModel
 from trunkline.agent.models.scripted import ScriptedModel, load_script
 from trunkline.agent.models.seam import Model
+from trunkline.agent.settings import AgentSettings
 from trunkline.proto.errors import BadSettings
 
 GROUP = "trunkline.models"
-BUILT_IN = ("local", "scripted")
+BUILT_IN = ("local", "scripted", "responses", "chat")
 
 
-def choose(name: str, script: str = "") -> Model:
-    """script: path for `scripted`, "" for its fixed reply. A plugin is called without arguments. Raises BadSettings."""
-    if name == "local":
-        return LocalModel()
-    if name == "scripted":
-        return ScriptedModel(load_script(script)) if script else ScriptedModel()
+def choose(settings: AgentSettings) -> Model:
+    """A plugin is called without arguments. Raises BadSettings."""
+    match settings.engine_model:
+        case "local":
+            return LocalModel()
+        case "scripted":
+            return ScriptedModel(load_script(settings.model_script)) if settings.model_script else ScriptedModel()
+        case "responses":
+            options = options_of(settings)
+            return EndpointModel(ResponsesWire(options), options)
+        case "chat":
+            options = options_of(settings)
+            return EndpointModel(ChatWire(options), options)
+        case name:
+            return _plugin(name)
+
+
+def _plugin(name: str) -> Model:
     plugins = entry_points(group=GROUP)
     if name not in plugins.names:
         allowed = ", ".join([*BUILT_IN, *sorted(plugins.names - set(BUILT_IN))])

@@ -80,6 +80,9 @@ class ScriptedModel:
                     raise ScriptFailure(reason)
         yield RoundDone()
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
     def _round_of(self, request: ModelRequest) -> Sequence[Step]:
         turn, calls = 0, 0
         for item in request.items:

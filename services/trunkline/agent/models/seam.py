@@ -96,6 +96,7 @@ class RoundDone(msgspec.Struct, frozen=True, gc=False):
     """The last event of every round. cached_tokens: of the input; reasoning_tokens: of the output.
 
     incomplete: why the model stopped before its end ("max_output_tokens", "content_filter"), empty for a whole round.
+    model: that answered, as its endpoint calls it, where there is one.
     """
 
     input_tokens: int = 0
@@ -103,6 +104,7 @@ class RoundDone(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     incomplete: str = ""
+    model: str = ""
 
 
 ModelEvent = TextDelta | MessageEnded | ToolCall | RoundDone
@@ -112,10 +114,12 @@ class Model(Protocol):
     """Any exception ends the response as failed, never the call. Closing the generator cancels the round.
 
     repeatable: asked the same again it says the same, so that a round that was cut can be run again; a tool's call
-    may have another id then.
+    may have another id then. close: called once, when no round runs any more.
     """
 
     name: str
     repeatable: bool
 
     def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]: ...
+
+    async def close(self) -> None: ...

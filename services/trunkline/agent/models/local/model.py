@@ -40,6 +40,9 @@ class LocalModel:
         for event in reply_to(request):
             yield event
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 class _Intent(NamedTuple):
     """arguments: found so far. missing: the first required one that wasn't."""

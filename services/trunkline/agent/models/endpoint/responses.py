@@ -1,0 +1,73 @@
+"""The Responses API: a round's request, and what the endpoint is told of the conversation.
+
+Phases go back exactly as they are in the history. Source: the vendor's API reference, `POST /v1/responses`.
+"""
+
+from trunkline.agent.models.endpoint.options import Endpoint, Options
+from trunkline.agent.models.endpoint.responses_reader import ResponsesReader
+from trunkline.agent.models.seam import HistoryItem, MessageItem, ModelRequest, ToolCallItem, ToolOffer, ToolOutputItem
+
+
+class ResponsesWire:
+    name = "responses"
+    path = "/responses"
+
+    def __init__(self, options: Options) -> None:
+        self._sends_phase = options.sends_phase
+
+    def body(self, request: ModelRequest, model: str) -> dict[str, object]:
+        settings = request.settings
+        body: dict[str, object] = {
+            "model": model,
+            "input": [self._item(item) for item in request.items],
+            "stream": True,
+            "store": False,
+        }
+        if request.instructions:
+            body["instructions"] = request.instructions
+        if request.tools:
+            body["tools"] = [_tool(tool) for tool in request.tools]
+            if settings.tool_choice != "auto":
+                body["tool_choice"] = _tool_choice(settings.tool_choice)
+            if settings.parallel_tool_calls is not None:
+                body["parallel_tool_calls"] = settings.parallel_tool_calls
+        if settings.reasoning_effort:
+            body["reasoning"] = {"effort": settings.reasoning_effort}
+        if settings.temperature is not None:
+            body["temperature"] = settings.temperature
+        if settings.max_output_tokens is not None:
+            body["max_output_tokens"] = settings.max_output_tokens
+        if key := settings.prompt_cache_key or request.agent:
+            body["prompt_cache_key"] = key
+        return body
+
+    def reader(self, endpoint: Endpoint) -> ResponsesReader:
+        return ResponsesReader(endpoint)
+
+    def _item(self, item: HistoryItem) -> dict[str, object]:
+        match item:
+            case MessageItem("user", _, text):
+                return {"type": "message", "role": "user", "content": text}
+            case MessageItem(_, phase, text):
+                content = [{"type": "output_text", "text": text}]
+                message: dict[str, object] = {"type": "message", "role": "assistant", "content": content}
+                return message | {"phase": phase} if phase is not None and self._sends_phase else message
+            case ToolCallItem(id, name, arguments):
+                return {"type": "function_call", "call_id": id, "name": name, "arguments": arguments}
+            case ToolOutputItem(id, output):
+                return {"type": "function_call_output", "call_id": id, "output": output}
+
+
+def _tool(tool: ToolOffer) -> dict[str, object]:
+    """Not strict, which this API takes for granted: that would make every parameter a required one."""
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": False,
+    }
+
+
+def _tool_choice(choice: str) -> object:
+    return choice if choice in ("auto", "required", "none") else {"type": "function", "name": choice}
