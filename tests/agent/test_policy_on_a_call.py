@@ -107,6 +107,9 @@ class TwoFaced:
     name = "two-faced"
     repeatable = False
 
+    async def close(self) -> None:
+        return None
+
     async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         yield TextDelta("This is the other one." if "other" in request.instructions else f"The word is {SECRET}.", None)
         yield RoundDone()

@@ -19,9 +19,10 @@ class ToolContext:
     state: a dict of JSON values that all tools of the call share, e.g. `context.state["verified"] = True`. What
         the tool changed in it is recorded with its result and is there for the call's next tool. Of tools that run
         at the same time, the later result wins for each top-level key. None means the same as an absent key.
+    pin: see RunTool; for tools of Trunkline's own.
     """
 
-    __slots__ = ("_before", "_report", "call_id", "deadline", "idempotency_key", "state")
+    __slots__ = ("_before", "_report", "call_id", "deadline", "idempotency_key", "pin", "state")
 
     def __init__(
         self,
@@ -30,12 +31,14 @@ class ToolContext:
         deadline: float,
         state: str = "{}",
         report: Callable[[str], None] = lambda text: None,
+        pin: str = "",
     ) -> None:
-        """state: JSON object. report: takes what `progress` says. Raises msgspec.MsgspecError for anything else."""
+        """state: JSON object. report: takes what `progress` says. pin: see RunTool. Raises msgspec.MsgspecError."""
         self.call_id = call_id
         self.idempotency_key = idempotency_key
         self.deadline = deadline
         self._report = report
+        self.pin = pin
         self._before = msgspec.json.decode(state, type=dict[str, object])
         self.state: dict[str, object] = msgspec.json.decode(state, type=dict[str, object])
 

@@ -146,6 +146,9 @@ def _check_tools(path: Path, agents: dict[str, Agent]) -> None:
     for server in (server for agent in agents.values() for server in agent.tool_servers):
         if servers.setdefault(server.name, server) is not server:
             raise BadInput(PARAM, f"{path} has two tool servers named {server.name!r}", "one tool server of each name")
+        if shared := server.tool_names.keys() & tools.keys():
+            problem = f"{path} has a tool of its own named {min(shared)!r}, as the tool server {server.name} has"
+            raise BadInput(PARAM, problem, "one tool of each name")
 
 
 def _of_runners(agents: dict[str, Agent]) -> Iterator[Tool]:

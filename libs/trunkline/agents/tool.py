@@ -44,6 +44,7 @@ class Tool:
         tool goes on, and its result stays in the conversation.
     background: the answer doesn't wait for its result, which the caller is told once it is there.
     runs: where: by a tool runner, or by the agent itself; then control says what it does: `end_call`, …
+    pin: of a tool server's tool, see RunTool; "" for any other.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Tool:
     background: bool = False
     runs: RunsAt = "runner"
     control: str = ""
+    pin: str = ""
     parameters: JsonSchema = field(init=False)
     dictations: tuple[str, ...] = field(init=False)
 

@@ -13,8 +13,10 @@ STAGES: tuple[Stage, ...] = ("gateway", "stt", "agent", "tool_runner", "tts")
 
 ROOT = "tl.v1"
 AUDIO = "audio"  # stands where a call id would; call ids start with rtc_, so it is never one
+NO_CALL = "no-call"  # stands where a call id would, in what is of no call; no call id either
 TOOLS_QUEUE = "tool_runners"
 ALL_TOOLS = f"{ROOT}.tools.*.*"
+ALL_DESCRIBE = f"{ROOT}.describe.any.*"
 ALL_APPROVALS = f"{ROOT}.approvals.any.*"
 ALL_BEATS = f"{ROOT}.beat.*.*"
 GATEWAY_BEATS = f"{ROOT}.beat.gateway.*"
@@ -70,6 +72,11 @@ def live_tap(call: str) -> str:
 
 def tool(name: str, call: str) -> str:
     return f"{ROOT}.tools.{_token(name)}.{_token(call)}"
+
+
+def describe(server: str) -> str:
+    """What tools has this tool server: to all tool runners; those of the asker's agent file answer."""
+    return f"{ROOT}.describe.any.{_token(server)}"
 
 
 def approvals(call: str) -> str:

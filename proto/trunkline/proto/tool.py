@@ -15,6 +15,7 @@ class RunTool(msgspec.Struct, frozen=True, array_like=True, tag="run_tool"):
     a runner never works past it. digest: of the agent file; a runner with another declines.
     state: JSON object of the call's tool state. attempt: from 1; a higher one only where the tool says that running
     twice is safe, after the outcome of the last is unknown. Each attempt has a claim of its own, all have one key.
+    pin: of a tool server's tool, what the model was told of it; a runner that finds another description doesn't run it.
     """
 
     tool_call: str
@@ -25,6 +26,7 @@ class RunTool(msgspec.Struct, frozen=True, array_like=True, tag="run_tool"):
     digest: str
     state: str = "{}"
     attempt: int = 1
+    pin: str = ""
 
 
 class ToolStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_started"):
@@ -74,7 +76,7 @@ class ToolProgress(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 
 
 class DescribeTools(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="describe_tools"):
-    """Agent -> one tool runner (queue): what tools has this tool server. digest: see RunTool."""
+    """Agent -> all tool runners: what tools has this tool server. digest: see RunTool; others keep silent."""
 
     server: str
     digest: str
@@ -89,7 +91,7 @@ class DescribedTool(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ToolsDescribed(msgspec.Struct, frozen=True, array_like=True, tag="tools_described"):
-    """Tool runner -> agent. problem: why there are none, empty where there are."""
+    """Tool runner -> agent. tools: that are there and may be used. problem: why there are none to tell of."""
 
     server: str
     digest: str

@@ -70,7 +70,7 @@ class Approvals:
         _asked.labels(kind).inc()
         return ApprovalAsked(
             now_us,
-            new_approval_id(self._conversation.log.call),
+            key,
             kind,
             subject,
             response,

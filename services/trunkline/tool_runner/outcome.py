@@ -25,6 +25,14 @@ class Outcome:
     error: BaseException | None = None
 
 
+class Ended(Exception):
+    """Raised by a tool of Trunkline's own whose end neither a return value nor an exception tells."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.output)
+        self.outcome = outcome
+
+
 def in_words(text: str) -> str:
     """text as a JSON string, shortened: what stands in `output` is always JSON."""
     shortened = text if len(text) <= ERROR_CHARACTERS else text[:ERROR_CHARACTERS] + "…"
@@ -48,12 +56,24 @@ def returned(tool: Tool, value: object, context: ToolContext, limit_bytes: int) 
 
 def raised(tool: Tool, error: BaseException) -> Outcome:
     """Nothing that the tool did to the state is kept."""
+    if isinstance(error, Ended):
+        return error.outcome
     return Outcome("error", in_words(f"{tool.name} failed: {_said(error)}"), error=error)
 
 
 def misfit(tool: Tool, error: BadInput) -> Outcome:
     """Arguments that don't fit are the model's to mend, so nobody's log is told."""
     return Outcome("error", in_words(f"The arguments of {tool.name} don't fit. {error}"))
+
+
+def refused(tool: Tool, said: str) -> Outcome:
+    """said: by whoever carries it out, for the model to read."""
+    return Outcome("error", in_words(f"{tool.name} failed: {said}"))
+
+
+def unread(tool: Tool, why: str) -> Outcome:
+    """It ran, and its result is of no use."""
+    return Outcome("error", in_words(f"{tool.name} ran, but {why}."))
 
 
 def timed_out(tool: Tool, limit_s: float) -> Outcome:
@@ -72,8 +92,8 @@ def cancelled(tool: Tool, attempt: int, *, begun: bool) -> Outcome:
     return Outcome("cancelled", in_words(f"{tool.name} was stopped, since the caller interrupted{_effect(tool)}"))
 
 
-def not_run(tool: Tool, why: str, attempt: int) -> Outcome:
-    """Its claim came too late: nothing of this attempt was run. Of an earlier one that says nothing."""
+def not_run(tool: Tool, why: str, attempt: int = 1) -> Outcome:
+    """Nothing of this attempt was run. Of an earlier one that says nothing."""
     if attempt > 1:
         return cut_off(tool)
     return Outcome("error", in_words(f"{tool.name} was not run: {why}."))

@@ -241,7 +241,7 @@ class Runner:
         self._answer(run.asked, ToolStarted(order.tool_call, self._worker))
         progress = Progress(lambda text: self._answer(run.asked, ToolProgress(order.tool_call, text)))
         try:
-            context = ToolContext(run.call, order.key, order.deadline_us / 1e6, order.state, progress.report)
+            context = ToolContext(run.call, order.key, order.deadline_us / 1e6, order.state, progress.report, order.pin)
             bound = tool.bind(order.arguments, context)
         except BadInput as error:
             return outcomes.misfit(tool, error)

@@ -1,11 +1,15 @@
 """The tool runner on the bus: one of many that share the orders, each of which reaches one of them."""
 
+import os
+from collections.abc import Mapping
+
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.bus.dead import decoded
 from trunkline.bus.port import Headers, Subscription
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope
-from trunkline.proto.errors import BadSettings
+from trunkline.proto.errors import BadInput, BadSettings
+from trunkline.proto.tool import DescribeTools
 from trunkline.record import ClaimStore
 from trunkline.runtime.process import Context
 from trunkline.runtime.settings import CoreSettings
@@ -13,6 +17,7 @@ from trunkline.telemetry import logs
 from trunkline.tool_runner.admission import Limits
 from trunkline.tool_runner.claiming import Claimant
 from trunkline.tool_runner.runner import Runner
+from trunkline.tool_runner.servers.port import ServedTools
 
 RESULT_SHARE = 4  # a result stands in one message of the record beside other events: at most this part of a payload
 RUNS = 64  # at a time: tools mostly wait for other systems
@@ -31,9 +36,18 @@ class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
 
 
 class ToolRunnerService:
-    """Raises BadSettings (no file named) or BadInput (a file that doesn't load)."""
+    """environ: this process's environment, of which tool servers get what the agent file names.
 
-    def __init__(self, context: Context, settings: ToolRunnerSettings, claims: ClaimStore) -> None:
+    Raises BadSettings (no file named) or BadInput (a file that doesn't load, or names a variable that isn't set).
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        settings: ToolRunnerSettings,
+        claims: ClaimStore,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         if settings.lost_runs < 1:
             raise BadSettings("TRUNKLINE_LOST_RUNS", str(settings.lost_runs), "1 or more")
         self._context = context
@@ -41,8 +55,9 @@ class ToolRunnerService:
         self.digest = self._file.digest
         self._limits = Limits(runs=settings.capacity or RUNS, lost_runs=settings.lost_runs)
         self._claims = Claimant(claims, context.worker)
+        self._served = _served(self._file, environ)
         self._runner = Runner(
-            self._file.tools,
+            {**self._file.tools, **self._served.tools} if self._served else self._file.tools,
             digest=self.digest,
             worker=context.worker,
             post=context.exchange.post,
@@ -52,11 +67,16 @@ class ToolRunnerService:
             result_limit_bytes=lambda: context.bus.max_payload // RESULT_SHARE,
         )
         self._orders: Subscription | None = None
+        self._questions: Subscription | None = None
 
     async def start(self) -> None:
         await self._claims.start()
-        self._context.exchange.on_loose = self._runner.receive
         bus = self._context.bus
+        if self._served is not None:
+            self._served.start()
+            hear = decoded(bus, "tool_runner", self._receive_question)
+            self._questions = await bus.subscribe(subjects.ALL_DESCRIBE, hear)
+        self._context.exchange.on_loose = self._runner.receive
         receive = decoded(bus, "tool_runner", self._runner.receive)
         self._orders = await bus.subscribe(subjects.ALL_TOOLS, receive, queue=subjects.TOOLS_QUEUE)
         await bus.flush()
@@ -72,12 +92,17 @@ class ToolRunnerService:
     async def stop(self) -> None:
         await self._leave_queue()
         await self._runner.stop()
+        if self._served is not None:
+            await self._served.stop()
         await self._claims.stop()
 
     async def _leave_queue(self) -> None:
         if self._orders is not None:
             await self._orders.stop()
             self._orders = None
+        if self._questions is not None:
+            await self._questions.stop()
+            self._questions = None
 
     def _pass_on(self, runner: str, envelope: Envelope, headers: Headers | None) -> None:
         """If nobody listens at that runner, its asker is told so."""
@@ -86,8 +111,29 @@ class ToolRunnerService:
         inbox = subjects.inbox("tool_runner", runner, envelope.call)
         self._context.exchange.publish(inbox, envelope, reply=reply, headers=headers)
 
+    def _receive_question(self, envelope: Envelope, headers: Headers | None) -> None:
+        """What tools a tool server has; those with another agent file are asked too, and keep silent."""
+        asked = envelope.message
+        if not isinstance(asked, DescribeTools) or self._served is None:
+            return
+        told = self._served.describe(asked.server) if asked.digest == self.digest else None
+        if told is not None:
+            self._context.exchange.post(subjects.inbox_of(envelope.sender, envelope.call), envelope.call, told)
+
 
 def _load(agent_file: str) -> AgentFile:
     if not agent_file:
         raise BadSettings("TRUNKLINE_AGENT_FILE", "is not set", "FILE.py or FILE.py:NAME")
     return load_agent_file(agent_file)
+
+
+def _served(file: AgentFile, environ: Mapping[str, str]) -> ServedTools | None:
+    """The tools of its tool servers, None where there are no servers: then their package needn't be there."""
+    if not file.tool_servers:
+        return None
+    try:
+        from trunkline.tool_runner.servers.toolset import Toolset
+    except ModuleNotFoundError as error:
+        problem = f"need the package {error.name}, which isn't installed"
+        raise BadInput("tool servers", problem, "the extra trunkline[mcp]") from error
+    return Toolset(file.tool_servers, file.digest, environ)
