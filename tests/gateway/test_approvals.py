@@ -30,7 +30,7 @@ def with_owner(scenario: Scenario) -> None:
     run_over_sockets(main())
 
 
-async def post(server: Server, name: str, key: str = KEY, **body: object) -> tuple[int, Any]:
+async def post(server: Server, name: str, /, *, key: str = KEY, **body: object) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {key}"}
     async with server.client.post(f"/v1/approvals/{name}", json=body, headers=headers) as answer:
         return answer.status, await answer.json()
@@ -288,7 +288,7 @@ def test_nobody_decides_without_a_key() -> None:
 
         assert (await server.get("/v1/approvals", key="sk-no"))[0] == 401
         assert (await server.get(f"/v1/approvals/{name}", key="sk-no"))[0] == 401
-        assert (await post(server, name, "sk-no", decision="approve", by="anna"))[0] == 401
+        assert (await post(server, name, key="sk-no", decision="approve", by="anna"))[0] == 401
         assert owner.heard == []
 
     with_owner(scenario)
