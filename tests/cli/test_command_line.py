@@ -27,14 +27,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_command_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert refusal(capsys) == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show, chaos"
+    assert refusal(capsys) == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show, approvals, chaos"
 
 
 def test_an_unknown_command_is_refused_with_the_commands_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys, "dance")
 
     assert "'dance'" in line
-    assert line.endswith("allowed: up, ps, call, calls, show, chaos")
+    assert line.endswith("allowed: up, ps, call, calls, show, approvals, chaos")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,12 @@ def test_a_bad_wav_is_refused_by_name(capsys: pytest.CaptureFixture[str], tmp_pa
 
     assert line.startswith("trunkline: line.wav: ")
     assert "allowed: " in line
+
+
+def test_approvals_without_an_action_lists_the_actions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, "approvals") == "trunkline: approvals: no action given; allowed: list, approve, deny"
+    assert "there is no 'grant'; allowed: list, approve, deny" in refusal(capsys, "approvals", "grant")
+    assert "unknown option --text; allowed: --help, --dir" in refusal(capsys, "approvals", "deny", "x", "--text=y")
 
 
 def test_call_without_a_wav_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

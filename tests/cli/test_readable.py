@@ -1,5 +1,7 @@
 """Text for people: a call's record, its timeline, and tables."""
 
+import msgspec
+
 from trunkline.cli.listener import Listener, Moment
 from trunkline.cli.listing import table
 from trunkline.cli.player import Player
@@ -7,6 +9,7 @@ from trunkline.cli.record_json import CallRecord, Event, ItemLine, ToolLine
 from trunkline.cli.report import report
 from trunkline.cli.show import readable
 from trunkline.cli.timeline import timeline
+from trunkline.proto import record
 
 RECORD = CallRecord(
     "rtc_00_abc",
@@ -47,6 +50,39 @@ RECORD = CallRecord(
     ],
     tools=[ToolLine("call_1", "get_weather", {"city": "Tokyo"}, "ok", "18 degrees", "resp_1")],
 )
+
+
+def recorded(i: int, event: record.Event) -> Event:
+    """As GET /v1/calls/<id> gives it."""
+    made: Event = msgspec.json.decode(msgspec.json.encode(msgspec.structs.asdict(event)))
+    return {"i": i, "type": event.__struct_config__.tag, "epoch": 1, "at": "2026-01-01T10:00:00.000000Z"} | made
+
+
+def test_verdicts_approvals_and_handoffs_stand_in_a_record() -> None:
+    events: list[record.Event] = [
+        record.VerdictGiven(1, "input", "item_u", "allow"),
+        record.VerdictGiven(1, "segment", "item_a", "block", "swearing", "a bad word"),
+        record.VerdictGiven(1, "answer", "item_a", "hand_off", "legal", "a claim", "lawyers"),
+        record.ApprovalAsked(1, "appr_a", "tool", "call_a", "resp_a", "refund", '{"order":7}', 9, "deny"),
+        record.ApprovalDecided(1, "appr_a", "denied"),
+        record.ApprovalAsked(1, "appr_b", "answer", "resp_a", "resp_a", "", "You get nothing.", 9, "deny"),
+        record.ApprovalDecided(1, "appr_b", "approved", "anna", "You get half.", "as agreed"),
+        record.HandedOff(1, "resp_a", "refunds", "call_b", "wants money back"),
+        record.TransferAsked(1, "call_c", "sip:desk@example.com"),
+    ]
+    made = CallRecord("rtc_00_abc", [recorded(i, event) for i, event in enumerate(events)], [], [])
+
+    assert [line.removeprefix("10:00:00.000  ") for line in readable(made)] == [
+        "call rtc_00_abc",
+        "policy  block         segment, by swearing: a bad word",
+        "policy  hand_off      answer, by legal: a claim -> lawyers",
+        'asked   tool          refund {"order":7} (appr_a)',
+        "decided denied        by nobody",
+        "asked   answer        You get nothing. (appr_b)",
+        "decided approved      by anna (as agreed); said instead: You get half.",
+        "handoff refunds       wants money back",
+        "wanted  transfer      sip:desk@example.com",
+    ]
 
 
 def test_a_record_reads_as_one_conversation_with_phases_and_tools() -> None:

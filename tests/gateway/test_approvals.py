@@ -6,82 +6,14 @@ from typing import Any
 
 import pytest
 
+from gateway.owner import ARGUMENTS, CALL, Owner
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets
-from trunkline.bus.exchange import Exchange
-from trunkline.bus.memory import MemoryBus
 from trunkline.gateway.approvals import TEXT_CHARACTERS
 from trunkline.gateway.deciding import WAITING, Deciding
-from trunkline.proto import record, subjects
-from trunkline.proto.approval import ApprovalAnswered, ApprovalKind, DecideApproval
-from trunkline.proto.envelope import Envelope, decode
-from trunkline.proto.ids import new_approval_id
-from trunkline.record import CallLog, Recorder, standing
+from trunkline.proto import record
+from trunkline.proto.approval import ApprovalAnswered, DecideApproval
 from trunkline.record.recorder import wall_us
-
-CALL = "rtc_03_k3m9"
-ARGUMENTS = '{"order":7,"cents":1200.0}'
-
-
-class Owner:
-    """An agent: owns a call, records decisions, answers. deaf: so many orders are lost; mute: it answers none."""
-
-    def __init__(self, server: Server, name: str = "agent-9") -> None:
-        self.server = server
-        self.exchange = Exchange(MemoryBus(server.scene.broker), "agent", name)
-        self.recorder = Recorder(server.store)
-        self.log: CallLog
-        self.deaf = 0
-        self.mute = False
-        self.heard: list[DecideApproval] = []
-
-    async def start(self, *events: record.Event, attach: int = 1) -> "Owner":
-        await self.exchange.start()
-        await self.exchange.bus.subscribe(subjects.ALL_APPROVALS, lambda got: self._hear(decode(got.data)))
-        self.log = await self.recorder.take(CALL, self.exchange.worker, "desk", "d1", attach=attach)
-        for event in events:
-            await self._write(event)
-        return self
-
-    async def stop(self) -> None:
-        await self.log.close()
-        await self.recorder.close()
-        await self.exchange.stop()
-
-    async def ask(self, kind: ApprovalKind = "tool", text: str = ARGUMENTS, for_s: float = 60.0) -> str:
-        name = new_approval_id(CALL)
-        deadline_us = wall_us() + int(for_s * 1e6)
-        tool = "refund" if kind == "tool" else ""
-        await self._write(
-            record.ApprovalAsked(wall_us(), name, kind, "call_a", "resp_a", tool, text, deadline_us, "deny")
-        )
-        return name
-
-    async def decide(self, name: str, decision: str, by: str = "") -> None:
-        await self._write(record.ApprovalDecided(wall_us(), name, decision, by))  # type: ignore[arg-type]
-
-    async def _write(self, event: record.Event) -> None:
-        self.log.append(event)
-        await self.log.durable()
-        await self.recorder.close()  # the index is told
-
-    def _hear(self, envelope: Envelope) -> None:
-        order = envelope.message
-        assert isinstance(order, DecideApproval)
-        self.heard.append(order)
-        if self.mute or self.deaf:
-            self.deaf = max(0, self.deaf - 1)
-            return
-        view = self.log.view
-        answered = standing(view, order)
-        if answered is None:
-            decision = "approved" if order.choice == "approve" else "denied"
-            event = record.ApprovalDecided(wall_us(), order.approval, decision, order.by, order.text, order.note)  # type: ignore[arg-type]
-            self.log.append(event)
-            answered = standing(view, order)
-        assert answered is not None
-        self.exchange.post(subjects.inbox_of(envelope.sender, envelope.call), envelope.call, answered)
-
 
 Scenario = Callable[[Server, Owner], Awaitable[None]]
 
@@ -98,7 +30,7 @@ def with_owner(scenario: Scenario) -> None:
     run_over_sockets(main())
 
 
-async def post(server: Server, name: str, key: str = KEY, **body: object) -> tuple[int, Any]:
+async def post(server: Server, name: str, /, *, key: str = KEY, **body: object) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {key}"}
     async with server.client.post(f"/v1/approvals/{name}", json=body, headers=headers) as answer:
         return answer.status, await answer.json()
@@ -143,7 +75,7 @@ def test_what_is_decided_overdue_or_of_an_ended_call_is_not_listed() -> None:
         open_ = await owner.ask(for_s=-1.0)  # its owner is about to decide the default
         await owner.decide(decided, "denied")
         listed = (await server.get("/v1/approvals"))[1]
-        await owner._write(record.Ended(wall_us(), "caller_hung_up"))
+        await owner.write(record.Ended(wall_us(), "caller_hung_up"))
 
         assert [one["id"] for one in listed] == [open_]
         assert (await server.get("/v1/approvals"))[1] == []
@@ -258,7 +190,7 @@ def test_a_decided_one_is_answered_from_the_record_though_no_agent_is_left() -> 
         timed_out = await owner.ask()
         await owner.decide(name, "approved", "anna")
         await owner.decide(timed_out, "denied")
-        await owner._write(record.Ended(wall_us(), "caller_hung_up"))
+        await owner.write(record.Ended(wall_us(), "caller_hung_up"))
         owner.mute = True
 
         assert (await post(server, name, decision="approve", by="anna"))[0] == 200
@@ -356,7 +288,7 @@ def test_nobody_decides_without_a_key() -> None:
 
         assert (await server.get("/v1/approvals", key="sk-no"))[0] == 401
         assert (await server.get(f"/v1/approvals/{name}", key="sk-no"))[0] == 401
-        assert (await post(server, name, "sk-no", decision="approve", by="anna"))[0] == 401
+        assert (await post(server, name, key="sk-no", decision="approve", by="anna"))[0] == 401
         assert owner.heard == []
 
     with_owner(scenario)

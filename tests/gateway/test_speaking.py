@@ -48,6 +48,11 @@ class Stage:
         for message in said:
             self.speaking.on_agent(message, None)
 
+    def says_in(self, voice: str, *segments: str) -> None:
+        self.speaking.on_agent(r.ResponseStarted("resp_a", 0), None)
+        self.speaking.on_agent(started_in(voice), None)
+        self.say(*segments)
+
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds * 50)):
             self.now += STEP
@@ -62,6 +67,10 @@ class Stage:
     @property
     def played(self) -> list[tuple[int, int]]:
         return [(m.heard.index, m.heard.heard_samples) for m in self.agent if isinstance(m, r.Played)]
+
+
+def started_in(voice: str) -> r.ItemStarted:
+    return r.ItemStarted("resp_a", "item_a", "final_answer", voice=voice)
 
 
 def pcm(letter: str, samples: int) -> bytes:
@@ -242,6 +251,54 @@ def test_what_a_client_has_from_an_earlier_gateway_is_not_said_again() -> None:
 
     assert stage.audio() == pcm("b", 1_000) + pcm("c", 1_000)
     assert stage.played == [(0, 5_000), (1, 3_000), (2, 1_000)]
+
+
+def test_an_item_is_spoken_in_its_own_voice_and_the_next_in_the_sessions() -> None:
+    stage = Stage()
+    stage.speaking.voice = "joe"
+    stage.place()
+    stage.says_in("amy", "one", "two")
+    stage.send(1, 0, pcm("a", 1_000), last=True)
+    stage.run(0.5)
+    stage.say("three", response="resp_b", item="item_b")
+
+    assert [(order.text, order.voice) for order in stage.orders] == [("one", "amy"), ("two", "amy"), ("three", "joe")]
+
+
+def test_an_items_voice_survives_another_agent_and_another_tts_worker() -> None:
+    stage = Stage()
+    stage.speaking.voice = "joe"
+    stage.place()
+    for message in (r.ResponseStarted("resp_a", 0), started_in("amy"), r.Say("resp_a", "item_a", 0, "one")):
+        stage.speaking.on_agent(message, None)
+    stage.says_in("amy", "one", "two")  # the next agent, from the beginning
+    stage.speaking.voice = "ann"  # of what comes later
+    stage.speaking.tts_lost()
+    stage.place()
+
+    assert [(order.text, order.voice) for order in stage.orders] == [("one", "amy"), ("two", "amy")]
+
+
+def test_a_gateway_that_is_new_to_the_call_speaks_what_is_said_again_in_its_voice() -> None:
+    stage = Stage()
+    stage.speaking.voice = "joe"
+    stage.speaking.adopt_progress({("item_a", 0): 5_000})
+    stage.place()
+    stage.says_in("amy", "one", "two")
+
+    assert [(order.from_sample, order.voice) for order in stage.orders] == [(5_000, "amy"), (0, "amy")]
+
+
+def test_a_voice_of_one_item_is_not_another_items() -> None:
+    stage = Stage()
+    stage.place()
+    stage.speaking.on_agent(r.ResponseStarted("resp_a", 0), None)
+    stage.speaking.on_agent(started_in("amy"), None)
+    stage.speaking.on_agent(r.ItemStarted("resp_a", "item_b", "final_answer"), None)
+    stage.speaking.on_agent(r.Say("resp_a", "item_b", 0, "mine"), None)
+    stage.speaking.on_agent(r.Say("resp_a", "item_a", 0, "hers"), None)
+
+    assert [(order.text, order.voice) for order in stage.orders] == [("mine", ""), ("hers", "amy")]
 
 
 def test_a_client_that_is_away_hears_nothing_and_the_agent_learns_of_no_interruption() -> None:

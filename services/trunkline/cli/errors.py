@@ -5,6 +5,7 @@ TrunklineError
 └── CommandFailed        exit status 1
     ├── GatewaySilent    nothing answers at the address
     ├── Refused          the gateway answered, but not with what was asked for
+    ├── NotDecided       an approval isn't decided by this: unknown, decided before, or nobody answers
     ├── DirectoryTaken   another stack lives in the directory
     ├── PortTaken        another program listens on the port
     ├── StartFailed      a process of the stack didn't come up
@@ -30,7 +31,13 @@ class GatewaySilent(CommandFailed):
 class Refused(CommandFailed):
     def __init__(self, url: str, status: int, message: str) -> None:
         super().__init__(f"{url} refused with status {status}: {message}")
-        self.status = status
+        self.status, self.message = status, message
+
+
+class NotDecided(CommandFailed):
+    def __init__(self, approval: str, reason: str) -> None:
+        super().__init__(f"{approval} is not decided by this: {reason}")
+        self.approval = approval
 
 
 class DirectoryTaken(CommandFailed):

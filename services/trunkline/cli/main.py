@@ -62,6 +62,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from trunkline.cli.listing import calls
 
             return calls(options)
+        case "approvals":
+            from trunkline.cli.approvals import approvals
+
+            return approvals(options)
         case _:
             from trunkline.cli.show import show
 

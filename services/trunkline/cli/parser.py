@@ -36,14 +36,22 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser, commands = _build()
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        command = commands.get(parsed.command, parser)
+        command = commands.get(_path(parsed), parser)
         stray = next((word for word in unknown if word.startswith("-")), None)
         if stray is None:
             raise BadInput(_name(command), f"unexpected {unknown[0]!r}", f"see {command.prog} --help")
         raise BadInput(_name(command), f"unknown option {stray.partition('=')[0]}", ", ".join(command.options))
     if parsed.command is None:
-        raise BadInput("COMMAND", "none given", ", ".join(commands))
+        raise BadInput("COMMAND", "none given", ", ".join(name for name in commands if " " not in name))
+    if getattr(parsed, "action", "") is None:
+        actions = [name.partition(" ")[2] for name in commands if name.startswith(f"{parsed.command} ")]
+        raise BadInput(parsed.command, "no action given", ", ".join(actions))
     return parsed
+
+
+def _path(parsed: argparse.Namespace) -> str:
+    """The command, and its action if it has such."""
+    return " ".join(filter(None, (parsed.command, getattr(parsed, "action", None))))
 
 
 def _name(parser: Parser) -> str:
@@ -66,6 +74,7 @@ def _build() -> tuple[Parser, dict[str, Parser]]:
     _call(command("call", "be a caller: play WAV files over the Realtime WebSocket and hear the replies"))
     _calls(command("calls", "list the calls on record"))
     _show(command("show", "print one call's record: transcript with phases, tools, events"))
+    commands |= _approvals(command("approvals", "see what waits for a person, and decide it"))
     _chaos(
         command("chaos", "prove on this machine that calls survive: callers, faults, and a checker of what they leave")
     )
@@ -123,6 +132,30 @@ def _show(parser: Parser) -> None:
     parser.add_argument("call", metavar="CALL", help="call id, as `trunkline calls` prints it")
     _find_stack(parser)
     _json(parser)
+
+
+def _approvals(parser: Parser) -> dict[str, Parser]:
+    group = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
+    summaries = {
+        "list": "list what waits: a tool call with its exact arguments, or an answer",
+        "approve": "let it happen, exactly as shown; an answer may be edited",
+        "deny": "don't let it happen",
+    }
+    actions: dict[str, Parser] = {}
+    for name, summary in summaries.items():
+        action = group.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        actions[f"approvals {name}"] = action
+        _find_stack(action)
+        if name == "list":
+            action.add_argument("--call", metavar="CALL", default="", help="of this call only")
+            _json(action)
+            continue
+        action.add_argument("approval", metavar="ID", help="as `trunkline approvals list` shows it")
+        action.add_argument("--by", metavar="NAME", default="", help="who decides (default: the login name)")
+        action.add_argument("--note", metavar="TEXT", default="", help="for the record")
+        if name == "approve":
+            action.add_argument("--text", metavar="TEXT", help="say this instead of the answer that was shown")
+    return actions
 
 
 def _chaos(parser: Parser) -> None:

@@ -46,6 +46,27 @@ def _event_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, Tool
             return [f"{_time(event)}  lost    the caller's audio from {_seconds(event['from_sample'])} s on"]
         case "ended":
             return [f"{_time(event)}  ended   {event['reason']}"]
+    return [f"{_time(event)}  {line}" for line in _policy_lines(event)]
+
+
+def _policy_lines(event: Event) -> list[str]:
+    """Verdicts, approvals, handoffs: what was decided about words and tools."""
+    match event["type"]:
+        case "verdict" if event["action"] != "allow":
+            to = f" -> {event['to']}" if event["to"] else ""
+            return [f"policy  {event['action']:<12}  {event['point']}, by {event['guardrail']}: {event['reason']}{to}"]
+        case "approval_asked":
+            what = f"{event['name']} {event['text']}" if event["kind"] == "tool" else event["text"]
+            return [f"asked   {event['kind']:<12}  {what} ({event['approval']})"]
+        case "approval_decided":
+            edited = f"; said instead: {event['text']}" if event["text"] is not None else ""
+            note = f" ({event['note']})" if event["note"] else ""
+            by = f"by {event['by']}" if event["by"] else "by nobody"
+            return [f"decided {event['decision']:<12}  {by}{note}{edited}"]
+        case "handoff":
+            return [f"handoff {event['to']:<12}  {event['reason']}".rstrip()]
+        case "transfer":
+            return [f"wanted  transfer      {event['target']} {event['summary']}".rstrip()]
     return []
 
 

@@ -16,6 +16,7 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Phase, ResponseStatus, SegmentHeard
 
 REMEMBERED_RESPONSES = 16  # whose items a client may still truncate
+REMEMBERED_VOICES = 64  # items, the newest: far more than are spoken at a time
 
 Reason = Literal["turn_detected", "client_cancelled", "truncated"]
 
@@ -77,6 +78,17 @@ class Said:
 
     def __init__(self) -> None:
         self._responses: OrderedDict[str, list[Segment]] = OrderedDict()
+        self._voices: OrderedDict[str, str] = OrderedDict()  # of items that have one of their own
+
+    def begin(self, item: str, voice: str) -> None:
+        """voice: of the whole item, empty for the session's."""
+        if voice:
+            self._voices[item] = voice
+            if len(self._voices) > REMEMBERED_VOICES:
+                self._voices.popitem(last=False)
+
+    def voice_of(self, item: str) -> str:
+        return self._voices.get(item, "")
 
     def add(self, response: str, segment: Segment) -> None:
         if response not in self._responses:

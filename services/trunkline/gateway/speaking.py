@@ -53,6 +53,7 @@ from trunkline.proto.response import (
     Utterance,
 )
 
+BEAT_SAMPLES = SPEECH_RATE_HZ // 50
 FAREWELL_SAMPLES = SPEECH_RATE_HZ * 60 // 1000  # of a word's end: who hangs up then has heard it
 
 
@@ -181,8 +182,9 @@ class Speaking:
         match message:
             case ResponseStarted():
                 self._begin_response(message)
-            case ItemStarted(item=item, phase=phase):
+            case ItemStarted(item=item, phase=phase, voice=voice):
                 self._phases[item] = phase
+                self._said.begin(item, voice)
                 self._script.append(OpenItem(response, item, phase))
             case Say():
                 self._say(message, headers)
@@ -211,7 +213,8 @@ class Speaking:
     def _say(self, message: Say, headers: Headers | None) -> None:
         self._number += 1
         segment = Segment(self._number, message.item, message.index, self._got.get((message.item, message.index), 0))
-        words = Words(message.response, segment, message.text, self._response_audible, self.voice, self.speed)
+        voice = self._said.voice_of(message.item) or self.voice
+        words = Words(message.response, segment, message.text, self._response_audible, voice, self.speed)
         words.urgent, words.headers = self._fresh, headers
         self._fresh = False
         self._said.add(message.response, segment)
@@ -226,10 +229,7 @@ class Speaking:
         self.pump()
 
     def on_chunk(self, chunk: AudioChunk) -> None:
-        wanted = self._synthesis.on_chunk(chunk)
-        if (
-            wanted and self.playout.lead(self._clock()) < SPEECH_RATE_HZ // 50
-        ):  # otherwise the next beat is early enough
+        if self._synthesis.on_chunk(chunk) and self.playout.lead(self._clock()) < BEAT_SAMPLES:  # or the beat will do
             self.pump()
 
     # what goes out
