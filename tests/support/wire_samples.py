@@ -69,6 +69,7 @@ MESSAGES: list[Message] = [
     response.Placed("stt", "stt-x", "no heartbeat"),
     response.CallerLost(48000),
     tool.RunTool("call_a", "get_weather", '{"city":"Tokyo"}', "call_a", 1_800_000_000_000_000, "d1g35t", "{}", 2),
+    tool.RunTool("call_a", "orders_find", "{}", "call_a", 1_800_000_000_000_000, "d1g35t", "{}", 1, "p1n"),
     response.Attached("front desk", "d1g35t", "resp_a", "joe", "Be kind.", (r"\d{4}",), 8.5),
     response.ItemStarted("resp_a", "item_a", "commentary", "tool", "amy"),
     response.CallerAway(2, "resp_b"),

@@ -105,10 +105,11 @@ class Errands:
         if not self.is_open(errand):
             return
         state = msgspec.json.encode(self._conversation.view.state).decode()
-        order = RunTool(tool.id, tool.name, tool.arguments, tool.key, tool.deadline_us, self._digest, state)
+        definition = self._conversation.tool(tool.name)
+        pin = definition.pin if definition is not None else ""
+        order = RunTool(tool.id, tool.name, tool.arguments, tool.key, tool.deadline_us, self._digest, state, pin=pin)
         now_s = self._loop.time()
         overdue_s = now_s + max(0.0, (order.deadline_us - self._conversation.wall_us()) / 1e6) + OVERDUE_S
-        definition = self._conversation.tool(tool.name)
         retry = definition is not None and definition.retry
         errand.pursuit = Pursuit(order, retry=retry, now_s=now_s, overdue_s=overdue_s, adopted=adopted)
         self._step(errand)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from trunkline.agent.conversation import offered
+from trunkline.agent.catalog import Catalog
 from trunkline.agent.decisions_in import Answer, DecisionsIn
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.seam import Model
@@ -15,11 +15,13 @@ from trunkline.agent.taking import Staff
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
+from trunkline.proto import subjects
 from trunkline.proto.approval import DecideApproval
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
 from trunkline.proto.response import Converse
+from trunkline.proto.tool import DescribeTools, ToolsDescribed
 from trunkline.record import ClaimStore, Recorder, RecordStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
@@ -56,12 +58,14 @@ class AgentService:
         wall_us: Callable[[], int] = system_wall_us,
     ) -> None:
         self.digest = file.digest
+        self._exchange = exchange
         self._file = file
         self._store = store
         self._claims = claims
         self._model = model
         self._recorder = Recorder(store, now_us=wall_us)
         self._policies = Policies(file)
+        self._catalog = Catalog(file, self._ask_for_tools)
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls = CallPool(
             exchange, capacity=capacity or CALLS, open_session=self._open, lost_window_s=lost_window_s
@@ -83,13 +87,14 @@ class AgentService:
             keep=self._keep,
             policies=self._policies,
             redaction=Redaction(),
-            tools_of=offered,
+            tools_of=self._catalog.tools_of,
         )
 
     async def start(self) -> None:
         await self._store.ensure()
         await self._claims.ensure()
         await self._decisions.start()
+        self._catalog.start()
         log.info("agents loaded", agent_file=str(self._file.path), agents=list(self._file.agents), digest=self.digest)
 
     def load(self) -> tuple[int, int]:
@@ -101,6 +106,7 @@ class AgentService:
     async def stop(self) -> None:
         """What was said is recorded; calls that are still here can be taken by another agent."""
         await self._decisions.stop()
+        self._catalog.stop()
         self.calls.close("stopped")
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
@@ -121,9 +127,15 @@ class AgentService:
         return AgentSession(link, message, agent, self._staff)
 
     def _on_loose(self, envelope: Envelope, headers: Headers | None) -> None:
+        if isinstance(envelope.message, ToolsDescribed):
+            self._catalog.on_described(envelope.message)
+            return
         session = self.calls.session(envelope.call)
         if isinstance(session, AgentSession):
             session.on_tool_message(envelope.message)
+
+    def _ask_for_tools(self, server: str) -> None:
+        self._exchange.post(subjects.describe(server), subjects.NO_CALL, DescribeTools(server, self.digest))
 
     def _on_decision(self, call: str, decided: DecideApproval, answer: Answer) -> None:
         session = self.calls.session(call)
