@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := proto libs services
 LONG := agent gateway runtime
-QUICK := -m "not nats and not engines and not stack and not bench and not sim" --hypothesis-profile=check
+QUICK := -m "not nats and not engines and not stack and not bench and not sim and not llm" --hypothesis-profile=check
 SEEDS ?= 1000
 FROM ?= 0
 

@@ -7,8 +7,9 @@ import pytest
 
 from agent.endpoint.stand_in import Asked, StandIn
 from agent.endpoint.streams import Answer, chat, chat_sse, piece, sse
-from agent.scene import Scene
+from agent.scene import Scene, lookup
 from support.virtual import run_over_sockets
+from trunkline.agents import Agent, ModelSettings
 from trunkline.proto.response import Converse, Say, SegmentHeard
 
 LOOKING = sse(Answer(1).message("One moment, please.", "commentary").call("lookup", '{"order":"4"}').completed())
@@ -141,3 +142,19 @@ def test_an_endpoint_that_refuses_the_key_never_gets_it(engine: str) -> None:
 
     assert len(asked) == 3
     assert not any("phase" in item for one in asked for item in one.body.get("input", one.body.get("messages")))
+
+
+def test_an_agent_with_a_budget_sends_the_latest_turns_alone() -> None:
+    frugal = Agent("desk", instructions="Be kind.", tools=[lookup], settings=ModelSettings(history_tokens=29))
+
+    async def main() -> Asked:
+        async with StandIn(LOOKING, FOUND, THANKS) as endpoint, Scene(model=endpoint.model(), agent=frugal) as scene:
+            await scene.place()
+            await answered(scene, "Where is my order?", "Thank you.", "Goodbye.", until=3)
+        return endpoint.asked[-1]
+
+    assert said_in(run_over_sockets(main())) == [
+        ("user", None, "Thank you."),
+        ("assistant", "final_answer", "You are welcome."),
+        ("user", None, "Goodbye."),
+    ]

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from trunkline.agent.models.endpoint.errors import EndpointFailed
 from trunkline.agent.models.endpoint.options import OPENING_S, Endpoint, Options
@@ -23,13 +23,9 @@ LEFTOVERS_S = 0.25  # for the end of a stream behind its last event
 RESTING_S = 30.0  # an endpoint that failed is asked last
 
 log = logs.get(__name__)
-_tokens = Counter("trunkline_agent_model_tokens_total", "Tokens as the endpoint counts them", ["model", "kind"])
-_first_token = Histogram(
-    "trunkline_agent_model_first_token_seconds",
-    "From the request to the first token, over all attempts",
-    buckets=(0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0),
+_failures = Counter(
+    "trunkline_agent_endpoint_failures_total", "Attempts at a model's endpoint that failed", ["model", "reason"]
 )
-_failures = Counter("trunkline_agent_model_failures_total", "Attempts at an endpoint that failed", ["model", "reason"])
 
 
 class Reader(Protocol):
@@ -69,15 +65,13 @@ class EndpointModel:
 
     async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Raises EndpointFailed."""
-        began_s, begun = _now_s(), False
+        begun = False
         failures: list[EndpointFailed] = []
-        async with contextlib.aclosing(self._attempts(request.model, failures, began_s + OPENING_S)) as attempts:
+        async with contextlib.aclosing(self._attempts(request.model, failures, _now_s() + OPENING_S)) as attempts:
             async for endpoint, limit_s in attempts:
                 try:
                     async with contextlib.aclosing(self._attempt(endpoint, request, limit_s)) as events:
                         async for event in events:
-                            if not begun:
-                                _first_token.observe(_now_s() - began_s)
                             begun = True
                             yield event
                     return
@@ -126,32 +120,24 @@ class EndpointModel:
             async for data in stream:
                 for event in reader.read(data):
                     begun = True
-                    yield self._counted(event, endpoint)
+                    yield _signed(event, endpoint)
                 if reader.over:
                     await _read_rest(stream)
                     return
                 if begun:
                     patience.heard()
         for event in reader.end():
-            yield self._counted(event, endpoint)
-
-    def _counted(self, event: ModelEvent, endpoint: Endpoint) -> ModelEvent:
-        if not isinstance(event, RoundDone):
-            return event
-        for kind, tokens in (
-            ("input", event.input_tokens),
-            ("cached_input", event.cached_tokens),
-            ("output", event.output_tokens),
-            ("reasoning_output", event.reasoning_tokens),
-        ):
-            _tokens.labels(endpoint.model, kind).inc(max(0, tokens))
-        return msgspec.structs.replace(event, model=endpoint.model)
+            yield _signed(event, endpoint)
 
     def _failed(self, endpoint: Endpoint, error: EndpointFailed) -> None:
         _failures.labels(endpoint.model, error.code if error.code in ("connect", "timeout") else "answer").inc()
         log.warning("model endpoint failed", error=str(error), retryable=error.retryable)
         if error.elsewhere:
             self._rests_until_s[endpoint] = _now_s() + RESTING_S
+
+
+def _signed(event: ModelEvent, endpoint: Endpoint) -> ModelEvent:
+    return msgspec.structs.replace(event, model=endpoint.model) if isinstance(event, RoundDone) else event
 
 
 def _now_s() -> float:

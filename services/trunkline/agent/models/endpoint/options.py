@@ -10,7 +10,7 @@ from trunkline.proto.errors import BadSettings
 from trunkline.runtime.settings import variable
 
 MaxTokensKey = Literal["max_completion_tokens", "max_tokens"]
-OPENING_S = 19.0  # until the first token, over all attempts: the agent waits 20 s for an event of a model
+OPENING_S = 25.0  # until the first token, over all attempts: the agent waits 30 s for an event of a model
 URL_ALLOWED = "http(s)://HOST[:PORT][/PATH], such as http://127.0.0.1:8080/v1"
 RETRIES_LIMIT = 5
 CALLS_LIMIT = 128  # of tools in a round; more is nonsense
