@@ -22,6 +22,7 @@ from mcp_types import (
     ToolListChangedNotification,
 )
 from prometheus_client import Counter, Gauge
+from pydantic import ValidationError
 
 from trunkline.agents import ToolServer
 from trunkline.runtime.process import VERSION
@@ -50,7 +51,7 @@ _changes = Counter(
 
 
 class Unreachable(Exception):
-    """Nothing was sent."""
+    """The server is of no use at present: nothing was sent."""
 
 
 class Connection:
@@ -67,13 +68,15 @@ class Connection:
         self._news = asyncio.Event()
         self._ended = False
         self._was_up = False
+        self._life = anyio.CancelScope()
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._live())
 
     async def stop(self) -> None:
+        """Not by cancelling the task: a scope's cancellation lets a child process be ended in order."""
+        self._life.cancel()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait({self._task})
 
     async def ready(self, patience_s: float) -> None:
@@ -93,13 +96,18 @@ class Connection:
     def lose(self) -> None:
         """The connection is of no more use: what is called from now on waits for the next one."""
         self._ended = True
-        self._part(ENDED)
+        if self._session is not None:
+            self._part(ENDED)
         self._news.set()
 
     # the connection's life
 
     async def _live(self) -> None:
         """The task of a connection."""
+        with self._life:
+            await self._connect_again_and_again()
+
+    async def _connect_again_and_again(self) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
@@ -168,7 +176,10 @@ class Connection:
         cursor: str | None = None
         for _ in range(PAGES):
             params = PaginatedRequestParams(cursor=cursor) if cursor else None
-            page = await session.list_tools(params=params)
+            try:
+                page = await session.list_tools(params=params)
+            except ValidationError as error:
+                raise Unreachable("its list of tools is none") from error
             offered += page.tools
             cursor = page.next_cursor
             if not cursor or len(offered) >= OFFERED:

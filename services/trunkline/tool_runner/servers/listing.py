@@ -60,8 +60,8 @@ def listing_of(server: ToolServer, offered: Iterable[OfferedTool]) -> Listing:
     room_bytes = DESCRIBED_BYTES
     at_server: dict[str, list[OfferedTool]] = {}
     for tool in offered:
-        if tool.name in server.allow:
-            at_server.setdefault(tool.name, []).append(tool)
+        if tool.name in server.allow and tool not in (known := at_server.setdefault(tool.name, [])):
+            known.append(tool)
     for name, own_name in server.tool_names.items():
         match at_server.get(own_name, []):
             case []:

@@ -17,7 +17,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client._transport import TransportStreams  # what transports yield; no public module names it
 from mcp.shared.message import SessionMessage
-from mcp_types import ErrorData, JSONRPCError, jsonrpc_message_adapter
+from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
 from trunkline.tool_runner.servers import leash
 from trunkline.tool_runner.servers.chatter import Chatter
@@ -115,16 +115,15 @@ async def _read(
 
 
 def _message(line: Line) -> SessionMessage | None:
-    if line.cut:
-        answer = _ANSWER_TO.match(line.data)
-        if answer is None:
-            return None
-        problem = ErrorData(code=TOO_LONG, message=f"the answer is over the limit of {ANSWER_BYTES} bytes")
-        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=int(answer[1]), error=problem))
-    try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line.data, by_name=False))
-    except ValueError:
-        return None
+    """None for what is none; what seems to be an answer that can't be read is one that says so."""
+    problem = ErrorData(code=TOO_LONG, message=f"the answer is over the limit of {ANSWER_BYTES} bytes")
+    if not line.cut:
+        try:
+            return SessionMessage(jsonrpc_message_adapter.validate_json(line.data, by_name=False))
+        except ValueError:
+            problem = ErrorData(code=PARSE_ERROR, message="its answer can't be read")
+    answer = _ANSWER_TO.match(line.data)
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=int(answer[1]), error=problem)) if answer else None
 
 
 async def _read_errors(process: asyncio.subprocess.Process, chatter: Chatter) -> None:
