@@ -171,7 +171,7 @@ class Agent:
         match message:
             case r.Turn(respond=True, turn=turn, response=response):
                 self.respond(session, turn, response)
-            case r.Respond(response=response):
+            case r.Respond(response=response) | r.CallerAway(response=response):
                 self.respond(session, 0, response)
 
     def respond(self, session: Session, turn: int, response: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Worker, ignore, settle, spoken
 from support.virtual import run_virtual
-from trunkline.gateway.call import Call, Wishes
+from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import (
     AudioCommitted,
     AudioSaid,
@@ -20,6 +20,7 @@ from trunkline.gateway.call_events import (
     WordsSaid,
 )
 from trunkline.gateway.turns import Policy
+from trunkline.gateway.wishes import Wishes
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
 from trunkline.proto import speech as s

@@ -8,9 +8,10 @@ from gateway.scene import SAMPLES_PER_LETTER, Line, Scene, Session, Tts, settle,
 from gateway.test_call import LONG, play, say
 from support.virtual import run_virtual
 from trunkline.gateway import calls
-from trunkline.gateway.call import Call, Wishes
+from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded, ResponseOpened
 from trunkline.gateway.turns import Policy
+from trunkline.gateway.wishes import Wishes
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
 from trunkline.proto import speech as s

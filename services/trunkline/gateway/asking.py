@@ -10,10 +10,10 @@ from trunkline.gateway.decisions import TakeTurn
 from trunkline.gateway.speaking import Speaking
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import new_response_id
-from trunkline.proto.response import Respond, Turn
+from trunkline.proto.response import CallerAway, Respond, Turn
 from trunkline.telemetry import tracing
 
-Tell = Callable[[Turn | Respond, Headers | None], None]
+Tell = Callable[[Turn | Respond | CallerAway, Headers | None], None]
 
 
 class Asking:
@@ -71,6 +71,12 @@ class Asking:
             raise already_active()
         self._behind = Respond(instructions, response)
         self._answer_if_free()
+
+    def away(self, count: int) -> str:
+        """Nobody says anything, for the how manieth time; nothing is active. Returns the response asked for."""
+        response = new_response_id()
+        self._tell(CallerAway(count, response), self._expect(0, response, None))
+        return response
 
     def withdraw(self) -> bool:
         """The response that waits for words isn't wanted any more. Whether there was one."""

@@ -47,7 +47,9 @@ from trunkline.gateway.posts import AgentPost, SttPost, TtsPost
 from trunkline.gateway.shared import Shared
 from trunkline.gateway.speaking import Speaking
 from trunkline.gateway.staffing import Post, Staffing
-from trunkline.gateway.turns import Begun, Policy, Turns
+from trunkline.gateway.turns import Begun, Turns
+from trunkline.gateway.vigil import Vigil
+from trunkline.gateway.wishes import Wishes
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.ids import new_item_id, new_response_id
 from trunkline.proto.response import Attached, Converse, Interrupt
@@ -59,17 +61,6 @@ SILENT_SAMPLES = SPEECH_RATE_HZ  # a client that sends no audio for so long has 
 ALL_STAGES: tuple[Stage, ...] = ("stt", "agent", "tts")
 
 log = logs.get(__name__)
-
-
-class Wishes(msgspec.Struct, frozen=True):
-    """What a client's session asks of the call. instructions and voice: empty for the agent's own."""
-
-    rules: TurnRules = TurnRules()
-    policy: Policy = Policy()
-    instructions: str = ""
-    voice: str = ""
-    speed: float = 1.0
-    audible: bool = True
 
 
 class Call:
@@ -132,6 +123,9 @@ class Call:
             unsettled=lambda: self.turns.unsettled,
             interrupt=lambda: self._beating(self.speaking.interrupt, "turn_detected"),
             tell=tell,
+        )
+        self._vigil = Vigil(
+            self._clock, self.turns, self.speaking, self.listening, tell=self._asking.away, on_failure=self.fail
         )
         self.staffing = Staffing(
             call_id,
@@ -202,6 +196,7 @@ class Call:
         wish, self.wish = self.wish, None
         if wish is not None:
             self.configure(wish(attached))
+        self._vigil.keep(attached.idle_s)
         before, self.attached = self._rules(), attached
         if self._rules() != before:
             self.listening.tell(Tune(self._rules()))
@@ -218,6 +213,7 @@ class Call:
         if self._over is not None:
             client.on_event(self._over)
             return
+        self._vigil.client_came()
         if self.leaving:
             self.ask_to_leave()
         self._beating(self.speaking.start)
@@ -225,6 +221,7 @@ class Call:
     def suspend(self) -> None:
         """The client is away, and may come back, here or elsewhere."""
         self._client, self._movable = None, True
+        self._vigil.client_left()
         if not self.ended:
             self.speaking.suspend()
 
@@ -315,6 +312,7 @@ class Call:
             audio_s = (turn.to_sample - turn.from_sample) / CALLER_RATE_HZ
             self._emit(Transcribed(turn.item, turn.text, audio_s))
         if turn.text:
+            self._vigil.caller_said(turn.to_sample)
             self._asking.take(turn, self.listening.clock_of(turn.to_sample))
 
     # the way out
@@ -322,7 +320,7 @@ class Call:
     def pump(self) -> None:
         """On every beat while something is to be sent or heard."""
         try:
-            if self.speaking.playout.held and self._clock() > self._heard_at() + SILENT_SAMPLES:
+            if self.speaking.playout.held and self._clock() > self.listening.heard_at + SILENT_SAMPLES:
                 self._carry_out(self.turns.falls_silent())
             self.speaking.pump()
         except Exception as error:  # the rim of a call: the beat goes on for the others
@@ -336,6 +334,7 @@ class Call:
             self._ticker.add(self.pump)
 
     def _emit(self, event: CallEvent) -> None:
+        self._vigil.on_event(event)
         if isinstance(event, AudioSaid | ResponseEnded) and self.unsaid:
             self.unsaid = {name: heard for name, heard in self.unsaid.items() if name != event.response}
         if self._client is not None and not self.ended:
@@ -377,6 +376,7 @@ class Call:
         self.ended = True
         self._over = over or CallOver("")
         self._ticker.remove(self.pump)
+        self._vigil.close()
         try:
             if self._client is not None:
                 self._client.on_event(self._over)
@@ -391,9 +391,6 @@ class Call:
         metrics.ended.labels(reason.partition(":")[0]).inc()
         log.info("ended", call_id=self.call_id, reason=reason)
         self._on_end(self)
-
-    def _heard_at(self) -> int:
-        return self.listening.clock_of(self.listening.ring.end)
 
     def _clock(self) -> int:
         return int(self._now_s() * SPEECH_RATE_HZ)

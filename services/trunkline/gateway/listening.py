@@ -90,7 +90,7 @@ class Listening:
         self._progress = Progress(0)
         self._finishes: dict[int, Finish] = {}  # without an answer, by utterance
         self._silent_to = 0  # STT's word
-        self._heard_at = clock()  # when the newest audio came
+        self.heard_at = clock()  # when the newest audio came
         self._checked_to = 0  # audio that the last verdict on an echo has seen
         self._voiced_to = 0  # of the utterance that is being watched
         self._onset_dbfs = 0.0
@@ -152,7 +152,7 @@ class Listening:
 
     def clock_of(self, at_sample: int) -> int:
         """The clock (SPEECH_RATE_HZ) at which this sample of the caller's came in, if it came in real time."""
-        return self._heard_at - (self.ring.end - at_sample) * SPEECH_RATE_HZ // CALLER_RATE_HZ
+        return self.heard_at - (self.ring.end - at_sample) * SPEECH_RATE_HZ // CALLER_RATE_HZ
 
     def hear(self, samples: Samples) -> None:
         """samples: the caller's next, at CALLER_RATE_HZ."""
@@ -163,7 +163,7 @@ class Listening:
             dropped = self.ring.append(part)
             if dropped:
                 metrics.ring_dropped.inc(dropped)
-        self._heard_at = self._clock()
+        self.heard_at = self._clock()
         if self._turns.watching:
             self._watch()
 

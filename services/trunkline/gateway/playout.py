@@ -135,6 +135,11 @@ class Playout:
         """Something was sent that advance has not yet seen heard to its end."""
         return bool(self._spans)
 
+    @property
+    def ends_at(self) -> int:
+        """Clock at which all that was sent will have been heard."""
+        return self._tail
+
     def lead(self, now: int) -> int:
         """Samples sent and not yet heard."""
         return max(0, self._tail - now)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from trunkline.gateway.call import Call, Wishes
+from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.turns import Begun
+from trunkline.gateway.wishes import Wishes
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import StageUnavailable, TrunklineError
 from trunkline.proto.response import Attached, CallerLost, Interrupt, SegmentHeard

@@ -80,6 +80,11 @@ class Turns:
         return any(u.committed or u.outcome is not None for u in self._utterances)
 
     @property
+    def under_way(self) -> bool:
+        """Somebody speaks, or what comes of an utterance isn't known yet."""
+        return bool(self._utterances)
+
+    @property
     def speaking(self) -> bool:
         """The caller is known to speak right now."""
         return any(u.announced and not u.stopped for u in self._utterances)

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Keys, refuse
-from trunkline.gateway.call import Call, Wishes
+from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import CLOSE_MOVED, Connection, Terms
@@ -21,6 +21,7 @@ from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, new_session, wishes
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
+from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput, StageUnavailable, TrunklineError
 from trunkline.proto.ids import new_event_id
 from trunkline.proto.response import Attached

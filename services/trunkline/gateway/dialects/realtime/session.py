@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from trunkline.gateway.call import Wishes
 from trunkline.gateway.turns import Policy
+from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput
 from trunkline.proto.speech import TurnRules
 

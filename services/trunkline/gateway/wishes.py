@@ -1,0 +1,17 @@
+"""What a client's session asks of its call, whatever the dialect."""
+
+import msgspec
+
+from trunkline.gateway.turns import Policy
+from trunkline.proto.speech import TurnRules
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """instructions and voice: empty for the agent's own."""
+
+    rules: TurnRules = TurnRules()
+    policy: Policy = Policy()
+    instructions: str = ""
+    voice: str = ""
+    speed: float = 1.0
+    audible: bool = True
