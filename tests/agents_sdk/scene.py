@@ -88,6 +88,7 @@ class Desk(Scene):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.hang_up()
         await self.tools.stop()
         await super().__aexit__(kind, error, trace)
 
