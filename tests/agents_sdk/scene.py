@@ -51,6 +51,8 @@ class OnScript:
             yield TextDelta(step.text, None) if isinstance(step, Say) else ToolCall(step.id, step.name, step.arguments)
         yield RoundDone()
 
+    async def close(self) -> None: ...
+
 
 class Ran(NamedTuple):
     """calls: what was intended, in order. outputs: by tool call, but for those that only hand off. to: handoffs."""
