@@ -9,6 +9,7 @@ import pytest
 
 from agents_sdk.referee import HANDOFFS, Call, Round, Run, Say, converse, load, of_sdk
 from agents_sdk.scene import WAITING, Desk, OnScript, Ran, plain
+from trunkline.agent.models.local import LocalModel
 from trunkline.agent.models.seam import MessageItem, ModelRequest, ToolCallItem, ToolOutputItem
 from trunkline.agents import AgentFile
 
@@ -76,6 +77,20 @@ def test_the_guides_assistant_looks_up_the_weather_and_hands_over_to_its_spanish
     assert of_tools(ours) == of_tools(theirs)
     assert ours.to == theirs.to == ["Spanish"]
     assert ours.said == theirs.said
+
+
+def test_the_guides_assistant_works_without_any_model_of_a_vendor() -> None:
+    async def scenario() -> Ran:
+        desk = Desk(load("voice_quickstart.py"), [])
+        desk.script.respond = LocalModel().respond  # type: ignore[method-assign]
+        async with desk:
+            await desk.turn("What is the weather in Tokyo?")
+            return await desk.ran()
+
+    ran = asyncio.run(scenario())
+
+    assert [(call.name, call.arguments) for call in ran.calls] == [("get_weather", '{"city":"Tokyo"}')]
+    assert ran.said[-1].startswith("The weather in Tokyo is ")
 
 
 def test_a_desk_verifies_hands_over_and_pays_back_as_in_the_sdks_runner() -> None:
