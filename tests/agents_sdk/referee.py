@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 os.environ["OPENAI_AGENTS_DISABLE_TRACING"] = "1"
 
-from agents import Agent, FunctionTool, ModelResponse, RunConfig, Runner, Usage
+from agents import Agent, FunctionTool, ModelResponse, RunConfig, RunHooks, Runner, Usage
 from agents.models.interface import Model
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
 
 from trunkline.agents import AgentFile, load_agent_file
 
+HANDOFFS = ("transfer_to_", "to_")  # how their tools are named in the files here
 DATA = Path(__file__).parents[1] / "data" / "agents_sdk"
 
 
@@ -90,12 +91,78 @@ def load(name: str, chosen: str = "") -> AgentFile:
 
 
 def of_sdk(file: AgentFile, variable: str) -> Any:
-    """The SDK's own object in the file that was loaded."""
+    """The SDK's own object in the file that was loaded; None where there is no such variable."""
 
-    return getattr(sys.modules[f"trunkline_agent_file_{file.path.stem}"], variable)
+    return getattr(sys.modules[f"trunkline_agent_file_{file.path.stem}"], variable, None)
 
 
 def written(directory: Path, text: str, name: str = "") -> AgentFile:
     path = directory / "desk.py"
     path.write_text(text)
     return load_agent_file(f"{path}:{name}" if name else str(path))
+
+
+class Run(NamedTuple):
+    """As `agents_sdk.scene.Ran`; offers and instructions: by round."""
+
+    calls: list[Call]
+    outputs: dict[str, str]
+    to: list[str]
+    said: list[str]
+    offers: list[list[str]]
+    instructions: list[str | None]
+    told: list[list[tuple[str, str]]]
+
+
+class HandedOver(RunHooks[Any]):
+    def __init__(self) -> None:
+        self.to: list[str] = []
+
+    async def on_handoff(self, context: Any, from_agent: Any, to_agent: Any) -> None:
+        self.to.append(to_agent.name)
+
+
+async def converse(
+    agent: Agent[Any], turns: Sequence[str], rounds: Sequence[Round], context: object, approve: bool = True
+) -> Run:
+    """A conversation on the SDK's own runner, one run for each turn; whatever asks for approval is decided."""
+    model, hooks = Scripted(rounds), HandedOver()
+    config = RunConfig(model=model)
+    before: list[Any] = []
+    said: list[str] = []
+    for words in turns:
+        given = [*before, {"role": "user", "content": words}]
+        result = await Runner.run(agent, given, context=context, run_config=config, hooks=hooks)
+        while result.interruptions:
+            state = result.to_state()
+            for asked in result.interruptions:
+                state.approve(asked) if approve else state.reject(asked)
+            result = await Runner.run(agent, state, run_config=config, hooks=hooks)
+        said.append(result.final_output)
+        before, agent = result.to_input_list(mode="normalized"), result.last_agent
+    made = [step for steps in rounds[: len(model.asked)] for step in steps if isinstance(step, Call)]
+    read = [item for asked in model.asked for item in asked.items if item.get("type") == "function_call_output"]
+    return Run(
+        made,
+        {item["call_id"]: item["output"] for item in read},
+        hooks.to,
+        said,
+        [list(asked.offers) for asked in model.asked],
+        [asked.instructions for asked in model.asked],
+        [told(asked.items) for asked in model.asked],
+    )
+
+
+def told(items: Sequence[Any]) -> list[tuple[str, str]]:
+    """What a model is told of the conversation, each output behind its call; but for what came of handing over."""
+    outputs = {item["call_id"]: item["output"] for item in items if item.get("type") == "function_call_output"}
+    made = []
+    for item in items:
+        match item:
+            case {"type": "function_call", "call_id": key, "name": str(name), "arguments": arguments}:
+                made += [(name, arguments), ("output", "" if name.startswith(HANDOFFS) else outputs[key])]
+            case {"role": role, "content": str(content)}:
+                made.append((role, content))
+            case {"role": role, "content": [{"text": text}]}:
+                made.append((role, text))
+    return made

@@ -82,7 +82,7 @@ class Agent:
         self._check_kind("guardrails", Guardrail, "functions decorated with @guardrail")
         self._check_kind("tool_servers", ToolServer, "tool servers, as McpServer(…)")
         self._check_kind("tools", Tool, "functions decorated with @tool")
-        transfers = tuple(handoff_tool(one, self._described(one)) for one in handoffs)
+        transfers = tuple(one.tool or handoff_tool(one, self._described(one)) for one in handoffs)
         object.__setattr__(self, "offered", (*self.tools, *transfers))
         self._check_names()
 

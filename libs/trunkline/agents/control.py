@@ -15,6 +15,7 @@ from trunkline.proto.errors import BadInput
 
 END_CALL = "end_call"
 TRANSFER_CALL = "transfer_call"
+HANDOFF = "handoff"
 FAREWELL, TARGET, SUMMARY, REASON = "farewell", "target", "summary", "reason"
 
 
@@ -49,7 +50,7 @@ def transfer_call(
 def handoff_tool(handoff: Handoff, described: str) -> Tool:
     """described: what is told of the agent, where the handoff says nothing itself."""
     properties: JsonSchema = {REASON: {"type": "string", "description": "Why, in a few words."}}
-    return _control("handoff", handoff.name, handoff.description or described, properties, (), None)
+    return _control(HANDOFF, handoff.name, handoff.description or described, properties, (), None)
 
 
 def address_of(tool: Tool, target: str) -> str:

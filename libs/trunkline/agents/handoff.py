@@ -9,6 +9,7 @@ from trunkline.proto.response import Phase
 
 if TYPE_CHECKING:
     from trunkline.agents.agent import Agent
+    from trunkline.agents.tool import Tool
 
 PREFIX = "transfer_to_"
 
@@ -38,7 +39,8 @@ class Handoff:
 
     filter: what the next agent's model is told of the conversation so far: some of it, in order; all, without one. It
     is asked whenever the model is, so it must be quick and always give the same for the same. A tool call goes with
-    its output. voice: of the next agent, empty for its own.
+    its output. voice: of the next agent, empty for its own. tool: in place of the usual one; if that runs in a tool
+    runner, the call is handed off once it has succeeded, and not if it fails.
     """
 
     to: str
@@ -46,10 +48,13 @@ class Handoff:
     description: str = ""
     filter: Filter | None = None
     voice: str = ""
+    tool: "Tool | None" = None
 
     @property
     def name(self) -> str:
-        return self.tool_name or PREFIX + "".join(c if c.isalnum() or c in "_-" else "_" for c in self.to).lower()
+        return (self.tool.name if self.tool is not None else self.tool_name) or PREFIX + "".join(
+            c if c.isalnum() or c in "_-" else "_" for c in self.to
+        ).lower()
 
 
 def handoff(

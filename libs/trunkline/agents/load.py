@@ -152,7 +152,7 @@ def _check_tools(path: Path, agents: dict[str, Agent]) -> None:
 
 
 def _of_runners(agents: dict[str, Agent]) -> Iterator[Tool]:
-    return (tool for agent in agents.values() for tool in agent.tools if tool.runs == "runner")
+    return (tool for agent in agents.values() for tool in agent.offered if tool.runs == "runner")
 
 
 def _check_handoffs(path: Path, agents: dict[str, Agent]) -> None:

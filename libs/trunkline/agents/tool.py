@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, ParamSpec, TypeVar, overload
 
 from trunkline.agents.approval import Approval
+from trunkline.agents.call import CallContext
 from trunkline.agents.context import ToolContext
 from trunkline.agents.docstring import parse_docstring
 from trunkline.agents.schema import JsonSchema, Schema, dictations_of, signature_of
@@ -45,6 +46,7 @@ class Tool:
     background: the answer doesn't wait for its result, which the caller is told once it is there.
     runs: where: by a tool runner, or by the agent itself; then control says what it does: `end_call`, …
     pin: of a tool server's tool, see RunTool; "" for any other.
+    enabled: whether the model is told of it in this round; quick, and asked often. None for always.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Tool:
     runs: RunsAt = "runner"
     control: str = ""
     pin: str = ""
+    enabled: Callable[[CallContext], bool] | None = None
     parameters: JsonSchema = field(init=False)
     dictations: tuple[str, ...] = field(init=False)
 

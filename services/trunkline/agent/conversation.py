@@ -11,12 +11,23 @@ from trunkline.agent.models.seam import ModelRequest, ToolOffer
 from trunkline.agents import Agent, AgentFile, CallContext, Handoff, Tool
 from trunkline.proto.record import Event
 from trunkline.record import CallLog, CallView
+from trunkline.telemetry import logs
+
+log = logs.get(__name__)
 
 ToolsOf = Callable[[Agent], Sequence[Tool]]
 
 
 def offered(agent: Agent) -> Sequence[Tool]:
     return agent.offered
+
+
+def _is_enabled(tool: Tool, enabled: Callable[[CallContext], bool], context: CallContext) -> bool:
+    try:
+        return enabled(context)
+    except Exception as error:  # a rim: the condition is a function of the agent file
+        log.warning("condition of a tool failed", call_id=context.call_id, tool=tool.name, error=repr(error))
+        return False
 
 
 class Conversation:
@@ -74,7 +85,12 @@ class Conversation:
 
     @property
     def tools(self) -> Sequence[Tool]:
-        return self._tools_of(self.agent)
+        """Of the speaker, those that the model is told of now."""
+        known = self._tools_of(self.agent)
+        if all(tool.enabled is None for tool in known):
+            return known
+        context = self.context()
+        return [tool for tool in known if tool.enabled is None or _is_enabled(tool, tool.enabled, context)]
 
     def tool(self, name: str) -> Tool | None:
         """Of the speaker; or of an agent that spoke before, whose call of it has no outcome yet."""

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import msgspec
 
 from trunkline.agent.conversation import Conversation
-from trunkline.agents.control import END_CALL, FAREWELL, REASON, SUMMARY, TARGET, TRANSFER_CALL, address_of
+from trunkline.agents.control import END_CALL, FAREWELL, HANDOFF, REASON, SUMMARY, TARGET, TRANSFER_CALL, address_of
 from trunkline.proto import record
 from trunkline.proto.tool import ToolStatus
-from trunkline.record import ToolView
+from trunkline.record import CallView, ToolView
 
 ENDED = "The call was ended."
 GOES_ON = "The call was not ended: the caller went on."
+NOT_HANDED_OVER = "The call was not handed over: the caller went on."
 ONE_HANDOFF = "This was not done: the call is handed over only once at a time."
 
 
@@ -48,6 +49,21 @@ def carried_out(conversation: Conversation, tools: list[ToolView]) -> Iterator[r
             yield _finished(now_us, tool, "error", ONE_HANDOFF if already else f"{tool.name} can't be done here.")
 
 
+def concluded(conversation: Conversation, outcome: record.ToolFinished) -> list[record.Event]:
+    """A runner's outcome, and with it the handoff that waited for its tool: made if the answer still is going on."""
+    view = conversation.view
+    tool = view.tools[outcome.tool_call]
+    definition = conversation.tool(tool.name)
+    if outcome.status != "ok" or tool.runs != "runner" or definition is None or definition.control != HANDOFF:
+        return [outcome]
+    handoff = conversation.agent.handoff_by(tool.name)
+    if handoff is None or _handed_off_since(view, tool):
+        return [_refused(outcome, ONE_HANDOFF)]
+    if view.responses[tool.response].status is not None:
+        return [_refused(outcome, NOT_HANDED_OVER)]
+    return [record.HandedOff(outcome.at_us, tool.response, handoff.to, tool.id), outcome]
+
+
 def ending(conversation: Conversation) -> ToolView | None:
     """The end of the call that stands, until it has happened or the caller goes on."""
     view = conversation.view
@@ -76,6 +92,16 @@ def arguments_of(tool: ToolView) -> dict[str, object]:
         return msgspec.json.decode(tool.arguments, type=dict[str, object])
     except msgspec.MsgspecError:
         return {}
+
+
+def _handed_off_since(view: CallView, tool: ToolView) -> bool:
+    """The model asked for two at once."""
+    place = list(view.tools).index(tool.id)
+    return any(handoff.event.response == tool.response and handoff.tools > place for handoff in view.handoffs)
+
+
+def _refused(outcome: record.ToolFinished, why: str) -> record.ToolFinished:
+    return msgspec.structs.replace(outcome, status="error", output=msgspec.json.encode(why).decode())
 
 
 def _may_run(conversation: Conversation, tool: ToolView) -> bool:

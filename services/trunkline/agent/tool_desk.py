@@ -389,7 +389,8 @@ class ToolDesk:
 
     def _append(self, result: ToolResult) -> None:
         kept = msgspec.structs.replace(result, output=self._redact(result.output))
-        self._conversation.append(finished(kept, self._conversation.wall_us()))
+        outcome = finished(kept, self._conversation.wall_us())
+        self._conversation.append(*own_tools.concluded(self._conversation, outcome))
 
 
 def _detached(tool: Tool) -> bool:

@@ -36,7 +36,7 @@ class Definitions:
             given.name,
             instructions=_instructions(given, self._shared),
             tools=[self._tool(one, given) for one in given.tools if offered(one)],
-            handoffs=handoffs_of(given),
+            handoffs=handoffs_of(given, self._shared),
             guardrails=guardrails,
             model=model_of(given),
             settings=settings_of(given),

@@ -12,7 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
-from agents import FunctionTool, ItemHelpers, ToolInputGuardrailTripwireTriggered, ToolOutputGuardrailTripwireTriggered
+from agents import (
+    FunctionTool,
+    Handoff,
+    ItemHelpers,
+    RunContextWrapper,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
+)
 from agents.agent import AgentBase
 from agents.tool import get_function_tool_responses_only_features, invoke_function_tool
 from agents.tool_context import ToolContext as SdkContext
@@ -71,6 +78,7 @@ def tool_of(given: object, agent: AgentBase[Any], shared: Shared) -> Tool:
         timeout_s=min(timeout_s, TIMEOUT_LIMIT_S),
         asynchronous=not in_thread,
         approval=_approval_of(given, shared),
+        enabled=functools.partial(is_enabled, given, agent, shared) if callable(given.is_enabled) else None,
     )
 
 
@@ -104,9 +112,13 @@ async def _run(given: FunctionTool, agent: AgentBase[Any], shared: Shared, conte
 def _run_in_thread(given: FunctionTool, agent: AgentBase[Any], shared: Shared, context: ToolContext, text: str) -> str:
     """Of a plain function: the SDK puts it into a thread of a pool. Here it already has a thread, which the runner
     counts and can give up, so it runs in that one, on a loop of its own."""
+    return in_this_thread(_run(given, agent, shared, context, text))
+
+
+def in_this_thread(work: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner() as loop:
         loop.get_loop().set_default_executor(_Here())
-        return loop.run(_run(given, agent, shared, context, text))
+        return loop.run(work)
 
 
 class _Here(ThreadPoolExecutor):
@@ -141,7 +153,9 @@ async def _guarded(given: FunctionTool, agent: AgentBase[Any], inner: SdkContext
     return output
 
 
-async def _enabled(given: FunctionTool, agent: AgentBase[Any], inner: SdkContext[Any]) -> bool:
+async def _enabled(
+    given: FunctionTool | Handoff[Any, Any], agent: AgentBase[Any], inner: RunContextWrapper[Any]
+) -> bool:
     if isinstance(given.is_enabled, bool):
         return given.is_enabled
     answer = given.is_enabled(inner, agent)
@@ -159,7 +173,14 @@ def _as_text(call: ResponseFunctionToolCall, output: Any) -> str:
     return "\n".join(parts)
 
 
-# approval, at the agent
+# conditions, at the agent: those of the SDK are asynchronous, ours aren't, so each is run as far as it goes at once
+
+
+def is_enabled(
+    given: FunctionTool | Handoff[Any, Any], agent: AgentBase[Any], shared: Shared, call: CallContext
+) -> bool:
+    """One that would wait is offered: a tool asks again as it runs."""
+    return _at_once(_enabled(given, agent, shared.wrapped(call.state))) is not False
 
 
 def _approval_of(given: FunctionTool, shared: Shared) -> Approval | None:
@@ -169,8 +190,7 @@ def _approval_of(given: FunctionTool, shared: Shared) -> Approval | None:
 
 
 def _asks(given: FunctionTool, shared: Shared, call: CallContext, arguments: Mapping[str, Any]) -> bool:
-    """The SDK's condition is asynchronous, ours isn't: it is run as far as it goes without waiting for anything. One
-    that would wait asks a person."""
+    """One that would wait asks a person."""
     text = msgspec.json.encode(dict(arguments)).decode()
     said = _at_once(evaluate_function_tool_approval(given, shared.wrapped(call.state), text, ""))
     if said is None:
