@@ -14,7 +14,9 @@ from pathlib import Path
 from types import ModuleType
 
 from trunkline.agents.agent import Agent
+from trunkline.agents.guardrail import ON, On
 from trunkline.agents.handoff import Handoff
+from trunkline.agents.sensitive import Kind
 from trunkline.agents.tool import Tool
 from trunkline.agents.toolserver import ToolServer
 from trunkline.proto.errors import BadInput
@@ -41,6 +43,16 @@ class AgentFile:
     def tools(self) -> dict[str, Tool]:
         """Of all its agents, by name: what a tool runner can be asked for."""
         return {tool.name: tool for tool in _of_runners(self.agents)}
+
+    def sensitive(self, on: On) -> tuple[Kind, ...]:
+        """Kinds of values that a guardrail of any of its agents has replaced there."""
+        guardrails = (one for agent in self.agents.values() for one in agent.guardrails if on in one.on)
+        return tuple(dict.fromkeys(kind for one in guardrails for kind in one.sensitive))
+
+    @property
+    def keeps_sensitive(self) -> bool:
+        """Values are replaced somewhere, so that they have to be kept elsewhere: it needs a vault."""
+        return any(self.sensitive(on) for on in ON if on != "output")
 
     @property
     def dictations(self) -> tuple[str, ...]:

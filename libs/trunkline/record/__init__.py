@@ -7,6 +7,7 @@ from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_store import NatsRecordStore
+from trunkline.record.nats_vault import NatsVaultStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
 from trunkline.record.recorder import Outranked, Recorder
@@ -37,6 +38,7 @@ __all__ = [
     "MemoryRecordStore",
     "NatsClaimStore",
     "NatsRecordStore",
+    "NatsVaultStore",
     "Outranked",
     "Reading",
     "RecordStore",

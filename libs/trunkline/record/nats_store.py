@@ -86,12 +86,12 @@ class NatsRecordStore:
             discard=DiscardPolicy.NEW,  # a full stream refuses new calls, it never forgets live ones
             allow_direct=True,
         )
-        with _configured_by_someone_else():
+        with configured_by_someone_else():
             await self._writes.jetstream.add_stream(config)
 
     async def _ensure_index(self) -> None:
         config = KeyValueConfig(bucket=subjects.INDEX_BUCKET, replicas=self._replicas, direct=True)
-        with _configured_by_someone_else():
+        with configured_by_someone_else():
             await self._writes.jetstream.create_key_value(config)
 
     async def _read_subject(self, stream: str, subject: str, after_seq: int = 0) -> list[StoredEntry]:
@@ -146,7 +146,7 @@ class _Page:
 
 
 @contextlib.contextmanager
-def _configured_by_someone_else() -> Iterator[None]:
+def configured_by_someone_else() -> Iterator[None]:
     """A stream that an operator has given other limits or replicas stays as it is."""
     try:
         yield

@@ -24,6 +24,7 @@ DEPARTED = f"{ROOT}.departed"  # the server's advisories of closed connections, 
 UNHEARD = "unheard"  # begins the last token of a reply subject: nobody listens at the peer that follows
 ALL_DEAD = f"{ROOT}.dead.*"
 INDEX_BUCKET = "CALLS_INDEX"  # key-value bucket: call id -> CallSummary
+VAULT_BUCKET = "CALLS_VAULT"  # key-value bucket: call id.token -> sealed value, for a while
 
 
 def _token(text: str) -> str:

@@ -5,21 +5,25 @@ from typing import NoReturn
 from trunkline.agent.service import AgentService, load_file, load_model
 from trunkline.agent.settings import AgentSettings
 from trunkline.bus.nats import NatsBus
-from trunkline.record import NatsClaimStore, NatsRecordStore
+from trunkline.record import NatsClaimStore, NatsRecordStore, NatsVaultStore
 from trunkline.runtime.process import Context, run
+from trunkline.vault import checked_ttl_s, open_vault
 
 
 def build(context: Context, settings: AgentSettings) -> AgentService:
     assert isinstance(context.bus, NatsBus)  # the record lives in JetStream
-    store = NatsRecordStore(context.bus.client, replicas=settings.record_replicas)
+    client, replicas = context.bus.client, settings.record_replicas
+    file = load_file(settings)
+    values = NatsVaultStore(client, ttl_s=checked_ttl_s(settings.vault_ttl_s), replicas=replicas)
     return AgentService(
         context.exchange,
-        load_file(settings),
+        file,
         load_model(settings),
-        store,
-        NatsClaimStore(context.bus.client),
+        NatsRecordStore(client, replicas=replicas),
+        NatsClaimStore(client),
         capacity=settings.capacity,
         lost_window_s=settings.resume_window_s,
+        vault=open_vault(settings.vault_key, values, needed=file.keeps_sensitive),
     )
 
 

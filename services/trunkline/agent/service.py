@@ -26,6 +26,7 @@ from trunkline.record import ClaimStore, Recorder, RecordStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
+from trunkline.vault import Vault
 
 CALLS = 500  # a call costs the agent little: it waits for models and tools
 STOP_S = 6.0  # for records to be closed: a little more than a log takes at most
@@ -56,6 +57,7 @@ class AgentService:
         capacity: int = 0,
         lost_window_s: float = 0.0,
         wall_us: Callable[[], int] = system_wall_us,
+        vault: Vault | None = None,
     ) -> None:
         self.digest = file.digest
         self._exchange = exchange
@@ -66,6 +68,7 @@ class AgentService:
         self._recorder = Recorder(store, now_us=wall_us)
         self._policies = Policies(file)
         self._catalog = Catalog(file, self._ask_for_tools)
+        self._redaction = Redaction(file, vault)
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls = CallPool(
             exchange, capacity=capacity or CALLS, open_session=self._open, lost_window_s=lost_window_s
@@ -86,13 +89,14 @@ class AgentService:
             drop=self.calls.drop,
             keep=self._keep,
             policies=self._policies,
-            redaction=Redaction(),
+            redaction=self._redaction,
             tools_of=self._catalog.tools_of,
         )
 
     async def start(self) -> None:
         await self._store.ensure()
         await self._claims.ensure()
+        await self._redaction.start()
         await self._decisions.start()
         self._catalog.start()
         log.info("agents loaded", agent_file=str(self._file.path), agents=list(self._file.agents), digest=self.digest)
@@ -115,6 +119,7 @@ class AgentService:
         await self._policies.hung.stop()
         await self._model.close()
         await self._recorder.close()
+        await self._redaction.stop()
         await self._claims.close()
         await self._store.close()
 

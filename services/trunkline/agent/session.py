@@ -157,7 +157,8 @@ class AgentSession:
             self._post,
             staff.keep,
             lambda error: staff.fail(self.link, error),
-            redact=lambda text: staff.redaction.redact(call, text),
+            redact=lambda output: staff.redaction.redact_result(call, output),
+            kept=lambda: staff.redaction.kept(call),
         )
         answering = Answering(
             conversation,

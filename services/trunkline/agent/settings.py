@@ -4,7 +4,7 @@ from typing import Literal
 
 from trunkline.runtime.settings import CoreSettings
 
-SECRET = ("model_key", "model_fallback_key")
+SECRET = ("model_key", "model_fallback_key", "vault_key")
 
 
 class AgentSettings(CoreSettings, frozen=True, kw_only=True):
@@ -16,7 +16,9 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     them at another host, which never get model_key. model_connect_s, model_first_token_s, model_idle_s: until a
     connection stands, until the first event of an answer, between two events. model_retries: at one endpoint, before
     the first token. model_phase: whether messages go back with their phase; `omit` only for endpoints that refuse the
-    key. record_replicas: of the record's streams where this process makes them, 1 or 3.
+    key. record_replicas: of the record's streams where this process makes them, 1 or 3. vault_key: 32 bytes in base64,
+    the same for agents and tool runners. vault_ttl_s: how long sensitive values are kept, where this process makes
+    their bucket.
     """
 
     agent_file: str = ""
@@ -34,6 +36,8 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     model_phase: Literal["send", "omit"] = "send"
     model_max_tokens_key: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     record_replicas: Literal[1, 3] = 1
+    vault_key: str = ""
+    vault_ttl_s: float = 3600.0
 
     def __repr__(self) -> str:
         """Without secrets."""

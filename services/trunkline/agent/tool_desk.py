@@ -5,7 +5,7 @@ and its intent is durable; it gets exactly one outcome, and where none can be to
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 from prometheus_client import Counter
@@ -42,7 +42,8 @@ _late = Counter("trunkline_agent_late_results_total", "Results of tool calls tha
 
 class ToolDesk:
     """keep: holds a task until it is done. on_failure: an outcome could not be recorded. redact: what must not be
-    recorded is taken out of a result. on_outcome: a tool call of a response that is over has its outcome."""
+    recorded is taken out of a result; kept: returns when a tool can have what was taken out. on_outcome: a tool call of
+    a response that is over has its outcome."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class ToolDesk:
         on_failure: Callable[[Exception], None],
         *,
         redact: Redact = str,
+        kept: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.on_outcome: Callable[[ToolView], None] = lambda tool: None
         self.approvals = Approvals(conversation, keep, on_failure, self._run_us)
@@ -64,6 +66,7 @@ class ToolDesk:
         self._keep = keep
         self._on_failure = on_failure
         self._redact = redact
+        self._kept = kept
         self._errands = Errands(conversation, digest, claims, post, keep, self._on_result, on_failure)
         self._asides = Asides()
         self._rulings: dict[str, Ruled] = {}  # by response
@@ -86,6 +89,8 @@ class ToolDesk:
         errands = self._record(response, intents, headers)
         try:
             await self._conversation.log.durable()
+            if self._kept is not None:
+                await self._kept()
         except asyncio.CancelledError:
             self._give_up(errands, "cancelled", INTERRUPTED)
             raise

@@ -19,12 +19,15 @@ _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """url: of the gateways, http://host:port. pid: of `trunkline up`. nats_url: for a worker started by hand."""
+    """url: of the gateways, http://host:port. pid: of `trunkline up`. nats_url: for a worker started by hand.
+
+    vault_key: of the agents and the tool runners."""
 
     url: str
     key: str
     pid: int = 0
     nats_url: str = ""
+    vault_key: str = ""
 
 
 class Address(msgspec.Struct, frozen=True):

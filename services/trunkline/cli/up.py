@@ -5,6 +5,7 @@ Nothing is started before everything that was asked for has been checked. Servic
 
 import argparse
 import asyncio
+import base64
 import fcntl
 import os
 import secrets
@@ -34,6 +35,8 @@ NOT_PASSED_ON = (
     "TRUNKLINE_WORKER_ID",  # a worker's id is its own
     "PYTHONDONTWRITEBYTECODE",  # services start again and again, and needn't compile each time
 )
+VAULT_KEY = "TRUNKLINE_VAULT_KEY"
+KEEPERS: tuple[Stage, ...] = ("agent", "tool_runner")  # no other service can read a sensitive value
 _POLL_S = 0.1
 _DEFAULT_AGENT = Path(__file__).with_name("default_agent.py")
 
@@ -65,6 +68,7 @@ def up(parsed: argparse.Namespace) -> int:
         port = _free(parsed.host, port)
         key = _key(directory, parsed.host, os.environ)
         environ = _environment(os.environ, parsed.host, port, agent, engines, directory)
+        environ[VAULT_KEY] = _vault_key(directory, os.environ)
         plan = Plan(directory, parsed.host, port, key, agent, workers, environ, _grace_s(os.environ))
         return asyncio.run(_run(plan))
 
@@ -118,7 +122,7 @@ class _Stack:
     async def _become_ready(self, nats: EmbeddedNats) -> None:
         plan = self._plan
         await nats.answers()
-        stack.write(plan.directory, Stack(plan.url, plan.key, os.getpid(), nats.url))
+        stack.write(plan.directory, Stack(plan.url, plan.key, os.getpid(), nats.url, plan.environ[VAULT_KEY]))
         environ = {
             **plan.environ,
             "TRUNKLINE_NATS_URL": nats.url,
@@ -133,6 +137,8 @@ class _Stack:
 
     def _job(self, stage: Stage, number: int, environ: dict[str, str]) -> Job:
         command = (sys.executable, "-m", f"trunkline.{stage}.main")
+        if stage not in KEEPERS:
+            environ = {name: value for name, value in environ.items() if name != VAULT_KEY}
         return Job(stage, command, environ, self._plan.directory / "logs" / f"{stage}-{number}.log")
 
     async def _all_heard(self) -> None:
@@ -242,6 +248,13 @@ def _key(directory: Path, host: str, environ: Mapping[str, str]) -> str:
         )
     kept = stack.read(directory)
     return kept.key if kept else f"sk-{secrets.token_urlsafe(24)}"
+
+
+def _vault_key(directory: Path, environ: Mapping[str, str]) -> str:
+    """The operator's, else the one kept in the run directory, else a new one. Raises BadInput."""
+    kept = stack.read(directory)
+    made = kept.vault_key if kept else ""
+    return environ.get(VAULT_KEY) or made or base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _keys(plan: Plan, environ: Mapping[str, str]) -> str:

@@ -3,14 +3,17 @@
 from typing import NoReturn
 
 from trunkline.bus.nats import NatsBus
-from trunkline.record import NatsClaimStore
+from trunkline.record import NatsClaimStore, NatsVaultStore
 from trunkline.runtime.process import Context, run
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
+from trunkline.vault import checked_ttl_s
 
 
 def build(context: Context, settings: ToolRunnerSettings) -> ToolRunnerService:
     assert isinstance(context.bus, NatsBus)  # claims live in JetStream
-    return ToolRunnerService(context, settings, NatsClaimStore(context.bus.client))
+    client = context.bus.client
+    values = NatsVaultStore(client, ttl_s=checked_ttl_s(settings.vault_ttl_s))
+    return ToolRunnerService(context, settings, NatsClaimStore(client), values=values)
 
 
 def main() -> NoReturn:

@@ -17,7 +17,7 @@ from trunkline.agents import Tool, ToolContext
 from trunkline.bus.port import Headers
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, TrunklineError
 from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolProgress, ToolResult, ToolStarted
 from trunkline.record import Attempt
 from trunkline.runtime.threads import in_thread
@@ -29,6 +29,7 @@ from trunkline.tool_runner.claiming import Away, Claimant, CutOff, Elsewhere, He
 from trunkline.tool_runner.ledger import Ledger
 from trunkline.tool_runner.outcome import Outcome
 from trunkline.tool_runner.progress import Progress
+from trunkline.tool_runner.secrecy import Secrecy
 
 STOP_S = 1.0  # asynchronous tools that were told to end may take this long
 
@@ -92,6 +93,7 @@ class Runner:
         claims: Claimant,
         limits: Limits,
         result_limit_bytes: Callable[[], int],
+        secrecy: Secrecy | None = None,
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._tools = tools
@@ -101,6 +103,7 @@ class Runner:
         self._pass_on = pass_on
         self._claims = claims
         self._limits = limits
+        self._secrecy = secrecy or Secrecy()
         self._result_limit_bytes = result_limit_bytes
         self._wall_us = wall_us
         self.draining = False
@@ -216,7 +219,7 @@ class Runner:
         started_s = loop.time()
         span = _span(run, run.headers)
         with trace.use_span(span, end_on_exit=True):
-            outcome = await self._outcome(run)
+            outcome = await self._secrecy.covered(run.call, await self._outcome(run))
             elapsed_s = loop.time() - started_s
             _tell(run, outcome, elapsed_s, span)
         result = self._result(run, outcome, elapsed_s)
@@ -232,6 +235,10 @@ class Runner:
     async def _outcome(self, run: Run) -> Outcome:
         """The tool's own, or an earlier end: its time is over, or this runner stops."""
         order, tool = run.order, run.tool
+        try:
+            order = await self._secrecy.revealed(run.call, order)
+        except TrunklineError as error:
+            return _not_run(run, str(error))
         limit_s = min(tool.timeout_s, (order.deadline_us - self._wall_us()) / 1e6)
         if run.ended.done():
             return run.ended.result()
@@ -239,7 +246,7 @@ class Runner:
             return _not_run(run, "its time was over before it could begin")
         run.begun = True
         self._answer(run.asked, ToolStarted(order.tool_call, self._worker))
-        progress = Progress(lambda text: self._answer(run.asked, ToolProgress(order.tool_call, text)))
+        progress = Progress(lambda text: self._tell_progress(run, text))
         try:
             context = ToolContext(run.call, order.key, order.deadline_us / 1e6, order.state, progress.report, order.pin)
             bound = tool.bind(order.arguments, context)
@@ -251,6 +258,9 @@ class Runner:
             return await self._ending(run, self._start(tool, bound, context), limit_s)
         finally:
             progress.close()
+
+    def _tell_progress(self, run: Run, text: str) -> None:
+        self._answer(run.asked, ToolProgress(run.order.tool_call, self._secrecy.covered_words(run.call, text)))
 
     async def _ending(self, run: Run, work: asyncio.Future[Outcome], limit_s: float) -> Outcome:
         await asyncio.wait({work, run.ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)

@@ -17,7 +17,9 @@ from trunkline.telemetry import logs
 from trunkline.tool_runner.admission import Limits
 from trunkline.tool_runner.claiming import Claimant
 from trunkline.tool_runner.runner import Runner
+from trunkline.tool_runner.secrecy import Secrecy
 from trunkline.tool_runner.servers.port import ServedTools
+from trunkline.vault import VaultStore, open_vault
 
 RESULT_SHARE = 4  # a result stands in one message of the record beside other events: at most this part of a payload
 RUNS = 64  # at a time: tools mostly wait for other systems
@@ -29,14 +31,17 @@ class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
     """agent_file: FILE.py or FILE.py:NAME. capacity (core): tool calls at a time, 64 by default.
 
     lost_runs: tool calls that were given up after their timeout but are not over; with so many none is taken.
+    vault_key, vault_ttl_s: see AgentSettings.
     """
 
     agent_file: str = ""
     lost_runs: int = 64
+    vault_key: str = ""
+    vault_ttl_s: float = 3600.0
 
 
 class ToolRunnerService:
-    """environ: this process's environment, of which tool servers get what the agent file names.
+    """environ: this process's environment, of which tool servers get what the agent file names. values: sensitive ones.
 
     Raises BadSettings (no file named) or BadInput (a file that doesn't load, or names a variable that isn't set).
     """
@@ -47,6 +52,7 @@ class ToolRunnerService:
         settings: ToolRunnerSettings,
         claims: ClaimStore,
         environ: Mapping[str, str] = os.environ,
+        values: VaultStore | None = None,
     ) -> None:
         if settings.lost_runs < 1:
             raise BadSettings("TRUNKLINE_LOST_RUNS", str(settings.lost_runs), "1 or more")
@@ -56,6 +62,7 @@ class ToolRunnerService:
         self._limits = Limits(runs=settings.capacity or RUNS, lost_runs=settings.lost_runs)
         self._claims = Claimant(claims, context.worker)
         self._served = _served(self._file, environ)
+        self._secrecy = _secrecy(self._file, settings.vault_key, values)
         self._runner = Runner(
             {**self._file.tools, **self._served.tools} if self._served else self._file.tools,
             digest=self.digest,
@@ -63,6 +70,7 @@ class ToolRunnerService:
             post=context.exchange.post,
             pass_on=self._pass_on,
             claims=self._claims,
+            secrecy=self._secrecy,
             limits=self._limits,
             result_limit_bytes=lambda: context.bus.max_payload // RESULT_SHARE,
         )
@@ -71,6 +79,7 @@ class ToolRunnerService:
 
     async def start(self) -> None:
         await self._claims.start()
+        await self._secrecy.start()
         bus = self._context.bus
         if self._served is not None:
             self._served.start()
@@ -94,6 +103,7 @@ class ToolRunnerService:
         await self._runner.stop()
         if self._served is not None:
             await self._served.stop()
+        await self._secrecy.stop()
         await self._claims.stop()
 
     async def _leave_queue(self) -> None:
@@ -125,6 +135,12 @@ def _load(agent_file: str) -> AgentFile:
     if not agent_file:
         raise BadSettings("TRUNKLINE_AGENT_FILE", "is not set", "FILE.py or FILE.py:NAME")
     return load_agent_file(agent_file)
+
+
+def _secrecy(file: AgentFile, key: str, values: VaultStore | None) -> Secrecy:
+    """Raises BadSettings."""
+    vault = open_vault(key, values, needed=file.keeps_sensitive) if values is not None else None
+    return Secrecy(vault, file.sensitive("tool_result"))
 
 
 def _served(file: AgentFile, environ: Mapping[str, str]) -> ServedTools | None:

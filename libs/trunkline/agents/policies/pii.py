@@ -21,7 +21,7 @@ def pii(
 ) -> Guardrail:
     """Keeps card numbers, phone numbers and e-mail addresses out of the record, the model and the loudspeaker.
 
-    At the input and in results of tools each is replaced by a token such as `[card_k3j9x2ab]` before anything else sees
+    At the input and in results of tools each is replaced by a token such as `[card_k3jqx2a7]` before anything else sees
     it; a tool whose arguments hold the token gets the value. At the output, a token or a value is put into words: "your
     card ending in 1 1 1 1". Found are cards of 12 to 19 digits by their check digit, in any grouping or spoken; phones
     where their form or the words before them say so; addresses, also "anna at example dot com". See docs/policy.md for

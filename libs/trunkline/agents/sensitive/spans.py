@@ -8,8 +8,9 @@ Kind = Literal["card", "phone", "email"]
 KINDS: tuple[Kind, ...] = ("card", "phone", "email")
 CONTEXT_CHARACTERS = 48  # before a number that may say what it is
 
-TOKEN = re.compile(r"\[?\b((card|phone|email)_[a-z2-7]{8})\b\]?")
-"""In place of a value: `[card_k3j9x2ab]`; models leave the brackets out at times."""
+TOKEN = re.compile(r"\[?\b((card|phone|email)_[a-z2-7]{7}[2-7])\b\]?")
+"""In place of a value: `[card_k3jqx2a7]`; models leave the brackets out at times. The digit at its end tells it from
+words such as email_verified."""
 
 _PHONE_WORDS = re.compile(
     r"\b(?:(?:tele)?phone|mobile|cell|cellphone|landline|tel|fax|whatsapp|call ?back|my number"
