@@ -280,12 +280,14 @@ class Shop:
         process.exchange.on_no_responders = lambda call: desk.on_no_responders()
         process.exchange.on_unheard = lambda peer: desk.on_unheard(peer.partition(".")[2])
         await process.exchange.start()
+        waited: list[asyncio.Future[None]] = []
         if log.view.tools:
-            await desk.finish(RESPONSE, None)
+            waited = desk.finish(RESPONSE, None)
         elif RESPONSE not in log.view.responses or first:
             conversation.append(ResponseOpened(self.wall_us(), RESPONSE, 1))
-            if waited := await desk.run(RESPONSE, [ToolCall("call_1", "act", "{}")], None):
-                await asyncio.wait(waited)
+            waited = await desk.run(RESPONSE, [ToolCall("call_1", "act", "{}")], None)
+        if waited:
+            await asyncio.wait(waited)
         with contextlib.suppress(Fenced):
             await log.durable()
 

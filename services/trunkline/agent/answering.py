@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from prometheus_client import Histogram
 
-from trunkline.agent import own_tools
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.heard import truncations_of
 from trunkline.agent.models.seam import Model
@@ -105,7 +104,7 @@ class Answering:
             return
         for other in self._open():
             self.interrupt(other, "superseded", ())
-        self._desk.goes_on()
+        self._desk.own.settle_end(ended=False)
         if self._takeover is not None:
             self._takeover.changed.add(response)
             self._takeover.set_words[response] = _SetWords(words, then_hang_up)
@@ -121,7 +120,7 @@ class Answering:
         writer.write(words, "final_answer", "filler")
         writer.close_item("final_answer")
         if then_hang_up:
-            self._desk.intend_end(response)
+            self._desk.own.intend_end(response)
         writer.finish("completed")
         if then_hang_up:
             writer.hang_up("agent_hung_up")
@@ -139,7 +138,7 @@ class Answering:
         response = response or new_response_id()
         for other in self._open():
             self.interrupt(other, "superseded", ())
-        self._desk.goes_on()
+        self._desk.own.settle_end(ended=False)
         if self._takeover is not None:
             self._takeover.changed.add(response)
             self._takeover.headers[response] = headers
@@ -223,7 +222,7 @@ class Answering:
 
     def _hang_up_again(self) -> None:
         """The end of the call stands, and an earlier owner may not have told the gateway."""
-        end = own_tools.ending(self._conversation)
+        end = self._desk.own.ending
         response = self._conversation.view.responses.get(end.response) if end is not None else None
         if response is not None and response.status is not None:
             self._send(HangUp("agent_hung_up"), None)
@@ -237,7 +236,7 @@ class Answering:
         """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
         if self._takeover is not None or self._open() or self._conversation.view.ended is not None:
             return
-        if self._last_words and own_tools.ending(self._conversation) is None:
+        if self._last_words and self._desk.own.ending is None:
             self.say(new_response_id(), self._last_words, then_hang_up=True)
         elif news := self._desk.news():
             self._begin(new_response_id(), 0, None, news=news)

@@ -1,6 +1,6 @@
 """Tools that the agent carries out itself, once they have passed their commit point: handoff, transfer, the end.
 
-Pure: from the record to the events that they come to. The end of a call stays open until its last words are heard.
+From the record to the events that they come to. The end of a call stays open until its last words are heard.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import msgspec
 from trunkline.agent.conversation import Conversation
 from trunkline.agents.control import END_CALL, FAREWELL, HANDOFF, REASON, SUMMARY, TARGET, TRANSFER_CALL, address_of
 from trunkline.proto import record
+from trunkline.proto.ids import new_tool_call_id
 from trunkline.proto.tool import ToolStatus
 from trunkline.record import CallView, ToolView
 
@@ -17,6 +18,38 @@ ENDED = "The call was ended."
 GOES_ON = "The call was not ended: the caller went on."
 NOT_HANDED_OVER = "The call was not handed over: the caller went on."
 ONE_HANDOFF = "This was not done: the call is handed over only once at a time."
+
+
+class OwnTools:
+    """Of one call."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+
+    def carry_out(self, response: str) -> list[ToolView]:
+        """Those of this response that are due, and what they come to."""
+        tools = due(self._conversation, response)
+        self._conversation.append(*carried_out(self._conversation, tools))
+        return tools
+
+    @property
+    def ending(self) -> ToolView | None:
+        return ending(self._conversation)
+
+    def farewell_of(self, response: str) -> str | None:
+        """The model's last words, as it gave them to the tool that ends the call; None if it doesn't."""
+        end = self.ending
+        return farewell(end) if end is not None and end.response == response else None
+
+    def intend_end(self, response: str) -> None:
+        """The call ends with this response, by policy's word or the definition's."""
+        key, now_us = new_tool_call_id(), self._conversation.wall_us()
+        self._conversation.append(record.ToolIntended(now_us, key, response, END_CALL, "{}", key, now_us, runs="agent"))
+
+    def settle_end(self, *, ended: bool) -> None:
+        """It has happened, or there is more to the call than the end that was meant."""
+        if (end := self.ending) is not None:
+            self._conversation.append(end_settled(self._conversation, end, ended=ended))
 
 
 def due(conversation: Conversation, response: str) -> list[ToolView]:

@@ -195,7 +195,7 @@ class Rounds:
         writer.leave()
         writer.write(ruling.reply, "final_answer", "policy")
         if ruling.action == "end":
-            self._desk.intend_end(response)
+            self._desk.own.intend_end(response)
             writer.finish("completed", ruling.detail, self._tokens)
             writer.hang_up(ruling.detail)
         else:
@@ -204,7 +204,7 @@ class Rounds:
 
     async def _ends_the_call(self) -> bool:
         """The model has ended it, by a tool that has passed its commit point: nothing more is asked of the model."""
-        farewell = self._desk.farewell_of(self._writer.response)
+        farewell = self._desk.own.farewell_of(self._writer.response)
         if farewell is None:
             return False
         if farewell and not self._said_here:

@@ -10,22 +10,20 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 import msgspec
 from prometheus_client import Counter
 
-from trunkline.agent import own_tools
 from trunkline.agent.approvals import Approvals, is_needed
 from trunkline.agent.asides import Asides
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.errands import Errand, Errands, Keep, Post
 from trunkline.agent.intents import Intent, intend, not_run, read
 from trunkline.agent.models.seam import ToolCall
+from trunkline.agent.own_tools import GOES_ON, OwnTools, concluded
 from trunkline.agent.results import Redact, admitted, finished
 from trunkline.agent.rulings import Bench, Ruled
 from trunkline.agents import Approval, Tool
-from trunkline.agents.control import END_CALL
 from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import TrunklineError
-from trunkline.proto.ids import new_tool_call_id
 from trunkline.proto.response import Source
 from trunkline.proto.tool import ToolProgress, ToolResult, ToolStatus
 from trunkline.record import ApprovalView, ClaimStore, StoreUnavailable, ToolView
@@ -61,6 +59,7 @@ class ToolDesk:
         self.on_outcome: Callable[[ToolView], None] = lambda tool: None
         self.approvals = Approvals(conversation, keep, on_failure, self._run_us)
         self.approvals.on_decided = self._decided
+        self.own = OwnTools(conversation)
         self._conversation = conversation
         self._bench = bench
         self._keep = keep
@@ -129,16 +128,6 @@ class ToolDesk:
         ended = [tool for tool in tools if tool.status is not None and tool.id not in self._told]
         return any(self._is_detached(tool) for tool in ended)
 
-    def farewell_of(self, response: str) -> str | None:
-        """The model's last words, as it gave them to the tool that ends the call; None if it doesn't."""
-        end = own_tools.ending(self._conversation)
-        return own_tools.farewell(end) if end is not None and end.response == response else None
-
-    def intend_end(self, response: str) -> None:
-        """The call ends with this response, by policy's word or the definition's."""
-        key, now_us = new_tool_call_id(), self._conversation.wall_us()
-        self._conversation.append(record.ToolIntended(now_us, key, response, END_CALL, "{}", key, now_us, runs="agent"))
-
     # for the conversation
 
     def news(self) -> list[str]:
@@ -153,12 +142,7 @@ class ToolDesk:
             if errand.response == response and definition is not None and definition.cancel_on_interrupt:
                 self._errands.stop(errand)
         self.approvals.withdraw(response)
-        self.goes_on()
-
-    def goes_on(self) -> None:
-        """There is more to the call than the end that was meant."""
-        if (end := own_tools.ending(self._conversation)) is not None:
-            self._conversation.append(own_tools.end_settled(self._conversation, end, ended=False))
+        self.own.settle_end(ended=False)
 
     def retract(self, response: str) -> None:
         """The turn was none: nothing that waits for a person is done for it."""
@@ -203,8 +187,7 @@ class ToolDesk:
         if not ended:
             self._errands.close()
             return
-        if (end := own_tools.ending(self._conversation)) is not None:
-            self._conversation.append(own_tools.end_settled(self._conversation, end, ended=hung_up))
+        self.own.settle_end(ended=hung_up)
         for errand in self._errands:
             if errand.pursuit is not None and errand.pursuit.maybe_sent:
                 self._settle(errand, "unknown", "The call ended before a result came.")
@@ -286,9 +269,7 @@ class ToolDesk:
         self._carry_out_own(response)
 
     def _carry_out_own(self, response: str) -> None:
-        due = own_tools.due(self._conversation, response)
-        self._conversation.append(*own_tools.carried_out(self._conversation, due))
-        for tool in due:
+        for tool in self.own.carry_out(response):
             if tool.status is not None and (errand := self._errands.get(tool.id)) is not None:
                 self._errands.forget(errand)
 
@@ -322,7 +303,7 @@ class ToolDesk:
         """What the agent carries out itself is carried out for the response that wanted it, or not at all."""
         response = self._conversation.view.responses.get(errand.response)
         if response is not None and response.status is not None:
-            self._settle(errand, "cancelled", own_tools.GOES_ON)
+            self._settle(errand, "cancelled", GOES_ON)
             return
         self._carry_out_own(errand.response)
         self._errands.forget(errand)
@@ -395,7 +376,7 @@ class ToolDesk:
     def _append(self, result: ToolResult) -> None:
         kept = msgspec.structs.replace(result, output=self._redact(result.output))
         outcome = finished(kept, self._conversation.wall_us())
-        self._conversation.append(*own_tools.concluded(self._conversation, outcome))
+        self._conversation.append(*concluded(self._conversation, outcome))
 
 
 def _detached(tool: Tool) -> bool:
