@@ -11,8 +11,8 @@ from support.virtual import run_virtual
 from trunkline.agent.models.history import STILL_WAITING
 from trunkline.agent.models.scripted import Call, Script, Step, Words
 from trunkline.agent.models.seam import ToolOutputItem
-from trunkline.agents import Agent, Approval, tool
-from trunkline.proto.response import Converse, ItemFinished
+from trunkline.agents import Agent, Approval, Silence, tool
+from trunkline.proto.response import Converse, HangUp, ItemFinished
 from trunkline.record import ToolView
 
 ASKS = Approval(timeout_s=60, commentary="A colleague has to agree.", again_s=20, reminder="Still waiting.")
@@ -247,5 +247,34 @@ def test_an_answer_is_withdrawn_when_the_caller_goes_on() -> None:
             assert approval.decided is not None
             assert approval.decided.decision == "withdrawn"
             assert scene.said[-1] == "Sure."
+
+    run_virtual(scenario())
+
+
+def test_a_caller_who_waits_for_a_tools_approval_is_told_so_again() -> None:
+    async def scenario() -> None:
+        async with scene_of([REFUNDS]) as scene:
+            await scene.place()
+            scene.says("I want my money back.")
+            await asyncio.sleep(45)
+
+            assert scene.said == ["A colleague has to agree.", "Still waiting.", "Still waiting."]
+
+    run_virtual(scenario())
+
+
+def test_a_caller_who_waits_for_a_person_is_not_let_go_for_saying_nothing() -> None:
+    async def scenario() -> None:
+        async with scene_of([REFUNDS, SURE], silence=Silence(after_s=8, prompts=())) as scene:
+            await scene.place()
+            scene.says("I want my money back.")
+            await asyncio.sleep(1)
+            scene.says("And another thing.")
+            await asyncio.sleep(1)
+            scene.away(1)
+            await asyncio.sleep(1)
+
+            assert scene.said[-1] == "Still waiting."
+            assert not scene.of(HangUp)
 
     run_virtual(scenario())

@@ -107,6 +107,7 @@ class Rounds:
         said = [view.items[key] for key in view.responses[response].items if key in view.items]
         self._fillers.spent([item.text for item in said if item.source == "filler"])
         self._first = not view.responses[response].tools
+        self._desk.asides()  # of an answer that was left
         if response in without_outcome(view):
             await self._listen(self._desk.finish(response, tracing.inject(self._span)))
         if self._ends_in_set_words():
@@ -131,8 +132,9 @@ class Rounds:
                 continue
             made += bool(calls)
         _rounds.observe(made)
+        limit = f"{MAX_ROUNDS} rounds of tools" if made > MAX_ROUNDS else f"{MAX_HANDOFFS} handoffs"
         self._writer.write(GIVING_UP, "final_answer", "filler")
-        self._writer.finish("incomplete", f"no answer after {MAX_ROUNDS} rounds of tools", self._tokens)
+        self._writer.finish("incomplete", f"no answer after {limit}", self._tokens)
 
     async def _answer(self) -> list[ToolCall]:
         """What is asked of the model next, or of a person; the tools that it wants. Raises what a Round does."""
@@ -159,8 +161,14 @@ class Rounds:
         """
         response = self._writer.response
         while pending := [one for one in waited if not one.done()]:
-            aside = self._desk.aside()
-            await asyncio.wait([*pending, aside], return_when=asyncio.FIRST_COMPLETED)
+            asked = self._desk.waits_for_person(response)
+            done, _ = await asyncio.wait(
+                [*pending, self._desk.aside()],
+                timeout=(asked.again_s or None) if asked is not None else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not done and asked is not None and asked.reminder:
+                await self._say_aside(asked.reminder, "filler")
             for text, source in self._desk.asides():
                 await self._say_aside(text, source)
         if ruled := self._desk.ruling(response):
@@ -275,14 +283,15 @@ class Rounds:
 
     async def _request(self, without: Collection[str], note: str) -> ModelRequest:
         conversation = self._conversation
+        first, self._first = self._first, False
         try:
             own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
-        except Exception as error:  # a rim: instructions are a function of the agent file
-            raise ModelFailed(f"instructions of {conversation.agent.name}", error) from error
-        instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
-        first, self._first = self._first, False
+            instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
+            request = conversation.request(instructions, without, first=first, news=self._news)
+        except Exception as error:  # a rim: instructions, and filters of handoffs, are functions of the agent file
+            raise ModelFailed(f"request of {conversation.agent.name}", error) from error
         self._desk.tell_all()
-        return conversation.request(instructions, without, first=first, news=self._news)
+        return request
 
     def _speech(self) -> Speech:
         hold = self._conversation.agent.holds_answers

@@ -285,7 +285,10 @@ class AgentSession:
 
     def _nobody_speaks(self, owned: _Owned, count: int, response: str) -> None:
         """count: how many times in a row; after the last prompt the call is ended."""
-        silence = self._agent.silence
+        silence, asked = self._agent.silence, owned.desk.waits_for_person("")
+        if asked is not None:  # a caller who waits for a person's word has nothing to say
+            owned.answering.say(response, asked.reminder)
+            return
         prompts = silence.prompts if silence is not None else ()
         if silence is not None and count > len(prompts):
             owned.answering.say(response, silence.goodbye, then_hang_up=True)

@@ -126,7 +126,9 @@ class Speech:
         if not self._bench.looks("segment"):
             return text
         subject = self._writer.item_to_be
-        return await self._bench.judge("segment", subject, text, phase=phase, before=before)
+        passed = await self._bench.judge("segment", subject, text, phase=phase, before=before)
+        ends = text[len(text.rstrip()) :]  # a segment joins to the next by the space that it ends in
+        return passed if passed == text or passed != passed.rstrip() else passed + ends
 
     def _say(self, text: str, phase: Phase | None, source: Source = "model") -> None:
         if text.strip() or (text and self._writer.in_item):

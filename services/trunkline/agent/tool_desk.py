@@ -113,6 +113,18 @@ class ToolDesk:
     def asides(self) -> list[tuple[str, Source]]:
         return self._asides.take()
 
+    def waits_for_person(self, response: str) -> Approval | None:
+        """What the caller who waits for a person's word on a tool call is to be told now and then."""
+        asked = (e for e in self._errands if response in ("", e.response) and self._is_undecided(e))
+        errand = next(asked, None)
+        definition = self._conversation.tool(errand.name) if errand is not None else None
+        return definition.approval if definition is not None else None
+
+    def _is_undecided(self, errand: Errand) -> bool:
+        tool = self._conversation.view.tools[errand.tool_call]
+        approval = self._conversation.view.approvals.get(tool.approval)
+        return approval is not None and approval.decided is None
+
     def ruling(self, response: str) -> Ruled | None:
         """Policy's word on a result, once."""
         return self._rulings.pop(response, None)
