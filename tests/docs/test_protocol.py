@@ -30,6 +30,7 @@ SAMPLES: dict[str, Any] = {
     "call": ids.new_call_id(7),
     "sender": "agent.agent-x3y8z2aa",
     "name": "get_weather",
+    "server": "stock",
     "key": "call_k3y",
     "shard": 7,
     "peer": "tts.tts-9c4d2f1h",
@@ -149,7 +150,11 @@ def subject_functions() -> dict[str, Any]:
 
 
 def subject_constants() -> dict[str, str]:
-    names = [name for name in vars(subjects) if name.startswith("ALL_") or name in ("INDEX_BUCKET", "DEPARTED")]
+    names = [
+        name
+        for name in vars(subjects)
+        if name.startswith("ALL_") or name in ("INDEX_BUCKET", "VAULT_BUCKET", "DEPARTED")
+    ]
     return {name: getattr(subjects, name) for name in names}
 
 

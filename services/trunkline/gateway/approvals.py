@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from trunkline.gateway import metrics
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.dialects.realtime.events_in import explain_validation
@@ -106,6 +107,7 @@ class Approvals:
             return refuse(409, "not_as_shown", f"{name} is about something else than what was shown", param="shown")
         order = DecideApproval(name, body.decision, body.by, body.text, body.note, new_order_id())
         stands = standing(view, order) or await self._deciding.decide(view.call, order)
+        metrics.decisions.labels("unanswered" if stands is None else stands.outcome).inc()
         if stands is None:
             told = "nobody answered; it may have been decided: look again"
             return refuse(503, "undecided", told, retry_after_s=1.0)

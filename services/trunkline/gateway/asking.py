@@ -6,6 +6,7 @@ The gateway names every response that it asks for, so that one that is asked for
 from collections.abc import Callable, Collection
 
 from trunkline.bus.port import Headers
+from trunkline.gateway import metrics
 from trunkline.gateway.decisions import TakeTurn
 from trunkline.gateway.speaking import Speaking
 from trunkline.proto.errors import BadInput
@@ -74,6 +75,7 @@ class Asking:
 
     def away(self, count: int) -> str:
         """Nobody says anything, for the how manieth time; nothing is active. Returns the response asked for."""
+        metrics.silences.inc()
         response = new_response_id()
         self._tell(CallerAway(count, response), self._expect(0, response, None))
         return response

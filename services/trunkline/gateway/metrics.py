@@ -42,3 +42,5 @@ speech_missing = Counter("trunkline_gateway_speech_missing_total", "Segments of 
 speech_failed = Counter("trunkline_gateway_speech_failed_total", "Segments that TTS could not speak")
 echoes = Counter("trunkline_gateway_echoes_total", "Onsets of speech that were the agent's own voice")
 interruptions = Counter("trunkline_gateway_interruptions_total", "Responses that ended early", ["reason"])
+silences = Counter("trunkline_gateway_silences_total", "Times that an agent was told of both sides' silence")
+decisions = Counter("trunkline_gateway_decisions_total", "Decisions of people, by what came of them", ["outcome"])
