@@ -92,7 +92,7 @@ def concluded(conversation: Conversation, outcome: record.ToolFinished) -> list[
     handoff = conversation.agent.handoff_by(tool.name)
     if handoff is None or _handed_off_since(view, tool):
         return [_refused(outcome, ONE_HANDOFF)]
-    if view.responses[tool.response].status is not None:
+    if view.responses[tool.response].status is not None or tool.status is not None:  # it comes late
         return [_refused(outcome, NOT_HANDED_OVER)]
     return [record.HandedOff(outcome.at_us, tool.response, handoff.to, tool.id), outcome]
 

@@ -13,12 +13,12 @@ from trunkline.proto.tool import ToolResult
 Redact = Callable[[str], str]
 
 
-def finished(result: ToolResult, at_us: int) -> ToolFinished:
+def finished(result: ToolResult, at_us: int, redact: Redact) -> ToolFinished:
     return ToolFinished(
         at_us,
         result.tool_call,
         result.status,
-        result.output,
+        redact(result.output),
         result.runner,
         result.elapsed_ms,
         result.state_patch,

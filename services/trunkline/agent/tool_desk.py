@@ -7,7 +7,6 @@ and its intent is durable; it gets exactly one outcome, and where none can be to
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-import msgspec
 from prometheus_client import Counter
 
 from trunkline.agent.approvals import Approvals, is_needed
@@ -386,8 +385,7 @@ class ToolDesk:
             self._on_failure(error)
 
     def _append(self, result: ToolResult) -> None:
-        kept = msgspec.structs.replace(result, output=self._redact(result.output))
-        outcome = finished(kept, self._conversation.wall_us())
+        outcome = finished(result, self._conversation.wall_us(), self._redact)
         self._conversation.append(*concluded(self._conversation, outcome))
 
 

@@ -38,6 +38,7 @@ from trunkline.proto.errors import BadInput
 TIMEOUT_S = 60.0  # of a tool whose author set none: the SDK waits for ever, a caller doesn't
 GRACE_S = 1.0  # a tool's own timeout is told in the SDK's words, so it comes before the runner's
 DENIED = "Tool execution was not approved."  # the SDK's words for it
+ALLOWED = "functions decorated with @function_tool, tools of trunkline.agents"
 SYNC_MARK = "__agents_sync_function_tool__"
 
 T = TypeVar("T")
@@ -80,9 +81,6 @@ def tool_of(given: object, agent: AgentBase[Any], shared: Shared) -> Tool:
         approval=_approval_of(given, shared),
         enabled=functools.partial(is_enabled, given, agent, shared) if callable(given.is_enabled) else None,
     )
-
-
-ALLOWED = "functions decorated with @function_tool, tools of trunkline.agents"
 
 
 def offered(given: object) -> bool:
