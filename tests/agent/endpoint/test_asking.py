@@ -65,9 +65,10 @@ def test_words_stream_and_the_round_ends_with_its_tokens(engine: str, answer: by
     assert events[-1] == RoundDone(75, 12, 64, 4, "", "gpt-5.5")
 
 
-def test_two_rounds_go_over_one_connection() -> None:
+@pytest.mark.parametrize("end_after_s", [0.0, 0.1])
+def test_two_rounds_go_over_one_connection(end_after_s: float) -> None:
     async def main() -> list[str]:
-        async with StandIn(HELLO) as endpoint:
+        async with StandIn(Reply((HELLO, Pause(end_after_s)))) as endpoint:
             model = endpoint.model()
             await events_of(model)
             await events_of(model)
