@@ -10,6 +10,7 @@ import pytest
 
 from agent.endpoint.stand_in import ASKED, KEY, Cut, Hang, Pause, Reply, StandIn, events_of, refusal
 from agent.endpoint.streams import Answer, chat, chat_sse, sse
+from agent.scene import Scene
 from support.virtual import run_over_sockets
 from trunkline.agent.models.endpoint import sse as sse_module
 from trunkline.agent.models.endpoint.errors import EndpointFailed
@@ -397,3 +398,18 @@ def test_a_closed_model_has_no_connection_left() -> None:
             return len(endpoint._runner.server.connections)  # type: ignore[union-attr]  # it runs
 
     assert run_over_sockets(main()) == 0
+
+
+def test_a_model_is_closed_with_its_service() -> None:
+    closed: list[bool] = []
+
+    async def close() -> None:
+        closed.append(True)
+
+    async def main() -> None:
+        async with Scene() as scene:
+            scene.model.close = close  # type: ignore[method-assign]  # to see it
+
+    run_over_sockets(main())
+
+    assert closed == [True]
