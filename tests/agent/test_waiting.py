@@ -1,13 +1,14 @@
 """While a caller waits: fillers for a slow model, words of tools, prompts for who says nothing, an end in time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from agent.scene import Scene, lookup
 from support.virtual import run_virtual
-from trunkline.agent.models.scripted import Call, Step, Wait, Words
+from trunkline.agent.models.scripted import Call, ScriptedModel, Step, Wait, Words
+from trunkline.agent.models.seam import MessageItem, ModelEvent, ModelRequest, RoundDone, TextDelta
 from trunkline.agents import Agent, CallContext, Duration, Fillers, Hooks, ModelSettings, Silence
-from trunkline.proto.response import Attached, HangUp, ItemFinished, ItemStarted
+from trunkline.proto.response import Attached, HangUp, ItemFinished, ItemStarted, SegmentHeard
 from trunkline.proto.tool import ToolProgress
 
 SURE: Sequence[Sequence[Step]] = [[Words("Sure.", "final_answer")]]
@@ -175,5 +176,40 @@ def test_hooks_are_told_what_happened_and_cannot_harm_the_call() -> None:
                 ("end", "caller_hung_up"),
             ]
             assert [m.phase for m in scene.told if isinstance(m, ItemFinished)] == ["final_answer"]
+
+    run_virtual(scenario())
+
+
+def test_an_interrupted_message_goes_back_with_what_was_heard_and_a_phase() -> None:
+    async def scenario() -> None:
+        cut = [[Words("One two three. Four five six. ", None), Wait(5), Words("Seven.")]]
+        async with Scene([cut, SURE], agent=Agent("desk")) as scene:
+            await scene.place()
+            scene.says("Count.")
+            await asyncio.sleep(1)
+            (started,) = [m for m in scene.told if isinstance(m, ItemStarted)]
+            scene.interrupts(started.response, SegmentHeard(started.item, 0, 24_000, 24_000))
+            scene.says("Thanks.")
+            await asyncio.sleep(1)
+
+            assert started.phase is None
+            assert scene.model.requests[1].items[1] == MessageItem("assistant", "final_answer", "One two three. ")
+
+    run_virtual(scenario())
+
+
+def test_an_answer_that_the_model_cut_short_is_incomplete() -> None:
+    class Short(ScriptedModel):
+        async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+            yield TextDelta("One two three.", "final_answer")
+            yield RoundDone(incomplete="max_output_tokens")
+
+    async def scenario() -> None:
+        async with Scene(model=Short(), agent=Agent("desk")) as scene:
+            await scene.place()
+            scene.says("Count.")
+            await asyncio.sleep(1)
+
+            assert [(done.status, done.detail) for done in scene.finished] == [("incomplete", "max_output_tokens")]
 
     run_virtual(scenario())

@@ -17,7 +17,7 @@ from trunkline.agents import Fillers
 from trunkline.proto.errors import TrunklineError
 from trunkline.telemetry import tracing
 
-MODEL_IDLE_S = 30.0  # between two events of a model, whose engine has limits of its own: this one only ends a hang
+MODEL_IDLE_S = 60.0  # between two events of a model, whose engine has limits of its own: this one only ends a hang
 ROUND_CALLS = 16  # of tools; what a model asks for beyond is not even recorded
 
 

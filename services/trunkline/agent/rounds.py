@@ -79,6 +79,7 @@ class Rounds:
         self._speakable = speakable
         self._news = news
         self._tokens = (0, 0)
+        self._incomplete = ""  # why the model stopped before its end
         self._first = self._taken_over = True  # no round has been asked for here
         self._clearance: Clearance | None = None
         self._fillers = FillerWords(conversation.agent.fillers)
@@ -120,7 +121,7 @@ class Rounds:
                 calls = await self._answer()
                 if not calls and not self._desk.news_of(response):
                     _rounds.observe(made + 1)
-                    self._writer.finish("completed", tokens=self._tokens)
+                    self._writer.finish(self._status, self._incomplete, self._tokens)
                     return
                 if made < MAX_ROUNDS:
                     await self._listen(await self._desk.run(response, calls, tracing.inject(self._span)))
@@ -183,6 +184,10 @@ class Rounds:
             await self._speech().aside(text, source)
         except Ruled as ruled:
             self._writer.block(*ruled.events)
+
+    @property
+    def _status(self) -> ResponseStatus:
+        return "incomplete" if self._incomplete else "completed"
 
     # what policy says
 
@@ -274,6 +279,8 @@ class Rounds:
         finally:
             self._said_here = speech.said
             done = one.done
+            self._incomplete = done.incomplete
+            span.set_attribute("gen_ai.response.model", done.model or self._model.name)
             self._tokens = self._tokens[0] + done.input_tokens, self._tokens[1] + done.output_tokens
             span.set_attribute("gen_ai.usage.input_tokens", done.input_tokens)
             span.set_attribute("gen_ai.usage.output_tokens", done.output_tokens)

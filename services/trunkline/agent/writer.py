@@ -170,7 +170,11 @@ class ResponseWriter:
         self._send(ResponseFinished(self.response, status, detail, *tokens), None)
 
     def cancel(self, reason: str) -> None:
-        """Ends the response where it stands; what is held is never said."""
+        """Ends the response where it stands; what is held is never said. A message whose phase isn't known is settled
+        as at a round's end: no tool followed it."""
+        said = self._conversation.view.items.get(self._item)
+        if said is not None and said.phase is None:
+            self._settled(self._item, "final_answer")
         self._reset()
         self.finish("cancelled", reason)
 

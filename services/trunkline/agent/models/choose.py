@@ -12,7 +12,7 @@ from trunkline.agent.models.seam import Model
 from trunkline.agent.settings import AgentSettings
 from trunkline.proto.errors import BadSettings
 
-GROUP = "trunkline.models"
+GROUP = "trunkline.model_engines"
 BUILT_IN = ("local", "scripted", "responses", "chat")
 
 
