@@ -34,6 +34,7 @@ from trunkline.tool_runner.servers.streamable import streamable
 
 PAGES = 20  # of a list of tools
 OFFERED = 5000  # tools of a list that are looked at
+LIST_AGAIN_S = 1.0  # after a list, at the earliest
 BACKOFF_S = 0.25  # before a lost connection is made again; doubled each time
 BACKOFF_LIMIT_S = 30.0
 STEADY_S = 10.0  # after which a connection that is lost is made again at once
@@ -65,8 +66,8 @@ class Connection:
         self._session: ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
-        self._news = asyncio.Event()
-        self._ended = False
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
         self._was_up = False
         self._life = anyio.CancelScope()
 
@@ -95,10 +96,10 @@ class Connection:
 
     def lose(self) -> None:
         """The connection is of no more use: what is called from now on waits for the next one."""
-        self._ended = True
         if self._session is not None:
             self._part(ENDED)
-        self._news.set()
+        self._ended.set()
+        self._changed.set()
 
     # the connection's life
 
@@ -123,8 +124,8 @@ class Connection:
 
     async def _connect_and_watch(self) -> str:
         """Why it is over."""
-        self._ended = False
-        self._news.clear()
+        self._ended.clear()
+        self._changed.clear()
         with anyio.CancelScope() as limit:
             limit.deadline = anyio.current_time() + self.server.connect_s
             async with self._open() as session:
@@ -158,16 +159,18 @@ class Connection:
     async def _watch(self, session: ClientSession) -> None:
         """Until the connection is lost; lists the tools again when told that they changed."""
         while True:
-            await self._news.wait()
-            self._news.clear()
-            if self._ended:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._ended.is_set():
                 return
             with anyio.fail_after(self.server.connect_s):
                 await self._list(session)
+            with anyio.move_on_after(LIST_AGAIN_S):  # a server that changes all the time is not listed all the time
+                await self._ended.wait()
 
     async def _hear(self, message: object) -> None:
         if isinstance(message, ToolListChangedNotification):
-            self._news.set()
+            self._changed.set()
 
     # its tools
 
