@@ -76,7 +76,7 @@ class Toolset:
         self, connection: Connection, tool: Tool, at_server: str, arguments: Mapping[str, object], context: ToolContext
     ) -> object:
         try:
-            await connection.ready(context.remaining_s() * PATIENCE_SHARE)
+            await connection.ready(min(context.remaining_s(), tool.timeout_s) * PATIENCE_SHARE)
             listed = self._pinned(connection, tool, context.pin)
             result = await connection.call(at_server, arguments)
         except Unreachable as error:
