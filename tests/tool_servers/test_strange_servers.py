@@ -204,7 +204,9 @@ def test_an_order_without_a_pin_is_not_run(tmp_path: Path) -> None:
             await shop.described()
             result = await shop.call(SEARCH, "")
 
-            assert (result.status, (tmp_path / "called").exists()) == ("error", False)
+            said = "orders_search was not run: its agent doesn't know yet what its server says of it."
+            assert (result.status, words(result)) == ("error", said)
+            assert not (tmp_path / "called").exists()
 
     run_real(scenario())
 

@@ -69,15 +69,16 @@ class Connection:
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._was_up = False
-        self._life = anyio.CancelScope()
+        self._life: anyio.CancelScope | None = None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._live())
+        self._life = anyio.CancelScope()
+        self._task = asyncio.get_running_loop().create_task(self._live(self._life))
 
     async def stop(self) -> None:
         """Not by cancelling the task: a scope's cancellation lets a child process be ended in order."""
-        self._life.cancel()
-        if self._task is not None:
+        if self._life is not None and self._task is not None:
+            self._life.cancel()
             await asyncio.wait({self._task})
 
     async def ready(self, patience_s: float) -> None:
@@ -103,9 +104,9 @@ class Connection:
 
     # the connection's life
 
-    async def _live(self) -> None:
+    async def _live(self, life: anyio.CancelScope) -> None:
         """The task of a connection."""
-        with self._life:
+        with life:
             await self._connect_again_and_again()
 
     async def _connect_again_and_again(self) -> None:
@@ -195,7 +196,8 @@ class Connection:
             if before[name].pin != listing.tools[name].pin:
                 _changes.labels(server=self.server.name).inc()
                 log.warning("tool server describes a tool in another way", server=self.server.name, tool=name)
-        for name, why in listing.left_out.items():
+        said = self.listing.left_out if self.listing is not None else {}
+        for name, why in listing.left_out.items() - said.items():
             log.warning("tool of a tool server can't be used", server=self.server.name, tool=name, reason=why)
         self.listing = listing
 
