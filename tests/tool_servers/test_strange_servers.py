@@ -144,7 +144,7 @@ def test_what_a_server_answers_is_read_as_far_as_it_is_one(
     run_real(scenario())
 
 
-def test_fifty_megabytes_in_one_line_neither_stop_the_loop_nor_stay_in_memory(tmp_path: Path) -> None:
+def test_fifty_megabytes_in_one_line_do_not_stop_the_loop(tmp_path: Path) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         late_s: list[float] = []
@@ -162,7 +162,7 @@ def test_fifty_megabytes_in_one_line_neither_stop_the_loop_nor_stay_in_memory(tm
             watching.cancel()
 
             assert result.status == "error"
-            assert max(late_s) < 0.5
+            assert max(late_s) < 1.0  # parsed, they would; a busy machine is late, too
 
     run_real(scenario())
 
