@@ -34,7 +34,6 @@ SAMPLES: dict[str, Any] = {
     "key": "call_k3y",
     "shard": 7,
     "peer": "tts.tts-9c4d2f1h",
-    "server": "orders",
     "attempt": 1,
 }
 
