@@ -32,7 +32,7 @@ COPY --from=wheel /dist /dist
 RUN uv pip install --python /opt/trunkline --no-deps /dist/*.whl
 
 FROM build AS tool-runner-venv
-RUN k8s/images/install-stage tool-runner otlp
+RUN k8s/images/install-stage tool-runner mcp otlp
 COPY --from=wheel /dist /dist
 RUN uv pip install --python /opt/trunkline --no-deps /dist/*.whl
 

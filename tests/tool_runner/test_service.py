@@ -16,7 +16,7 @@ from trunkline.bus.port import Received
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput, BadSettings
-from trunkline.proto.tool import RunTool, ToolDeclined, ToolResult, ToolStarted
+from trunkline.proto.tool import DescribeTools, RunTool, ToolDeclined, ToolResult, ToolsDescribed, ToolStarted
 from trunkline.record import MemoryClaimStore
 from trunkline.runtime.process import Context
 from trunkline.telemetry import tracing
@@ -209,5 +209,65 @@ def test_a_runner_whose_agent_file_does_not_load_says_why(tmp_path: Path) -> Non
     async def scenario() -> None:
         with pytest.raises(BadInput, match="line 1: invalid syntax"):
             Runners(str(path))
+
+    run_virtual(scenario())
+
+
+SERVED = """
+from trunkline.agents import Agent, McpServer
+
+orders = McpServer("orders", allow=["search"], command=["no-such-command"], env={"TOKEN": "$SHOP_TOKEN"})
+desk = Agent("desk", tool_servers=[orders])
+"""
+
+
+@pytest.fixture
+def served_file(tmp_path: Path) -> str:
+    path = tmp_path / "served.py"
+    path.write_text(SERVED)
+    return str(path)
+
+
+def test_runners_of_the_same_agent_file_say_what_tools_a_server_has_and_others_keep_silent(
+    served_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "hush")
+
+    async def scenario() -> None:
+        async with Runners(served_file, ("runner-1", "runner-2")) as runners:
+            await asyncio.sleep(1)  # so that they have tried
+            for server, digest in (("orders", runners.digest), ("orders", "another"), ("unheard-of", runners.digest)):
+                question = DescribeTools(server, digest)
+                runners.agent.exchange.post(subjects.describe(server), subjects.NO_CALL, question)
+            await asyncio.sleep(1)
+
+            answer = ToolsDescribed("orders", runners.digest, (), "there is no command 'no-such-command'")
+            assert runners.agent.heard == [answer, answer]
+
+    run_virtual(scenario())
+
+
+def test_a_call_to_a_server_that_is_away_was_not_run(served_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "hush")
+
+    async def scenario() -> None:
+        async with Runners(served_file) as runners:
+            order = runners.an_order("orders_search")
+            runners.agent.order(order)
+            runners.agent.order(runners.an_order("orders_drop_tables", n=2))
+            await asyncio.sleep(11)
+
+            said = "orders_search was not run: the tool server orders is away (there is no command 'no-such-command')."
+            results = [m for m in runners.agent.heard if isinstance(m, ToolResult)]
+            assert [(r.status, json.loads(r.output)) for r in results] == [("error", said)]
+            assert ToolDeclined("call_2", "unknown_tool", "runner-1") in runners.agent.heard
+
+    run_virtual(scenario())
+
+
+def test_a_variable_that_a_tool_server_needs_is_named_when_the_runner_starts(served_file: str) -> None:
+    async def scenario() -> None:
+        with pytest.raises(BadInput, match=r"McpServer orders: env.TOKEN: \$SHOP_TOKEN is not set"):
+            Runners(served_file)
 
     run_virtual(scenario())

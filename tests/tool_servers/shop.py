@@ -23,9 +23,8 @@ CONNECTING = "it isn't connected yet"
 def strange(wrong: str, place: Path, **settings: Any) -> ToolServer:
     """The server of one misbehaviour that leaves its marks at place."""
     command = [sys.executable, str(SERVERS / "strange.py"), wrong, str(place)]
-    return McpServer(
-        "orders", **({"allow": ["search", "refund"], "command": command, "connect_s": PATIENCE_S} | settings)
-    )
+    defaults: dict[str, Any] = {"allow": ["search", "refund"], "command": command, "connect_s": PATIENCE_S}
+    return McpServer("orders", **(defaults | settings))
 
 
 def run_real(main: Coroutine[Any, Any, None]) -> None:

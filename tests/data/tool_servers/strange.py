@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 WRONG = sys.argv[1]
@@ -48,7 +49,7 @@ def say(message: object) -> None:
     sys.stdout.flush()
 
 
-def tools() -> list[object]:
+def tools() -> Sequence[object]:
     match WRONG:
         case "thousands":
             return [{"name": f"t{n}", "description": "", "inputSchema": OBJECT} for n in range(4000)] + [SEARCH]

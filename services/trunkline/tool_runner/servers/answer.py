@@ -16,8 +16,6 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from trunkline.agents.schema import JsonSchema
-
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -40,7 +38,7 @@ def text_of(result: CallToolResult) -> str:
     return "\n".join(_named(block) for block in result.content)
 
 
-def misfit(result: CallToolResult, output: JsonSchema) -> str:
+def misfit(result: CallToolResult, output: Mapping[str, object]) -> str:
     """How a result is none of what the server promised, "" where it fits. output: its JSON Schema, empty for none.
 
     Looks at the top level alone, required names and types: a whole validation of a stranger's schema, with patterns

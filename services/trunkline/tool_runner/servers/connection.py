@@ -34,6 +34,7 @@ from trunkline.tool_runner.servers.streamable import streamable
 
 PAGES = 20  # of a list of tools
 OFFERED = 5000  # tools of a list that are looked at
+LIST_AGAIN_S = 1.0  # after a list, at the earliest
 BACKOFF_S = 0.25  # before a lost connection is made again; doubled each time
 BACKOFF_LIMIT_S = 30.0
 STEADY_S = 10.0  # after which a connection that is lost is made again at once
@@ -65,18 +66,19 @@ class Connection:
         self._session: ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
-        self._news = asyncio.Event()
-        self._ended = False
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
         self._was_up = False
-        self._life = anyio.CancelScope()
+        self._life: anyio.CancelScope | None = None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._live())
+        self._life = anyio.CancelScope()
+        self._task = asyncio.get_running_loop().create_task(self._live(self._life))
 
     async def stop(self) -> None:
         """Not by cancelling the task: a scope's cancellation lets a child process be ended in order."""
-        self._life.cancel()
-        if self._task is not None:
+        if self._life is not None and self._task is not None:
+            self._life.cancel()
             await asyncio.wait({self._task})
 
     async def ready(self, patience_s: float) -> None:
@@ -95,16 +97,16 @@ class Connection:
 
     def lose(self) -> None:
         """The connection is of no more use: what is called from now on waits for the next one."""
-        self._ended = True
         if self._session is not None:
             self._part(ENDED)
-        self._news.set()
+        self._ended.set()
+        self._changed.set()
 
     # the connection's life
 
-    async def _live(self) -> None:
+    async def _live(self, life: anyio.CancelScope) -> None:
         """The task of a connection."""
-        with self._life:
+        with life:
             await self._connect_again_and_again()
 
     async def _connect_again_and_again(self) -> None:
@@ -123,8 +125,8 @@ class Connection:
 
     async def _connect_and_watch(self) -> str:
         """Why it is over."""
-        self._ended = False
-        self._news.clear()
+        self._ended.clear()
+        self._changed.clear()
         with anyio.CancelScope() as limit:
             limit.deadline = anyio.current_time() + self.server.connect_s
             async with self._open() as session:
@@ -158,16 +160,18 @@ class Connection:
     async def _watch(self, session: ClientSession) -> None:
         """Until the connection is lost; lists the tools again when told that they changed."""
         while True:
-            await self._news.wait()
-            self._news.clear()
-            if self._ended:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._ended.is_set():
                 return
             with anyio.fail_after(self.server.connect_s):
                 await self._list(session)
+            with anyio.move_on_after(LIST_AGAIN_S):  # a server that changes all the time is not listed all the time
+                await self._ended.wait()
 
     async def _hear(self, message: object) -> None:
         if isinstance(message, ToolListChangedNotification):
-            self._news.set()
+            self._changed.set()
 
     # its tools
 
@@ -192,7 +196,8 @@ class Connection:
             if before[name].pin != listing.tools[name].pin:
                 _changes.labels(server=self.server.name).inc()
                 log.warning("tool server describes a tool in another way", server=self.server.name, tool=name)
-        for name, why in listing.left_out.items():
+        said = self.listing.left_out if self.listing is not None else {}
+        for name, why in listing.left_out.items() - said.items():
             log.warning("tool of a tool server can't be used", server=self.server.name, tool=name, reason=why)
         self.listing = listing
 

@@ -76,7 +76,7 @@ class Toolset:
         self, connection: Connection, tool: Tool, at_server: str, arguments: Mapping[str, object], context: ToolContext
     ) -> object:
         try:
-            await connection.ready(context.remaining_s() * PATIENCE_SHARE)
+            await connection.ready(min(context.remaining_s(), tool.timeout_s) * PATIENCE_SHARE)
             listed = self._pinned(connection, tool, context.pin)
             result = await connection.call(at_server, arguments)
         except Unreachable as error:
@@ -101,6 +101,8 @@ class Toolset:
         if listed is None:
             why = listing.left_out.get(tool.name, "the server doesn't offer it")
             raise Ended(outcomes.not_run(tool, why))
+        if not pin:
+            raise Ended(outcomes.not_run(tool, "its agent doesn't know yet what its server says of it"))
         if listed.pin != pin:
             _refused.labels(tool=tool.name).inc()
             log.warning("tool is described in another way than the model was told", tool=tool.name)
