@@ -39,6 +39,7 @@ from trunkline.record import (
     events_of,
     read_call,
 )
+from trunkline.vault import Vault
 
 CALL = "rtc_00_test"
 DIGEST = "d1"
@@ -133,6 +134,7 @@ class Scene:
         claims: MemoryClaimStore | None = None,
         runner: bool = True,
         worker: str = "ag",
+        vault: Vault | None = None,
     ) -> None:
         broker = MemoryBroker()
         self.hub = Exchange(MemoryBus(broker), "gateway", "gw")
@@ -145,7 +147,7 @@ class Scene:
         default = agent or Agent("desk", instructions="Be kind.", tools=[lookup])
         agents = {one.name: one for one in (default, *others)}
         file = AgentFile(Path("desk.py"), agents, default, DIGEST)
-        self.service = AgentService(self.exchange, file, self.model, self.store, self.claims, capacity=10)
+        self.service = AgentService(self.exchange, file, self.model, self.store, self.claims, capacity=10, vault=vault)
         self.hub.on_loose = self._answered
         self.answered: list[ApprovalAnswered] = []
         self.told: list[Message] = []

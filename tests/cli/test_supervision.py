@@ -7,6 +7,7 @@ import pytest
 from trunkline.cli import stack, up
 from trunkline.cli.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, ending, last_line, next_pause_s
 from trunkline.proto.errors import BadInput
+from trunkline.vault import key_of
 
 
 def test_a_child_that_dies_young_waits_longer_each_time_up_to_a_limit() -> None:
@@ -52,6 +53,15 @@ def test_the_operators_key_wins_then_the_kept_one_then_a_new_one(tmp_path: Path)
     assert made.startswith("sk-")
     assert up._key(tmp_path, "127.0.0.1", {}) == made
     assert up._key(tmp_path, "127.0.0.1", {"TRUNKLINE_API_KEYS": " sk-mine , sk-other"}) == "sk-mine"
+
+
+def test_the_key_of_sensitive_values_is_kept_for_the_next_stack_of_a_directory(tmp_path: Path) -> None:
+    made = up._vault_key(tmp_path, {})
+    stack.write(tmp_path, stack.Stack("http://127.0.0.1:1", "sk-kept", vault_key=made))
+
+    assert len(key_of(made)) == 32
+    assert up._vault_key(tmp_path, {}) == made
+    assert up._vault_key(tmp_path, {"TRUNKLINE_VAULT_KEY": "mine"}) == "mine"
 
 
 def test_a_kept_key_does_not_open_a_public_address(tmp_path: Path) -> None:

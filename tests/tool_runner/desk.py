@@ -14,6 +14,7 @@ from trunkline.record import MemoryClaimStore
 from trunkline.tool_runner.admission import Limits
 from trunkline.tool_runner.claiming import Claimant
 from trunkline.tool_runner.runner import Runner
+from trunkline.tool_runner.secrecy import Secrecy
 
 CALL = "rtc_00_desk"
 AGENT = "agent.agent-1"
@@ -37,6 +38,7 @@ class Desk:
     now_us: int = NOW_US
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
     posted: list[tuple[str, Message]] = field(default_factory=list)
+    secrecy: Secrecy | None = None
     passed_on: list[tuple[str, Envelope]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -50,6 +52,7 @@ class Desk:
             claims=Claimant(self.claims, self.worker, wall_us=lambda: self.now_us),
             limits=self.limits,
             result_limit_bytes=lambda: self.result_limit_bytes,
+            secrecy=self.secrecy,
             wall_us=lambda: self.now_us,
         )
 

@@ -36,7 +36,7 @@ NOT_PASSED_ON = (
     "PYTHONDONTWRITEBYTECODE",  # services start again and again, and needn't compile each time
 )
 VAULT_KEY = "TRUNKLINE_VAULT_KEY"
-KEEPERS: tuple[Stage, ...] = ("agent", "tool_runner")  # no other service can read a sensitive value
+KEEPERS: tuple[Stage, ...] = ("agent", "tool_runner")
 _POLL_S = 0.1
 _DEFAULT_AGENT = Path(__file__).with_name("default_agent.py")
 
@@ -91,7 +91,7 @@ class _Stack:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
-        nats = EmbeddedNats(self._plan.directory, self._plan.environ)
+        nats = EmbeddedNats(self._plan.directory, _without_key(self._plan.environ))
         server = await self._supervisor.start(nats.job)
         try:
             if await self._start(nats):
@@ -137,8 +137,7 @@ class _Stack:
 
     def _job(self, stage: Stage, number: int, environ: dict[str, str]) -> Job:
         command = (sys.executable, "-m", f"trunkline.{stage}.main")
-        if stage not in KEEPERS:
-            environ = {name: value for name, value in environ.items() if name != VAULT_KEY}
+        environ = environ if stage in KEEPERS else _without_key(environ)
         return Job(stage, command, environ, self._plan.directory / "logs" / f"{stage}-{number}.log")
 
     async def _all_heard(self) -> None:
@@ -255,6 +254,11 @@ def _vault_key(directory: Path, environ: Mapping[str, str]) -> str:
     kept = stack.read(directory)
     made = kept.vault_key if kept else ""
     return environ.get(VAULT_KEY) or made or base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _without_key(environ: Mapping[str, str]) -> dict[str, str]:
+    """For whoever may keep or pass on sensitive values, but not read them."""
+    return {name: value for name, value in environ.items() if name != VAULT_KEY}
 
 
 def _keys(plan: Plan, environ: Mapping[str, str]) -> str:
