@@ -81,6 +81,15 @@ def load_agent_file(spec: str) -> AgentFile:
     return AgentFile(path, agents, _chosen(path, name, agents, variables), _digest(source))
 
 
+def together(*agents: Agent) -> AgentFile:
+    """Agents as if one file had made them, the first its default; for tests. Raises BadInput."""
+    path = Path("given agents")
+    by_name = _by_name(path, {str(number): agent for number, agent in enumerate(agents)})
+    _check_tools(path, by_name)
+    _check_handoffs(path, by_name)
+    return AgentFile(path, by_name, agents[0], "given")
+
+
 def _parse(spec: str) -> tuple[str, str]:
     place, colon, name = spec.rpartition(":")
     if not colon:

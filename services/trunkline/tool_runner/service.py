@@ -42,6 +42,7 @@ class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
 
 class ToolRunnerService:
     """environ: this process's environment, of which tool servers get what the agent file names. values: sensitive ones.
+    file: where it is loaded already.
 
     Raises BadSettings (no file named) or BadInput (a file that doesn't load, or names a variable that isn't set).
     """
@@ -53,11 +54,13 @@ class ToolRunnerService:
         claims: ClaimStore,
         environ: Mapping[str, str] = os.environ,
         values: VaultStore | None = None,
+        *,
+        file: AgentFile | None = None,
     ) -> None:
         if settings.lost_runs < 1:
             raise BadSettings("TRUNKLINE_LOST_RUNS", str(settings.lost_runs), "1 or more")
         self._context = context
-        self._file = _load(settings.agent_file)
+        self._file = file or _load(settings.agent_file)
         self.digest = self._file.digest
         self._limits = Limits(runs=settings.capacity or RUNS, lost_runs=settings.lost_runs)
         self._claims = Claimant(claims, context.worker)

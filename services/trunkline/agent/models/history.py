@@ -64,9 +64,8 @@ def _is_aside(item: ItemView) -> bool:
 
 def filtered(items: Sequence[HistoryItem], filter_: Filter) -> list[HistoryItem]:
     """What the filter keeps; a tool call without its output, or the other way round, goes too."""
-    names = {item.id: item.name for item in items if isinstance(item, ToolCallItem)}
     outputs = {item.id: item for item in items if isinstance(item, ToolOutputItem)}
-    kept = list(filter_([_said(item, names) for item in items]))
+    kept = list(filter_(said_of(items)))
     pairs = {one.id for one in kept if one.kind == "tool_call"} & {one.id for one in kept if one.kind == "tool_output"}
     result: list[HistoryItem] = []
     for one in kept:
@@ -80,6 +79,12 @@ def filtered(items: Sequence[HistoryItem], filter_: Filter) -> list[HistoryItem]
             case "tool_output" if one.id in pairs:
                 result.append(ToolOutputItem(one.id, one.text, outputs[one.id].status if one.id in outputs else "ok"))
     return result
+
+
+def said_of(items: Sequence[HistoryItem]) -> list[Said]:
+    """As functions of an agent file see it."""
+    names = {item.id: item.name for item in items if isinstance(item, ToolCallItem)}
+    return [_said(item, names) for item in items]
 
 
 def _said(item: HistoryItem, names: dict[str, str]) -> Said:
