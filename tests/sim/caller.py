@@ -6,7 +6,9 @@ client does when its gateway dies, hangs or drains is in every history.
 
 import asyncio
 import binascii
+from contextlib import suppress
 
+from sim.acts import FORBIDDEN
 from sim.history import History, Moment, TurnPlan
 from sim.loop import Life
 from sim.model import reply
@@ -22,6 +24,8 @@ URL = "ws://sim/v1/realtime"
 PLACE_LIMIT_S = 10.0
 TURN_LIMIT_S = 35.0  # more than any turn may take
 COUGH_FRAMES = 1
+END_LIMIT_S = 15.0  # for an agent that has said goodbye to hang up
+ENDINGS = ("end", "thrown out")
 MARGIN_S = 1e-4
 _SILENCE = sent(SILENCE)
 
@@ -59,6 +63,7 @@ class Caller:
         self._response_over = asyncio.Event()
         self._over = asyncio.Event()
         self._play_until_s = 0.0
+        self._leaks: list[str] = []
         self._texts: dict[tuple[str, int], str] = {}  # of each item, by segment
 
     def reach(self, turn: int, moment: Moment) -> asyncio.Event:
@@ -75,6 +80,7 @@ class Caller:
             resumed=self._call.resumed if self.call_id else 0,
             resume_gaps_s=self._call.gaps_s if self.call_id else [],
             problem=self.problem,
+            leaks=self._leaks,
         )
 
     async def run(self) -> None:
@@ -105,7 +111,8 @@ class Caller:
                         self._end, self._ended_s = "hung_up", self.world.wall_s()
             await listening
         except (CallerGaveUp, ClientError) as failure:
-            self.problem = self.problem or str(failure)
+            if not (self._agent_ended and not isinstance(failure, ClientError)):
+                self.problem = self.problem or str(failure)
 
     async def _talk(self) -> None:
         await self._until(self._placed, "no session was created", PLACE_LIMIT_S)
@@ -133,14 +140,14 @@ class Caller:
         self._first_audio.clear()
         self._response_over.clear()
         self.reach(turn.number, "listening").set()
-        words = words_of(turn.number, turn.frames)
+        words = words_of(turn.spoken, turn.frames)
         if turn.typed:
             self._type(words)
         else:
-            await self._say(utterance(turn.number, turn.frames))
+            await self._say(utterance(turn.spoken, turn.frames))
         said = Said(words, self.world.wall_s(), kind=turn.kind)
         if self._history.repeatable:
-            said = Said(said.words, said.ended_s, reply=reply(turn, turn.number), kind=turn.kind)
+            said = Said(said.words, said.ended_s, reply=reply(turn), kind=turn.kind)
         self._said.append(said)
         self.reach(turn.number, "thinking").set()
         await self._until(self._first_audio, "no answer")
@@ -164,7 +171,22 @@ class Caller:
             await self._for(self._play_until_s - self._loop.now_s + MARGIN_S)
         self._answered()
         self.reach(turn.number, "between").set()
+        if turn.act in ENDINGS:
+            await self._see_the_end()
         await self._for(turn.pause_s)
+
+    @property
+    def _agent_ended(self) -> bool:
+        """The call is over, and the agent had said goodbye: whoever wanted to speak over that came too late."""
+        return self._end == "closed" and any(turn.act in ENDINGS for turn in self._history.turns[: self._turn])
+
+    async def _see_the_end(self) -> None:
+        """The agent said goodbye, and nobody spoke since."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), END_LIMIT_S)
+        if not self._over.is_set() and not self._history.store_unsure:
+            self.problem = self.problem or "the agent said goodbye, and the call went on"
+        raise CallerGaveUp("")
 
     def _answered(self) -> None:
         said = self._said[-1]
@@ -211,6 +233,8 @@ class Caller:
         self._over.set()
 
     def _see(self, event: ServerEvent) -> None:
+        if event.type != "response.output_audio.delta" and any(word in event.text for word in FORBIDDEN):
+            self._leaks.append(event.text)
         match event.type:
             case "session.created":
                 self.call_id = self._call.id.removeprefix("sess_")

@@ -8,7 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from sim.acts import ACTS, Act, number_of
 from sim.network import Trouble
+from trunkline.proto.approval import Choice
 from trunkline.proto.subjects import Stage
 
 FaultKind = Literal["kill", "stop", "term"]
@@ -26,15 +28,27 @@ IN_HAND: dict[Stage, tuple[Moment, ...]] = {
 
 FAULTY: tuple[Stage, ...] = ("gateway", "stt", "agent", "tool_runner", "tts")  # stages in which faults happen
 TYPED = 0.1  # of the turns
+POLICED = 0.25  # of the histories: with policy, approvals, handoffs and the end of the call by the agent
+ACTED = 0.7  # of the turns of those
+PEOPLE = ("anna", "ben")
 VANISHING = 0.02  # of the histories with faults of gateways: the caller is gone in mid-call
 
 
+class DecisionPlan(msgspec.Struct, frozen=True):
+    """A person's, after_s from when he sees what waits. text: said instead of an answer, None for that itself."""
+
+    by: str
+    choice: Choice
+    after_s: float
+    text: str | None = None
+
+
 class TurnPlan(msgspec.Struct, frozen=True):
-    """number: in the words. frames: of speech. sentences: of the answer. tools: that are called before it, in turn.
+    """number: from 1, and with the act in the words. frames: of speech. sentences: of the answer. tools: that are called before it, in turn.
 
     cut_after_s: of the reply's first audio the caller begins his next turn; 0: he hears it to the end.
     cough_after_s: likewise he coughs. cancel_after_s: likewise his client ends the response. typed: he doesn't speak.
-    pause_s: before he goes on.
+    pause_s: before he goes on. act: what it is about. decisions: of people, over what waits for them in this turn.
     """
 
     number: int
@@ -48,12 +62,21 @@ class TurnPlan(msgspec.Struct, frozen=True):
     cancel_after_s: float = 0.0
     pause_s: float = 0.1
     typed: bool = False
+    act: Act = ""
+    decisions: list[DecisionPlan] = []
+
+    @property
+    def spoken(self) -> int:
+        """The number in the words."""
+        return number_of(self.number, self.act)
 
     @property
     def kind(self) -> str:
         return (
             "cut"
             if self.cut_after_s or self.cancel_after_s
+            else self.act
+            if self.act
             else "tool"
             if self.tools
             else "long"
@@ -86,6 +109,8 @@ class Vanishing(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
+    """agent: the one that answers, of the policed desk; empty for the plain one."""
+
     seed: int
     turns: list[TurnPlan]
     faults: list[FaultPlan]
@@ -93,12 +118,14 @@ class History(msgspec.Struct, frozen=True):
     repeatable: bool = True
     store_unsure: float = 0.0
     vanishing: Vanishing | None = None
+    agent: str = ""
 
 
 def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) -> History:
     """stages: in which faults happen."""
     rng = random.Random(seed)
     turns = [_turn(rng, number) for number in range(1, rng.choice((1, 1, 2, 2, 3)) + 1)]
+    agent = _policed(random.Random(f"acts {seed}"), turns)
     turns[-1] = msgspec.structs.replace(turns[-1], cut_after_s=0.0)  # nothing is said after it
     for at, turn in enumerate(turns[:-1]):
         if turn.cut_after_s:  # by what is said, not typed
@@ -118,6 +145,7 @@ def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) ->
         repeatable=rng.random() < 0.75,
         store_unsure=0.0 if leaves_gateways else rng.choice((0.0, 0.0, 0.02)),
         vanishing=_vanishing(rng, turns) if "gateway" in stages else None,
+        agent=agent,
     )
 
 
@@ -184,6 +212,52 @@ def _turn(rng: random.Random, number: int) -> TurnPlan:
             return msgspec.structs.replace(base, sentences=4, cancel_after_s=rng.uniform(0.05, 0.8))
         case _:
             return base
+
+
+def _policed(rng: random.Random, turns: list[TurnPlan]) -> str:
+    """Gives the turns acts, in some histories; the agent that answers then. The others stay as they are."""
+    if rng.random() >= POLICED:
+        return ""
+    for at, turn in enumerate(turns):
+        if rng.random() < ACTED:
+            turns[at] = _acted(rng, turn, last=at == len(turns) - 1)
+    return rng.choice(("desk", "desk", "careful"))
+
+
+def _acted(rng: random.Random, turn: TurnPlan, *, last: bool) -> TurnPlan:
+    act = rng.choice([*ACTS[1:], "refund", "refund", "promise", "promise", "end"])
+    if act == "thrown out" and not last:  # nobody is to say anything after it
+        act = "refused"
+    cut = turn.cut_after_s if act != "end" else 0.0 if last else rng.uniform(0.05, 0.8)
+    with_tool = act in ("refund", "search", "slow", "unphased", "amended", "withheld")
+    return msgspec.structs.replace(
+        turn,
+        act=act,
+        tools=rng.choice((1, 1, 2)) if with_tool else 0,
+        tool_before_ms=rng.randint(0, 150),
+        tool_after_ms=rng.randint(0, 150),
+        sentences=max(turn.sentences, 2),
+        cut_after_s=cut,
+        cough_after_s=0.0 if act in ("end", "thrown out") else turn.cough_after_s,
+        cancel_after_s=0.0 if act in ("end", "thrown out") else turn.cancel_after_s,
+        decisions=_decisions(rng) if act in ("refund", "promise") else [],
+        pause_s=rng.choice((turn.pause_s, rng.uniform(0.5, 3.0))) if act in ("refund", "search") else turn.pause_s,
+    )
+
+
+def _decisions(rng: random.Random) -> list[DecisionPlan]:
+    """Of nobody, of one person, of two at about the same time."""
+    first = rng.uniform(0.0, 1.5)
+    people = rng.choice((0, 1, 1, 1, 2))
+    return [
+        DecisionPlan(
+            by=by,
+            choice=rng.choice(("approve", "approve", "deny")),
+            after_s=first + rng.uniform(0.0, 0.02),
+            text="I promise less." if rng.random() < 0.2 else None,
+        )
+        for by in PEOPLE[:people]
+    ]
 
 
 def _fault(rng: random.Random, stages: tuple[Stage, ...], turns: list[TurnPlan]) -> FaultPlan:

@@ -128,6 +128,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._ready.append(due)
         return due
 
+    call_soon_threadsafe = call_soon  # there is one thread
+
     def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
         due = Due(when, callback, args, context if context is not None else copy_context())
         self._numbers += 1

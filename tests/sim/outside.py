@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 
 class Done(NamedTuple):
-    """at_s: on the loop's clock."""
+    """at_s: on the loop's clock. arguments: that it ran with, as JSON; empty where nobody looks."""
 
     key: str
     number: int
     at_s: float
     repeatable: bool
+    arguments: str = ""
 
 
 done: list[Done] = []

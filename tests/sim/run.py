@@ -1,6 +1,7 @@
 """One seed from its plan to what it left behind, and whether that is what was promised."""
 
 import asyncio
+import dataclasses
 import gc
 import logging
 import os
@@ -17,6 +18,7 @@ from unittest import mock
 from aiohttp import web
 
 from sim import outside
+from sim.acts import FORBIDDEN
 from sim.caller import Caller
 from sim.history import FaultPlan, History, Vanishing
 from sim.loop import SimLoop, State
@@ -37,7 +39,8 @@ from trunkline.proto.record import decode_entry
 from trunkline.runtime import process as process_module
 from trunkline.tool_runner import service as tool_runner_service
 
-DESK = Path(__file__).parent / "desk.py"
+HERE = Path(__file__).parent
+DESK, POLICED_DESK = HERE / "desk.py", HERE / "policed_desk.py"
 EXPECTED = ("Fenced", "StoreUnavailable")  # errors that a rim is there for: another worker goes on
 REST_LIMIT_S = 45.0  # for a call's end to be recorded and every slot to be free: adoption takes several windows
 
@@ -68,7 +71,7 @@ class Outcome(NamedTuple):
 
 def simulate(history: History) -> Outcome:
     loop = SimLoop()
-    world = World(history, loop, _desk_file())
+    world = World(history, loop, _agent_file(history.agent))
     with _from_seed(history.seed, loop), _simulated(world):
         errors = _Errors()
         with errors.heard():
@@ -165,10 +168,11 @@ def _evidence(world: World, caller: Caller, faults: list[Fault]) -> Evidence:
             if attempt.call == call
         ]
         calls.append(CallEvidence(call, entries, caller.account(), claims))
-    effects = [Effect(done.key, "", EPOCH_S + done.at_s, done.repeatable) for done in outside.done]
+    effects = [Effect(done.key, done.arguments, EPOCH_S + done.at_s, done.repeatable) for done in outside.done]
     resting = [Resting(worker.name, "calls", 0, worker.calls) for worker in world.alive()]
     refused = [caller.problem] if not caller.call_id else []
-    return Evidence(calls, Run(faults, effects, resting, refused))
+    forbidden = list(FORBIDDEN) if world.history.agent else []
+    return Evidence(calls, Run(faults, effects, resting, refused, world.people.told, forbidden))
 
 
 class _Errors(logging.Handler):
@@ -219,7 +223,7 @@ def _from_seed(seed: int, loop: SimLoop) -> Iterator[None]:
     ids._random = lambda length: f"{next(numbers):06d}"
     os.getpid = lambda: 1
     process_module.gc = _NoGc()  # type: ignore[assignment]
-    tool_runner_service.load_agent_file = _desk_file  # type: ignore[attr-defined]
+    tool_runner_service.load_agent_file = _loaded  # type: ignore[attr-defined]
     try:
         yield
     finally:
@@ -236,11 +240,17 @@ class _NoGc:
         """Likewise."""
 
 
-_file: AgentFile | None = None
+_files: dict[Path, AgentFile] = {}
 
 
-def _desk_file(spec: str = "") -> AgentFile:
-    global _file
-    if _file is None:
-        _file = load_agent_file(str(DESK))
-    return _file
+def _agent_file(agent: str) -> AgentFile:
+    """agent: as in a History."""
+    file = _loaded(str(POLICED_DESK if agent else DESK))
+    return dataclasses.replace(file, default=file.agents[agent]) if agent else file
+
+
+def _loaded(spec: str) -> AgentFile:
+    path = Path(spec)
+    if path not in _files:
+        _files[path] = load_agent_file(spec)
+    return _files[path]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp import WSMessage, WSMsgType, web
 
-from sim.loop import Life, SimLoop, living
+from sim.loop import Life, SimLoop, State, living
 from sim.network import AFTER, Trouble
 from trunkline.gateway.dialects.realtime.endpoint import HEARTBEAT_S
 
@@ -26,7 +26,15 @@ LAG_SHARE = 0.25  # a line lags less often than the network between processes, w
 CLIENT_CLOSE_S, SERVER_CLOSE_S = 10.0, 2.0  # for the other end to answer a closing handshake
 UNHEARD_S = 1.5 * HEARTBEAT_S  # until a gateway takes a client for gone that says nothing and answers no ping
 GONE = WSMessage(WSMsgType.CLOSED, None, None)
+KEY_HEADER = {"Authorization": "Bearer sk-sim"}
+EPOCH_S = 1_700_000_000  # wall time at which every history begins
+ANSWER_LOOK_S = 0.2
+ANSWER_LIMIT_S = 12.0  # of a request: more than a gateway takes to give a decision up
 LEAVING = WSMessage(WSMsgType.CLOSING, None, None)
+
+
+class GatewayLost(Exception):
+    """A request that nobody answered."""
 
 
 class Answer(NamedTuple):
@@ -165,6 +173,21 @@ class Request:
         self.end.shut()
 
 
+class Post:
+    """In place of web.Request, of one that has a body and no upgrade."""
+
+    query: dict[str, str] = {}
+    headers = KEY_HEADER
+    path = ""
+
+    def __init__(self, approval: str, body: bytes) -> None:
+        self.match_info = {"approval": approval}
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+
 class ServerSocket:
     """In place of web.WebSocketResponse."""
 
@@ -199,9 +222,10 @@ class Runner:
     addresses = (("sim", 80),)
 
     def __init__(self, app: web.Application, *, access_log: None, shutdown_timeout: float) -> None:
-        routes = app.router.routes()
-        handle: Any = next(one.handler for one in routes if one.resource and one.resource.canonical == PATH)
-        self.handle: Callable[[Request], Awaitable[object]] = handle
+        self.handlers: dict[tuple[str, str], Any] = {
+            (one.method, one.resource.canonical): one.handler for one in app.router.routes() if one.resource
+        }
+        self.handle: Callable[[Request], Awaitable[object]] = self.handlers["GET", PATH]
         self._grace_s = shutdown_timeout
         self._at_work: set[asyncio.Task[None]] = set()
 
@@ -286,6 +310,33 @@ class Front:
             here.shut()
             raise
         return ClientSocket(here, answer.protocol)
+
+
+    def wall_s(self) -> float:
+        return EPOCH_S + self.loop.now_s
+
+    async def ask(
+        self, method: str, path: str, approval: str = "", body: bytes = b"", rng: random.Random | None = None
+    ) -> tuple[int, bytes]:
+        """Of any gateway: status and body. Raises GatewayLost, soon if the gateway is dead, late if it is stopped."""
+        await asyncio.sleep(LINE_S)
+        listening = [site for site in self._listening if site.life.state is not State.DEAD]
+        if not listening:
+            raise GatewayLost
+        site = (rng or self._rng).choice(listening)
+        handler = site.runner.handlers[method, path]
+        at_work: asyncio.Task[web.Response] = self.loop.create_task(
+            handler(Post(approval, body)), context=site.life.context
+        )
+        for _ in range(round(ANSWER_LIMIT_S / ANSWER_LOOK_S)):
+            done, _ = await asyncio.wait({at_work}, timeout=ANSWER_LOOK_S)
+            if done:
+                answer = at_work.result()
+                assert isinstance(answer.body, bytes)
+                return answer.status, answer.body
+            if site.life.state is State.DEAD:
+                break
+        raise GatewayLost
 
 
 class Site:

@@ -78,7 +78,8 @@ def heard_as(values: list[int]) -> str:
 def number_in(words: str) -> int:
     """Of the utterance, as the agent understands it; 0 for none."""
     parts = words.split()
-    return int(parts[1].partition("-")[0]) if len(parts) > 1 else 0
+    number = parts[1].partition("-")[0] if len(parts) > 1 else ""
+    return int(number) if number.isdecimal() else 0
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,11 +8,12 @@ import asyncio
 import random
 from collections.abc import Iterator
 
+from sim.approver import People
 from sim.history import FaultKind, History
 from sim.loop import Life, SimLoop, State
 from sim.model import SimModel
 from sim.network import Network, SimBus
-from sim.sockets import Front
+from sim.sockets import EPOCH_S, Front
 from sim.sound import Voice
 from sim.store import Kept, SimClaims, SimStore
 from sim.stt import SimStt
@@ -32,7 +33,6 @@ DRAIN_GRACE_S = 2.0
 GATEWAY_GRACE_S = 6.0  # more than the other gateway can be stopped for
 WINDOW_S = 6.0  # that a call waits for its client, and a client searches for a gateway
 KEY = "sk-sim"
-EPOCH_S = 1_700_000_000  # wall time at which every history begins
 
 
 class NoAdmin:
@@ -109,7 +109,9 @@ class World:
         self.kept = Kept(loop)
         self.workers: list[Worker] = []
         self._file = file
-        self._model = SimModel({turn.number: turn for turn in history.turns}, repeatable=history.repeatable)
+        self._model = SimModel({turn.spoken: turn for turn in history.turns}, repeatable=history.repeatable)
+        plans = {turn.spoken: turn.decisions for turn in history.turns}
+        self.people = People(self.front, random.Random(history.seed + 5), plans)
         self._started = 0
         self._wanted = workers
 
@@ -118,6 +120,8 @@ class World:
             for _ in range(self._wanted[stage]):
                 self.begin(stage)
         await asyncio.sleep(0.3)  # everybody has been heard
+        if self.history.agent:
+            self.people.begin()
 
     def begin(self, stage: Stage) -> Worker:
         self._started += 1

@@ -6,7 +6,7 @@ A violation is a bug of Trunkline, or of the invariant; it is never noise.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from trunkline.cli.chaos import checks_caller, checks_record, checks_tools
+from trunkline.cli.chaos import checks_caller, checks_people, checks_policy, checks_record, checks_tools
 from trunkline.cli.chaos.checks_tools import Effects
 from trunkline.cli.chaos.evidence import Effect, Evidence, Resting
 from trunkline.cli.chaos.facts import Facts, Violation
@@ -30,6 +30,15 @@ OF_A_CALL: Mapping[str, Callable[[Facts], Iterator[str]]] = {
     "segments_are_heard_once": checks_caller.segments_are_heard_once,
     "turns_are_answered": checks_caller.turns_are_answered,
     "replies_are_whole": checks_caller.replies_are_whole,
+    "approvals_are_decided_once": checks_people.approvals_are_decided_once,
+    "decisions_stand": checks_people.decisions_stand,
+    "asked_with_the_intent": checks_people.asked_with_the_intent,
+    "answers_wait_for_a_person": checks_people.answers_wait_for_a_person,
+    "forbidden_is_nowhere": checks_policy.forbidden_is_nowhere,
+    "blocked_words_are_not_answered": checks_policy.blocked_words_are_not_answered,
+    "items_follow_handoffs": checks_policy.items_follow_handoffs,
+    "goodbyes_are_heard": checks_policy.goodbyes_are_heard,
+    "phases_are_known": checks_policy.phases_are_known,
 }
 OF_TOOLS: Mapping[str, Callable[[Facts, Effects], Iterator[str]]] = {
     "intents_have_outcomes": checks_tools.intents_have_outcomes,
@@ -38,6 +47,7 @@ OF_TOOLS: Mapping[str, Callable[[Facts, Effects], Iterator[str]]] = {
     "effects_have_intents": checks_tools.effects_have_intents,
     "not_run_means_no_effect": checks_tools.not_run_means_no_effect,
     "effects_have_claims": checks_tools.effects_have_claims,
+    "approved_before_effect": checks_people.approved_before_effect,
 }
 RESTING = "resting_at_baseline"
 INVARIANTS = (*OF_A_CALL, *OF_TOOLS, RESTING)
@@ -47,7 +57,7 @@ def check(evidence: Evidence) -> list[Violation]:
     effects: dict[str, list[Effect]] = {}
     for effect in evidence.run.effects:
         effects.setdefault(effect.key, []).append(effect)
-    calls = [Facts(call) for call in evidence.calls]
+    calls = [Facts(call, evidence.run) for call in evidence.calls]
     found: list[Violation] = []
     for facts in calls:
         for name, holds in OF_A_CALL.items():

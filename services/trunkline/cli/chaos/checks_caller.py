@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from trunkline.cli.chaos.evidence import Said
 from trunkline.cli.chaos.facts import Facts
-from trunkline.proto.record import ItemTruncated, PlayedOut
+from trunkline.proto.record import CallerSaid, ItemTruncated, PlayedOut
 from trunkline.record import ItemView
 
 STUCK_S = 30.0
@@ -32,7 +32,8 @@ def stays_connected(facts: Facts) -> Iterator[str]:
 
 def turns_are_what_was_said(facts: Facts) -> Iterator[str]:
     said = [words_of(one.words) for one in facts.account.said]
-    recorded = [words_of(item.text) for item in facts.view.items.values() if item.role == "user"]
+    texts = _as_said(facts)
+    recorded = [words_of(texts[item.id]) for item in facts.view.items.values() if item.role == "user"]
     told = [words_of(text) for text in facts.account.transcripts]
     if facts.account.end == "vanished":
         recorded, told = recorded[: len(said)], told[: len(said)]
@@ -40,6 +41,11 @@ def turns_are_what_was_said(facts: Facts) -> Iterator[str]:
         yield _difference("the record", recorded, said)
     if told != said:
         yield _difference("the transcript that the caller was sent", told, said)
+
+
+def _as_said(facts: Facts) -> dict[str, str]:
+    """The caller's words by item, before policy rewrote them for the model."""
+    return {event.item: event.text for event in facts.of(CallerSaid)}
 
 
 def _difference(where: str, found: Sequence[str], said: Sequence[str]) -> str:
@@ -91,8 +97,9 @@ def turns_are_answered(facts: Facts) -> Iterator[str]:
 
 
 def replies_are_whole(facts: Facts) -> Iterator[str]:
-    """A reply reads as it would have without any fault, unless the caller cut it short himself."""
-    asked = {words_of(item.text): item for item in facts.view.items.values() if item.role == "user"}
+    """The model's words read as they would have without any fault, unless the caller cut it short himself."""
+    texts = _as_said(facts)
+    asked = {words_of(texts[item.id]): item for item in facts.view.items.values() if item.role == "user"}
     begun_s = [*(one.ended_s for one in facts.account.said[1:]), float("inf")]
     for one, until_s in zip(facts.account.said, begun_s, strict=False):
         item = asked.get(words_of(one.words))
@@ -106,7 +113,7 @@ def _compare(facts: Facts, said: Said, item: ItemView, cut: bool) -> Iterator[st
     if response is None or response.status is None:  # told by other invariants
         return
     items = [facts.view.items[key] for key in response.items if key in facts.view.items]
-    text = words_of(" ".join(one.text for one in items))
+    text = words_of(" ".join(one.text for one in items if one.source == "model"))
     if response.status != "completed" and not cut:
         yield f"the reply to {said.words!r} is {response.status} ({response.reason}) without the caller's doing"
     elif text != words_of(said.reply) and not (cut and words_of(said.reply).startswith(text)):

@@ -35,6 +35,8 @@ def at_most_one_effect(facts: Facts, effects: Effects) -> Iterator[str]:
 def ok_means_one_effect(facts: Facts, effects: Effects) -> Iterator[str]:
     for intent in facts.intents.values():
         outcomes = facts.outcomes.get(intent.tool_call, [])
+        if intent.runs != "runner":
+            continue  # what the agent carries out itself stands in the record
         if outcomes and outcomes[-1].status == "ok" and not effects.get(intent.key):
             yield f"{intent.tool_call} ({intent.name}) is ok and took no effect"
 

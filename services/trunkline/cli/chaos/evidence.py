@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from trunkline.proto.approval import Choice, Decision
 from trunkline.proto.errors import BadInput
 from trunkline.proto.record import Claim, RecordEntry
 from trunkline.proto.subjects import Stage
@@ -70,7 +71,8 @@ class Account(msgspec.Struct, frozen=True):
 
     said: by one who vanished, what was answered; there may have been more.
     interruptions_s: when he spoke over the agent. resumed: how often his client came back to a gateway, and
-    resume_gaps_s: for how long nothing was heard of one then.
+    resume_gaps_s: for how long nothing was heard of one then. leaks: of the events that he was sent, those that have a
+    forbidden word in them (Run.forbidden).
     """
 
     said: list[Said] = []
@@ -82,6 +84,7 @@ class Account(msgspec.Struct, frozen=True):
     resumed: int = 0
     resume_gaps_s: list[float] = []
     problem: str = ""
+    leaks: list[str] = []
 
 
 class CallEvidence(msgspec.Struct, frozen=True):
@@ -128,13 +131,33 @@ class Resting(msgspec.Struct, frozen=True):
     after: float
 
 
+class Decided(msgspec.Struct, frozen=True):
+    """What a person who decided over an approval was told came of it.
+
+    by, choice: who, and what he wanted. decision, decided_by: what stands, by whom: his own or another's. at_s: when
+    he was told.
+    """
+
+    approval: str
+    by: str
+    choice: Choice
+    decision: Decision
+    decided_by: str
+    at_s: float
+
+
 class Run(msgspec.Struct, frozen=True):
-    """All but the calls. refused: why callers weren't let in, which is no fault of a call."""
+    """All but the calls. refused: why callers weren't let in, which is no fault of a call.
+
+    forbidden: words that policy lets nobody hear or see.
+    """
 
     faults: list[Fault] = []
     effects: list[Effect] = []
     resting: list[Resting] = []
     refused: list[str] = []
+    decided: list[Decided] = []
+    forbidden: list[str] = []
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from trunkline.cli.chaos.evidence import Account, CallEvidence, Claimed
+from trunkline.cli.chaos.evidence import Account, CallEvidence, Claimed, Run
 from trunkline.proto.record import Event, RecordEntry, ToolFinished, ToolIntended
 from trunkline.record import CallView
 
-E = TypeVar("E")
+E = TypeVar("E", covariant=True)
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -21,17 +21,32 @@ class Violation(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Stored(NamedTuple):
-    """An event where it stands: seq and time of its log message, and the epoch it was written under."""
+class Stored(NamedTuple, Generic[E]):
+    """An event where it stands: seq and time of its log message, the epoch it was written under, and its place in all.
+
+    at_us: as its writer saw it.
+    """
 
     seq: int
     epoch: int
     stored_s: float
-    event: Event
+    event: E
+    place: int
+    at_us: int
+
+    @property
+    def durable_s(self) -> float:
+        return self.stored_s or self.at_us / 1e6
+
+
+NOTHING = Run()
 
 
 class Facts:
-    def __init__(self, evidence: CallEvidence) -> None:
+    """run: all but the calls."""
+
+    def __init__(self, evidence: CallEvidence, run: Run = NOTHING) -> None:
+        self.run = run
         self.call = evidence.call
         self.account: Account = evidence.account
         self.claims: list[Claimed] | None = evidence.claims
@@ -42,10 +57,12 @@ class Facts:
         return [one.entry for one in self.recorded]
 
     @cached_property
-    def events(self) -> list[Stored]:
-        return [
-            Stored(one.seq, one.entry.epoch, one.stored_s, event) for one in self.recorded for event in one.entry.events
-        ]
+    def events(self) -> list[Stored[Event]]:
+        found: list[Stored[Event]] = []
+        for one in self.recorded:
+            for event in one.entry.events:
+                found.append(Stored(one.seq, one.entry.epoch, one.stored_s, event, len(found), event.at_us))
+        return found
 
     @cached_property
     def view(self) -> CallView:
@@ -57,6 +74,9 @@ class Facts:
 
     def of(self, kind: type[E]) -> Iterator[E]:
         return (stored.event for stored in self.events if isinstance(stored.event, kind))
+
+    def stored(self, kind: type[E]) -> Iterator[Stored[E]]:
+        return (stored for stored in self.events if isinstance(stored.event, kind))  # type: ignore[misc]  # it is one
 
     @cached_property
     def intents(self) -> dict[str, ToolIntended]:
