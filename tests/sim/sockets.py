@@ -311,7 +311,6 @@ class Front:
             raise
         return ClientSocket(here, answer.protocol)
 
-
     def wall_s(self) -> float:
         return EPOCH_S + self.loop.now_s
 
