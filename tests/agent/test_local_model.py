@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from trunkline.agent.models.history import WITHHELD
 from trunkline.agent.models.local.model import reply_to
 from trunkline.agent.models.local.numbers import runs_of
 from trunkline.agent.models.seam import (
@@ -18,7 +19,7 @@ from trunkline.agent.models.seam import (
     ToolOffer,
     ToolOutputItem,
 )
-from trunkline.agents import load_agent_file, tool
+from trunkline.agents import end_call, load_agent_file, tool
 from trunkline.proto.tool import ToolStatus
 
 FRONTDESK = Path(__file__).parents[2] / "examples" / "agents" / "frontdesk.py"
@@ -101,6 +102,30 @@ def test_it_says_what_it_heard_when_no_tool_fits() -> None:
 
 def test_thanks_and_farewells_get_a_sentence() -> None:
     assert reply("Thank you very much, goodbye.") == ("Thank you for calling. Goodbye.", "", {})
+
+
+def test_it_ends_the_call_with_a_goodbye() -> None:
+    end = end_call()
+    offer = ToolOffer(end.name, end.description, end.parameters)
+    call, _ = reply_to(ModelRequest("", (user("Thank you very much, goodbye."),), (offer,), "rtc_00_a"))
+
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.arguments) == ("end_call", '{"farewell":"Thank you for calling. Goodbye."}')
+
+
+def test_an_agent_that_was_handed_the_call_answers_the_caller_and_not_the_handoff() -> None:
+    items = (
+        user("What is the weather in Tokyo?"),
+        ToolCallItem("call_1", "transfer_to_weather", "{}"),
+        ToolOutputItem("call_1", '"You are weather now, and have the call."', "ok"),
+    )
+    events = reply_to(ModelRequest("", items, OFFERS, "rtc_00_a", agent="weather"))
+
+    assert [event.name for event in events if isinstance(event, ToolCall)] == ["get_weather"]
+
+
+def test_where_words_were_withheld_it_asks_again() -> None:
+    assert reply(WITHHELD)[0] == "Hello. How can I help you?"
 
 
 def test_of_a_very_long_text_the_end_is_read() -> None:

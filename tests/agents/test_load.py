@@ -117,3 +117,23 @@ def test_what_is_no_python_file_is_refused_with_what_is_allowed(spec: str) -> No
 def test_an_unknown_name_is_told_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has no agent 'night'; allowed: reception, Human desk"):
         load_agent_file(f"{written(tmp_path, TWO)}:night")
+
+
+HANDS_OFF = """
+from trunkline.agents import Agent, handoff
+desk = Agent("desk", handoffs=["bills", handoff("repairs", description="Broken things.")])
+bills = Agent("bills", description="Bills and invoices.", handoffs=[desk])
+repairs = Agent("repairs", description="Repairs.")
+"""
+
+
+def test_a_handoff_is_described_by_the_agent_that_it_leads_to_or_by_its_own_words(tmp_path: Path) -> None:
+    (tmp_path / "desk.py").write_text(HANDS_OFF)
+    loaded = load_agent_file(str(tmp_path / "desk.py"))
+
+    described = {tool.name: tool.description for agent in loaded.agents.values() for tool in agent.offered}
+    assert described == {
+        "transfer_to_bills": "Bills and invoices.",
+        "transfer_to_repairs": "Broken things.",
+        "transfer_to_desk": "Hand the caller over to desk.",
+    }

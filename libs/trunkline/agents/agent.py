@@ -1,6 +1,6 @@
 """An agent: who it is, what it may do, how it greets. A definition only; the agent service holds the conversation."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -82,14 +82,17 @@ class Agent:
         self._check_kind("guardrails", Guardrail, "functions decorated with @guardrail")
         self._check_kind("tool_servers", ToolServer, "tool servers, as McpServer(…)")
         self._check_kind("tools", Tool, "functions decorated with @tool")
-        transfers = tuple(one.tool or handoff_tool(one, self._described(one)) for one in handoffs)
-        object.__setattr__(self, "offered", (*self.tools, *transfers))
+        self.meet({})
         self._check_names()
 
-    def _described(self, one: Handoff) -> str:
-        """What the model is told of another agent; by its name alone, where it is of another place in the file."""
-        known = next((a for a in self.handoffs if isinstance(a, Agent) and a.name == one.to), None)
-        return (known.description if known else "") or f"Hand the caller over to {one.to}."
+    def meet(self, others: Mapping[str, "Agent"]) -> None:
+        """The agents of its file, by name, once all are there: of each the model is told by its description."""
+        transfers = [
+            one.tool or handoff_tool(one, others[one.to].description if one.to in others else "")
+            for one in self.handoffs
+            if isinstance(one, Handoff)
+        ]
+        object.__setattr__(self, "offered", (*self.tools, *transfers))
 
     def _check_kind(self, name: str, kind: type, allowed: str) -> None:
         for given in getattr(self, name):

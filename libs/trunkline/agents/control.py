@@ -48,9 +48,15 @@ def transfer_call(
 
 
 def handoff_tool(handoff: Handoff, described: str) -> Tool:
-    """described: what is told of the agent, where the handoff says nothing itself."""
+    """described: the agent itself, where the handoff says nothing of it; "" for by its name alone."""
     properties: JsonSchema = {REASON: {"type": "string", "description": "Why, in a few words."}}
-    return _control(HANDOFF, handoff.name, handoff.description or described, properties, (), None)
+    description = handoff.description or described or f"Hand the caller over to {handoff.to}."
+    return _control(HANDOFF, handoff.name, description, properties, (), None)
+
+
+def handed_over(to: str) -> str:
+    """What the model of the agent that has the call now reads of the handoff."""
+    return f"You are {to} now, and have the call."
 
 
 def address_of(tool: Tool, target: str) -> str:

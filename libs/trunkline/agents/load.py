@@ -77,7 +77,7 @@ def load_agent_file(spec: str) -> AgentFile:
     variables |= _adopted(path, module, name)
     agents = _by_name(path, variables)
     _check_tools(path, agents)
-    _check_handoffs(path, agents)
+    _introduce(path, agents)
     return AgentFile(path, agents, _chosen(path, name, agents, variables), _digest(source))
 
 
@@ -86,7 +86,7 @@ def together(*agents: Agent) -> AgentFile:
     path = Path("given agents")
     by_name = _by_name(path, {str(number): agent for number, agent in enumerate(agents)})
     _check_tools(path, by_name)
-    _check_handoffs(path, by_name)
+    _introduce(path, by_name)
     return AgentFile(path, by_name, agents[0], "given")
 
 
@@ -176,12 +176,14 @@ def _of_runners(agents: dict[str, Agent]) -> Iterator[Tool]:
     return (tool for agent in agents.values() for tool in agent.offered if tool.runs == "runner")
 
 
-def _check_handoffs(path: Path, agents: dict[str, Agent]) -> None:
+def _introduce(path: Path, agents: dict[str, Agent]) -> None:
+    """Each to those that it hands off to."""
     for agent in agents.values():
         for handoff in agent.handoffs:
             if isinstance(handoff, Handoff) and handoff.to not in agents:
                 problem = f"{path}: {agent.name!r} hands off to {handoff.to!r}, which is no agent of the file"
                 raise BadInput(PARAM, problem, ", ".join(name for name in agents if name != agent.name) or "none")
+        agent.meet(agents)
 
 
 def _chosen(path: Path, name: str, agents: dict[str, Agent], variables: dict[str, Agent]) -> Agent:

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 import msgspec
 
 from trunkline.agent.conversation import Conversation
-from trunkline.agents.control import END_CALL, FAREWELL, HANDOFF, REASON, SUMMARY, TARGET, TRANSFER_CALL, address_of
+from trunkline.agents.control import (
+    END_CALL,
+    FAREWELL,
+    HANDOFF,
+    REASON,
+    SUMMARY,
+    TARGET,
+    TRANSFER_CALL,
+    address_of,
+    handed_over,
+)
 from trunkline.proto import record
 from trunkline.proto.ids import new_tool_call_id
 from trunkline.proto.tool import ToolStatus
@@ -71,12 +81,12 @@ def carried_out(conversation: Conversation, tools: list[ToolView]) -> Iterator[r
         if definition is not None and definition.control == TRANSFER_CALL:
             target = str(given.get(TARGET, ""))
             yield record.TransferAsked(now_us, tool.id, address_of(definition, target), str(given.get(SUMMARY, "")))
-            yield _finished(now_us, tool, "ok", f"The transfer to {target} is asked for. Tell the caller to hold on.")
+            yield _finished(now_us, tool, "ok", f"The caller is being connected to {target}. Please hold the line.")
         elif (handoff := agent.handoff_by(tool.name)) is not None and not handed_off:
             handed_off = True
             reason = str(given.get(REASON, ""))[:500]
             yield record.HandedOff(now_us, tool.response, handoff.to, tool.id, reason)
-            yield _finished(now_us, tool, "ok", f"You are {handoff.to} now, and have the call.")
+            yield _finished(now_us, tool, "ok", handed_over(handoff.to))
         else:
             already = view.speaker != agent.name or handed_off
             yield _finished(now_us, tool, "error", ONE_HANDOFF if already else f"{tool.name} can't be done here.")

@@ -124,7 +124,10 @@ class Rounds:
                     self._writer.finish(self._status, self._incomplete, self._tokens)
                     return
                 if made < MAX_ROUNDS:
-                    await self._listen(await self._desk.run(response, calls, tracing.inject(self._span)))
+                    known = len(view.responses[response].tools)
+                    waited = await self._desk.run(response, calls, tracing.inject(self._span))
+                    await self._tell_of(view.responses[response].tools[known:])
+                    await self._listen(waited)
             except Ruled as ruled:
                 if not self._obey(ruled):
                     return
@@ -174,6 +177,19 @@ class Rounds:
                 await self._say_aside(text, source)
         if ruled := self._desk.ruling(response):
             raise ruled
+
+    async def _tell_of(self, tools: Sequence[str]) -> None:
+        """What begins to run, by its definition's words, where the model said none."""
+        view = self._conversation.view
+        running = [view.tools[key] for key in tools if view.tools[key].status is None and not view.tools[key].approval]
+        defined = [(self._conversation.tool(tool.name), tool.arguments) for tool in running]
+        words = [tool.commentary_for(arguments) for tool, arguments in defined if tool is not None]
+        said = next((one for one in words if one), "")
+        if said and not self._said_here:
+            try:
+                await self._speech().aside(self._speakable(said), "filler")
+            except Ruled as ruled:
+                self._writer.block(*ruled.events)
 
     async def _say_aside(self, text: str, source: Source) -> None:
         if source != "tool":  # set words of the definition

@@ -111,11 +111,14 @@ class Play:
         return self._reply(self._unseen()[0])
 
     async def passes(self, seconds: float) -> tuple[Reply, ...]:
-        view = self._record.view
-        before = {key: len(one.items) for key, one in view.responses.items() if one.status is not None}
+        """What was asked and not given to the test yet still is to be, by reply."""
+        view, due = self._record.view, self._asked - self._seen
+        before = {key: len(one.items) for key, one in view.responses.items()}
         await self._loop.leap(seconds)
-        await self._settled()
-        return tuple(self._reply(key) for key, one in view.responses.items() if before.get(key) != len(one.items))
+        self._check()
+        replies = tuple(self._reply(key) for key, one in view.responses.items() if before.get(key) != len(one.items))
+        self._seen -= due
+        return replies
 
     async def interrupts(self, heard: str | None) -> Reply:
         self._require_a_call("interrupts")
@@ -157,13 +160,16 @@ class Play:
     # until when
 
     async def _settled(self) -> None:
-        """Raises what went wrong with the test's own model, and RehearsalFailed for a call that can't go on."""
         while True:
             await self._until(lambda: self._is_settled() or self._is_over())
             count = self._record.view.event_count
             await self._loop.quiet()
             if count == self._record.view.event_count and (self._is_settled() or self._is_over()):
                 break
+        self._check()
+
+    def _check(self) -> None:
+        """Raises RehearsalFailed for what is wrong with the test's own model, and a call that can't go on."""
         if self._model.failure is not None:
             raise self._failed(str(self._model.failure)) from self._model.failure
         if self._line.failed:

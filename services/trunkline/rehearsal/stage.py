@@ -1,7 +1,9 @@
 """Where a call is rehearsed: a thread with the agent service, the tool runner and the caller on one loop."""
 
 import asyncio
+import base64
 import os
+import secrets
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -30,9 +32,11 @@ from trunkline.rehearsal.play import Play, Record
 from trunkline.runtime import settings as settings_module
 from trunkline.runtime.process import Context
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
+from trunkline.vault import MemoryVaultStore, open_vault
 
 T = TypeVar("T")
 LEAVE_S = 2.0  # for the thread to end
+VALUES_S = 3600.0
 MODEL_ALLOWED = "scripted([…]), a function of Asked, the name of an engine, or a model of trunkline.agent"
 
 
@@ -109,12 +113,14 @@ class Stage:
         gateway = await self._exchange(broker, "gateway")
         agents = await self._exchange(broker, "agent")
         runners = await self._exchange(broker, "tool_runner")
-        settings = ToolRunnerSettings()
+        key, values = base64.b64encode(secrets.token_bytes(32)).decode(), MemoryVaultStore(ttl_s=VALUES_S)
+        settings = ToolRunnerSettings(vault_key=key)
         place = Context(runners.bus, runners, runners.worker, settings)
-        runner = ToolRunnerService(place, settings, claims, file=self._file)
+        runner = ToolRunnerService(place, settings, claims, values=values, file=self._file)
         await runner.start()
         self._closing.append(runner.stop)
-        service = AgentService(agents, self._file, self._model, record, claims, wall_us=self._loop.wall_us)
+        vault = open_vault(key, values, needed=self._file.keeps_sensitive)
+        service = AgentService(agents, self._file, self._model, record, claims, wall_us=self._loop.wall_us, vault=vault)
         await service.start()
         self._closing.append(service.stop)
         line = Line(gateway, agents.address, record.view.call, changed.set)

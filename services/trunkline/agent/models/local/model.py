@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from trunkline.agent.models.history import WITHHELD
 from trunkline.agent.models.local.choose import choose
 from trunkline.agent.models.local.fill import fill
 from trunkline.agent.models.local.parameters import ParameterNeed, Value, parameters_of
@@ -25,6 +26,7 @@ from trunkline.agent.models.seam import (
     ToolOffer,
     ToolOutputItem,
 )
+from trunkline.agents.control import FAREWELL, handed_over
 from trunkline.proto.ids import new_tool_call_id
 
 READ_CHARACTERS = 2000  # of what the caller said last: a round must not hold up the other calls
@@ -62,14 +64,19 @@ class _Asked(NamedTuple):
 
 def reply_to(request: ModelRequest) -> list[ModelEvent]:
     """A round: commentary and a tool call, or the final answer."""
-    utterance, outputs = _last_turn(request.items)
+    utterance, outputs = _last_turn(request)
     if outputs:
         return [TextDelta(answer_for(outputs), "final_answer"), RoundDone()]
+    if utterance == WITHHELD:
+        return [TextDelta(small_talk("hello"), "final_answer"), RoundDone()]
     intent = _intent(utterance, request)
     if intent is None:
         return [TextDelta(small_talk(utterance) or no_tool_fits(utterance, request.tools), "final_answer"), RoundDone()]
     if intent.missing is not None:
         return [TextDelta(question_for(intent.missing), "final_answer"), RoundDone()]
+    if FAREWELL in [need.name for need in parameters_of(intent.tool)]:
+        farewell = msgspec.json.encode({FAREWELL: small_talk("goodbye")}).decode()
+        return [ToolCall(new_tool_call_id(), intent.tool.name, farewell), RoundDone()]
     arguments = msgspec.json.encode(intent.arguments).decode()
     return [
         TextDelta(_commentary(intent), "commentary"),
@@ -78,12 +85,15 @@ def reply_to(request: ModelRequest) -> list[ModelEvent]:
     ]
 
 
-def _last_turn(items: Sequence[HistoryItem]) -> tuple[str, list[ToolOutputItem]]:
-    """What the caller said last, and what tools gave since."""
+def _last_turn(request: ModelRequest) -> tuple[str, list[ToolOutputItem]]:
+    """What the caller said last, and what tools gave since this agent has the call."""
     outputs: list[ToolOutputItem] = []
-    for item in reversed(items):
+    handed_over_here = msgspec.json.encode(handed_over(request.agent)).decode()
+    taken_over = False
+    for item in reversed(request.items):
         if isinstance(item, ToolOutputItem):
-            outputs.insert(0, item)
+            taken_over = taken_over or item.output == handed_over_here
+            outputs[:0] = [] if taken_over else [item]
         elif isinstance(item, MessageItem) and item.role == "user":
             return item.text[-READ_CHARACTERS:], outputs
     return "", outputs
