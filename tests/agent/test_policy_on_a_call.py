@@ -192,3 +192,19 @@ def test_a_result_that_is_blocked_is_neither_recorded_nor_read() -> None:
             assert scene.model.requests[-1].items[-1].output == '"It is confidential."'  # type: ignore[union-attr]  # a tool's
 
     run_virtual(scenario())
+
+
+def test_what_policy_makes_of_the_callers_words_is_for_the_model_alone() -> None:
+    async def scenario() -> None:
+        politely = guardrail(on="input", name="politely")(lambda check: rewrite("Please."))
+        async with Scene([[[Words("Sure.")]]], agent=Agent("desk", guardrails=[politely])) as scene:
+            await scene.place()
+            scene.says("Now!")
+            await asyncio.sleep(1)
+
+            assert [item.text for item in scene.model.requests[-1].items if isinstance(item, MessageItem)] == [
+                "Please."
+            ]
+            assert next(iter((await scene.view()).items.values())).text == "Now!"
+
+    run_virtual(scenario())

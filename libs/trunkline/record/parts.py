@@ -27,6 +27,7 @@ class ItemView:
     truncated: record.ItemTruncated | None = None
     agent: str = ""  # whose message it is, where that isn't the call's first
     voice: str = ""
+    rewritten: str | None = None  # by policy: what the model reads instead of a caller's words
 
     @property
     def text(self) -> str:
@@ -45,11 +46,12 @@ class ItemView:
 
 @dataclass(slots=True)
 class ResponseView:
-    """items: ids, in order. instructions: for it alone. status: None while it goes on."""
+    """items: ids, in order. instructions: for it alone. news: see ResponseOpened. status: None while it goes on."""
 
     id: str
     turn: int
     instructions: str = ""
+    news: tuple[str, ...] = ()
     status: ResponseStatus | None = None
     reason: str = ""
     items: list[str] = field(default_factory=list)

@@ -220,7 +220,7 @@ class CallView:
         if event.response in self.responses:
             self.strays += 1
         else:
-            self.responses[event.response] = ResponseView(event.response, event.turn, event.instructions)
+            self.responses[event.response] = ResponseView(event.response, event.turn, event.instructions, event.news)
             self.news.clear()
 
     def _close_response(self, event: record.ResponseClosed) -> None:
@@ -289,7 +289,7 @@ class CallView:
         if event.action != "rewrite":
             item.status = "blocked"
         elif event.point == "input":
-            item.segments = {0: event.text}
+            item.rewritten = event.text
 
     def _ask(self, event: record.ApprovalAsked) -> None:
         if event.approval in self.approvals:

@@ -63,12 +63,16 @@ class ItemDeleted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="i
 
 
 class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response"):
-    """instructions: for this response alone, in place of the session's; empty for none."""
+    """instructions: for this response alone, in place of the session's; empty for none.
+
+    news: tool calls of earlier responses whose outcome is told by this one, which nobody asked for.
+    """
 
     at_us: int
     response: str
     turn: int
     instructions: str = ""
+    news: tuple[str, ...] = ()
 
 
 class AssistantItem(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="assistant_item"):

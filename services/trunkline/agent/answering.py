@@ -6,7 +6,7 @@ that it doesn't know is said, in the conversation's order, when the takeover is 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import NamedTuple
 
 from prometheus_client import Histogram
@@ -44,12 +44,14 @@ class _Running(NamedTuple):
 class _Takeover(NamedTuple):
     """held: words of responses that aren't known yet: what they answer must stand in the record before them.
 
+    by_itself: of those, what nobody asked for: an agent began it.
     changed: responses that were opened or closed meanwhile. headers: of those that the gateway asked for again.
     set_words: of those that no model answers.
     """
 
     recall: Recall
     held: dict[str, list[Utterance]]
+    by_itself: set[str]
     changed: set[str]
     headers: dict[str, Headers | None]
     set_words: dict[str, "_SetWords"]
@@ -86,6 +88,7 @@ class Answering:
         self._send = send
         self._start = start
         self._speakable = speakable
+        self._closed = False
         self._last_words = ""  # said before the call is ended, as soon as no response goes on
         desk.on_outcome = self._on_outcome
         self._running: _Running | None = None
@@ -102,6 +105,7 @@ class Answering:
         """Set words of the definition, as a response of their own; one that is known was said already."""
         if response in self._conversation.view.responses:
             return
+        self._catch_up(response)
         for other in self._open():
             self.interrupt(other, "superseded", ())
         self._desk.own.settle_end(ended=False)
@@ -109,14 +113,16 @@ class Answering:
             self._takeover.changed.add(response)
             self._takeover.set_words[response] = _SetWords(words, then_hang_up)
             self._conversation.append(record.ResponseOpened(self._now_us(), response, 0))
+            self._adopt(self._takeover.held.pop(response, ()))
             return
         writer = self._writer(response, 0)
         writer.start()
         self._say_to_the_end(writer, words, then_hang_up=then_hang_up)
 
     def _say_to_the_end(self, writer: ResponseWriter, words: str, *, then_hang_up: bool) -> None:
-        """All at once, so that it stands in the record as a whole or not at all."""
-        response = writer.response
+        """All at once, so that it stands in the record as a whole or not at all; the caller may have heard it."""
+        response, view = writer.response, self._conversation.view
+        writer.repeat([view.items[key] for key in view.responses[response].items if key in view.items])
         writer.write(words, "final_answer", "filler")
         writer.close_item("final_answer")
         if then_hang_up:
@@ -136,6 +142,7 @@ class Answering:
         if response in view.responses:
             return
         response = response or new_response_id()
+        self._catch_up(response)
         for other in self._open():
             self.interrupt(other, "superseded", ())
         self._desk.own.settle_end(ended=False)
@@ -148,18 +155,20 @@ class Answering:
         self._begin(response, turn, headers, instructions)
 
     def _begin(
-        self, response: str, turn: int, headers: Headers | None, instructions: str = "", news: Iterable[str] = ()
+        self, response: str, turn: int, headers: Headers | None, instructions: str = "", news: Sequence[str] = ()
     ) -> None:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         span = self._span(response, headers)
         writer = self._writer(response, turn, span, on_first=lambda: _first_segment.observe(loop.time() - begun_s))
-        writer.start(instructions)
-        self._run(writer, span, news)
+        writer.start(instructions, news)
+        self._run(writer, span)
 
     def interrupt(self, response: str, reason: str, heard: Iterable[SegmentHeard]) -> None:
         """Leaves of the response what was heard, whether it still runs or is only being played."""
         view = self._conversation.view
+        if self._takeover is not None and response in self._takeover.held:
+            self._catch_up(response, with_it=True)
         if response not in view.responses:
             return
         self._conversation.append(*truncations_of(view, response, heard, self._now_us()))
@@ -170,6 +179,17 @@ class Answering:
         elif view.responses[response].status is None:  # an earlier owner's
             self._close(response, reason)
         self._desk.interrupted(response)
+
+    def played(self, heard: SegmentHeard) -> None:
+        """A segment was heard to its end; told again it changes nothing."""
+        held = self._takeover.held if self._takeover is not None else {}
+        of_item = (key for key, said in held.items() if any(getattr(one, "item", "") == heard.item for one in said))
+        if (response := next(of_item, None)) is not None:
+            self._catch_up(response, with_it=True)
+        item = self._conversation.view.items.get(heard.item)
+        if item is None or heard.index not in item.played:
+            event = record.PlayedOut(self._now_us(), heard.item, heard.index, heard.heard_samples)
+            self._conversation.append(event)
 
     def retract(self, turn: int) -> None:
         for response in [one.id for one in self._conversation.view.responses.values() if one.turn == turn]:
@@ -190,16 +210,17 @@ class Answering:
                 self._adopt([said])
             else:
                 held[said.response].append(said)
-        self._takeover = _Takeover(recall, held, set(), {}, {})
+        self._takeover = _Takeover(recall, held, set(), set(), {}, {})
 
     def go_on(self) -> None:
         """The gateway has repeated all that it had to: of what is open the last response goes on."""
         takeover, view = self._takeover, self._conversation.view
         if takeover is None:
             return
-        for said in takeover.held.values():
-            self._adopt(said)
+        self._catch_up("")
         *given_up, last = self._open() or [""]
+        if last in takeover.by_itself and not self._is_greeting(last):
+            given_up, last = [*given_up, last], ""  # what is due is found out anew
         for response in given_up:
             self.interrupt(response, "superseded", ())
         self._takeover = None
@@ -234,12 +255,24 @@ class Answering:
 
     def _what_is_due(self) -> None:
         """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
-        if self._takeover is not None or self._open() or self._conversation.view.ended is not None:
+        if self._closed or self._takeover is not None or self._open():
             return
         if self._last_words and self._desk.own.ending is None:
             self.say(new_response_id(), self._last_words, then_hang_up=True)
-        elif news := self._desk.news():
+        elif self._desk.own.ending is None and (news := self._desk.news()):
             self._begin(new_response_id(), 0, None, news=news)
+
+    def _catch_up(self, response: str, *, with_it: bool = False) -> None:
+        """During a takeover: what was said before this response, of which nobody will be told any more, is adopted."""
+        held = self._takeover.held if self._takeover is not None else {}
+        for key in list(held):
+            if key == response and not with_it:
+                return
+            if self._takeover is not None:
+                self._takeover.by_itself.add(key)
+            self._adopt(held.pop(key))
+            if key == response:
+                return
 
     def _adopt(self, said: Iterable[Utterance]) -> None:
         for one in said:
@@ -258,11 +291,16 @@ class Answering:
         view = self._conversation.view
         one = view.responses[response]
         items = [view.items[key] for key in one.items if key in view.items]
-        if items[0].source == "greeting" if items else self._nothing_said(except_for=response):
+        if self._is_greeting(response):
             say_whole(self._writer(response, one.turn), self._greeting, "greeting", "completed", items)
             return
         span = self._span(response, headers)
         self._run(self._writer(response, one.turn, span), span)
+
+    def _is_greeting(self, response: str) -> bool:
+        view = self._conversation.view
+        items = [view.items[key] for key in view.responses[response].items if key in view.items]
+        return items[0].source == "greeting" if items else self._nothing_said(except_for=response)
 
     def _nothing_said(self, except_for: str = "") -> bool:
         """The agent's greeting is due: nobody has said anything yet, nor was asked to."""
@@ -273,6 +311,7 @@ class Answering:
 
     def close(self, reason: str, *, ended: bool) -> asyncio.Task[None] | None:
         """ended: the call is over. Gives the task of the response that ran, cancelled. Raises Fenced."""
+        self._closed = True  # an outcome that comes with the end is nobody's news
         running, self._running = self._running, None
         if running is not None:
             running.writer.stop()
@@ -309,7 +348,7 @@ class Answering:
         headers = tracing.inject(span) if span is not None else None
         return ResponseWriter(self._conversation, self._send, response, turn, headers=headers, on_first=on_first)
 
-    def _run(self, writer: ResponseWriter, span: tracing.Span, news: Iterable[str] = ()) -> None:
+    def _run(self, writer: ResponseWriter, span: tracing.Span) -> None:
         rounds = Rounds(
             self._model,
             self._conversation,
@@ -318,7 +357,7 @@ class Answering:
             self._bench,
             span,
             speakable=self._speakable,
-            news=tuple(news),
+            news=self._conversation.view.responses[writer.response].news,
         )
         task = self._start(lambda: self._drive(rounds, writer))
         task.add_done_callback(lambda _: span.end())

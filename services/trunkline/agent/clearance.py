@@ -74,7 +74,8 @@ def _is_cleared(view: CallView, item: ItemView) -> bool:
 
 
 def _check(conversation: Conversation, item: ItemView) -> Check:
-    return Check("input", item.text, conversation.context())
+    words = item.text if item.rewritten is None else item.rewritten
+    return Check("input", words, conversation.context())
 
 
 def _last_turn(view: CallView) -> ItemView | None:

@@ -249,8 +249,7 @@ class AgentSession:
             case Interrupt(response=response, reason=reason, heard=heard):
                 answering.interrupt(response, reason, heard)
             case Played(heard=heard):
-                if (item := view.items.get(heard.item)) is None or heard.index not in item.played:
-                    conversation.append(record.PlayedOut(now_us, heard.item, heard.index, heard.heard_samples))
+                answering.played(heard)
             case Retract(turn=turn, item=item_id):
                 if turn:
                     answering.retract(turn)

@@ -61,9 +61,10 @@ class ResponseWriter:
         self._again = Repetition()
         self._reserved = ""  # id of the item that begins next, where it was spoken of already
 
-    def start(self, instructions: str = "") -> None:
-        """instructions: for this response alone."""
-        self._conversation.append(record.ResponseOpened(self._now_us(), self.response, self.turn, instructions))
+    def start(self, instructions: str = "", news: Sequence[str] = ()) -> None:
+        """instructions: for this response alone. news: see ResponseOpened."""
+        opened = record.ResponseOpened(self._now_us(), self.response, self.turn, instructions, tuple(news))
+        self._conversation.append(opened)
         self._send(ResponseStarted(self.response, self.turn), None)
 
     def repeat(self, items: Sequence[ItemView]) -> None:

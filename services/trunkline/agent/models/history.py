@@ -99,7 +99,8 @@ def _said(item: HistoryItem, names: dict[str, str]) -> Said:
 
 def _message(item: ItemView) -> MessageItem | None:
     if item.role == "user":
-        return MessageItem("user", None, WITHHELD if item.status == "blocked" else item.text)
+        words = item.text if item.rewritten is None else item.rewritten
+        return MessageItem("user", None, WITHHELD if item.status == "blocked" else words)
     text = item.truncated.heard_text if item.truncated is not None else item.text
     return MessageItem("assistant", item.phase, text) if text else None
 
