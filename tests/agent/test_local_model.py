@@ -234,3 +234,16 @@ def test_a_commentary_speaks_of_an_argument_that_is_left_to_its_default() -> Non
     said = next(e for e in reply_to(ModelRequest("", (asked,), (offer,), "rtc_00_a")) if isinstance(e, TextDelta))
 
     assert said.text == book_table.commentary_for('{"people":4}') == "Booking a table for 4 inside."
+
+
+def test_news_is_told_however_long_ago_its_tool_was_called() -> None:
+    items = (
+        MessageItem("user", None, "Cancel order 4712."),
+        ToolCallItem("call_1", "cancel_order", "{}"),
+        ToolOutputItem("call_1", '"It is cancelled."', "ok"),
+        MessageItem("user", None, "What is the weather in Tokyo?"),
+        MessageItem("assistant", "final_answer", "It is sunny."),
+    )
+    request = ModelRequest("", items, (), "rtc_00_test", news=frozenset({"call_1"}))
+
+    assert reply_to(request)[0] == TextDelta("It is cancelled.", "final_answer")

@@ -86,7 +86,9 @@ def reply_to(request: ModelRequest) -> list[ModelEvent]:
 
 
 def _last_turn(request: ModelRequest) -> tuple[str, list[ToolOutputItem]]:
-    """What the caller said last, and what tools gave since this agent has the call."""
+    """What the caller said last, and what tools gave since this agent has the call; or what is news, and nothing else."""
+    if news := [item for item in request.items if isinstance(item, ToolOutputItem) and item.id in request.news]:
+        return "", news
     outputs: list[ToolOutputItem] = []
     handed_over_here = msgspec.json.encode(handed_over(request.agent)).decode()
     taken_over = False
