@@ -86,7 +86,7 @@ def reply_to(request: ModelRequest) -> list[ModelEvent]:
 
 
 def _last_turn(request: ModelRequest) -> tuple[str, list[ToolOutputItem]]:
-    """What the caller said last, and what tools gave since this agent has the call; or what is news, and nothing else."""
+    """What the caller said last, and what tools gave since this agent has the call; or what is news alone."""
     if news := [item for item in request.items if isinstance(item, ToolOutputItem) and item.id in request.news]:
         return "", news
     outputs: list[ToolOutputItem] = []
