@@ -59,6 +59,9 @@ async def converse(
     async with Caller(address, agent=agent, tell=tell) as caller:
         await caller.greeting()
         for number, said in enumerate(lines, 1):
+            if caller.hung_up_on:
+                print(f"trunkline: the agent hung up before line {number} of {len(lines)}", file=sys.stderr)
+                break
             turn = await caller.say(said)
             if barge_in_s is not None and number < len(lines):
                 await caller.reply_heard(turn, barge_in_s)

@@ -7,6 +7,7 @@ call itself outlives its gateway (`trunkline.client`).
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -23,7 +24,8 @@ from trunkline.cli.stack import Address
 from trunkline.proto.audio import FRAME_MS, SPEECH_RATE_HZ
 
 CONNECT_LIMIT_S = 10.0
-REPLY_LIMIT_S = 30.0  # from the end of a line to the end of its reply's waiting; each item's own sound comes on top
+REPLY_LIMIT_S = 30.0  # from the end of a line, or from the last message that began, to the next or the reply's end
+HUNG_UP = "the agent hung up"
 FRAME_SAMPLES = SPEECH_RATE_HZ * FRAME_MS // 1000
 _FRAME_S = FRAME_MS / 1000
 LATENESS_FRAMES = 50 * 600  # the last ten minutes of a call's frames
@@ -60,6 +62,7 @@ class Caller:
         self._line: tuple[Line, HeardTurn] | None = None
         self._line_at = 0
         self._lost = ""
+        self.hung_up_on = False  # the other side ended the call
         self._changed = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -109,8 +112,17 @@ class Caller:
         return turn
 
     async def reply(self, turn: HeardTurn, limit_s: float = REPLY_LIMIT_S) -> None:
-        """Until the reply to a line has been heard to its end. Raises NoReply, CallLost."""
-        await self._until(lambda: self.listener.answered(turn, self.now), limit_s, "no whole reply came")
+        """Until the reply to a line has been heard to its end, or ends the call. Raises NoReply, CallLost.
+
+        limit_s: without another message: an approval may take its time, and is told of meanwhile.
+        """
+        while not self._is_answered(turn):
+            begun = len(turn.items)
+            more = partial(lambda begun: self._is_answered(turn) or len(turn.items) > begun, begun)
+            await self._until(more, limit_s, "no whole reply came")
+
+    def _is_answered(self, turn: HeardTurn) -> bool:
+        return self.hung_up_on or self.listener.answered(turn, self.now)
 
     async def reply_heard(self, turn: HeardTurn, for_s: float, limit_s: float = REPLY_LIMIT_S) -> None:
         """Until the reply has been sounding for so long. Raises NoReply, CallLost."""
@@ -154,34 +166,40 @@ class Caller:
     async def _until(self, holds: Callable[[], bool], limit_s: float, complaint: str) -> None:
         try:
             async with asyncio.timeout(limit_s), self._changed:
-                await self._changed.wait_for(lambda: bool(self._lost) or holds())
+                await self._changed.wait_for(lambda: bool(self._lost) or self.hung_up_on or holds())
         except TimeoutError:
             raise NoReply(complaint, limit_s, self._last_seen()) from None
         if self._lost:
             raise CallLost(self._lost)
+        if self.hung_up_on and not holds():
+            raise CallLost(HUNG_UP)
 
     def _last_seen(self) -> str:
         errors = self.listener.errors
         return f"{self.listener.last_event} (error: {errors[-1]})" if errors else self.listener.last_event
 
     async def _read(self, call: client.Call) -> None:
-        """Ends with the call, leaving why in _lost."""
-        reason = "the gateway closed the socket"
+        """Ends with the call, leaving why in _lost, unless it ended as calls do."""
         try:
             async for event in call:
                 for answer in self.listener.on_event(event, self.now):
                     call.send(answer)
                 await self._notify()
+            self.hung_up_on = not (self.listener.errors or self.listener.answering)
+            reason = "the gateway closed the socket"
         except client.CallLost as lost:
             reason = lost.reason
         except client.ClientError as error:
             reason = str(error)
         errors = self.listener.errors
-        await self._lose(errors[-1] if errors else reason)
+        if self.hung_up_on:
+            await self._notify()
+        else:
+            await self._lose(errors[-1] if errors else reason)
 
     async def _pace(self, call: client.Call) -> None:
         loop = asyncio.get_running_loop()
-        while not self._lost:
+        while not (self._lost or self.hung_up_on):
             due_s = self._origin_s + (self._frames + 1) * _FRAME_S
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             if len(self.lateness_s) < LATENESS_FRAMES:

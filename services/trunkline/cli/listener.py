@@ -99,6 +99,11 @@ class Listener:
         turn.speech_end = sample
         self._tell(Moment(sample, "speech_end"))
 
+    @property
+    def answering(self) -> bool:
+        """A response has begun and isn't done."""
+        return bool(self._active)
+
     def quiet(self, now: int) -> bool:
         """Nothing is said, expected or still to be heard."""
         return not (self._active or self._speaking or self._awaited or self.player.sounding(now))
