@@ -1,6 +1,7 @@
 """The README says what is there: every setting with its default, commands that parse, an agent that loads."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -74,9 +75,23 @@ def test_the_targets_of_the_readme_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
+def python_of_the_readme() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_test_of_the_readme_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, test = python_of_the_readme()
+    (tmp_path / "pizzeria.py").write_text(agent)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Callable[[], None]] = {}
+
+    exec(test, names)
+
+    names["test_a_small_pizza_has_a_price"]()
+
+
 def test_the_agent_of_the_readme_loads(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "pizzeria.py").write_text(code)
+    (tmp_path / "pizzeria.py").write_text(python_of_the_readme()[0])
 
     loaded = load_agent_file(str(tmp_path / "pizzeria.py"))
 
