@@ -155,7 +155,8 @@ class ToolDesk:
             if errand.response == response and definition is not None and definition.cancel_on_interrupt:
                 self._errands.stop(errand)
         self.approvals.withdraw(response)
-        self.own.settle_end(ended=False)
+        if (end := self.own.ending) is not None and end.response == response:
+            self.own.settle_end(ended=False)
         self.own.give_up(response, "cancelled", INTERRUPTED)
 
     def retract(self, response: str) -> None:
