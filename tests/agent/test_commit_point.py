@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agent.scene import Scene, lookup
+from agent.test_session import HoldingStore
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Wait, Words
 from trunkline.agents import Agent, Check, Verdict, block, end_call, guardrail, tool
@@ -240,5 +241,62 @@ def test_a_tool_in_the_background_is_not_waited_for_and_told_when_it_is_done() -
             assert news.news == {news.items[1].id}  # type: ignore[union-attr]  # a tool call
             assert isinstance(scene.runner.orders[0], RunTool)
             assert len(scene.finished) == 2
+
+    run_virtual(scenario())
+
+
+def test_a_handoff_whose_intent_could_not_be_recorded_before_the_caller_went_on_is_not_done() -> None:
+    async def scenario() -> None:
+        store = HoldingStore()
+        hands_off: Sequence[Sequence[Step]] = [[Call("transfer_to_other", {})], [Words("Here I am.", "final_answer")]]
+        agent = Agent("desk", handoffs=["other"])
+        async with Scene([hands_off, SURE], agent=agent, others=[Agent("other")], store=store) as scene:
+            await scene.place()
+            store.holds = True
+            scene.says("Somebody else, please.")
+            await asyncio.sleep(0.1)
+            scene.interrupts(next(m.response for m in scene.told if hasattr(m, "response")))
+            await asyncio.sleep(0.1)
+            store.holds = False
+            store.let_go()
+            await asyncio.sleep(0.5)
+
+            view = await scene.view()
+            assert [(tool.name, tool.status) for tool in view.tools.values()] == [("transfer_to_other", "cancelled")]
+            assert view.handoffs == []
+
+    run_virtual(scenario())
+
+
+def test_a_call_that_was_to_end_twice_goes_on_when_the_caller_does() -> None:
+    async def scenario() -> None:
+        twice: Sequence[Sequence[Step]] = [[Words("Goodbye. "), Call("end_call", {}), Call("end_call", {})]]
+        async with Scene([twice, SURE], agent=desk()) as scene:
+            await scene.place()
+            scene.says("That is all.")
+            await asyncio.sleep(1)
+            scene.says("No, wait.")
+            await asyncio.sleep(1)
+
+            assert [tool.status for tool in (await scene.view()).tools.values()] == ["cancelled", "cancelled"]
+
+    run_virtual(scenario())
+
+
+def test_a_tool_whose_result_is_still_looked_at_when_the_call_ends_is_not_said_to_have_run_nowhere() -> None:
+    async def scenario() -> None:
+        async def ponder(check: Check) -> Verdict | None:
+            await asyncio.sleep(1)
+            return None
+
+        agent = desk(guardrails=[guardrail(on="tool_result", name="ponder")(ponder)])
+        async with Scene([LOOKS_UP], agent=agent) as scene:
+            await scene.place()
+            scene.says("Where is it?")
+            await asyncio.sleep(0.5)
+            await scene.hang_up()
+            await asyncio.sleep(2)
+
+            assert [tool.status for tool in (await scene.view()).tools.values()] == ["unknown"]
 
     run_virtual(scenario())

@@ -137,3 +137,60 @@ def test_set_words_that_only_the_gateway_knows_of_are_not_said_twice() -> None:
                 assert view.responses["resp_away1"].status == "completed"
 
     run_virtual(scenario())
+
+
+def test_nothing_is_begun_before_the_gateway_has_told_what_it_knows() -> None:
+    """The default is due and decided meanwhile; it is told once the gateway was heard."""
+
+    async def scenario() -> None:
+        async with scene_of([REFUNDS, SLOWLY]) as first:
+            await first.place()
+            first.says("I want my money back.")
+            await asyncio.sleep(1)
+            first.says("And another thing.")
+            await asyncio.sleep(4)
+        async with scene_of([SURE], after=first) as second:
+            await second.place(attach=2, order=FOLLOWS)
+            await asyncio.sleep(61)
+            assert second.model.requests == []
+            second.link.send(second.recall())
+            await asyncio.sleep(1)
+
+            (the_tool,) = (await second.view()).tools.values()
+            assert the_tool.status == "denied"
+            assert [request.news for request in second.model.requests] == [{the_tool.id}]
+
+    run_virtual(scenario())
+
+
+def test_words_that_are_on_their_way_when_the_call_ends_were_not_heard() -> None:
+    async def scenario() -> None:
+        async with scene_of([SURE]) as scene:
+            await scene.place()
+            scene.says("Hello.")
+            await asyncio.sleep(1)
+            await scene.hang_up()
+
+            (said,) = [item for item in (await scene.view()).items.values() if item.role == "assistant"]
+            assert (said.status, said.heard_text, said.text) == ("interrupted", "", "Sure.")
+
+    run_virtual(scenario())
+
+
+def test_an_interruption_of_an_earlier_answer_doesnt_take_back_the_end_of_the_call() -> None:
+    """Told again to an agent that follows, it would."""
+
+    async def scenario() -> None:
+        async with scene_of([SURE, BYE]) as scene:
+            await scene.place()
+            scene.says("Hello.")
+            await asyncio.sleep(1)
+            earlier = next(iter((await scene.view()).responses))
+            scene.says("That is all.")
+            await asyncio.sleep(1)
+            scene.interrupts(earlier)
+            await asyncio.sleep(1)
+
+            assert [tool.status for tool in (await scene.view()).tools.values()] == [None]
+
+    run_virtual(scenario())

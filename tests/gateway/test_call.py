@@ -397,6 +397,20 @@ def test_the_agent_hangs_up_after_its_last_word_was_heard() -> None:
     play(scenario)
 
 
+def test_an_agents_goodbye_that_was_cut_short_ends_nothing_however_late_its_word_comes() -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        agent = scene.agent.sessions[0]
+        scene.agent_mind.speak(agent, "resp_a", 0, "Goodbye now.")
+        await settle(0.2)
+        call.speaking.interrupt("turn_detected")
+        agent.say(r.HangUp("done"))
+        await settle(2.0)
+
+        assert not call.ended
+
+    play(scenario)
+
+
 def test_a_worker_that_declines_is_passed_over() -> None:
     async def main() -> None:
         async with Scene() as scene:

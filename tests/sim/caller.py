@@ -9,7 +9,7 @@ import binascii
 from contextlib import suppress
 
 from sim.acts import FORBIDDEN
-from sim.history import History, Moment, TurnPlan
+from sim.history import ENDINGS, History, Moment, TurnPlan
 from sim.loop import Life
 from sim.model import reply
 from sim.sound import FRAME_S, SILENCE, cough, is_of, sent, utterance, words_of
@@ -25,7 +25,6 @@ PLACE_LIMIT_S = 10.0
 TURN_LIMIT_S = 35.0  # more than any turn may take
 COUGH_FRAMES = 1
 END_LIMIT_S = 15.0  # for an agent that has said goodbye to hang up
-ENDINGS = ("end", "thrown out")
 MARGIN_S = 1e-4
 _SILENCE = sent(SILENCE)
 
@@ -64,6 +63,7 @@ class Caller:
         self._over = asyncio.Event()
         self._play_until_s = 0.0
         self._leaks: list[str] = []
+        self._ask_again = False
         self._texts: dict[tuple[str, int], str] = {}  # of each item, by segment
 
     def reach(self, turn: int, moment: Moment) -> asyncio.Event:
@@ -111,7 +111,9 @@ class Caller:
                         self._end, self._ended_s = "hung_up", self.world.wall_s()
             await listening
         except (CallerGaveUp, ClientError) as failure:
-            if not (self._agent_ended and not isinstance(failure, ClientError)):
+            if self._agent_ended and isinstance(failure, CallerGaveUp):
+                self._close_his_account()
+            else:
                 self.problem = self.problem or str(failure)
 
     async def _talk(self) -> None:
@@ -175,6 +177,13 @@ class Caller:
             await self._see_the_end()
         await self._for(turn.pause_s)
 
+    def _close_his_account(self) -> None:
+        """What he was saying came too late, what was said to him is over."""
+        if self._plan.act not in ENDINGS:
+            self._said = [said for said in self._said if said.answered_s]
+        elif self._said and not self._said[-1].answered_s:
+            self._answered()
+
     @property
     def _agent_ended(self) -> bool:
         """The call is over, and the agent had said goodbye: whoever wanted to speak over that came too late."""
@@ -233,6 +242,9 @@ class Caller:
         self._over.set()
 
     def _see(self, event: ServerEvent) -> None:
+        if event.type == "response.done" and self._ask_again:
+            self._ask_again = False
+            self._call.send({"type": "response.create"})
         if event.type != "response.output_audio.delta" and any(word in event.text for word in FORBIDDEN):
             self._leaks.append(event.text)
         match event.type:
@@ -256,6 +268,8 @@ class Caller:
                 event.response.status != "cancelled" or self._plan.cancel_after_s
             ):
                 self._response_over.set()
+            case "error" if event.error.code == "conversation_already_has_active_response":
+                self._ask_again = True  # the agent had news
             case "error" if event.error.code == "response_cancel_not_active":
                 """The response ended as the client was about to end it."""
             case "error":

@@ -31,6 +31,7 @@ TYPED = 0.1  # of the turns
 POLICED = 0.25  # of the histories: with policy, approvals, handoffs and the end of the call by the agent
 ACTED = 0.7  # of the turns of those
 PEOPLE = ("anna", "ben")
+ENDINGS = ("end", "thrown out")  # acts that end the call
 VANISHING = 0.02  # of the histories with faults of gateways: the caller is gone in mid-call
 
 
@@ -44,7 +45,8 @@ class DecisionPlan(msgspec.Struct, frozen=True):
 
 
 class TurnPlan(msgspec.Struct, frozen=True):
-    """number: from 1, and with the act in the words. frames: of speech. sentences: of the answer. tools: that are called before it, in turn.
+    """number: from 1; the words tell it, and the act. frames: of speech. sentences: of the answer. tools: that are
+    called before it, in turn.
 
     cut_after_s: of the reply's first audio the caller begins his next turn; 0: he hears it to the end.
     cough_after_s: likewise he coughs. cancel_after_s: likewise his client ends the response. typed: he doesn't speak.
@@ -133,7 +135,7 @@ def plan(seed: int, stages: tuple[Stage, ...] = FAULTY, most_faults: int = 3) ->
     wanted = rng.randrange(most_faults + 1) if stages else 0
     faults = [_fault(rng, stages, turns) for _ in range(wanted)]
     trouble = _trouble(rng)
-    if any(turn.kind == "cut" for turn in turns):  # what is on the line then counts as heard (ADR 0011)
+    if any(turn.kind in ("cut", *ENDINGS) for turn in turns):  # what is on the line then counts as heard (ADR 0011)
         trouble = msgspec.structs.replace(trouble, stalling=0.0)
     # words that the store can't take yet are nowhere else
     leaves_gateways = trouble.stalling > 0 or any(fault.stage == "gateway" for fault in faults)
@@ -238,8 +240,8 @@ def _acted(rng: random.Random, turn: TurnPlan, *, last: bool) -> TurnPlan:
         tool_after_ms=rng.randint(0, 150),
         sentences=max(turn.sentences, 2),
         cut_after_s=cut,
-        cough_after_s=0.0 if act in ("end", "thrown out") else turn.cough_after_s,
-        cancel_after_s=0.0 if act in ("end", "thrown out") else turn.cancel_after_s,
+        cough_after_s=0.0 if act in ENDINGS else turn.cough_after_s,
+        cancel_after_s=0.0 if act in ENDINGS else turn.cancel_after_s,
         decisions=_decisions(rng) if act in ("refund", "promise") else [],
         pause_s=rng.choice((turn.pause_s, rng.uniform(0.5, 3.0))) if act in ("refund", "search") else turn.pause_s,
     )

@@ -176,11 +176,11 @@ class Request:
 class Post:
     """In place of web.Request, of one that has a body and no upgrade."""
 
-    query: dict[str, str] = {}
     headers = KEY_HEADER
     path = ""
 
     def __init__(self, approval: str, body: bytes) -> None:
+        self.query: dict[str, str] = {}
         self.match_info = {"approval": approval}
         self._body = body
 

@@ -65,7 +65,7 @@ class _SetWords(NamedTuple):
 class Answering:
     """send: to the gateway, once what is sent is appended. start: a task of the call, which contains what it raises.
 
-    greeting: due when a call begins, "" for none. speakable: see Speech.
+    greeting: due when a call begins, "" for none. speakable: see Speech. follows: a Recall is to come.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Answering:
         start: Callable[[Work], asyncio.Task[None]],
         *,
         speakable: Speakable = str,
+        follows: bool = False,
     ) -> None:
         self._conversation = conversation
         self._desk = desk
@@ -89,6 +90,7 @@ class Answering:
         self._start = start
         self._speakable = speakable
         self._closed = False
+        self._follows = follows
         self._last_words = ""  # said before the call is ended, as soon as no response goes on
         desk.on_outcome = self._on_outcome
         self._running: _Running | None = None
@@ -210,6 +212,7 @@ class Answering:
                 self._adopt([said])
             else:
                 held[said.response].append(said)
+        self._follows = False
         self._takeover = _Takeover(recall, held, set(), set(), {}, {})
 
     def go_on(self) -> None:
@@ -255,7 +258,7 @@ class Answering:
 
     def _what_is_due(self) -> None:
         """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
-        if self._closed or self._takeover is not None or self._open():
+        if self._closed or self._follows or self._takeover is not None or self._open():
             return
         if self._last_words and self._desk.own.ending is None:
             self.say(new_response_id(), self._last_words, then_hang_up=True)
@@ -317,8 +320,9 @@ class Answering:
             running.writer.stop()
             running.task.cancel()
         if ended:
-            for response in self._open():
+            for response in self._conversation.view.responses:  # what was on its way nobody hears any more
                 self._conversation.append(*truncations_of(self._conversation.view, response, (), self._now_us()))
+            for response in self._open():
                 self._conversation.append(record.ResponseClosed(self._now_us(), response, "cancelled", reason))
         return running.task if running is not None else None
 

@@ -34,8 +34,8 @@ class Post(Protocol):
 class Errand:
     """A tool call without an outcome. pursuit: None while it waits for a person, or for policy's word on its result.
 
-    detached: it goes on whatever becomes of the response that it was for. stop: the runner is told to cancel it. done:
-    it has its outcome, or this desk is closed.
+    detached: it goes on whatever becomes of the response that it was for. stop: the runner is told to cancel it. ran:
+    its result is there, and judged. done: it has its outcome, or this desk is closed.
     """
 
     def __init__(self, tool_call: str, name: str, response: str, headers: Headers | None, *, detached: bool) -> None:
@@ -44,11 +44,15 @@ class Errand:
         self.response = response
         self.headers = headers
         self.detached = detached
-        self.stop = False
+        self.stop = self.ran = False
         self.pursuit: Pursuit | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.looking = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def maybe_ran(self) -> bool:
+        return self.ran or (self.pursuit is not None and self.pursuit.maybe_sent)
 
     def close(self) -> None:
         if self.timer is not None:

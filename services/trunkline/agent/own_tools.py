@@ -57,9 +57,17 @@ class OwnTools:
         self._conversation.append(record.ToolIntended(now_us, key, response, END_CALL, "{}", key, now_us, runs="agent"))
 
     def settle_end(self, *, ended: bool) -> None:
-        """It has happened, or there is more to the call than the end that was meant."""
-        if (end := self.ending) is not None:
+        """It has happened, or there is more to the call than the end that was meant: however often it was."""
+        while (end := self.ending) is not None:
             self._conversation.append(end_settled(self._conversation, end, ended=ended))
+            ended = False
+
+    def give_up(self, response: str, status: ToolStatus, why: str) -> None:
+        """Those of this response that nobody decides over will never be carried out."""
+        now_us = self._conversation.wall_us()
+        for tool in due(self._conversation, response):
+            if not tool.approval:
+                self._conversation.append(_finished(now_us, tool, status, why))
 
 
 def due(conversation: Conversation, response: str) -> list[ToolView]:

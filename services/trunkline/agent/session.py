@@ -169,6 +169,7 @@ class AgentSession:
             self._send,
             self._start_task,
             speakable=staff.redaction.spoken,
+            follows=bool(self._order.reason),
         )
         return _Owned(call_log, conversation, desk, answering, hooks)
 

@@ -30,6 +30,7 @@ from trunkline.telemetry import logs
 
 NOT_RECORDED = "This was not run: the call's record can't be written at present."
 INTERRUPTED = "This was not run: the caller interrupted."
+CALL_ENDED = "This was not run: the call ended."
 PROGRESS_CHARACTERS = 300
 
 log = logs.get(__name__)
@@ -94,6 +95,7 @@ class ToolDesk:
             raise
         except StoreUnavailable:
             self._give_up(errands, "error", NOT_RECORDED)
+            self.own.give_up(response, "error", NOT_RECORDED)
         if ruled is not None:
             raise ruled
         self._commit(response, errands)
@@ -153,7 +155,9 @@ class ToolDesk:
             if errand.response == response and definition is not None and definition.cancel_on_interrupt:
                 self._errands.stop(errand)
         self.approvals.withdraw(response)
-        self.own.settle_end(ended=False)
+        if (end := self.own.ending) is not None and end.response == response:
+            self.own.settle_end(ended=False)
+        self.own.give_up(response, "cancelled", INTERRUPTED)
 
     def retract(self, response: str) -> None:
         """The turn was none: nothing that waits for a person is done for it."""
@@ -188,6 +192,7 @@ class ToolDesk:
         intents = [read(call, self._conversation) for call in calls]
         errands = self._record(response, intents, None, after, ask=False)
         self._give_up(errands, "error", NOT_RECORDED)
+        self.own.give_up(response, "error", NOT_RECORDED)
 
     def close(self, *, ended: bool, hung_up: bool = False) -> None:
         """ended: the call is over, so what has no outcome yet never gets one; else the next owner will ask.
@@ -199,11 +204,13 @@ class ToolDesk:
             self._errands.close()
             return
         self.own.settle_end(ended=hung_up)
+        for response in self._conversation.view.responses:
+            self.own.give_up(response, "cancelled", CALL_ENDED)
         for errand in self._errands:
-            if errand.pursuit is not None and errand.pursuit.maybe_sent:
+            if errand.maybe_ran:
                 self._settle(errand, "unknown", "The call ended before a result came.")
             else:
-                self._settle(errand, "cancelled", "This was not run: the call ended.")
+                self._settle(errand, "cancelled", CALL_ENDED)
 
     # what is heard
 
@@ -333,7 +340,7 @@ class ToolDesk:
 
     def _on_result(self, errand: Errand, result: ToolResult) -> None:
         if self._bench.looks("tool_result", errand.name):
-            errand.pursuit = None  # it has its result: nobody is asked any more
+            errand.pursuit, errand.ran = None, True  # it has its result: nobody is asked any more
             self._keep(self._judged(errand, result))
         else:
             self._outcome(errand, result)

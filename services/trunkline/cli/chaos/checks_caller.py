@@ -78,14 +78,24 @@ def segments_are_heard_once(facts: Facts) -> Iterator[str]:
 
 
 def _played_for_good(facts: Facts) -> Iterator[PlayedOut]:
-    """Not what a later owner cut by the client's word on what came of it: the gateway before took it for heard."""
+    """Not what a later owner cut by the client's word on what came of it: the gateway before took it for heard.
+
+    Nor news that nobody asked for, which may be on its way to a caller who hangs up.
+    """
     cut: dict[str, int] = {}
     for stored in facts.events:
         if isinstance(stored.event, ItemTruncated):
             cut[stored.event.item] = stored.epoch
     for stored in facts.events:
-        if isinstance(stored.event, PlayedOut) and stored.epoch >= cut.get(stored.event.item, 0):
-            yield stored.event
+        event = stored.event
+        if isinstance(event, PlayedOut) and stored.epoch >= cut.get(event.item, 0) and not _is_news(facts, event.item):
+            yield event
+
+
+def _is_news(facts: Facts, item: str) -> bool:
+    told = facts.view.items.get(item)
+    response = facts.view.responses.get(told.response) if told is not None else None
+    return response is not None and bool(response.news)
 
 
 def turns_are_answered(facts: Facts) -> Iterator[str]:
