@@ -88,7 +88,7 @@ class Answering:
         self._send = send
         self._start = start
         self._speakable = speakable
-        self._closed = False
+        self._closed = self._awaits_recall = False
         self._last_words = ""  # said before the call is ended, as soon as no response goes on
         desk.on_outcome = self._on_outcome
         self._running: _Running | None = None
@@ -202,8 +202,13 @@ class Answering:
     def taking_over(self) -> bool:
         return self._takeover is not None
 
+    def follow(self) -> None:
+        """Another agent had the call: nothing is begun before the gateway has recalled what it knows."""
+        self._awaits_recall = True
+
     def take_over(self, recall: Recall) -> None:
         """What the caller may have heard is adopted as it stands, at its place; go_on ends the takeover."""
+        self._awaits_recall = False
         held: defaultdict[str, list[Utterance]] = defaultdict(list)
         for said in recall.said:
             if said.response in self._conversation.view.responses:
@@ -255,7 +260,7 @@ class Answering:
 
     def _what_is_due(self) -> None:
         """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
-        if self._closed or self._takeover is not None or self._open():
+        if self._closed or self._awaits_recall or self._takeover is not None or self._open():
             return
         if self._last_words and self._desk.own.ending is None:
             self.say(new_response_id(), self._last_words, then_hang_up=True)

@@ -193,6 +193,8 @@ class AgentSession:
         )
         log.info("call attached", call_id=self.link.call, epoch=owned.log.epoch, agent=agent.name)
         self._owned = owned
+        if followed:
+            owned.answering.follow()
         owned.desk.adopt(None)
         self._limit_duration(owned)
         if not followed:
