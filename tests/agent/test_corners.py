@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from agent.scene import CALL, Scene
+from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Words
-from trunkline.agents import Agent, tool
+from trunkline.agents import Agent, Check, Verdict, end, guardrail, tool
 from trunkline.proto.record import Claim
-from trunkline.proto.response import Converse, ResponseStarted
+from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import ToolResult
 from trunkline.record import Attempt, StoredClaim
 
@@ -22,6 +22,14 @@ async def search() -> str:
 
 
 SEARCHES: Sequence[Sequence[Step]] = [[Call("search", {})], [Words("I am looking.", "final_answer")]]
+SURE: Sequence[Sequence[Step]] = [[Words("Sure.", "final_answer")]]
+LOOKS_UP: Sequence[Sequence[Step]] = [[Call("lookup", {})], [Words("Done.", "final_answer")]]
+
+
+@tool(timeout_s=20)
+async def slow() -> str:
+    """Take long."""
+    return "done"
 
 
 def after(first: Scene, agent: Agent, *script: Sequence[Sequence[Step]]) -> Scene:
@@ -49,5 +57,58 @@ def test_nothing_is_told_before_the_gateway_has_recalled_what_it_knows() -> None
 
                 assert second.said == ["I am looking."]
                 assert len(second.of(ResponseStarted)) == 1
+
+    run_virtual(scenario())
+
+
+def test_what_a_guardrail_made_of_a_result_is_obeyed_by_the_next_owner_too() -> None:
+    async def scenario() -> None:
+        agent = Agent(
+            "desk", tools=[lookup], guardrails=[guardrail(on="tool_result", name="g")(lambda check: end("Bye."))]
+        )
+        async with Scene([LOOKS_UP], agent=agent) as first:
+            first.runner.took_s = 3
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            async with after(first, agent, LOOKS_UP) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                (order,) = first.runner.orders
+                await asyncio.sleep(0.1)
+                second.runner.exchange.post("tl.v1.agent.ag2.rtc_00_test", CALL, found(order))
+                await asyncio.sleep(1)
+
+                assert second.said == ["Bye."]
+                assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_verdict_that_ends_an_answer_is_obeyed_by_the_next_owner() -> None:
+    """The agent is lost behind the verdict on a tool call, while the other tool of the round still runs."""
+
+    async def scenario() -> None:
+        @guardrail(on="tool_result", name="g", tools=["lookup"])
+        def ends(check: Check) -> Verdict:
+            return end("Bye.")
+
+        agent = Agent("desk", tools=[lookup, slow], guardrails=[ends])
+        both: Sequence[Sequence[Step]] = [[Call("lookup", {}), Call("slow", {})], [Words("Done.", "final_answer")]]
+        async with Scene([both], agent=agent) as first:
+            first.runner.answer = lambda order: found(order) if order.name == "lookup" else None
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            async with after(first, agent, both) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                order = first.runner.orders[1]
+                await asyncio.sleep(0.1)
+                second.runner.exchange.post("tl.v1.agent.ag2.rtc_00_test", CALL, found(order))
+                await asyncio.sleep(1)
+
+                assert second.said == ["Bye."]
+                assert len(second.of(HangUp)) == 1
 
     run_virtual(scenario())

@@ -17,7 +17,7 @@ from trunkline.agent.intents import Intent, intend, not_run, read
 from trunkline.agent.models.seam import ToolCall
 from trunkline.agent.own_tools import GOES_ON, OwnTools, concluded
 from trunkline.agent.results import Redact, admitted, finished
-from trunkline.agent.rulings import Bench, Ruled
+from trunkline.agent.rulings import Bench
 from trunkline.agents import Approval, Tool
 from trunkline.bus.port import Headers
 from trunkline.proto import record
@@ -67,7 +67,6 @@ class ToolDesk:
         self._kept = kept
         self._errands = Errands(conversation, digest, claims, post, keep, self._on_result, on_failure)
         self._asides = Asides()
-        self._rulings: dict[str, Ruled] = {}  # by response
         self._told: set[str] = set()  # tool calls whose outcome the model was told, here or by an earlier owner
         self.tell_all()
 
@@ -123,10 +122,6 @@ class ToolDesk:
         tool = self._conversation.view.tools[errand.tool_call]
         approval = self._conversation.view.approvals.get(tool.approval)
         return approval is not None and approval.decided is None
-
-    def ruling(self, response: str) -> Ruled | None:
-        """Policy's word on a result, once."""
-        return self._rulings.pop(response, None)
 
     def tell_all(self) -> None:
         """The model is about to be told of every outcome that there is."""
@@ -341,10 +336,8 @@ class ToolDesk:
     async def _judged(self, errand: Errand, result: ToolResult) -> None:
         """The task of policy's look at a result."""
         try:
-            passed, ruled = await admitted(result, self._conversation, self._bench, self._redact)
+            passed = await admitted(result, self._conversation, self._bench, self._redact)
             if self._errands.is_open(errand):
-                if ruled is not None:
-                    self._rulings[errand.response] = ruled
                 self._outcome(errand, passed)
         except TrunklineError as error:
             self._on_failure(error)
@@ -379,7 +372,7 @@ class ToolDesk:
 
     async def _late(self, result: ToolResult) -> None:
         try:
-            passed, _ = await admitted(result, self._conversation, self._bench, self._redact)
+            passed = await admitted(result, self._conversation, self._bench, self._redact)
             self._append(passed)
         except TrunklineError as error:
             self._on_failure(error)
