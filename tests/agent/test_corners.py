@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Words
-from trunkline.agents import Agent, Check, Verdict, end, guardrail, tool
+from trunkline.agents import Agent, Approval, Check, Verdict, end, guardrail, tool
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import ToolResult
@@ -110,5 +110,46 @@ def test_a_verdict_that_ends_an_answer_is_obeyed_by_the_next_owner() -> None:
 
                 assert second.said == ["Bye."]
                 assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_the_model_is_asked_on_after_a_person_agreed_to_an_answer_that_came_with_a_tool() -> None:
+    async def scenario() -> None:
+        script: Sequence[Sequence[Step]] = [
+            [Words("You owe us 25 euros.", "final_answer"), Call("lookup", {})],
+            [Words("And it has arrived.", "final_answer")],
+        ]
+        agent = Agent("desk", tools=[lookup], answer_approval=Approval(commentary=""))
+        async with Scene([script], agent=agent) as scene:
+            await scene.place()
+            scene.says("What do I owe?")
+            await asyncio.sleep(1)
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+            assert len(scene.runner.orders) == 1
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+
+            assert scene.said == ["You owe us 25 euros.", "And it has arrived."]
+
+    run_virtual(scenario())
+
+
+def test_a_tool_that_ends_while_an_answer_waits_for_a_person_is_told_behind_it() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[search], answer_approval=Approval(commentary=""))
+        async with Scene([SEARCHES], agent=agent) as scene:
+            scene.runner.took_s = 1
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(3)
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+
+            assert scene.said == ["I am looking.", "I am looking."]
+            assert [message.status for message in scene.finished] == ["completed"]
 
     run_virtual(scenario())

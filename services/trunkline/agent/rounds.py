@@ -143,7 +143,8 @@ class Rounds:
     async def _answer(self) -> list[ToolCall]:
         """What is asked of the model next, or of a person; the tools that it wants. Raises what a Round does."""
         view, response = self._conversation.view, self._writer.response
-        if (held := answer_approval(view, response)) is not None:
+        if self._taken_over and (held := answer_approval(view, response)) is not None:
+            self._taken_over = False
             await self._held.deliver(held)
             return []
         if not self._news:
