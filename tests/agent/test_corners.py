@@ -1,12 +1,13 @@
 """What comes at the same time, in the wrong moment, or twice: nothing is said, run or told because of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Words
-from trunkline.agents import Agent, Approval, Check, Verdict, end, guardrail, tool
+from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
+from trunkline.agents import Agent, Approval, Check, Verdict, block, end, guardrail, tool
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import ToolResult
@@ -151,5 +152,65 @@ def test_a_tool_that_ends_while_an_answer_waits_for_a_person_is_told_behind_it()
 
             assert scene.said == ["I am looking.", "I am looking."]
             assert [message.status for message in scene.finished] == ["completed"]
+
+    run_virtual(scenario())
+
+
+class SameIds:
+    """A model that gives two tool calls of a round one id."""
+
+    name, repeatable = "same", False
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        if any(isinstance(item, ToolCallItem) for item in request.items):
+            yield TextDelta("Done.", "final_answer")
+        else:
+            yield ToolCall("call_same", "lookup", '{"order": "1"}')
+            yield ToolCall("call_same", "nothing", "{}")
+            yield ToolCall("call_same", "lookup", '{"order": "2"}')
+        yield RoundDone()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_two_tool_calls_of_one_id_are_two_tool_calls() -> None:
+    async def scenario() -> None:
+        async with Scene(model=SameIds()) as scene:
+            await scene.place()
+            scene.says("Where are they?")
+            await asyncio.sleep(1)
+
+            view = await scene.view()
+            assert [order.arguments for order in scene.runner.orders] == ['{"order": "1"}', '{"order": "2"}']
+            assert [(tool.name, tool.status) for tool in view.tools.values()] == [
+                ("lookup", "ok"),
+                ("nothing", "error"),
+                ("lookup", "ok"),
+            ]
+            assert view.strays == 0
+
+    run_virtual(scenario())
+
+
+def test_a_verdict_on_a_tool_call_is_recorded_with_the_call() -> None:
+    """The caller interrupts while the next call of the round is judged."""
+
+    async def scenario() -> None:
+        @guardrail(on="tool_arguments", name="g")
+        async def judge(check: Check) -> Verdict:
+            await asyncio.sleep(0 if check.tool == "lookup" else 1)
+            return block("No.")
+
+        both: Sequence[Sequence[Step]] = [[Call("lookup", {}), Call("slow", {})]]
+        async with Scene([both, SURE], agent=Agent("desk", tools=[lookup, slow], guardrails=[judge])) as scene:
+            await scene.place()
+            scene.says("Where is it?")
+            await asyncio.sleep(0.5)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            await asyncio.sleep(2)
+
+            view = await scene.view()
+            assert (view.tools, view.verdicts) == ({}, {})
 
     run_virtual(scenario())

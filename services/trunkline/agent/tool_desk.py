@@ -13,7 +13,7 @@ from trunkline.agent.approvals import Approvals, is_needed
 from trunkline.agent.asides import Asides
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.errands import Errand, Errands, Keep, Post
-from trunkline.agent.intents import Intent, intend, not_run, read
+from trunkline.agent.intents import Intent, intend, not_run, read, told_apart
 from trunkline.agent.models.seam import ToolCall
 from trunkline.agent.own_tools import GOES_ON, OwnTools, concluded
 from trunkline.agent.results import Redact, admitted, finished
@@ -79,7 +79,7 @@ class ToolDesk:
 
         Raises Ruled for policy's word on one of them, then none of them is run; Fenced.
         """
-        intents = [await intend(call, self._conversation, self._bench) for call in calls]
+        intents = [await intend(call, self._conversation, self._bench) for call in told_apart(calls)]
         ruled = next((one.ruled for one in intents if one.ruled), None)
         if ruled is not None:
             intents = [not_run(one, "policy ended the answer.") for one in intents]
@@ -180,7 +180,7 @@ class ToolDesk:
         of_response = view.responses[response].items
         items = of_response if before in of_response[1:] else list(view.items)  # the first stands behind a caller's
         after = items[items.index(before) - 1] if before in items[1:] else ""
-        intents = [read(call, self._conversation) for call in calls]
+        intents = [read(call, self._conversation) for call in told_apart(calls)]
         errands = self._record(response, intents, None, after, ask=False)
         self._give_up(errands, "error", NOT_RECORDED)
 
@@ -235,7 +235,7 @@ class ToolDesk:
         asked: list[tuple[record.ApprovalAsked, Approval]] = []
         for intent in intents:
             now_us = self._conversation.wall_us()
-            events.append(self._intended(response, intent, now_us, after))
+            events += [*intent.verdicts, self._intended(response, intent, now_us, after)]
             if intent.refusal or intent.tool is None:
                 events.append(record.ToolFinished(now_us, intent.key, intent.status, intent.refusal, ""))
                 _outcomes.labels(intent.status).inc()
