@@ -82,9 +82,10 @@ class ToolView:
 
 @dataclass(slots=True)
 class ApprovalView:
-    """decided: None while it waits for a person."""
+    """tools: so many tool calls stood before it. decided: None while it waits for a person."""
 
     asked: record.ApprovalAsked
+    tools: int
     decided: record.ApprovalDecided | None = None
 
     def open(self) -> OpenApproval:

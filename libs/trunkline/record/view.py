@@ -295,7 +295,7 @@ class CallView:
         if event.approval in self.approvals:
             self.strays += 1
             return
-        self.approvals[event.approval] = ApprovalView(event)
+        self.approvals[event.approval] = ApprovalView(event, len(self.tools))
         tool = self.tools.get(event.subject)
         if tool is not None:
             tool.approval = event.approval

@@ -7,7 +7,7 @@ import asyncio
 
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.policy import Judged
-from trunkline.agent.rulings import Bench, Ruled, Ruling
+from trunkline.agent.rulings import Bench, Ruled, ruled_before
 from trunkline.agents import Check
 from trunkline.proto.record import VerdictGiven
 from trunkline.record import CallView, ItemView
@@ -89,8 +89,7 @@ def _ruled_before(view: CallView, item: ItemView, response: str) -> Ruled | None
         return None
     if verdict.action == "hand_off" and _handed_off_since(view, verdict, response):
         return None
-    ruling = Ruling("input", verdict.action, verdict.text, verdict.to, verdict.guardrail, verdict.reason)
-    return Ruled(ruling)
+    return ruled_before(verdict)
 
 
 def _handed_off_since(view: CallView, verdict: VerdictGiven, response: str) -> bool:

@@ -1,6 +1,6 @@
 """From what a model wants of a tool to what is recorded of it: looked up, read, judged. Nothing runs here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +11,7 @@ from trunkline.agent.rulings import Bench, Ruled
 from trunkline.agents import Tool
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_tool_call_id
+from trunkline.proto.record import Event
 from trunkline.proto.tool import ToolStatus
 
 ARGUMENTS_LIMIT_BYTES = 64 * 1024
@@ -22,6 +23,7 @@ class Intent(NamedTuple):
     """refusal: why it runs nowhere, in words that the model reads, with the outcome that is recorded; "" if it may.
 
     arguments: exactly what runs. given: the same, read. ruled: policy's word, where it ends the response.
+    verdicts: that denied it, to be recorded with it.
     """
 
     key: str
@@ -32,6 +34,15 @@ class Intent(NamedTuple):
     refusal: str = ""
     status: ToolStatus = "error"
     ruled: Ruled | None = None
+    verdicts: tuple[Event, ...] = ()
+
+
+def told_apart(calls: Sequence[ToolCall]) -> list[ToolCall]:
+    """Each with an id of its own, whatever the model gave them."""
+    ids = [call.id for call in calls]
+    return [
+        call if call.id not in ids[:at] else ToolCall("", call.name, call.arguments) for at, call in enumerate(calls)
+    ]
 
 
 async def intend(call: ToolCall, conversation: Conversation, bench: Bench) -> Intent:
@@ -44,8 +55,8 @@ async def intend(call: ToolCall, conversation: Conversation, bench: Bench) -> In
             "tool_arguments", intent.key, intent.arguments, tool=intent.name, arguments=intent.given
         )
     except Ruled as ruled:
-        conversation.append(*ruled.events)
-        return intent._replace(refusal=ruled.ruling.reply, status="denied", ruled=_that_ends(ruled))
+        refusal, ends = ruled.ruling.reply, _that_ends(ruled)
+        return intent._replace(refusal=refusal, status="denied", ruled=ends, verdicts=ruled.events)
     if arguments == intent.arguments:
         return intent
     again = read(ToolCall(intent.key, intent.name, arguments), conversation)

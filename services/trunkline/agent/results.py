@@ -25,22 +25,17 @@ def finished(result: ToolResult, at_us: int, redact: Redact) -> ToolFinished:
     )
 
 
-async def admitted(
-    result: ToolResult, conversation: Conversation, bench: Bench, redact: Redact
-) -> tuple[ToolResult, Ruled | None]:
-    """The result as it is recorded; policy's word, where it ends the response. What policy blocks is replaced by its
-    reply: the tool has run all the same."""
+async def admitted(result: ToolResult, conversation: Conversation, bench: Bench, redact: Redact) -> ToolResult:
+    """The result as it is recorded. What policy blocks is replaced by its reply: the tool has run all the same."""
     tool = conversation.view.tools[result.tool_call]
     output = redact(result.output)
     if not bench.looks("tool_result", tool.name):
-        return msgspec.structs.replace(result, output=output), None
+        return msgspec.structs.replace(result, output=output)
     try:
         output = await bench.judge(
             "tool_result", result.tool_call, output, tool=tool.name, arguments=arguments_of(tool)
         )
     except Ruled as ruled:
         conversation.append(*ruled.events)
-        reply = msgspec.json.encode(ruled.ruling.reply).decode()
-        ends = ruled.ruling.action in ("hand_off", "end")
-        return msgspec.structs.replace(result, output=reply), Ruled(ruled.ruling) if ends else None
-    return msgspec.structs.replace(result, output=output), None
+        output = msgspec.json.encode(ruled.ruling.reply).decode()
+    return msgspec.structs.replace(result, output=output)

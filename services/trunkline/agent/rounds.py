@@ -15,7 +15,7 @@ from trunkline.agent.held_answer import HeldAnswer
 from trunkline.agent.models.seam import Model, ModelRequest, ToolCall
 from trunkline.agent.repetition import Diverged
 from trunkline.agent.round import FillerWords, ModelFailed, Round
-from trunkline.agent.rulings import Bench, Ruled
+from trunkline.agent.rulings import Bench, Ruled, ruled_of_tools
 from trunkline.agent.speech import AnswerTooLong, Speakable, Speech
 from trunkline.agent.takeover import answer_approval, handoffs_made, of_this_round, rounds_made, without_outcome
 from trunkline.agent.tool_desk import ToolDesk
@@ -109,13 +109,13 @@ class Rounds:
         self._fillers.spent([item.text for item in said if item.source == "filler"])
         self._first = not view.responses[response].tools
         self._desk.asides()  # of an answer that was left
-        if response in without_outcome(view):
-            await self._listen(self._desk.finish(response, tracing.inject(self._span)))
+        left = self._desk.finish(response, tracing.inject(self._span)) if response in without_outcome(view) else []
         if self._ends_in_set_words():
             return
         made = min(rounds_made(view, response), MAX_ROUNDS)
         while made <= MAX_ROUNDS and handoffs_made(view, response) <= MAX_HANDOFFS:
             try:
+                await self._listen(left)
                 if await self._ends_the_call():
                     return
                 calls = await self._answer()
@@ -143,7 +143,8 @@ class Rounds:
     async def _answer(self) -> list[ToolCall]:
         """What is asked of the model next, or of a person; the tools that it wants. Raises what a Round does."""
         view, response = self._conversation.view, self._writer.response
-        if (held := answer_approval(view, response)) is not None:
+        if self._taken_over and (held := answer_approval(view, response)) is not None:
+            self._taken_over = False
             await self._held.deliver(held)
             return []
         if not self._news:
@@ -161,7 +162,7 @@ class Rounds:
     async def _listen(self, waited: Sequence["asyncio.Future[None]"]) -> None:
         """Until these tools have their outcome; meanwhile says what they, and who waits with them, tell the caller.
 
-        Raises Ruled for a verdict on a result.
+        Raises Ruled for a verdict on one of them that ends the answer.
         """
         response = self._writer.response
         while pending := [one for one in waited if not one.done()]:
@@ -175,7 +176,7 @@ class Rounds:
                 await self._say_aside(asked.reminder, "filler")
             for text, source in self._desk.asides():
                 await self._say_aside(text, source)
-        if ruled := self._desk.ruling(response):
+        if ruled := ruled_of_tools(self._conversation.view, response):
             raise ruled
 
     async def _tell_of(self, tools: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from trunkline.proto.errors import TrunklineError
 from trunkline.proto.policy import Action, Point
 from trunkline.proto.record import Event, VerdictGiven
 from trunkline.proto.response import Phase
+from trunkline.record import CallView
 
 ON: Mapping[Point, On] = {
     "input": "input",
@@ -48,6 +49,25 @@ class Ruled(TrunklineError):
         super().__init__(ruling.detail)
         self.ruling = ruling
         self.events = events
+
+
+def ruled_before(verdict: VerdictGiven) -> Ruled:
+    """What stands in the record already."""
+    return Ruled(Ruling(verdict.point, verdict.action, verdict.text, verdict.to, verdict.guardrail, verdict.reason))
+
+
+def ruled_of_tools(view: CallView, response: str) -> Ruled | None:
+    """Policy's word on a tool call of this response, or on its result, that ends the answer and nobody has obeyed."""
+    obeyed = [one.tools for one in view.handoffs if one.event.response == response and not one.event.tool_call]
+    for place, (key, tool) in enumerate(view.tools.items()):
+        if tool.response != response or tool.status is None:
+            continue
+        for verdict in (view.verdicts.get(("tool_arguments", key)), view.verdicts.get(("tool_result", key))):
+            if verdict is None or verdict.action not in ("hand_off", "end"):
+                continue
+            if verdict.action == "end" or not any(tools > place for tools in obeyed):
+                return ruled_before(verdict)
+    return None
 
 
 class Policies:

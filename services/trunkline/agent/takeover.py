@@ -124,9 +124,11 @@ def handoffs_made(view: CallView, response: str) -> int:
 
 
 def answer_approval(view: CallView, response: str) -> ApprovalView | None:
-    """Of the answer that waits, or waited, for a person; nothing of it was said before."""
+    """Of the answer that waits, or waited, for a person; nothing of it was said before. None once its round is over."""
     of_answers = [a for a in view.approvals.values() if a.asked.kind == "answer" and a.asked.response == response]
-    return of_answers[-1] if of_answers else None
+    if not of_answers or any(tool.response == response for tool in list(view.tools.values())[of_answers[-1].tools :]):
+        return None
+    return of_answers[-1]
 
 
 def rounds_made(view: CallView, response: str) -> int:

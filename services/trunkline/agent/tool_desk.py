@@ -13,11 +13,11 @@ from trunkline.agent.approvals import Approvals, is_needed
 from trunkline.agent.asides import Asides
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.errands import Errand, Errands, Keep, Post
-from trunkline.agent.intents import Intent, intend, not_run, read
+from trunkline.agent.intents import Intent, intend, not_run, read, told_apart
 from trunkline.agent.models.seam import ToolCall
 from trunkline.agent.own_tools import GOES_ON, OwnTools, concluded
 from trunkline.agent.results import Redact, admitted, finished
-from trunkline.agent.rulings import Bench, Ruled
+from trunkline.agent.rulings import Bench
 from trunkline.agents import Approval, Tool
 from trunkline.bus.port import Headers
 from trunkline.proto import record
@@ -68,7 +68,6 @@ class ToolDesk:
         self._kept = kept
         self._errands = Errands(conversation, digest, claims, post, keep, self._on_result, on_failure)
         self._asides = Asides()
-        self._rulings: dict[str, Ruled] = {}  # by response
         self._told: set[str] = set()  # tool calls whose outcome the model was told, here or by an earlier owner
         self.tell_all()
 
@@ -81,7 +80,7 @@ class ToolDesk:
 
         Raises Ruled for policy's word on one of them, then none of them is run; Fenced.
         """
-        intents = [await intend(call, self._conversation, self._bench) for call in calls]
+        intents = [await intend(call, self._conversation, self._bench) for call in told_apart(calls)]
         ruled = next((one.ruled for one in intents if one.ruled), None)
         if ruled is not None:
             intents = [not_run(one, "policy ended the answer.") for one in intents]
@@ -125,10 +124,6 @@ class ToolDesk:
         tool = self._conversation.view.tools[errand.tool_call]
         approval = self._conversation.view.approvals.get(tool.approval)
         return approval is not None and approval.decided is None
-
-    def ruling(self, response: str) -> Ruled | None:
-        """Policy's word on a result, once."""
-        return self._rulings.pop(response, None)
 
     def tell_all(self) -> None:
         """The model is about to be told of every outcome that there is."""
@@ -189,7 +184,7 @@ class ToolDesk:
         of_response = view.responses[response].items
         items = of_response if before in of_response[1:] else list(view.items)  # the first stands behind a caller's
         after = items[items.index(before) - 1] if before in items[1:] else ""
-        intents = [read(call, self._conversation) for call in calls]
+        intents = [read(call, self._conversation) for call in told_apart(calls)]
         errands = self._record(response, intents, None, after, ask=False)
         self._give_up(errands, "error", NOT_RECORDED)
         self.own.give_up(response, "error", NOT_RECORDED)
@@ -247,7 +242,7 @@ class ToolDesk:
         asked: list[tuple[record.ApprovalAsked, Approval]] = []
         for intent in intents:
             now_us = self._conversation.wall_us()
-            events.append(self._intended(response, intent, now_us, after))
+            events += [*intent.verdicts, self._intended(response, intent, now_us, after)]
             if intent.refusal or intent.tool is None:
                 events.append(record.ToolFinished(now_us, intent.key, intent.status, intent.refusal, ""))
                 _outcomes.labels(intent.status).inc()
@@ -348,10 +343,8 @@ class ToolDesk:
     async def _judged(self, errand: Errand, result: ToolResult) -> None:
         """The task of policy's look at a result."""
         try:
-            passed, ruled = await admitted(result, self._conversation, self._bench, self._redact)
+            passed = await admitted(result, self._conversation, self._bench, self._redact)
             if self._errands.is_open(errand):
-                if ruled is not None:
-                    self._rulings[errand.response] = ruled
                 self._outcome(errand, passed)
         except TrunklineError as error:
             self._on_failure(error)
@@ -386,7 +379,7 @@ class ToolDesk:
 
     async def _late(self, result: ToolResult) -> None:
         try:
-            passed, _ = await admitted(result, self._conversation, self._bench, self._redact)
+            passed = await admitted(result, self._conversation, self._bench, self._redact)
             self._append(passed)
         except TrunklineError as error:
             self._on_failure(error)

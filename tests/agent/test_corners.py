@@ -1,0 +1,216 @@
+"""What comes at the same time, in the wrong moment, or twice: nothing is said, run or told because of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from agent.scene import CALL, Scene, found, lookup
+from support.virtual import run_virtual
+from trunkline.agent.models.scripted import Call, Step, Words
+from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
+from trunkline.agents import Agent, Approval, Check, Verdict, block, end, guardrail, tool
+from trunkline.proto.record import Claim
+from trunkline.proto.response import Converse, HangUp, ResponseStarted
+from trunkline.proto.tool import ToolResult
+from trunkline.record import Attempt, StoredClaim
+
+FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
+
+
+@tool(background=True, timeout_s=30)
+async def search() -> str:
+    """Search for long."""
+    return "found"
+
+
+SEARCHES: Sequence[Sequence[Step]] = [[Call("search", {})], [Words("I am looking.", "final_answer")]]
+SURE: Sequence[Sequence[Step]] = [[Words("Sure.", "final_answer")]]
+LOOKS_UP: Sequence[Sequence[Step]] = [[Call("lookup", {})], [Words("Done.", "final_answer")]]
+
+
+@tool(timeout_s=20)
+async def slow() -> str:
+    """Take long."""
+    return "done"
+
+
+def after(first: Scene, agent: Agent, *script: Sequence[Sequence[Step]]) -> Scene:
+    """The next owner of the call."""
+    return Scene(script, agent=agent, store=first.store, claims=first.claims, worker="ag2")
+
+
+def test_nothing_is_told_before_the_gateway_has_recalled_what_it_knows() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[search])
+        async with Scene([SEARCHES], agent=agent) as first:
+            first.runner.answer = lambda order: None
+            await first.place()
+            first.says("Please search.")
+            await asyncio.sleep(1)
+            (order,) = first.runner.orders
+            result = ToolResult(order.tool_call, "ok", '"Found."', "tr")
+            first.claims.claims[Attempt(CALL, order.key, 1)] = StoredClaim(2, Claim(1, "tr", 1, result))
+            async with after(first, agent, SEARCHES) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                assert not second.of(ResponseStarted)
+
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+
+                assert second.said == ["I am looking."]
+                assert len(second.of(ResponseStarted)) == 1
+
+    run_virtual(scenario())
+
+
+def test_what_a_guardrail_made_of_a_result_is_obeyed_by_the_next_owner_too() -> None:
+    async def scenario() -> None:
+        agent = Agent(
+            "desk", tools=[lookup], guardrails=[guardrail(on="tool_result", name="g")(lambda check: end("Bye."))]
+        )
+        async with Scene([LOOKS_UP], agent=agent) as first:
+            first.runner.took_s = 3
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            async with after(first, agent, LOOKS_UP) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                (order,) = first.runner.orders
+                await asyncio.sleep(0.1)
+                second.runner.exchange.post("tl.v1.agent.ag2.rtc_00_test", CALL, found(order))
+                await asyncio.sleep(1)
+
+                assert second.said == ["Bye."]
+                assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_verdict_that_ends_an_answer_is_obeyed_by_the_next_owner() -> None:
+    """The agent is lost behind the verdict on a tool call, while the other tool of the round still runs."""
+
+    async def scenario() -> None:
+        @guardrail(on="tool_result", name="g", tools=["lookup"])
+        def ends(check: Check) -> Verdict:
+            return end("Bye.")
+
+        agent = Agent("desk", tools=[lookup, slow], guardrails=[ends])
+        both: Sequence[Sequence[Step]] = [[Call("lookup", {}), Call("slow", {})], [Words("Done.", "final_answer")]]
+        async with Scene([both], agent=agent) as first:
+            first.runner.answer = lambda order: found(order) if order.name == "lookup" else None
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            async with after(first, agent, both) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                order = first.runner.orders[1]
+                await asyncio.sleep(0.1)
+                second.runner.exchange.post("tl.v1.agent.ag2.rtc_00_test", CALL, found(order))
+                await asyncio.sleep(1)
+
+                assert second.said == ["Bye."]
+                assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_the_model_is_asked_on_after_a_person_agreed_to_an_answer_that_came_with_a_tool() -> None:
+    async def scenario() -> None:
+        script: Sequence[Sequence[Step]] = [
+            [Words("You owe us 25 euros.", "final_answer"), Call("lookup", {})],
+            [Words("And it has arrived.", "final_answer")],
+        ]
+        agent = Agent("desk", tools=[lookup], answer_approval=Approval(commentary=""))
+        async with Scene([script], agent=agent) as scene:
+            await scene.place()
+            scene.says("What do I owe?")
+            await asyncio.sleep(1)
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+            assert len(scene.runner.orders) == 1
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+
+            assert scene.said == ["You owe us 25 euros.", "And it has arrived."]
+
+    run_virtual(scenario())
+
+
+def test_a_tool_that_ends_while_an_answer_waits_for_a_person_is_told_behind_it() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[search], answer_approval=Approval(commentary=""))
+        async with Scene([SEARCHES], agent=agent) as scene:
+            scene.runner.took_s = 1
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(3)
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+            await scene.decides("approve")
+            await asyncio.sleep(1)
+
+            assert scene.said == ["I am looking.", "I am looking."]
+            assert [message.status for message in scene.finished] == ["completed"]
+
+    run_virtual(scenario())
+
+
+class SameIds:
+    """A model that gives two tool calls of a round one id."""
+
+    name, repeatable = "same", False
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        if any(isinstance(item, ToolCallItem) for item in request.items):
+            yield TextDelta("Done.", "final_answer")
+        else:
+            yield ToolCall("call_same", "lookup", '{"order": "1"}')
+            yield ToolCall("call_same", "nothing", "{}")
+            yield ToolCall("call_same", "lookup", '{"order": "2"}')
+        yield RoundDone()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_two_tool_calls_of_one_id_are_two_tool_calls() -> None:
+    async def scenario() -> None:
+        async with Scene(model=SameIds()) as scene:
+            await scene.place()
+            scene.says("Where are they?")
+            await asyncio.sleep(1)
+
+            view = await scene.view()
+            assert [order.arguments for order in scene.runner.orders] == ['{"order": "1"}', '{"order": "2"}']
+            assert [(tool.name, tool.status) for tool in view.tools.values()] == [
+                ("lookup", "ok"),
+                ("nothing", "error"),
+                ("lookup", "ok"),
+            ]
+            assert view.strays == 0
+
+    run_virtual(scenario())
+
+
+def test_a_verdict_on_a_tool_call_is_recorded_with_the_call() -> None:
+    """The caller interrupts while the next call of the round is judged."""
+
+    async def scenario() -> None:
+        @guardrail(on="tool_arguments", name="g")
+        async def judge(check: Check) -> Verdict:
+            await asyncio.sleep(0 if check.tool == "lookup" else 1)
+            return block("No.")
+
+        both: Sequence[Sequence[Step]] = [[Call("lookup", {}), Call("slow", {})]]
+        async with Scene([both, SURE], agent=Agent("desk", tools=[lookup, slow], guardrails=[judge])) as scene:
+            await scene.place()
+            scene.says("Where is it?")
+            await asyncio.sleep(0.5)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            await asyncio.sleep(2)
+
+            view = await scene.view()
+            assert (view.tools, view.verdicts) == ({}, {})
+
+    run_virtual(scenario())
