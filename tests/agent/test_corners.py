@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+import msgspec
+
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Words
 from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
-from trunkline.agents import Agent, Approval, Check, Verdict, block, end, guardrail, tool
+from trunkline.agents import Agent, Approval, Check, Verdict, block, end, guardrail, tool, transfer_call
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import ToolResult
-from trunkline.record import Attempt, StoredClaim
+from trunkline.record import Attempt, MemoryRecordStore, StoredClaim
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
 
@@ -212,5 +214,70 @@ def test_a_verdict_on_a_tool_call_is_recorded_with_the_call() -> None:
 
             view = await scene.view()
             assert (view.tools, view.verdicts) == ({}, {})
+
+    run_virtual(scenario())
+
+
+class SlowStore(MemoryRecordStore):
+    """takes_s: from an append to its acknowledgement."""
+
+    takes_s = 0.0
+
+    def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        stored = super().append(call, data, expected_seq=expected_seq, entry=entry)
+        if not self.takes_s or not stored.done() or stored.exception() is not None:
+            return stored
+        late: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(self.takes_s, late.set_result, stored.result())
+        return late
+
+
+def test_a_handoff_that_the_caller_forestalls_is_over() -> None:
+    async def scenario() -> None:
+        other = Agent("other")
+        agent = Agent("desk", handoffs=[other], tools=[transfer_call(["sales"])])
+        script: Sequence[Sequence[Step]] = [
+            [Call("transfer_to_other", {}), Call("transfer_call", {"target": msgspec.Raw(b'"sales"')})]
+        ]
+        store = SlowStore()
+        async with Scene([script, SURE], agent=agent, others=[other], store=store) as scene:
+            await scene.place()
+            store.takes_s = 1.0
+            scene.says("Another one, please.")
+            await asyncio.sleep(0.5)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            await asyncio.sleep(5)
+
+            view = await scene.view()
+            assert [tool.status for tool in view.tools.values()] == ["cancelled", "cancelled"]
+            assert view.speaker == "desk"
+            assert view.transfers == []
+
+    run_virtual(scenario())
+
+
+def test_a_handoff_whose_agent_is_lost_before_it_is_made_by_the_next() -> None:
+    async def scenario() -> None:
+        other = Agent("other")
+        agent = Agent("desk", handoffs=[other])
+        script = [[[Call("transfer_to_other", {})], [Words("I am the other.", "final_answer")]]]
+        store = SlowStore()
+        async with Scene(script, agent=agent, others=[other], store=store) as first:
+            await first.place()
+            store.takes_s = 1.0
+            first.says("Another one, please.")
+            await asyncio.sleep(0.5)
+            await first.hang_up("moved")
+            await asyncio.sleep(5)
+            store.takes_s = 0.0
+            async with Scene(script, agent=agent, others=[other], store=store, worker="ag2") as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                assert [tool.status for tool in view.tools.values()] == ["ok"]
+                assert view.speaker == "other"
+                assert second.said == ["I am the other."]
 
     run_virtual(scenario())

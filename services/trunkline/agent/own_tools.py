@@ -42,6 +42,11 @@ class OwnTools:
         self._conversation.append(*carried_out(self._conversation, tools))
         return tools
 
+    def give_up(self, response: str, status: ToolStatus, why: str) -> None:
+        """Those of this response that are due never come to anything."""
+        now_us, tools = self._conversation.wall_us(), due(self._conversation, response)
+        self._conversation.append(*(_finished(now_us, tool, status, why) for tool in tools))
+
     @property
     def ending(self) -> ToolView | None:
         return ending(self._conversation)

@@ -89,10 +89,11 @@ class ToolDesk:
             if self._kept is not None:
                 await self._kept()
         except asyncio.CancelledError:
-            self._give_up(errands, "cancelled", INTERRUPTED)
+            if self._conversation.view.responses[response].status is not None:  # or the next owner goes on with it
+                self._give_up(response, errands, "cancelled", INTERRUPTED)
             raise
         except StoreUnavailable:
-            self._give_up(errands, "error", NOT_RECORDED)
+            self._give_up(response, errands, "error", NOT_RECORDED)
         if ruled is not None:
             raise ruled
         self._commit(response, errands)
@@ -182,7 +183,7 @@ class ToolDesk:
         after = items[items.index(before) - 1] if before in items[1:] else ""
         intents = [read(call, self._conversation) for call in told_apart(calls)]
         errands = self._record(response, intents, None, after, ask=False)
-        self._give_up(errands, "error", NOT_RECORDED)
+        self._give_up(response, errands, "error", NOT_RECORDED)
 
     def close(self, *, ended: bool, hung_up: bool = False) -> None:
         """ended: the call is over, so what has no outcome yet never gets one; else the next owner will ask.
@@ -345,7 +346,9 @@ class ToolDesk:
     def _settle(self, errand: Errand, status: ToolStatus, output: str) -> None:
         self._outcome(errand, ToolResult(errand.tool_call, status, output, ""))
 
-    def _give_up(self, errands: Collection[Errand], status: ToolStatus, output: str) -> None:
+    def _give_up(self, response: str, errands: Collection[Errand], status: ToolStatus, output: str) -> None:
+        """What has not come to its commit point, and won't."""
+        self.own.give_up(response, status, output)
         for errand in errands:
             if self._errands.is_open(errand):
                 self.approvals.withdraw(errand.tool_call)
