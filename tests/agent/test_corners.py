@@ -281,3 +281,22 @@ def test_a_handoff_whose_agent_is_lost_before_it_is_made_by_the_next() -> None:
                 assert second.said == ["I am the other."]
 
     run_virtual(scenario())
+
+
+def test_a_tool_whose_result_is_looked_at_when_the_call_ends_was_not_left_undone() -> None:
+    async def scenario() -> None:
+        @guardrail(on="tool_result", name="slow")
+        async def slow_judge(check: Check) -> None:
+            await asyncio.sleep(1.5)
+
+        agent = Agent("desk", tools=[lookup], guardrails=[slow_judge])
+        async with Scene([LOOKS_UP], agent=agent) as scene:
+            await scene.place()
+            scene.says("Where is it?")
+            await asyncio.sleep(1)
+            await scene.hang_up()
+
+            (tool_,) = (await scene.view()).tools.values()
+            assert (tool_.status, tool_.output) == ("unknown", "The call ended before a result came.")
+
+    run_virtual(scenario())

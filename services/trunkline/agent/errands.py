@@ -34,7 +34,7 @@ class Post(Protocol):
 class Errand:
     """A tool call without an outcome. pursuit: None while it waits for a person, or for policy's word on its result.
 
-    detached: it goes on whatever becomes of the response that it was for. stop: the runner is told to cancel it. done:
+    judged: it has run, and policy looks at its result. detached: it goes on whatever becomes of the response that it was for. stop: the runner is told to cancel it. done:
     it has its outcome, or this desk is closed.
     """
 
@@ -44,7 +44,7 @@ class Errand:
         self.response = response
         self.headers = headers
         self.detached = detached
-        self.stop = False
+        self.stop = self.judged = False
         self.pursuit: Pursuit | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.looking = False

@@ -196,7 +196,7 @@ class ToolDesk:
             return
         self.own.settle_end(ended=hung_up)
         for errand in self._errands:
-            if errand.pursuit is not None and errand.pursuit.maybe_sent:
+            if errand.judged or (errand.pursuit is not None and errand.pursuit.maybe_sent):
                 self._settle(errand, "unknown", "The call ended before a result came.")
             else:
                 self._settle(errand, "cancelled", "This was not run: the call ended.")
@@ -329,7 +329,7 @@ class ToolDesk:
 
     def _on_result(self, errand: Errand, result: ToolResult) -> None:
         if self._bench.looks("tool_result", errand.name):
-            errand.pursuit = None  # it has its result: nobody is asked any more
+            errand.pursuit, errand.judged = None, True  # it has its result: nobody is asked any more
             self._keep(self._judged(errand, result))
         else:
             self._outcome(errand, result)
