@@ -7,9 +7,9 @@ import msgspec
 
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
-from trunkline.agent.models.scripted import Call, Step, Words
+from trunkline.agent.models.scripted import Call, Step, Wait, Words
 from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
-from trunkline.agents import Agent, Approval, Check, Verdict, block, end, guardrail, tool, transfer_call
+from trunkline.agents import Agent, Approval, Check, Fillers, Verdict, block, end, guardrail, tool, transfer_call
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import ToolResult
@@ -298,5 +298,28 @@ def test_a_tool_whose_result_is_looked_at_when_the_call_ends_was_not_left_undone
 
             (tool_,) = (await scene.view()).tools.values()
             assert (tool_.status, tool_.output) == ("unknown", "The call ended before a result came.")
+
+    run_virtual(scenario())
+
+
+def test_a_slow_model_is_not_bridged_by_fillers_while_it_repeats_itself() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", fillers=Fillers(("Hm.",), after_s=1.5))
+        slow_model: Sequence[Sequence[Step]] = [
+            [Wait(0.5), Words("It is here. It is blue, I think. And so on.", "final_answer")]
+        ]
+        slower: Sequence[Sequence[Step]] = [[Wait(3), *slow_model[0][1:]]]
+        halting: Sequence[Sequence[Step]] = [[Wait(0.5), Words("It is here. It is blue, I ", "final_answer"), Wait(50)]]
+        async with Scene([halting], agent=agent) as first:
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(2)
+            assert first.said == ["It is here. "]
+            async with after(first, agent, slower) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(unfinished=tuple((await first.view()).responses)))
+                await asyncio.sleep(6)
+
+                assert second.said == ["It is here. ", "It is blue, I think. ", "And so on."]
 
     run_virtual(scenario())

@@ -34,8 +34,8 @@ class Post(Protocol):
 class Errand:
     """A tool call without an outcome. pursuit: None while it waits for a person, or for policy's word on its result.
 
-    judged: it has run, and policy looks at its result. detached: it goes on whatever becomes of the response that it was for. stop: the runner is told to cancel it. done:
-    it has its outcome, or this desk is closed.
+    judged: it has run, and policy looks at its result. detached: it goes on whatever becomes of the response that it
+    was for. stop: the runner is told to cancel it. done: it has its outcome, or this desk is closed.
     """
 
     def __init__(self, tool_call: str, name: str, response: str, headers: Headers | None, *, detached: bool) -> None:
