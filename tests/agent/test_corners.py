@@ -9,7 +9,18 @@ from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Wait, Words
 from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
-from trunkline.agents import Agent, Approval, Check, Fillers, Verdict, block, end, guardrail, tool, transfer_call
+from trunkline.agents import (
+    Agent,
+    Approval,
+    Check,
+    Fillers,
+    Verdict,
+    block,
+    end,
+    guardrail,
+    tool,
+    transfer_call,
+)
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import ToolResult
@@ -321,5 +332,24 @@ def test_a_slow_model_is_not_bridged_by_fillers_while_it_repeats_itself() -> Non
                 await asyncio.sleep(6)
 
                 assert second.said == ["It is here. ", "It is blue, I think. ", "And so on."]
+
+    run_virtual(scenario())
+
+
+def test_news_of_a_tool_is_told_by_a_model_that_has_read_no_words_that_were_not_cleared() -> None:
+    async def scenario() -> None:
+        @guardrail(on="input", name="g")
+        def blocks(check: Check) -> Verdict | None:
+            return block("No.") if "swordfish" in check.text else None
+
+        async with Scene([SEARCHES, SURE], agent=Agent("desk", tools=[search], guardrails=[blocks])) as scene:
+            scene.runner.took_s = 5
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.says("It is swordfish.", respond=False)
+            await asyncio.sleep(6)
+
+            assert "swordfish" not in repr(scene.model.requests)
 
     run_virtual(scenario())
