@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -351,5 +352,26 @@ def test_news_of_a_tool_is_told_by_a_model_that_has_read_no_words_that_were_not_
             await asyncio.sleep(6)
 
             assert "swordfish" not in repr(scene.model.requests)
+
+    run_virtual(scenario())
+
+
+def test_what_a_caller_cancelled_by_speaking_is_no_news_to_him() -> None:
+    async def scenario() -> None:
+        stoppable = replace(search, cancel_on_interrupt=True)
+        async with Scene([SEARCHES], agent=Agent("desk", tools=[stoppable])) as scene:
+            scene.runner.answer = lambda order: None
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            (order,) = scene.runner.orders
+            scene.runner.exchange.post(
+                "tl.v1.agent.ag.rtc_00_test", CALL, ToolResult(order.tool_call, "cancelled", "It was stopped.", "tr")
+            )
+            await asyncio.sleep(1)
+
+            assert [one.status for one in (await scene.view()).tools.values()] == ["cancelled"]
+            assert len(scene.of(ResponseStarted)) == 1
 
     run_virtual(scenario())

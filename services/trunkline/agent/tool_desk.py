@@ -15,7 +15,7 @@ from trunkline.agent.conversation import Conversation
 from trunkline.agent.errands import Errand, Errands, Keep, Post
 from trunkline.agent.intents import Intent, intend, not_run, read, told_apart
 from trunkline.agent.models.seam import ToolCall
-from trunkline.agent.own_tools import GOES_ON, OwnTools, concluded
+from trunkline.agent.own_tools import GOES_ON, NOT_HANDED_OVER, OwnTools, concluded, is_end
 from trunkline.agent.results import Redact, admitted, finished
 from trunkline.agent.rulings import Bench
 from trunkline.agents import Approval, Tool
@@ -138,9 +138,10 @@ class ToolDesk:
     # for the conversation
 
     def news(self) -> list[str]:
-        """Tool calls of earlier responses that nobody has told the caller of, and somebody should."""
-        view = self._conversation.view
-        return [key for key in view.news if self._is_detached(view.tools[key])]
+        """Tool calls of earlier responses that nobody has told the caller of, and somebody should: not of what he
+        cancelled himself, by going on, and while he speaks."""
+        ended = [self._conversation.view.tools[key] for key in self._conversation.view.news]
+        return [tool.id for tool in ended if tool.status != "cancelled" and self._is_detached(tool)]
 
     def interrupted(self, response: str) -> None:
         """The caller spoke: what may be stopped is, the call isn't ended; whatever else goes on."""
@@ -310,7 +311,8 @@ class ToolDesk:
         """What the agent carries out itself is carried out for the response that wanted it, or not at all."""
         response = self._conversation.view.responses.get(errand.response)
         if response is not None and response.status is not None:
-            self._settle(errand, "cancelled", GOES_ON)
+            tool = self._conversation.view.tools[errand.tool_call]
+            self._settle(errand, "cancelled", GOES_ON if is_end(self._conversation, tool) else NOT_HANDED_OVER)
             return
         self._carry_out_own(errand.response)
         self._errands.forget(errand)
