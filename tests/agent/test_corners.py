@@ -2,16 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+
+import msgspec
 
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
-from trunkline.agent.models.scripted import Call, Step, Words
+from trunkline.agent.models.scripted import Call, Step, Wait, Words
 from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
-from trunkline.agents import Agent, Approval, Check, Verdict, block, end, guardrail, tool
+from trunkline.agents import (
+    Agent,
+    Approval,
+    Check,
+    Fillers,
+    Verdict,
+    block,
+    end,
+    guardrail,
+    tool,
+    transfer_call,
+)
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import ToolResult
-from trunkline.record import Attempt, StoredClaim
+from trunkline.record import Attempt, MemoryRecordStore, StoredClaim
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
 
@@ -212,5 +226,152 @@ def test_a_verdict_on_a_tool_call_is_recorded_with_the_call() -> None:
 
             view = await scene.view()
             assert (view.tools, view.verdicts) == ({}, {})
+
+    run_virtual(scenario())
+
+
+class SlowStore(MemoryRecordStore):
+    """takes_s: from an append to its acknowledgement."""
+
+    takes_s = 0.0
+
+    def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        stored = super().append(call, data, expected_seq=expected_seq, entry=entry)
+        if not self.takes_s or not stored.done() or stored.exception() is not None:
+            return stored
+        late: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(self.takes_s, late.set_result, stored.result())
+        return late
+
+
+def test_a_handoff_that_the_caller_forestalls_is_over() -> None:
+    async def scenario() -> None:
+        other = Agent("other")
+        agent = Agent("desk", handoffs=[other], tools=[transfer_call(["sales"])])
+        script: Sequence[Sequence[Step]] = [
+            [Call("transfer_to_other", {}), Call("transfer_call", {"target": msgspec.Raw(b'"sales"')})]
+        ]
+        store = SlowStore()
+        async with Scene([script, SURE], agent=agent, others=[other], store=store) as scene:
+            await scene.place()
+            store.takes_s = 1.0
+            scene.says("Another one, please.")
+            await asyncio.sleep(0.5)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            await asyncio.sleep(5)
+
+            view = await scene.view()
+            assert [tool.status for tool in view.tools.values()] == ["cancelled", "cancelled"]
+            assert view.speaker == "desk"
+            assert view.transfers == []
+
+    run_virtual(scenario())
+
+
+def test_a_handoff_whose_agent_is_lost_before_it_is_made_by_the_next() -> None:
+    async def scenario() -> None:
+        other = Agent("other")
+        agent = Agent("desk", handoffs=[other])
+        script = [[[Call("transfer_to_other", {})], [Words("I am the other.", "final_answer")]]]
+        store = SlowStore()
+        async with Scene(script, agent=agent, others=[other], store=store) as first:
+            await first.place()
+            store.takes_s = 1.0
+            first.says("Another one, please.")
+            await asyncio.sleep(0.5)
+            await first.hang_up("moved")
+            await asyncio.sleep(5)
+            store.takes_s = 0.0
+            async with Scene(script, agent=agent, others=[other], store=store, worker="ag2") as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                assert [tool.status for tool in view.tools.values()] == ["ok"]
+                assert view.speaker == "other"
+                assert second.said == ["I am the other."]
+
+    run_virtual(scenario())
+
+
+def test_a_tool_whose_result_is_looked_at_when_the_call_ends_was_not_left_undone() -> None:
+    async def scenario() -> None:
+        @guardrail(on="tool_result", name="slow")
+        async def slow_judge(check: Check) -> None:
+            await asyncio.sleep(1.5)
+
+        agent = Agent("desk", tools=[lookup], guardrails=[slow_judge])
+        async with Scene([LOOKS_UP], agent=agent) as scene:
+            await scene.place()
+            scene.says("Where is it?")
+            await asyncio.sleep(1)
+            await scene.hang_up()
+
+            (tool_,) = (await scene.view()).tools.values()
+            assert (tool_.status, tool_.output) == ("unknown", "The call ended before a result came.")
+
+    run_virtual(scenario())
+
+
+def test_a_slow_model_is_not_bridged_by_fillers_while_it_repeats_itself() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", fillers=Fillers(("Hm.",), after_s=1.5))
+        slow_model: Sequence[Sequence[Step]] = [
+            [Wait(0.5), Words("It is here. It is blue, I think. And so on.", "final_answer")]
+        ]
+        slower: Sequence[Sequence[Step]] = [[Wait(3), *slow_model[0][1:]]]
+        halting: Sequence[Sequence[Step]] = [[Wait(0.5), Words("It is here. It is blue, I ", "final_answer"), Wait(50)]]
+        async with Scene([halting], agent=agent) as first:
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(2)
+            assert first.said == ["It is here. "]
+            async with after(first, agent, slower) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(unfinished=tuple((await first.view()).responses)))
+                await asyncio.sleep(6)
+
+                assert second.said == ["It is here. ", "It is blue, I think. ", "And so on."]
+
+    run_virtual(scenario())
+
+
+def test_news_of_a_tool_is_told_by_a_model_that_has_read_no_words_that_were_not_cleared() -> None:
+    async def scenario() -> None:
+        @guardrail(on="input", name="g")
+        def blocks(check: Check) -> Verdict | None:
+            return block("No.") if "swordfish" in check.text else None
+
+        async with Scene([SEARCHES, SURE], agent=Agent("desk", tools=[search], guardrails=[blocks])) as scene:
+            scene.runner.took_s = 5
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.says("It is swordfish.", respond=False)
+            await asyncio.sleep(6)
+
+            assert "swordfish" not in repr(scene.model.requests)
+
+    run_virtual(scenario())
+
+
+def test_what_a_caller_cancelled_by_speaking_is_no_news_to_him() -> None:
+    async def scenario() -> None:
+        stoppable = replace(search, cancel_on_interrupt=True)
+        async with Scene([SEARCHES], agent=Agent("desk", tools=[stoppable])) as scene:
+            scene.runner.answer = lambda order: None
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            (order,) = scene.runner.orders
+            scene.runner.exchange.post(
+                "tl.v1.agent.ag.rtc_00_test", CALL, ToolResult(order.tool_call, "cancelled", "It was stopped.", "tr")
+            )
+            await asyncio.sleep(1)
+
+            assert [one.status for one in (await scene.view()).tools.values()] == ["cancelled"]
+            assert len(scene.of(ResponseStarted)) == 1
 
     run_virtual(scenario())

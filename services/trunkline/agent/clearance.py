@@ -41,15 +41,16 @@ class Clearance:
         await asyncio.wait({self.task})
 
 
-async def clear(conversation: Conversation, bench: Bench, response: str) -> Clearance | None:
-    """Before the model answers turns: each that has no verdict gets it. What is asked beside the model is given back.
+async def clear(conversation: Conversation, bench: Bench, response: str, *, answers: bool = True) -> Clearance | None:
+    """Before the model reads turns: each that has no verdict gets it. What is asked beside the model is given back.
 
-    Raises Ruled, also for a verdict that an earlier owner recorded, unless it was carried out.
+    answers: the last turn, or else it only tells news. Raises Ruled, also for a verdict on the turn that it answers
+    which an earlier owner recorded, unless it was carried out.
     """
     view = conversation.view
     policy = bench.policy
     last = _last_turn(view)
-    if last is not None and (ruled := _ruled_before(view, last, response)):
+    if answers and last is not None and (ruled := _ruled_before(view, last, response)):
         raise ruled
     if not (policy.looks("input") or policy.looks("input", parallel=True)):
         return None

@@ -72,9 +72,14 @@ class Round:
                 self.done = event
 
     async def _first(self, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
-        if self._clearance is None and not self._fillers.left:
+        if self._clearance is None and self._filler_due_s is None:
             return await self._next(stream)
         return await self._first_of_many(stream)
+
+    @property
+    def _filler_due_s(self) -> float | None:
+        """None for never: of a round that is repeated the caller has heard more than that."""
+        return None if self._writer.ahead else self._fillers.due_s
 
     async def _first_of_many(self, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
         """The model's first word, once whoever looks at the caller's has agreed; fillers meanwhile."""
@@ -84,7 +89,7 @@ class Round:
                 waited: set[asyncio.Future[Any]] = {first} if not first.done() else set()
                 if self._clearance is not None and not self._clearance.given:
                     waited.add(self._clearance.task)
-                done, _ = await asyncio.wait(waited, timeout=self._fillers.due_s, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(waited, timeout=self._filler_due_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     self._fillers.say(self._writer)
                 elif self._clearance is not None and self._clearance.task in done:

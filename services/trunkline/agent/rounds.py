@@ -147,9 +147,8 @@ class Rounds:
             self._taken_over = False
             await self._held.deliver(held)
             return []
-        if not self._news:
-            await self._stop_clearance()
-            self._clearance = await clear(self._conversation, self._bench, response)
+        await self._stop_clearance()
+        self._clearance = await clear(self._conversation, self._bench, response, answers=not self._news)
         cut, self._taken_over = self._cut() if self._taken_over else [], False
         return await (self._rest_of_round(cut) if cut else self._round())
 

@@ -15,7 +15,7 @@ from trunkline.agent.conversation import Conversation
 from trunkline.agent.errands import Errand, Errands, Keep, Post
 from trunkline.agent.intents import Intent, intend, not_run, read, told_apart
 from trunkline.agent.models.seam import ToolCall
-from trunkline.agent.own_tools import GOES_ON, OwnTools, concluded
+from trunkline.agent.own_tools import GOES_ON, NOT_HANDED_OVER, OwnTools, concluded, is_end
 from trunkline.agent.results import Redact, admitted, finished
 from trunkline.agent.rulings import Bench
 from trunkline.agents import Approval, Tool
@@ -90,11 +90,11 @@ class ToolDesk:
             if self._kept is not None:
                 await self._kept()
         except asyncio.CancelledError:
-            self._give_up(errands, "cancelled", INTERRUPTED)
+            if self._conversation.view.responses[response].status is not None:  # or the next owner goes on with it
+                self._give_up(response, errands, "cancelled", INTERRUPTED)
             raise
         except StoreUnavailable:
-            self._give_up(errands, "error", NOT_RECORDED)
-            self.own.give_up(response, "error", NOT_RECORDED)
+            self._give_up(response, errands, "error", NOT_RECORDED)
         if ruled is not None:
             raise ruled
         self._commit(response, errands)
@@ -139,9 +139,10 @@ class ToolDesk:
     # for the conversation
 
     def news(self) -> list[str]:
-        """Tool calls of earlier responses that nobody has told the caller of, and somebody should."""
-        view = self._conversation.view
-        return [key for key in view.news if self._is_detached(view.tools[key])]
+        """Tool calls of earlier responses that nobody has told the caller of, and somebody should: not of what he
+        cancelled himself, by going on, and while he speaks."""
+        ended = [self._conversation.view.tools[key] for key in self._conversation.view.news]
+        return [tool.id for tool in ended if tool.status != "cancelled" and self._is_detached(tool)]
 
     def interrupted(self, response: str) -> None:
         """The caller spoke: what may be stopped is, the call isn't ended; whatever else goes on."""
@@ -186,8 +187,7 @@ class ToolDesk:
         after = items[items.index(before) - 1] if before in items[1:] else ""
         intents = [read(call, self._conversation) for call in told_apart(calls)]
         errands = self._record(response, intents, None, after, ask=False)
-        self._give_up(errands, "error", NOT_RECORDED)
-        self.own.give_up(response, "error", NOT_RECORDED)
+        self._give_up(response, errands, "error", NOT_RECORDED)
 
     def close(self, *, ended: bool, hung_up: bool = False) -> None:
         """ended: the call is over, so what has no outcome yet never gets one; else the next owner will ask.
@@ -316,7 +316,8 @@ class ToolDesk:
         """What the agent carries out itself is carried out for the response that wanted it, or not at all."""
         response = self._conversation.view.responses.get(errand.response)
         if response is not None and response.status is not None:
-            self._settle(errand, "cancelled", GOES_ON)
+            tool = self._conversation.view.tools[errand.tool_call]
+            self._settle(errand, "cancelled", GOES_ON if is_end(self._conversation, tool) else NOT_HANDED_OVER)
             return
         self._carry_out_own(errand.response)
         self._errands.forget(errand)
@@ -352,7 +353,9 @@ class ToolDesk:
     def _settle(self, errand: Errand, status: ToolStatus, output: str) -> None:
         self._outcome(errand, ToolResult(errand.tool_call, status, output, ""))
 
-    def _give_up(self, errands: Collection[Errand], status: ToolStatus, output: str) -> None:
+    def _give_up(self, response: str, errands: Collection[Errand], status: ToolStatus, output: str) -> None:
+        """What has not come to its commit point, and won't."""
+        self.own.give_up(response, status, output)
         for errand in errands:
             if self._errands.is_open(errand):
                 self.approvals.withdraw(errand.tool_call)
