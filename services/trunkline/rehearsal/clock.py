@@ -37,6 +37,7 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
+        self._forget_what_was_due()
         heapq.heappush(self._due, when)
         return super().call_at(when, callback, *args, context=context)
 
@@ -45,11 +46,15 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         end_s = self.time() + seconds
         await self.quiet()
         while (now_s := self.time()) < end_s:
-            while self._due and self._due[0] <= now_s:
-                heapq.heappop(self._due)
+            self._forget_what_was_due()
             due_s = min(self._due[0] if self._due else end_s, end_s)
             self.leapt_s += max(due_s - now_s, LEAST_LEAP_S)
             await self.quiet()
+
+    def _forget_what_was_due(self) -> None:
+        now_s = self.time()
+        while self._due and self._due[0] <= now_s:
+            heapq.heappop(self._due)
 
     async def quiet(self) -> None:
         """Until nothing happens any more without time or the outside world, or a thread takes too long."""
