@@ -12,6 +12,7 @@ from trunkline.cli.chaos.evidence import (
     Account,
     CallEvidence,
     Claimed,
+    Decided,
     Effect,
     Evidence,
     Piece,
@@ -82,8 +83,10 @@ def evidence_of(
     effects: list[Effect] = EFFECTS,
     claims: list[Claimed] | None = CLAIMS,
     resting: Sequence[Resting] = (),
+    decided: Sequence[Decided] = (),
+    forbidden: Sequence[str] = (),
 ) -> Evidence:
-    run = evidence.Run(effects=effects, resting=list(resting))
+    run = evidence.Run(effects=effects, resting=list(resting), decided=list(decided), forbidden=list(forbidden))
     return Evidence([CallEvidence(CALL, entries, account, claims)], run)
 
 
@@ -95,10 +98,10 @@ def changed(number: int, **fields: object) -> list[Recorded]:
     return entries
 
 
-def swapped(number: int, old: Event, *new: Event) -> list[Recorded]:
+def swapped(number: int, old: Event, *new: Event, of: Sequence[Recorded] = ENTRIES) -> list[Recorded]:
     """The entries with other events in place of one; indexes stay dense."""
     entries, due = [], 0
-    for at, one in enumerate(ENTRIES):
+    for at, one in enumerate(of):
         events = [each for event in one.entry.events for each in (new if at == number and event is old else (event,))]
         entries.append(msgspec.structs.replace(one, entry=msgspec.structs.replace(one.entry, events=events, index=due)))
         due += len(events)
@@ -118,6 +121,46 @@ LATE_HUB = record.HubAttached(T_US, 0, "g0")
 SLOW = msgspec.structs.replace(ACCOUNT.said[0], answered_s=40.0)
 DENIED = record.ToolFinished(T_US, "call_1", "error", "book was not run: no tool runner takes it.", "")
 TWICE_SAID = [*HEARD[:2], Piece("item_a2", 0, 0, 480, 2.15), *HEARD[2:]]
+
+NAME, ANSWERS = "appr_03_honest_x", "appr_03_honest_y"
+ASKED = record.ApprovalAsked(T_US, NAME, "tool", "call_1", "resp_1", "book", '{"number":4711}', 9 * T_US, "deny")
+APPROVED = record.ApprovalDecided(T_US, NAME, "approved", "anna")
+REFUSED = record.ApprovalDecided(T_US, NAME, "denied", "anna")
+CANCELLED = record.ToolFinished(T_US, "call_1", "cancelled", "This was not run: the call ended.", "")
+ANSWER = record.ApprovalAsked(T_US, ANSWERS, "answer", "resp_1", "resp_1", "", "You said 4711.", 9 * T_US, "deny")
+ANSWER_APPROVED = record.ApprovalDecided(T_US, ANSWERS, "approved", "anna")
+TOLD = Decided(NAME, "anna", "approve", "approved", "anna", 5.0)
+BLOCKED = record.VerdictGiven(T_US, "input", "item_u1", "block", "words")
+HANDED_OFF = record.HandedOff(T_US, "resp_1", "other")
+ENDS = record.ToolIntended(T_US, "call_2", "resp_1", "end_call", "{}", "call_2", 9 * T_US, runs="agent")
+ENDED = record.ToolFinished(T_US, "call_2", "ok", '"The call was ended."', "")
+HUNG_UP = record.Ended(T_US, "agent_hung_up")
+CUT = record.ItemTruncated(T_US, "item_a2", "You said", 480, True)
+
+
+def asked(*decided: Event, outcome: Event | None = None, text: str = "") -> list[Recorded]:
+    """The tool waited for a person."""
+    question = msgspec.structs.replace(ASKED, text=text or ASKED.text)
+    entries = swapped(1, TURN[5], TURN[5], question)
+    return swapped(3, REST[0], *decided, outcome or REST[0], of=entries)
+
+
+def answered(*, before: Sequence[Event] = (ANSWER, ANSWER_APPROVED), after: Sequence[Event] = ()) -> list[Recorded]:
+    """The answer waited for a person. before, after: its first segment."""
+    return swapped(3, REST[2], REST[2], *after, of=swapped(3, REST[1], *before, REST[1]))
+
+
+def hung_up(*ends: Event, heard: Sequence[Event] = REST[8:9]) -> Evidence:
+    """The agent ended the call. ends: what its tool came to. heard: of the last segment."""
+    entries = swapped(3, REST[5], ENDS, REST[5]) if ends else ENTRIES
+    entries = swapped(3, REST[8], *heard, of=entries)
+    return evidence_of(swapped(4, END[0], *ends, HUNG_UP, of=entries), told(end="closed"))
+
+
+def later(entries: list[Recorded], number: int) -> list[Recorded]:
+    """One of them was stored later."""
+    return [msgspec.structs.replace(one, stored_s=2.0) if at == number else one for at, one in enumerate(entries)]
+
 
 DOCTORED: dict[str, Sequence[Callable[[], Evidence]]] = {
     "epoch_never_decreases": [zombie],
@@ -185,6 +228,44 @@ DOCTORED: dict[str, Sequence[Callable[[], Evidence]]] = {
         lambda: evidence_of(claims=[]),
         lambda: evidence_of(claims=[Claimed("call_1", 1, Claim(T_US, "r1", 1, void=True))]),
     ],
+    "approvals_are_decided_once": [
+        lambda: evidence_of(asked(outcome=CANCELLED), effects=[]),
+        lambda: evidence_of(asked(APPROVED, APPROVED)),
+        lambda: evidence_of(swapped(3, REST[0], APPROVED, REST[0])),
+    ],
+    "decisions_stand": [
+        lambda: evidence_of(decided=[TOLD]),
+        lambda: evidence_of(asked(APPROVED), decided=[Decided(NAME, "ben", "deny", "denied", "ben", 5.0)]),
+        lambda: evidence_of(asked(APPROVED), decided=[msgspec.structs.replace(TOLD, at_s=0.9)]),
+    ],
+    "approved_before_effect": [
+        lambda: evidence_of(asked(REFUSED)),
+        lambda: evidence_of(later(asked(APPROVED), 3)),
+        lambda: evidence_of(asked(APPROVED, text='{"number":4712}')),
+    ],
+    "asked_with_the_intent": [lambda: evidence_of(swapped(3, REST[0], ASKED, APPROVED, REST[0]))],
+    "answers_wait_for_a_person": [
+        lambda: evidence_of(answered(before=(ANSWER, record.ApprovalDecided(T_US, ANSWERS, "denied", "anna")))),
+        lambda: evidence_of(answered(before=(ANSWER,), after=(ANSWER_APPROVED,))),
+        lambda: evidence_of(
+            answered(before=(ANSWER, msgspec.structs.replace(ANSWER_APPROVED, text="You said nothing.")))
+        ),
+    ],
+    "forbidden_is_nowhere": [
+        lambda: evidence_of(forbidden=["4711."]),
+        lambda: evidence_of(account=told(leaks=['{"type":"response.done"}'])),
+    ],
+    "blocked_words_are_not_answered": [lambda: evidence_of(swapped(1, TURN[0], TURN[0], BLOCKED))],
+    "items_follow_handoffs": [
+        lambda: evidence_of(swapped(3, REST[1], HANDED_OFF, REST[1])),
+        lambda: evidence_of(swapped(3, REST[1], msgspec.structs.replace(REST[1], agent="other"))),
+    ],
+    "goodbyes_are_heard": [
+        lambda: hung_up(),
+        lambda: hung_up(ENDED, heard=[CUT]),
+        lambda: evidence_of(swapped(4, END[0], ENDED, END[0], of=swapped(3, REST[5], ENDS, REST[5]))),
+    ],
+    "phases_are_known": [lambda: evidence_of(swapped(3, REST[1], msgspec.structs.replace(REST[1], phase=None)))],
     "resting_at_baseline": [
         lambda: evidence_of(resting=[Resting("stt-1", "tasks", 9, 10)]),
         lambda: evidence_of(resting=[Resting("stt-1", "rss_kb", 90_000, 150_000)]),
@@ -220,6 +301,13 @@ def test_honest_evidence_has_no_violation() -> None:
     resting = [Resting("stt-1", "tasks", 9, 9), Resting("stt-1", "rss_kb", 90_000, 100_000)]
 
     assert check(evidence_of(resting=resting)) == []
+
+
+def test_honest_approvals_and_ends_have_none_either() -> None:
+    assert check(evidence_of(asked(APPROVED), decided=[TOLD])) == []
+    assert check(evidence_of(asked(REFUSED, outcome=CANCELLED), effects=[])) == []
+    assert check(evidence_of(answered())) == []
+    assert check(hung_up(ENDED)) == []
 
 
 @pytest.mark.parametrize(("name", "number"), CASES)

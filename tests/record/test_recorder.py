@@ -5,6 +5,7 @@ import pytest
 from support.virtual import run_virtual
 from trunkline.proto.errors import Fenced
 from trunkline.proto.record import (
+    ApprovalAsked,
     CallerSaid,
     CallSummary,
     Configured,
@@ -12,6 +13,8 @@ from trunkline.proto.record import (
     Event,
     HubAttached,
     OwnerTook,
+    StageMoved,
+    ToolIntended,
     decode_entry,
 )
 from trunkline.record import (
@@ -24,6 +27,7 @@ from trunkline.record import (
     StoreUnavailable,
     read_call,
 )
+from trunkline.record.call_log import ENTRY_EVENTS
 
 from .conftest import OpenStore
 from .events import weather_call
@@ -132,6 +136,28 @@ def test_what_is_appended_together_goes_in_one_entry() -> None:
         await log.durable()
 
         assert await batches(store) == [1, 3]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("before", [ENTRY_EVENTS - 1, ENTRY_EVENTS - 2, ENTRY_EVENTS])
+@pytest.mark.parametrize("arguments", ["{}", '"' + 100_000 * "x" + '"'])
+def test_an_intent_is_never_stored_without_what_it_waits_for(before: int, arguments: str) -> None:
+    async def main() -> None:
+        store = MemoryRecordStore()
+        log = await take(store)
+        for number in range(before):
+            log.append(StageMoved(1, "tts", f"t{number}", "it died"))
+        for key in ("call_1", "call_2"):
+            log.append(
+                ToolIntended(1, key, "resp_1", "refund", arguments, key, 9),
+                ApprovalAsked(1, f"appr_{key}", "tool", key, "resp_1", "refund", arguments, 9, "deny"),
+            )
+        await log.durable()
+
+        last = [decode_entry(stored.data).events[-1] for stored in await store.read(CALL)]
+        assert len(last) > 1
+        assert not any(isinstance(event, ToolIntended) for event in last)
 
     run_virtual(main())
 

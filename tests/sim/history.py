@@ -192,6 +192,21 @@ def late_takers(seed: int) -> History:
     return msgspec.structs.replace(history, faults=[death, stop], trouble=_slow(history.trouble, 0.2, 0.3))
 
 
+def about(seed: int, act: Act) -> History:
+    """Each turn but the last is about this, and cut short where it ends the call; an agent may die meanwhile."""
+    rng = random.Random(seed)
+    turns = [_acted(rng, TurnPlan(number, frames=4), act, last=False) for number in (1, 2)]
+    if act not in ENDINGS:
+        turns = [msgspec.structs.replace(turn, cut_after_s=0.0) for turn in turns]
+    last = TurnPlan(len(turns) + 1, frames=4)
+    death = FaultPlan("kill", "agent", 1, "tool", rng.uniform(0.0, 0.3), 0.1)
+    history = plan(seed, ())
+    faults = [death] if act == "refund" and rng.random() < 0.5 else []
+    return msgspec.structs.replace(
+        history, turns=[*turns, last], faults=faults, agent="desk" if act == "secret" else "careful"
+    )
+
+
 def _slow(trouble: Trouble, lagging: float, lag_s: float) -> Trouble:
     return msgspec.structs.replace(trouble, lagging=lagging, lag_s=lag_s)
 
@@ -222,12 +237,12 @@ def _policed(rng: random.Random, turns: list[TurnPlan]) -> str:
         return ""
     for at, turn in enumerate(turns):
         if rng.random() < ACTED:
-            turns[at] = _acted(rng, turn, last=at == len(turns) - 1)
+            act = rng.choice([*ACTS[1:], "refund", "refund", "promise", "promise", "end"])
+            turns[at] = _acted(rng, turn, act, last=at == len(turns) - 1)
     return rng.choice(("desk", "desk", "careful"))
 
 
-def _acted(rng: random.Random, turn: TurnPlan, *, last: bool) -> TurnPlan:
-    act = rng.choice([*ACTS[1:], "refund", "refund", "promise", "promise", "end"])
+def _acted(rng: random.Random, turn: TurnPlan, act: Act, *, last: bool) -> TurnPlan:
     if act == "thrown out" and not last:  # nobody is to say anything after it
         act = "refused"
     cut = turn.cut_after_s if act != "end" else 0.0 if last else rng.uniform(0.05, 0.8)

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
-from sim import mutations
+from sim import agent_mutations, mutations
 from sim.__main__ import replay
-from sim.history import FAULTY, History, late_listeners, late_takers, late_writers, lost_in_tools, plan
+from sim.acts import Act
+from sim.history import FAULTY, History, about, late_listeners, late_takers, late_writers, lost_in_tools, plan
 from sim.run import simulate
 from trunkline.proto.subjects import Stage
 
@@ -106,6 +107,25 @@ def test_without_the_epoch_checks_whoever_gets_past_the_compare_and_set_decides_
     off, besides = mutations.any_epoch_is_taken, mutations.appends_compare_nothing
 
     assert breaks("owner_is_next_epoch", 20, late_writers, off, besides)
+
+
+AGENTS_GUARDS: list[tuple[Guard, Act, str]] = [
+    (agent_mutations.tools_dont_wait_for_people, "refund", "approved_before_effect"),
+    (agent_mutations.a_denial_is_no_obstacle, "refund", "approved_before_effect"),
+    (agent_mutations.people_are_told_at_once, "refund", "decisions_stand"),
+    (agent_mutations.what_a_person_decided_may_be_decided_again, "refund", "approvals_are_decided_once"),
+    (agent_mutations.approvals_are_forgotten_with_their_agent, "refund", "turns_are_answered"),
+    (agent_mutations.answers_dont_wait_for_people, "promise", "answers_wait_for_a_person"),
+    (agent_mutations.segments_skip_policy, "secret", "forbidden_is_nowhere"),
+    (agent_mutations.the_model_answers_whatever_is_said, "refused", "blocked_words_are_not_answered"),
+    (agent_mutations.messages_are_the_first_agents, "handoff", "items_follow_handoffs"),
+    (agent_mutations.an_interruption_leaves_the_end_of_the_call, "end", "goodbyes_are_heard"),
+]
+
+
+@pytest.mark.parametrize(("guard", "act", "invariant"), AGENTS_GUARDS, ids=lambda one: getattr(one, "__name__", ""))
+def test_without_a_guard_of_the_agents_its_invariant_is_broken(guard: Guard, act: Act, invariant: str) -> None:
+    assert breaks(invariant, 40, lambda seed: about(seed, act), guard)
 
 
 def test_a_seed_is_replayed_with_the_stages_that_it_failed_in() -> None:

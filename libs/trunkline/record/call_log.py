@@ -13,7 +13,7 @@ import msgspec
 from prometheus_client import Counter, Histogram
 
 from trunkline.proto.errors import Fenced
-from trunkline.proto.record import RECORD_VERSION, CallSummary, Event, RecordEntry, encode_entry
+from trunkline.proto.record import RECORD_VERSION, CallSummary, Event, RecordEntry, ToolIntended, encode_entry
 from trunkline.record.store import EntryTooLarge, RecordStore, StoreUnavailable, WrongSequence, new_entry_id
 from trunkline.record.view import CallView
 from trunkline.telemetry import logs
@@ -118,12 +118,12 @@ class CallLog:
         self._send_due = False
         if self._failure is not None or self._flight is not None or not self._waiting:
             return
-        count = min(len(self._waiting), ENTRY_EVENTS)
+        count = self._whole(ENTRY_EVENTS)
         entry = new_entry_id()
         try:
             data = self._encode(entry, count)
-            while len(data) > ENTRY_SPLIT_BYTES and count > 1:
-                count //= 2
+            while len(data) > ENTRY_SPLIT_BYTES and (fewer := self._whole(max(1, count // 2))) < count:
+                count = fewer
                 data = self._encode(entry, count)
         except (ValueError, OverflowError, msgspec.MsgspecError) as error:  # text that UTF-8 can't hold, above all
             self._give_up(error)
@@ -131,6 +131,14 @@ class CallLog:
         del self._waiting[:count]
         self._flight = _Flight(entry, data, count, asyncio.get_running_loop().time())
         self._launch()
+
+    def _whole(self, most: int) -> int:
+        """How many go together: an intent with what stands behind it, which may be why it must not be carried out."""
+        count = min(len(self._waiting), most)
+        while 1 < count < len(self._waiting) and isinstance(self._waiting[count - 1], ToolIntended):
+            count -= 1
+        alone = count == 1 < len(self._waiting) and isinstance(self._waiting[0], ToolIntended)
+        return 2 if alone else count
 
     def _encode(self, entry: str, count: int) -> bytes:
         return encode_entry(RecordEntry(RECORD_VERSION, self.epoch, self._stored, entry, self._waiting[:count]))

@@ -37,7 +37,10 @@ class Awaited(msgspec.Struct):
 
 
 class Owed:
+    """went_on: since the last response began, it was cut short or another was asked for."""
+
     def __init__(self) -> None:
+        self.went_on = False
         self._awaited: list[Awaited] = []
         self._begun: dict[str, set[tuple[str, str, int]]] = {}  # response -> what of it was said
         self._over: OrderedDict[str, None] = OrderedDict()
@@ -62,6 +65,7 @@ class Owed:
 
     def ask(self, awaited: Awaited) -> None:
         self._awaited.append(awaited)
+        self.went_on = True
 
     def doom(self, reason: Reason) -> None:
         """What hasn't started is not wanted any more."""
@@ -70,6 +74,7 @@ class Owed:
 
     def begin(self, started: ResponseStarted) -> Awaited | None:
         """The response that was asked for, if this one was."""
+        self.went_on = False
         awaited = next((a for a in self._awaited if a.is_begun_by(started)), None)
         if awaited is not None:
             self._awaited.remove(awaited)
@@ -88,6 +93,11 @@ class Owed:
         if isinstance(said, ResponseFinished):
             self.close(response)
         return True
+
+    def cut(self, response: str) -> None:
+        """It is over before its time."""
+        self.close(response)
+        self.went_on = True
 
     def close(self, response: str) -> None:
         """Finished or cancelled: whatever is still said of it is nothing new."""

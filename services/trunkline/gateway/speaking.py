@@ -86,7 +86,6 @@ class Speaking:
         self._number = 0
         self._response_audible = True  # of the response that the agent speaks now
         self._fresh = False  # its first segment is still to come
-        self._went_on = False  # since the last response began, it was cut short or another was asked for
         self._open: OpenResponse | None = None  # as the client knows it
         self._open_item = ""
         self._first_audio = FirstAudio()
@@ -118,7 +117,6 @@ class Speaking:
         response: the id that it shall have; without one it is known by its turn.
         """
         self._owed.ask(Awaited(turn, self._clock(), response))
-        self._went_on = True
         if ended_at is not None:
             self._first_audio.asked(turn, ended_at)
 
@@ -198,13 +196,12 @@ class Speaking:
             case ResponseFinished():
                 tokens = message.input_tokens, message.output_tokens
                 self._script.append(CloseResponse(response, message.status, message.detail, *tokens))
-            case HangUp(reason=reason) if not self._went_on:
+            case HangUp(reason=reason) if not self._owed.went_on:
                 self._script.append(End(reason))
         self.pump()
 
     def _begin_response(self, message: ResponseStarted) -> None:
         awaited = self._owed.begin(message)
-        self._went_on = False
         line = OpenResponse(message.response, message.turn, self.audible)
         if awaited is not None and awaited.doomed:
             self._cut(line.response, awaited.doomed)
@@ -374,8 +371,7 @@ class Speaking:
         metrics.interruptions.labels(reason).inc()
         self._tell_agent(Interrupt(response, reason, self._said.heard(response)))
         self._said.settle(response)
-        self._owed.close(response)
-        self._went_on = True
+        self._owed.cut(response)
 
     def _end_cut(self, unopened: list[OpenResponse], reason: Reason) -> None:
         """The client learns of the end of each response, also of one that it never saw begin."""
