@@ -18,6 +18,7 @@ from trunkline.agents import (
     Verdict,
     block,
     end,
+    end_call,
     guardrail,
     tool,
     transfer_call,
@@ -373,5 +374,80 @@ def test_what_a_caller_cancelled_by_speaking_is_no_news_to_him() -> None:
 
             assert [one.status for one in (await scene.view()).tools.values()] == ["cancelled"]
             assert len(scene.of(ResponseStarted)) == 1
+
+    run_virtual(scenario())
+
+
+def test_last_words_that_were_said_are_not_said_again_by_the_next_owner() -> None:
+    async def scenario() -> None:
+        @guardrail(on="output", name="g")
+        async def judge(check: Check) -> None:
+            await asyncio.sleep(1.0)
+
+        agent = Agent("desk", tools=[end_call()], guardrails=[judge])
+        farewell = {"farewell": msgspec.Raw(b'"It was nice to talk to you. Goodbye then, and take care."')}
+        script: Sequence[Sequence[Step]] = [[Call("end_call", farewell)]]
+        async with Scene([script], agent=agent) as first:
+            await first.place()
+            first.says("That is all.")
+            await asyncio.sleep(1.5)
+            assert first.said == ["It was nice to talk to you. "]
+            await first.hang_up("moved")
+            async with after(first, agent, script) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(unfinished=tuple((await first.view()).responses)))
+                await asyncio.sleep(5)
+
+                assert "".join(second.said) == "It was nice to talk to you. Goodbye then, and take care."
+                assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_goodbye_with_the_end_of_the_call_is_not_followed_by_a_farewell_after_a_loss() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[end_call()])
+        bye = Call("end_call", {"farewell": msgspec.Raw(b'"Goodbye."')})
+        script: Sequence[Sequence[Step]] = [[Words("Goodbye!", None), bye]]
+        store = SlowStore()
+        async with Scene([script], agent=agent, store=store) as first:
+            await first.place()
+            store.takes_s = 1.0
+            first.says("That is all.")
+            await asyncio.sleep(1.5)
+            await first.hang_up("moved")
+            await asyncio.sleep(5)
+            store.takes_s = 0.0
+            assert first.said == ["Goodbye!"]
+            async with after(first, agent, script) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+
+                assert second.said == []
+                assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_farewell_that_waits_for_a_person_is_asked_for_once() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[end_call()], answer_approval=Approval(commentary=""))
+        script: Sequence[Sequence[Step]] = [[Call("end_call", {"farewell": msgspec.Raw(b'"Goodbye."')})]]
+        async with Scene([script], agent=agent) as first:
+            await first.place()
+            first.says("That is all.")
+            await asyncio.sleep(1)
+            await first.hang_up("moved")
+            async with after(first, agent, script) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+                (waiting,) = (await second.view()).waiting_approvals()
+                await second.decides("approve", approval=waiting.asked.approval)
+                await asyncio.sleep(1)
+
+                assert second.said == ["Goodbye."]
+                assert len((await second.view()).approvals) == len(second.of(HangUp)) == 1
 
     run_virtual(scenario())

@@ -236,17 +236,30 @@ class Rounds:
         farewell = self._desk.own.farewell_of(self._writer.response)
         if farewell is None:
             return False
-        if farewell and not self._said_here:
-            speech = self._speech()
+        if farewell and not self._said_here and not (self._taken_over and self._desk.own.ends_with_words):
             try:
-                await speech.write(farewell, "final_answer")
-                await speech.end_round("final_answer")
+                await self._bid(farewell)
             except Ruled as ruled:
-                self._writer.block(*ruled.events)
+                if ruled.events:
+                    self._writer.block(*ruled.events)
                 self._writer.write(ruled.ruling.reply, "final_answer", "policy")
+            except Diverged:  # what was said of it stays
+                self._writer.leave()
         self._writer.finish("completed", tokens=self._tokens)
         self._writer.hang_up("agent_hung_up")
         return True
+
+    async def _bid(self, farewell: str) -> None:
+        """Or what is left of it. Raises Ruled, Diverged."""
+        view, response = self._conversation.view, self._writer.response
+        if self._taken_over and (held := answer_approval(view, response)) is not None:
+            await self._held.deliver(held)
+            return
+        begun = [view.items[key] for key in of_this_round(view, response) if key in view.items]
+        self._writer.repeat([item for item in begun if item.source == "model"])
+        speech = self._speech()
+        await speech.write(farewell, "final_answer")
+        await speech.end_round("final_answer")
 
     # a round
 
