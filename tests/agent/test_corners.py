@@ -451,3 +451,50 @@ def test_a_farewell_that_waits_for_a_person_is_asked_for_once() -> None:
                 assert len((await second.view()).approvals) == len(second.of(HangUp)) == 1
 
     run_virtual(scenario())
+
+
+def test_a_message_that_is_cut_off_by_a_loss_and_the_caller_keeps_a_phase() -> None:
+    async def scenario() -> None:
+        halting: Sequence[Sequence[Step]] = [[Words("It is here. It is blue, I "), Wait(50)]]
+        agent = Agent("desk")
+        async with Scene([halting], agent=agent) as first:
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            (response,) = (await first.view()).responses
+            await first.hang_up("moved")
+            async with after(first, agent, [[Wait(50)]], SURE) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(inputs=1))
+                second.interrupts(response)
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                (item,) = view.responses[response].items
+                assert view.items[item].phase == "final_answer"
+
+    run_virtual(scenario())
+
+
+def test_a_message_that_is_being_repeated_when_the_caller_speaks_keeps_a_phase() -> None:
+    async def scenario() -> None:
+        halting: Sequence[Sequence[Step]] = [[Words("It is here. It is blue, I "), Wait(50)]]
+        agent = Agent("desk")
+        async with Scene([halting], agent=agent) as first:
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            (response,) = (await first.view()).responses
+            await first.hang_up("moved")
+            async with after(first, agent, [[Wait(50)]]) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+                second.interrupts(response)
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                (item,) = view.responses[response].items
+                assert view.items[item].phase == "final_answer"
+
+    run_virtual(scenario())

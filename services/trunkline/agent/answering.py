@@ -19,11 +19,11 @@ from trunkline.agent.rulings import Bench
 from trunkline.agent.speech import Speakable
 from trunkline.agent.takeover import adopted, said_again
 from trunkline.agent.tool_desk import ToolDesk
-from trunkline.agent.writer import ResponseWriter, Send
+from trunkline.agent.writer import ResponseWriter, Send, without_phase
 from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.ids import new_response_id
-from trunkline.proto.response import HangUp, Recall, ResponseFinished, SegmentHeard, Utterance
+from trunkline.proto.response import HangUp, Recall, SegmentHeard, Utterance
 from trunkline.record import ToolView
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
@@ -328,11 +328,14 @@ class Answering:
         return running.task if running is not None else None
 
     def _close(self, response: str, reason: str) -> None:
-        self._conversation.append(record.ResponseClosed(self._now_us(), response, "cancelled", reason))
-        if self._takeover is not None:
-            self._takeover.changed.add(response)
-        else:
-            self._send(ResponseFinished(response, "cancelled", reason), None)
+        if self._takeover is None:
+            self._writer(response, 0).cancel(reason)
+            return
+        now_us = self._now_us()
+        for item in without_phase(self._conversation.view, response):
+            self._conversation.append(record.ItemPhaseSettled(now_us, item, "final_answer"))
+        self._conversation.append(record.ResponseClosed(now_us, response, "cancelled", reason))
+        self._takeover.changed.add(response)
 
     # what runs
 
