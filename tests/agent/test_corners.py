@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
@@ -13,13 +14,16 @@ from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, Tex
 from trunkline.agents import (
     Agent,
     Approval,
+    CallContext,
     Check,
+    Duration,
     Fillers,
     Verdict,
     block,
     end,
     end_call,
     guardrail,
+    rewrite,
     tool,
     transfer_call,
 )
@@ -496,5 +500,56 @@ def test_a_message_that_is_being_repeated_when_the_caller_speaks_keeps_a_phase()
                 view = await second.view()
                 (item,) = view.responses[response].items
                 assert view.items[item].phase == "final_answer"
+
+    run_virtual(scenario())
+
+
+def test_instructions_that_never_come_end_the_response_with_an_apology() -> None:
+    async def scenario() -> None:
+        async def instructions(call: CallContext) -> str:
+            await asyncio.Event().wait()
+            return ""
+
+        async with Scene([SURE], agent=Agent("desk", instructions=instructions)) as scene:
+            await scene.place()
+            scene.says("Hello?")
+            await asyncio.sleep(30)
+
+            assert [message.status for message in scene.finished] == ["failed"]
+
+    run_virtual(scenario())
+
+
+def test_a_call_whose_time_is_up_ends_without_last_words_too() -> None:
+    async def scenario() -> None:
+        async with Scene([SURE], agent=Agent("desk", duration=Duration(5, goodbye=""))) as scene:
+            await scene.place()
+            await asyncio.sleep(6)
+
+            assert scene.said == []
+            assert len(scene.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        rewrite("\ud800"),
+        block("x" * 2_000_000),
+        block("No.", reason="\udcff" * 3),
+        block("No.", reason="x" * 2_000_000),
+    ],
+)
+def test_a_verdict_that_no_record_can_hold_costs_no_call(verdict: Verdict) -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", guardrails=[guardrail(on="output", name="g")(lambda check: verdict)])
+        async with Scene([SURE], agent=agent) as scene:
+            await scene.place()
+            scene.says("Hello?")
+            await asyncio.sleep(1)
+
+            assert [message.status for message in scene.finished] == ["incomplete"]
+            assert [one.status for one in (await scene.view()).responses.values()] == ["incomplete"]
 
     run_virtual(scenario())

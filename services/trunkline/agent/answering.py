@@ -89,7 +89,7 @@ class Answering:
         self._start = start
         self._speakable = speakable
         self._closed = self._awaits_recall = False
-        self._last_words = ""  # said before the call is ended, as soon as no response goes on
+        self._last_words: str | None = None  # said before the call is ended, as soon as no response goes on
         desk.on_outcome = self._on_outcome
         self._running: _Running | None = None
         self._takeover: _Takeover | None = None
@@ -262,7 +262,7 @@ class Answering:
         """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
         if self._closed or self._awaits_recall or self._takeover is not None or self._open():
             return
-        if self._last_words and self._desk.own.ending is None:
+        if self._last_words is not None and self._desk.own.ending is None:
             self.say(new_response_id(), self._last_words, then_hang_up=True)
         elif self._desk.own.ending is None and (news := self._desk.news()):
             self._begin(new_response_id(), 0, None, news=news)

@@ -27,6 +27,7 @@ from trunkline.telemetry import logs, tracing
 
 MAX_ROUNDS = 8  # of tools; a model that asks for more is going round in circles
 MAX_HANDOFFS = 4  # in one response; agents that hand off more often are going round in circles
+INSTRUCTIONS_S = 5.0  # that a function of the agent file may take for them, while the caller waits
 APOLOGY = "I'm sorry, something went wrong on our side. Please say that again."
 GIVING_UP = "I'm sorry, I could not finish that. Please ask me in another way."
 WHAT_WAS_CUT = (
@@ -321,7 +322,8 @@ class Rounds:
         conversation = self._conversation
         first, self._first = self._first, False
         try:
-            own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
+            async with asyncio.timeout(INSTRUCTIONS_S):
+                own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
             instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
             request = conversation.request(instructions, without, first=first, news=self._news)
         except Exception as error:  # a rim: instructions, and filters of handoffs, are functions of the agent file
