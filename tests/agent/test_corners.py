@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
@@ -13,12 +14,16 @@ from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, Tex
 from trunkline.agents import (
     Agent,
     Approval,
+    CallContext,
     Check,
+    Duration,
     Fillers,
     Verdict,
     block,
     end,
+    end_call,
     guardrail,
+    rewrite,
     tool,
     transfer_call,
 )
@@ -373,5 +378,178 @@ def test_what_a_caller_cancelled_by_speaking_is_no_news_to_him() -> None:
 
             assert [one.status for one in (await scene.view()).tools.values()] == ["cancelled"]
             assert len(scene.of(ResponseStarted)) == 1
+
+    run_virtual(scenario())
+
+
+def test_last_words_that_were_said_are_not_said_again_by_the_next_owner() -> None:
+    async def scenario() -> None:
+        @guardrail(on="output", name="g")
+        async def judge(check: Check) -> None:
+            await asyncio.sleep(1.0)
+
+        agent = Agent("desk", tools=[end_call()], guardrails=[judge])
+        farewell = {"farewell": msgspec.Raw(b'"It was nice to talk to you. Goodbye then, and take care."')}
+        script: Sequence[Sequence[Step]] = [[Call("end_call", farewell)]]
+        async with Scene([script], agent=agent) as first:
+            await first.place()
+            first.says("That is all.")
+            await asyncio.sleep(1.5)
+            assert first.said == ["It was nice to talk to you. "]
+            await first.hang_up("moved")
+            async with after(first, agent, script) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(unfinished=tuple((await first.view()).responses)))
+                await asyncio.sleep(5)
+
+                assert "".join(second.said) == "It was nice to talk to you. Goodbye then, and take care."
+                assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_goodbye_with_the_end_of_the_call_is_not_followed_by_a_farewell_after_a_loss() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[end_call()])
+        bye = Call("end_call", {"farewell": msgspec.Raw(b'"Goodbye."')})
+        script: Sequence[Sequence[Step]] = [[Words("Goodbye!", None), bye]]
+        store = SlowStore()
+        async with Scene([script], agent=agent, store=store) as first:
+            await first.place()
+            store.takes_s = 1.0
+            first.says("That is all.")
+            await asyncio.sleep(1.5)
+            await first.hang_up("moved")
+            await asyncio.sleep(5)
+            store.takes_s = 0.0
+            assert first.said == ["Goodbye!"]
+            async with after(first, agent, script) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+
+                assert second.said == []
+                assert len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_farewell_that_waits_for_a_person_is_asked_for_once() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[end_call()], answer_approval=Approval(commentary=""))
+        script: Sequence[Sequence[Step]] = [[Call("end_call", {"farewell": msgspec.Raw(b'"Goodbye."')})]]
+        async with Scene([script], agent=agent) as first:
+            await first.place()
+            first.says("That is all.")
+            await asyncio.sleep(1)
+            await first.hang_up("moved")
+            async with after(first, agent, script) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+                (waiting,) = (await second.view()).waiting_approvals()
+                await second.decides("approve", approval=waiting.asked.approval)
+                await asyncio.sleep(1)
+
+                assert second.said == ["Goodbye."]
+                assert len((await second.view()).approvals) == len(second.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_message_that_is_cut_off_by_a_loss_and_the_caller_keeps_a_phase() -> None:
+    async def scenario() -> None:
+        halting: Sequence[Sequence[Step]] = [[Words("It is here. It is blue, I "), Wait(50)]]
+        agent = Agent("desk")
+        async with Scene([halting], agent=agent) as first:
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            (response,) = (await first.view()).responses
+            await first.hang_up("moved")
+            async with after(first, agent, [[Wait(50)]], SURE) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(inputs=1))
+                second.interrupts(response)
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                (item,) = view.responses[response].items
+                assert view.items[item].phase == "final_answer"
+
+    run_virtual(scenario())
+
+
+def test_a_message_that_is_being_repeated_when_the_caller_speaks_keeps_a_phase() -> None:
+    async def scenario() -> None:
+        halting: Sequence[Sequence[Step]] = [[Words("It is here. It is blue, I "), Wait(50)]]
+        agent = Agent("desk")
+        async with Scene([halting], agent=agent) as first:
+            await first.place()
+            first.says("Where is it?")
+            await asyncio.sleep(1)
+            (response,) = (await first.view()).responses
+            await first.hang_up("moved")
+            async with after(first, agent, [[Wait(50)]]) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall())
+                await asyncio.sleep(1)
+                second.interrupts(response)
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                (item,) = view.responses[response].items
+                assert view.items[item].phase == "final_answer"
+
+    run_virtual(scenario())
+
+
+def test_instructions_that_never_come_end_the_response_with_an_apology() -> None:
+    async def scenario() -> None:
+        async def instructions(call: CallContext) -> str:
+            await asyncio.Event().wait()
+            return ""
+
+        async with Scene([SURE], agent=Agent("desk", instructions=instructions)) as scene:
+            await scene.place()
+            scene.says("Hello?")
+            await asyncio.sleep(30)
+
+            assert [message.status for message in scene.finished] == ["failed"]
+
+    run_virtual(scenario())
+
+
+def test_a_call_whose_time_is_up_ends_without_last_words_too() -> None:
+    async def scenario() -> None:
+        async with Scene([SURE], agent=Agent("desk", duration=Duration(5, goodbye=""))) as scene:
+            await scene.place()
+            await asyncio.sleep(6)
+
+            assert scene.said == []
+            assert len(scene.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        rewrite("\ud800"),
+        block("x" * 2_000_000),
+        block("No.", reason="\udcff" * 3),
+        block("No.", reason="x" * 2_000_000),
+    ],
+)
+def test_a_verdict_that_no_record_can_hold_costs_no_call(verdict: Verdict) -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", guardrails=[guardrail(on="output", name="g")(lambda check: verdict)])
+        async with Scene([SURE], agent=agent) as scene:
+            await scene.place()
+            scene.says("Hello?")
+            await asyncio.sleep(1)
+
+            assert [message.status for message in scene.finished] == ["incomplete"]
+            assert [one.status for one in (await scene.view()).responses.values()] == ["incomplete"]
 
     run_virtual(scenario())

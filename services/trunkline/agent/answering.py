@@ -19,11 +19,11 @@ from trunkline.agent.rulings import Bench
 from trunkline.agent.speech import Speakable
 from trunkline.agent.takeover import adopted, said_again
 from trunkline.agent.tool_desk import ToolDesk
-from trunkline.agent.writer import ResponseWriter, Send
+from trunkline.agent.writer import ResponseWriter, Send, without_phase
 from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.ids import new_response_id
-from trunkline.proto.response import HangUp, Recall, ResponseFinished, SegmentHeard, Utterance
+from trunkline.proto.response import HangUp, Recall, SegmentHeard, Utterance
 from trunkline.record import ToolView
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
@@ -91,7 +91,7 @@ class Answering:
         self._speakable = speakable
         self._closed = False
         self._follows = follows
-        self._last_words = ""  # said before the call is ended, as soon as no response goes on
+        self._last_words: str | None = None  # said before the call is ended, as soon as no response goes on
         desk.on_outcome = self._on_outcome
         self._running: _Running | None = None
         self._takeover: _Takeover | None = None
@@ -260,7 +260,7 @@ class Answering:
         """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
         if self._closed or self._follows or self._takeover is not None or self._open():
             return
-        if self._last_words and self._desk.own.ending is None:
+        if self._last_words is not None and self._desk.own.ending is None:
             self.say(new_response_id(), self._last_words, then_hang_up=True)
         elif self._desk.own.ending is None and (news := self._desk.news()):
             self._begin(new_response_id(), 0, None, news=news)
@@ -327,11 +327,14 @@ class Answering:
         return running.task if running is not None else None
 
     def _close(self, response: str, reason: str) -> None:
-        self._conversation.append(record.ResponseClosed(self._now_us(), response, "cancelled", reason))
-        if self._takeover is not None:
-            self._takeover.changed.add(response)
-        else:
-            self._send(ResponseFinished(response, "cancelled", reason), None)
+        if self._takeover is None:
+            self._writer(response, 0).cancel(reason)
+            return
+        now_us = self._now_us()
+        for item in without_phase(self._conversation.view, response):
+            self._conversation.append(record.ItemPhaseSettled(now_us, item, "final_answer"))
+        self._conversation.append(record.ResponseClosed(now_us, response, "cancelled", reason))
+        self._takeover.changed.add(response)
 
     # what runs
 

@@ -51,6 +51,18 @@ class OwnTools:
         end = self.ending
         return farewell(end) if end is not None and end.response == response else None
 
+    @property
+    def ends_with_words(self) -> bool:
+        """The model spoke in the round in which it ended the call, as far as the record tells its rounds apart."""
+        view, end = self._conversation.view, self.ending
+        said = view.items.get(end.after) if end is not None else None
+        if end is None or said is None or said.response != end.response or said.source not in ("model", "person"):
+            return False
+        return (
+            next(view.tools[key] for key in view.responses[end.response].tools if view.tools[key].after == said.id)
+            is end
+        )
+
     def intend_end(self, response: str) -> None:
         """The call ends with this response, by policy's word or the definition's."""
         key, now_us = new_tool_call_id(), self._conversation.wall_us()

@@ -22,6 +22,8 @@ from trunkline.runtime.threads import in_thread
 from trunkline.telemetry import logs
 
 HUNG_LIMIT = 32  # judges that were given up and are not over; with so many, those that need a thread fail at once
+TEXT_LIMIT_BYTES = 64 * 1024  # of what a guardrail writes; a record's entry can't hold much more
+REASON_CHARACTERS = 500
 STOP_S = 1.0  # asynchronous judges that were told to end may take this long
 ACTIONS: tuple[Action, ...] = get_args(Action)
 BUCKETS_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -136,7 +138,7 @@ class Policy:
         if isinstance(said, Verdict):
             wrong = self._wrong_with(said, check)
             if not wrong:
-                return Given(guardrail.name, said)
+                return Given(guardrail.name, replace(said, reason=_recordable(said.reason)))
             said = Failure(wrong)
         _failures.labels(guardrail.name).inc()
         log.warning("guardrail failed", guardrail=guardrail.name, on=check.on, why=said.why, traceback=said.where)
@@ -167,6 +169,8 @@ class Policy:
             return "its action is unknown"
         if not all(isinstance(text, str) for text in (verdict.text, verdict.to, verdict.reason)):
             return "its verdict holds something else than text"
+        if len(verdict.text.encode("utf-8", "replace")) > TEXT_LIMIT_BYTES or not _is_unicode(verdict.text):
+            return f"its text is no Unicode of up to {TEXT_LIMIT_BYTES} bytes"
         if verdict.action == "hand_off" and (verdict.to not in self._agents or verdict.to == check.call.agent):
             return f"{verdict.to[:64]!r} is no other agent of the file"
         if verdict.action == "rewrite" and not _fits(verdict.text, check.on):
@@ -200,6 +204,15 @@ def _given(verdict: object) -> Verdict | Failure:
 
 def _raised(error: BaseException) -> Failure:
     return Failure(type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+
+
+def _is_unicode(text: str) -> bool:
+    """Without halves of surrogate pairs, which UTF-8 can't hold."""
+    return text.encode("utf-8", "replace").decode() == text
+
+
+def _recordable(reason: str) -> str:
+    return reason[:REASON_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _fits(text: str, on: On) -> bool:

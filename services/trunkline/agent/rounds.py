@@ -27,6 +27,7 @@ from trunkline.telemetry import logs, tracing
 
 MAX_ROUNDS = 8  # of tools; a model that asks for more is going round in circles
 MAX_HANDOFFS = 4  # in one response; agents that hand off more often are going round in circles
+INSTRUCTIONS_S = 5.0  # that a function of the agent file may take for them, while the caller waits
 APOLOGY = "I'm sorry, something went wrong on our side. Please say that again."
 GIVING_UP = "I'm sorry, I could not finish that. Please ask me in another way."
 WHAT_WAS_CUT = (
@@ -236,17 +237,30 @@ class Rounds:
         farewell = self._desk.own.farewell_of(self._writer.response)
         if farewell is None:
             return False
-        if farewell and not self._said_here:
-            speech = self._speech()
+        if farewell and not self._said_here and not (self._taken_over and self._desk.own.ends_with_words):
             try:
-                await speech.write(farewell, "final_answer")
-                await speech.end_round("final_answer")
+                await self._bid(farewell)
             except Ruled as ruled:
-                self._writer.block(*ruled.events)
+                if ruled.events:
+                    self._writer.block(*ruled.events)
                 self._writer.write(ruled.ruling.reply, "final_answer", "policy")
+            except Diverged:  # what was said of it stays
+                self._writer.leave()
         self._writer.finish("completed", tokens=self._tokens)
         self._writer.hang_up("agent_hung_up")
         return True
+
+    async def _bid(self, farewell: str) -> None:
+        """Or what is left of it. Raises Ruled, Diverged."""
+        view, response = self._conversation.view, self._writer.response
+        if self._taken_over and (held := answer_approval(view, response)) is not None:
+            await self._held.deliver(held)
+            return
+        begun = [view.items[key] for key in of_this_round(view, response) if key in view.items]
+        self._writer.repeat([item for item in begun if item.source == "model"])
+        speech = self._speech()
+        await speech.write(farewell, "final_answer")
+        await speech.end_round("final_answer")
 
     # a round
 
@@ -308,7 +322,8 @@ class Rounds:
         conversation = self._conversation
         first, self._first = self._first, False
         try:
-            own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
+            async with asyncio.timeout(INSTRUCTIONS_S):
+                own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
             instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
             request = conversation.request(instructions, without, first=first, news=self._news)
         except Exception as error:  # a rim: instructions, and filters of handoffs, are functions of the agent file

@@ -24,9 +24,15 @@ from trunkline.proto.response import (
     Say,
     Source,
 )
-from trunkline.record import ItemView
+from trunkline.record import CallView, ItemView
 
 Send = Callable[[Message, Headers | None], None]
+
+
+def without_phase(view: CallView, response: str) -> list[str]:
+    """Ids of the messages that were begun, and whose phase isn't known yet."""
+    items = [view.items[key] for key in view.responses[response].items if key in view.items]
+    return [item.id for item in items if item.phase is None and item.segments]
 
 
 class ResponseWriter:
@@ -173,9 +179,8 @@ class ResponseWriter:
     def cancel(self, reason: str) -> None:
         """Ends the response where it stands; what is held is never said. A message whose phase isn't known is settled
         as at a round's end: no tool followed it."""
-        said = self._conversation.view.items.get(self._item)
-        if said is not None and said.phase is None:
-            self._settled(self._item, "final_answer")
+        for item in without_phase(self._conversation.view, self.response):
+            self._settled(item, "final_answer")
         self._reset()
         self.finish("cancelled", reason)
 
