@@ -8,6 +8,7 @@ import pytest
 from trunkline.cli.chaos import collect, evidence, gaps, scene
 from trunkline.cli.chaos.ear import Ear
 from trunkline.cli.chaos.evidence import Account, CallEvidence, Evidence, Fault, Piece, Resting, Said
+from trunkline.cli.chaos.people import plan_of
 from trunkline.cli.chaos.plan import LONGEST_STOP_S, SHORTEST_STOP_S, plan
 from trunkline.cli.chaos.watch import Doing, LogLine, Told, Watch
 from trunkline.client import ServerEvent
@@ -98,6 +99,15 @@ def test_who_is_in_mid_turn_depends_on_what_the_caller_is_at(doing: Doing, stage
     assert [stage for stage in STAGES if watch.mid_turn(beat(stage, of[stage]))] == stages
 
 
+def test_an_agent_can_be_hit_while_something_waits_for_a_person() -> None:
+    watch = watching()
+
+    watch.on_waiting({"rtc_2"})
+
+    assert watch.waiting(beat("agent", "agent-a")) == ["rtc_2"]
+    assert watch.waiting(beat("agent", "agent-b")) == watch.waiting(beat("stt", "stt-b")) == []
+
+
 def test_a_runner_is_in_mid_turn_while_the_back_end_works_for_its_process() -> None:
     watch = watching()
 
@@ -137,11 +147,16 @@ def audio(samples: int, position: int = 0, segment: int = 0) -> ServerEvent:
     )
 
 
+def told(item: str) -> ServerEvent:
+    return ServerEvent("conversation.item.input_audio_transcription.completed", item_id=item, transcript="470311")
+
+
 def test_an_answer_is_over_when_its_last_sound_is() -> None:
     ear = Ear()
 
     ear.on_event(ServerEvent("session.created", session=Session("sess_rtc_00_x")), 0.0)
     ear.on_event(ServerEvent("input_audio_buffer.committed", item_id="item_u"), 1.2)
+    ear.on_event(told("item_u"), 1.3)
     before = ear.answered(1.0, 1.3)
     ear.on_event(ServerEvent("response.created", response=Response("resp_1")), 1.4)
     ear.on_event(audio(SECOND), 1.5)
@@ -151,6 +166,31 @@ def test_an_answer_is_over_when_its_last_sound_is() -> None:
     assert (before, ear.answered(1.0, 2.4), ear.answered(1.0, 2.6)) == (False, False, True)
     assert ear.sounding(1.0, 2.0) == 0.5
     assert ear.heard == [Piece("item_1", 0, 0, SECOND, 1.5)]
+
+
+def test_news_that_come_before_his_words_are_known_are_no_answer_to_them() -> None:
+    ear = Ear()
+
+    ear.on_event(ServerEvent("input_audio_buffer.committed", item_id="item_u"), 1.2)
+    ear.on_event(ServerEvent("response.created", response=Response("resp_1")), 1.3)
+    ear.on_event(audio(SECOND), 1.3)
+    ear.on_event(ServerEvent("response.done", response=Response("resp_1", "cancelled")), 1.4)
+    ear.on_event(told("item_u"), 1.5)
+    news = ear.answered(1.0, 3.0)
+    ear.on_event(ServerEvent("response.created", response=Response("resp_2")), 3.0)
+    ear.on_event(ServerEvent("response.done", response=Response("resp_2", "completed")), 3.1)
+
+    assert (news, ear.answered(1.0, 4.0)) == (False, True)
+
+
+def test_what_a_caller_never_gets_is_kept_if_he_does() -> None:
+    ear = Ear()
+    shown = '{"delta":"The secret is 470311."}'
+
+    ear.on_event(ServerEvent("response.output_audio_transcript.delta", text="fine"), 1.0)
+    ear.on_event(ServerEvent("response.output_audio_transcript.delta", text=shown), 1.0)
+
+    assert ear.leaks == [shown]
 
 
 def test_an_answer_that_has_stopped_sounding_for_a_moment_was_heard() -> None:
@@ -195,8 +235,24 @@ def test_every_reply_names_its_number_and_the_script_goes_round_with_the_kinds()
     kinds = [scene.kind_of(turn) for turn in range(1, 2 * len(scene.KINDS) + 1)]
 
     assert kinds[: len(scene.KINDS)] == kinds[len(scene.KINDS) :] == list(scene.KINDS)
-    assert all("470311" in scene.reply(kind, scene.number(47, 3, 11)) for kind in kinds)
+    assert all("470311" in scene.reply(kind, scene.number(47, 3, 11)) for kind in kinds if kind.exact)
     assert len(msgspec.json.decode(scene.script())) == len(scene.KINDS)
+
+
+def test_by_its_number_policy_knows_a_turn() -> None:
+    words = [scene.number(47, 3, turn) for turn in range(1, len(scene.KINDS) + 1)]
+
+    assert [scene.kind_of(int(said[-2:])).name for said in words if scene.is_refused(said)] == ["refused"]
+    assert not any(scene.says_goodbye(said) for said in words)
+    assert all(scene.says_goodbye(scene.goodbye(said)) for said in words)
+
+
+def test_what_people_decide_comes_from_the_seed_and_the_number() -> None:
+    plans = [plan_of(1, f"{number:06d}") for number in range(200)]
+
+    assert plans == [plan_of(1, f"{number:06d}") for number in range(200)]
+    assert {len(plan) for plan in plans} == {0, 1, 2}
+    assert {one.choice for plan in plans for one in plan} == {"approve", "deny"}
 
 
 # what a gap is

@@ -30,7 +30,9 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 TICK_S = 0.01
 GROUPS = 4  # a caller sends every so many ticks
 FRAME_SAMPLES = int(SPEECH_RATE_HZ * TICK_S * GROUPS)
-FEWEST_TURNS, MOST_TURNS = 4, 12  # of one call
+FEWEST_TURNS, MOST_TURNS = 4, 16  # of one call
+THROWN_OUT = 0.3  # of the calls, policy ends at their last turn
+END_LIMIT_S = 15.0  # for the agent to hang up, once it has said goodbye
 PAUSE_S = (0.2, 0.8)  # between a reply and the next turn
 RAMP_S = 3.0  # callers don't all begin at the same time
 ANSWER_LIMIT_S = 40.0  # more than the checker allows
@@ -184,6 +186,7 @@ class Callers:
             try:
                 await phone.until(lambda: bool(phone.ear.call), ANSWER_LIMIT_S)
                 turns = rng.randint(FEWEST_TURNS, MOST_TURNS)
+                talk.thrown_out = rng.random() < THROWN_OUT
                 for turn in range(1, turns + 1):
                     last = turn == turns or time.time() >= self._until_s
                     if not await talk.take_turn(turn, last=last) or last:
@@ -209,10 +212,14 @@ class _Talk:
         self._said: list[Said] = []
         self._interruptions_s: list[float] = []
         self._unanswered: Said | None = None
+        self._ending = False  # the agent has said goodbye, or is about to
+        self.thrown_out = False  # at his last turn
 
     async def take_turn(self, turn: int, *, last: bool) -> bool:
         """Says the turn's number and waits for the answer, or speaks over it. False when the call can't go on."""
         phone, words, kind = self._phone, scene.number(self._caller, self._serial, turn), scene.kind_of(turn)
+        thrown_out = last and self.thrown_out
+        words = scene.goodbye(words) if thrown_out else words
         await asyncio.sleep(self._rng.uniform(*PAUSE_S) if turn > 1 and not self._cutting else 0.0)
         began_s = time.time()
         self._cut_short(began_s)
@@ -220,18 +227,34 @@ class _Talk:
         saying = phone.say(words)
         await asyncio.wait([saying])
         phone.tell(Doing.WAITING)
-        said = Said(words, saying.result(), 0.0, scene.reply(kind, words), kind.name, began_s)
+        if phone.over and self._ending:
+            return False  # the agent had hung up
+        reply = "" if thrown_out else scene.reply(kind, words)
+        said = Said(words, saying.result(), 0.0, reply, kind.name, began_s, kind.timed and not thrown_out)
         self._said.append(said)
+        self._ending = kind.ends or thrown_out
         if kind.cut and not last:
             await phone.until(lambda: self._may_cut(said), ANSWER_LIMIT_S)
             self._unanswered = said
             return not phone.over
         await phone.until(lambda: phone.ear.answered(said.ended_s, time.time()), ANSWER_LIMIT_S)
+        if self._ending:
+            await self._see_the_end(said)
+            return False
         if phone.ear.answered(said.ended_s, time.time()):
             phone.tell(Doing.IDLE)
             self._answered(said, time.time())
             return not phone.over
         return False
+
+    async def _see_the_end(self, said: Said) -> None:
+        """The agent has said goodbye, and hangs up."""
+        phone = self._phone
+        await phone.until(lambda: False, END_LIMIT_S)
+        if not phone.over:
+            phone.lost = "the agent said goodbye, and did not hang up"
+        if phone.ear.heard_since(said.ended_s):
+            self._answered(said, time.time())
 
     @property
     def _cutting(self) -> bool:
@@ -265,6 +288,7 @@ class _Talk:
             resumed=phone.call.resumed,
             resume_gaps_s=[round(gap_s, 3) for gap_s in phone.call.gaps_s],
             problem=problem,
+            leaks=phone.ear.leaks,
         )
 
 

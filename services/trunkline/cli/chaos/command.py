@@ -25,10 +25,12 @@ LINES = 20  # of violations that are printed for people
 
 
 class FaultCount(msgspec.Struct, frozen=True):
-    """mid_turn: how many of them hit a process that held a call in mid-turn."""
+    """mid_turn: how many of them hit a process that held a call in mid-turn; waiting: an agent in whose calls something
+    waited for a person."""
 
     done: int
     mid_turn: int
+    waiting: int = 0
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -45,6 +47,7 @@ class Report(msgspec.Struct, frozen=True):
     resume_ms: gaps.Figures | None
     fault_kinds: dict[str, FaultCount]
     tools: dict[str, int]
+    approvals: dict[str, int]
     refused: int
     seed: int | None = None
     valid: bool | None = None
@@ -87,6 +90,7 @@ def report(found: Evidence, violations: Sequence[Violation]) -> Report:
     faults = found.run.faults
     done = Counter(fault.name for fault in faults)
     mid_turn = Counter(fault.name for fault in faults if fault.mid_turn)
+    waiting = Counter(fault.name for fault in faults if fault.waiting)
     return Report(
         calls=len(found.calls),
         turns=sum(len(call.account.said) for call in found.calls),
@@ -95,8 +99,9 @@ def report(found: Evidence, violations: Sequence[Violation]) -> Report:
         gap_ms=gap_ms,
         undisturbed_ms=undisturbed_ms,
         resume_ms=gaps.resumes(found),
-        fault_kinds={name: FaultCount(count, mid_turn[name]) for name, count in sorted(done.items())},
+        fault_kinds={name: FaultCount(count, mid_turn[name], waiting[name]) for name, count in sorted(done.items())},
         tools=gaps.outcomes(found),
+        approvals=gaps.decisions(found),
         refused=len(found.run.refused),
     )
 
@@ -111,6 +116,7 @@ def _tell(made: Report, *, as_json: bool) -> int:
 
 def _text(made: Report) -> list[str]:
     lines = [f"{made.calls} calls, {made.turns} turns, {made.faults} faults, tools {made.tools or 'none'}"]
+    lines += [f"approvals {made.approvals}"] if made.approvals else []
     if made.valid is False:
         lines.append(f"the machine was too slow for the gaps to count: callers {made.lateness_p99_ms} ms late (p99)")
     named = {**made.gap_ms, "undisturbed": made.undisturbed_ms, "client back": made.resume_ms}

@@ -6,6 +6,7 @@ Time comes in as seconds on the run's clock; sound plays as it comes, at once or
 from itertools import takewhile
 
 from trunkline.cli.chaos.evidence import Piece
+from trunkline.cli.chaos.scene import FORBIDDEN
 from trunkline.client import ServerEvent
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
@@ -17,8 +18,10 @@ class Ear:
         self.heard: list[Piece] = []
         self.sound_end_s = 0.0  # when all that came has been played
         self.errors: list[str] = []
+        self.leaks: list[str] = []  # events with forbidden words
         self._active: set[str] = set()  # responses that aren't done
         self._awaited: set[str] = set()  # the caller's items that may still lead to a response
+        self._untold = False  # words are to come, and nothing is an answer before them
         self._speaking = False  # the server hears the caller
         self._created_s = 0.0  # the last response that wasn't lost with who had begun it
         self._sounded: set[str] = set()  # responses that were heard
@@ -48,6 +51,8 @@ class Ear:
         return now_s - min((piece.at_s for piece in answer), default=now_s)
 
     def on_event(self, event: ServerEvent, now_s: float) -> None:
+        if event.type != "response.output_audio.delta" and any(word in event.text for word in FORBIDDEN):
+            self.leaks.append(event.text)
         match event.type:
             case "session.created":
                 self.call = event.session.id.removeprefix("sess_")
@@ -58,19 +63,23 @@ class Ear:
                 self._speaking = False
             case "input_audio_buffer.committed":
                 self._awaited.add(event.item_id)
+                self._untold = True
             case "conversation.item.input_audio_transcription.completed":
                 self._transcripts[event.item_id] = event.transcript
+                self._untold = False
                 if not event.transcript.strip():
                     self._awaited.discard(event.item_id)
             case "conversation.item.input_audio_transcription.failed":
                 self._awaited.discard(event.item_id)
+                self._untold = False
             case "response.created":
                 self._active.add(event.response.id)
-                self._awaited.clear()  # one response answers all that was committed before it
-                self._created_s = now_s
+                if not (self._untold or self._speaking):  # or it is news, which nobody asked for
+                    self._awaited.clear()  # one response answers all that was committed before it
+                    self._created_s = now_s
             case "response.done":
                 self._active.discard(event.response.id)
-                if event.response.status == "incomplete" and event.response.id not in self._sounded:
+                if event.response.status in ("incomplete", "cancelled") and event.response.id not in self._sounded:
                     self._created_s = 0.0  # another comes
             case "response.output_audio.delta":
                 self._hear(event, now_s)

@@ -43,6 +43,7 @@ class Said(msgspec.Struct, frozen=True):
     began_s, ended_s: his first and last voiced sample. answered_s: the reply was over (heard, or interrupted by him),
     0 if it never was.
     reply: what the whole reply must read, its items joined with one space; empty where any will do.
+    timed: nobody is waited for, so that how long it takes tells something.
     """
 
     words: str
@@ -51,6 +52,7 @@ class Said(msgspec.Struct, frozen=True):
     reply: str = ""
     kind: str = ""
     began_s: float = 0.0
+    timed: bool = True
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -106,7 +108,8 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """until_s: a stopped process went on. held: calls that the process served; mid_turn: those of them in mid-turn."""
+    """until_s: a stopped process went on. held: calls that the process served; mid_turn: those of them in mid-turn;
+    waiting: those in which something waited for a person."""
 
     kind: FaultKind
     stage: Target
@@ -116,6 +119,7 @@ class Fault(msgspec.Struct, frozen=True):
     until_s: float = 0.0
     held: list[str] = []
     mid_turn: list[str] = []
+    waiting: list[str] = []
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from trunkline.cli.chaos.watch import Watch
 from trunkline.proto.placement import Beat
 
 AIM_LIMIT_S = 2.0  # then whoever holds calls is hit, in mid-turn or not
+WAITING = 0.5  # of the faults that are aimed at agents
 ANY_LIMIT_S = 8.0  # for a stage to have a process at all
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTERM}
 
@@ -46,10 +47,13 @@ class Faults:
                     self.done.append(fault)
 
     async def _find(self, planned: Planned) -> Beat | None:
+        """Of agents that are aimed at, half of the time one in whose calls something waits for a person."""
         began_s = time.time()
+        by_waiting = planned.stage == "agent" and planned.aimed and self._random.random() < WAITING
         while (waited_s := time.time() - began_s) < ANY_LIMIT_S:
             there = [beat for beat in self._there(planned.stage) if beat.pid not in self._spared]
-            busy = [beat for beat in there if self._watch.mid_turn(beat)]
+            waiting = [beat for beat in there if self._watch.waiting(beat)]
+            busy = waiting if by_waiting else [beat for beat in there if self._watch.mid_turn(beat)]
             if planned.aimed and busy:
                 return self._random.choice(busy)
             if there and (not planned.aimed or waited_s > AIM_LIMIT_S):
@@ -67,6 +71,7 @@ class Faults:
     def _strike(self, planned: Planned, victim: Beat) -> Fault | None:
         """None if it has just ended by itself."""
         held, mid_turn = self._watch.held(victim), self._watch.mid_turn(victim)
+        waiting = self._watch.waiting(victim)
         at_s = time.time()
         self._spared.add(victim.pid)
         try:
@@ -82,6 +87,7 @@ class Faults:
             at_s + planned.stop_s if planned.stop_s else 0.0,
             held,
             mid_turn,
+            waiting,
         )
 
     async def _continue_later(self, fault: Fault, stop_s: float) -> None:

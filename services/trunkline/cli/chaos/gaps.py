@@ -14,6 +14,7 @@ import numpy as np
 from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Fault, Piece, Said
 from trunkline.cli.chaos.facts import Facts
 from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.record import ApprovalDecided
 
 REACH_S = {"kill": 1.0, "stop": 1.0, "term": 3.0}  # after it, or its end, a fault no longer touches what begins
 CLEAR_S = 1.0  # before a turn begins
@@ -49,8 +50,12 @@ def turns_of(call: CallEvidence) -> list[Turn]:
     """Those that were answered."""
     said = call.account.said
     ends_s = [one.began_s for one in said[1:]] + [float("inf")]
-    turns = (_turn(call, one, until_s) for one, until_s in zip(said, ends_s, strict=True) if one.answered_s)
+    turns = (_turn(call, one, until_s) for one, until_s in zip(said, ends_s, strict=True) if _counts(one))
     return [turn for turn in turns if turn is not None]
+
+
+def _counts(said: Said) -> bool:
+    return said.timed and said.answered_s > 0
 
 
 def _turn(call: CallEvidence, said: Said, until_s: float) -> Turn | None:
@@ -115,6 +120,14 @@ def outcomes(evidence: Evidence) -> dict[str, int]:
     """How many tool calls came to what."""
     last = (found[-1].status for call in evidence.calls for found in Facts(call).outcomes.values())
     return dict(sorted(Counter(last).items()))
+
+
+def decisions(evidence: Evidence) -> dict[str, int]:
+    """How many approvals came to what."""
+    found = [event for call in evidence.calls for event in Facts(call).of(ApprovalDecided)]
+    return dict(
+        sorted(Counter(f"{event.decision} by {'a person' if event.by else 'nobody'}" for event in found).items())
+    )
 
 
 def _usual(calm: Iterable[Turn]) -> Mapping[str, tuple[float, float]]:

@@ -12,13 +12,14 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from trunkline.cli.chaos import collect
+from trunkline.cli.chaos import collect, scene
 from trunkline.cli.chaos.backend import Backend
 from trunkline.cli.chaos.callers import CallOutcome, Order, Outcome
 from trunkline.cli.chaos.checker import restless
 from trunkline.cli.chaos.collect import Figures
 from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Resting, Run
 from trunkline.cli.chaos.faults import Faults
+from trunkline.cli.chaos.people import People
 from trunkline.cli.chaos.plan import Planned
 from trunkline.cli.chaos.stage import StageUnderTest
 from trunkline.cli.chaos.watch import Told, Watch
@@ -79,19 +80,24 @@ async def _hold(asked: Asked, stage: StageUnderTest, backend: Backend) -> Held:
     faults = Faults(stage.watch, stage.changed, stage.nats_pid, asked.seed)
     callers = [_Callers(asked, stage, numbers, at) for at, numbers in enumerate(_shares(asked.calls))]
     attacking = asyncio.create_task(faults.carry_out(asked.plan), name="chaos-faults")
+    people = People(stage.file.url, stage.file.key, asked.seed, stage.watch.on_waiting)
+    deciding = asyncio.create_task(people.run(), name="chaos-people")
     try:
         outcomes = await asyncio.gather(*(each.outcome(asked.seconds + CALLERS_LIMIT_S) for each in callers))
     finally:
-        attacking.cancel()
-        await asyncio.gather(attacking, return_exceptions=True)
+        for task in (attacking, deciding):
+            task.cancel()
+        await asyncio.gather(attacking, deciding, return_exceptions=True)
         for each in callers:
             await each.end()
-    if attacking.done() and not attacking.cancelled() and (error := attacking.exception()):
-        raise error
+    for task in (attacking, deciding):
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            raise error
     calls = await _collect(stage, [call for outcome in outcomes for call in outcome.calls])
     resting = await _rest(stage, before, stages)
     refused = [reason for outcome in outcomes for reason in outcome.refused]
-    run = Run(sorted(faults.done, key=lambda fault: fault.at_s), backend.effects, resting, refused)
+    done = sorted(faults.done, key=lambda fault: fault.at_s)
+    run = Run(done, backend.effects, resting, refused, people.told, list(scene.FORBIDDEN))
     late_ms = float(np.percentile([late for outcome in outcomes for late in outcome.lateness_ms], 99))
     return Held(Evidence(calls, run), round(late_ms, 1), len(faults.missed))
 

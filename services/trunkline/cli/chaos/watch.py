@@ -4,7 +4,7 @@ Told by beats (who is there), the gateways' logs (who was placed), the callers (
 end. The bus itself is not listened to: one more listener at every inbox, and nobody would miss a dead worker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -62,6 +62,7 @@ class Watch:
     def __init__(self) -> None:
         self._calls: dict[str, _Call] = {}
         self._beats: dict[str, tuple[Beat, float]] = {}
+        self._waiting: frozenset[str] = frozenset()  # calls in which something waits for a person
         self._running: dict[str, tuple[int, str]] = {}  # key of an effect -> pid of its runner, what was said
 
     def on_beat(self, beat: Beat, now_s: float) -> None:
@@ -86,6 +87,9 @@ class Watch:
     def on_run(self, key: str) -> None:
         self._running.pop(key, None)
 
+    def on_waiting(self, calls: Collection[str]) -> None:
+        self._waiting = frozenset(calls)
+
     def workers(self, stage: str, now_s: float) -> list[Beat]:
         """That take calls, by id."""
         there = (beat for beat, at_s in self._beats.values() if now_s - at_s < ALIVE_S)
@@ -107,6 +111,10 @@ class Watch:
             return self._run_by(worker.pid)
         busy = MID_TURN[worker.stage]
         return [name for name in self.held(worker) if self._calls[name].doing in busy]
+
+    def waiting(self, worker: Beat) -> list[str]:
+        """Those in which something waits for a person, of an agent."""
+        return [name for name in self.held(worker) if name in self._waiting] if worker.stage == "agent" else []
 
     def _run_by(self, pid: int) -> list[str]:
         return list(dict.fromkeys(call for runner, call in self._running.values() if runner == pid))
