@@ -193,7 +193,7 @@ class Caller:
         """The agent said goodbye, and nobody spoke since."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._over.wait(), END_LIMIT_S)
-        if not self._over.is_set() and not self._history.store_unsure:
+        if not self._over.is_set() and self._history.repeatable and not self._history.store_unsure:
             self.problem = self.problem or "the agent said goodbye, and the call went on"
         raise CallerGaveUp("")
 

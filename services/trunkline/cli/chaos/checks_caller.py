@@ -20,10 +20,10 @@ def words_of(text: str) -> str:
 def stays_connected(facts: Facts) -> Iterator[str]:
     """A call ends because one of the two hangs up, for nothing else.
 
-    A caller whose gateway dies as he hangs up, or whose machine is gone, is lost only after he has gone.
+    A caller whose gateway dies as either of them hangs up, or whose machine is gone, is lost only after he has gone.
     """
     ended, account = facts.view.ended, facts.account
-    gone = ended is not None and account.end in ("hung_up", "vanished") and ended.at_us / 1e6 > account.ended_s
+    gone = ended is not None and account.end != "unaware" and ended.at_us / 1e6 > account.ended_s
     if ended is not None and ended.reason not in OWN_ENDS and not (ended.reason == "lost" and gone):
         yield f"the call ended with {ended.reason!r}"
     if account.problem:
