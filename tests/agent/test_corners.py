@@ -29,7 +29,7 @@ from trunkline.agents import (
 )
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
-from trunkline.proto.tool import ToolResult
+from trunkline.proto.tool import CancelTool, ToolResult
 from trunkline.record import Attempt, MemoryRecordStore, StoredClaim
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
@@ -551,5 +551,26 @@ def test_a_verdict_that_no_record_can_hold_costs_no_call(verdict: Verdict) -> No
 
             assert [message.status for message in scene.finished] == ["incomplete"]
             assert [one.status for one in (await scene.view()).responses.values()] == ["incomplete"]
+
+    run_virtual(scenario())
+
+
+def test_what_waits_for_a_person_is_not_begun_only_to_be_stopped() -> None:
+    async def scenario() -> None:
+        careful = replace(slow, approval=Approval(commentary=""), cancel_on_interrupt=True)
+        script: Sequence[Sequence[Step]] = [[Call("slow", {})], [Words("Done.", "final_answer")]]
+        async with Scene([script], agent=Agent("desk", tools=[careful])) as scene:
+            scene.runner.took_s = 1
+            await scene.place()
+            scene.says("Please do it.")
+            await asyncio.sleep(1)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            cancelled: list[object] = []
+            scene.runner.exchange.on_loose = lambda envelope, headers: cancelled.append(envelope.message)
+            await scene.decides("approve")
+            await asyncio.sleep(3)
+
+            assert [one.status for one in (await scene.view()).tools.values()] == ["ok"]
+            assert not any(isinstance(message, CancelTool) for message in cancelled)
 
     run_virtual(scenario())
