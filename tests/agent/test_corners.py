@@ -18,6 +18,7 @@ from trunkline.agents import (
     Check,
     Duration,
     Fillers,
+    Silence,
     Verdict,
     block,
     end,
@@ -572,5 +573,46 @@ def test_what_waits_for_a_person_is_not_begun_only_to_be_stopped() -> None:
 
             assert [one.status for one in (await scene.view()).tools.values()] == ["ok"]
             assert not any(isinstance(message, CancelTool) for message in cancelled)
+
+    run_virtual(scenario())
+
+
+def test_what_is_due_when_the_caller_falls_silent_is_told_instead_of_a_prompt() -> None:
+    """The answer during which a tool ended was interrupted, by a noise."""
+
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[search], silence=Silence(8, prompts=("Hello?",)))
+        halting: Sequence[Sequence[Step]] = [[Words("Well, there is much to be said of that. "), Wait(50)]]
+        async with Scene([SEARCHES, halting], agent=agent) as scene:
+            scene.runner.took_s = 3
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.says("And meanwhile?")
+            await asyncio.sleep(4)
+            scene.interrupts(scene.of(ResponseStarted)[-1].response)  # type: ignore[attr-defined]  # it is one
+            await asyncio.sleep(1)
+            scene.away(1)
+            await asyncio.sleep(1)
+
+            (news,) = (await scene.view()).tools
+            assert scene.model.requests[-1].news == {news}
+            assert "Hello?" not in scene.said
+
+    run_virtual(scenario())
+
+
+def test_a_call_whose_time_is_up_ends_though_its_last_answer_was_interrupted() -> None:
+    async def scenario() -> None:
+        halting: Sequence[Sequence[Step]] = [[Words("Well, there is much to be said of that. "), Wait(50)]]
+        async with Scene([halting], agent=Agent("desk", duration=Duration(5, goodbye="Time is up."))) as scene:
+            await scene.place()
+            scene.says("Tell me all.")
+            await asyncio.sleep(6)
+            scene.interrupts(scene.of(ResponseStarted)[-1].response)  # type: ignore[attr-defined]  # it is one
+            await asyncio.sleep(20)
+
+            assert scene.said[-1] == "Time is up."
+            assert len(scene.of(HangUp)) == 1
 
     run_virtual(scenario())
