@@ -30,7 +30,7 @@ from trunkline.agents import (
 )
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
-from trunkline.proto.tool import CancelTool, ToolResult
+from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
 from trunkline.record import Attempt, MemoryRecordStore, StoredClaim
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
@@ -614,5 +614,29 @@ def test_a_call_whose_time_is_up_ends_though_its_last_answer_was_interrupted() -
 
             assert scene.said[-1] == "Time is up."
             assert len(scene.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_words_of_a_tool_that_are_blocked_leave_the_order_of_the_conversation() -> None:
+    async def scenario() -> None:
+        @guardrail(on="output", name="g")
+        def judge(check: Check) -> Verdict | None:
+            return block("No.") if "swordfish" in check.text else None
+
+        async with Scene([LOOKS_UP], agent=Agent("desk", tools=[lookup], guardrails=[judge])) as scene:
+            scene.runner.took_s = 2
+            await scene.place()
+            scene.says("Where is it?")
+            await asyncio.sleep(0.5)
+            (order,) = scene.runner.orders
+            for words in ("It is swordfish.", "Still looking."):
+                scene.runner.exchange.post("tl.v1.agent.ag.rtc_00_test", CALL, ToolProgress(order.tool_call, words))
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
+
+            kinds = [type(item).__name__ for item in scene.model.requests[-1].items]
+            assert kinds[-2:] == ["ToolCallItem", "ToolOutputItem"]
+            assert [one.source for one in (await scene.view()).items.values()][-3:] == ["tool", "tool", "model"]
 
     run_virtual(scenario())
