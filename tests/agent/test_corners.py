@@ -28,10 +28,13 @@ from trunkline.agents import (
     tool,
     transfer_call,
 )
+from trunkline.agents.policies import pii
+from trunkline.agents.sensitive import TOKEN
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
 from trunkline.record import Attempt, MemoryRecordStore, StoredClaim
+from trunkline.vault import MemoryVaultStore, Vault
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
 
@@ -638,5 +641,26 @@ def test_words_of_a_tool_that_are_blocked_leave_the_order_of_the_conversation() 
             kinds = [type(item).__name__ for item in scene.model.requests[-1].items]
             assert kinds[-2:] == ["ToolCallItem", "ToolOutputItem"]
             assert [one.source for one in (await scene.view()).items.values()][-3:] == ["tool", "tool", "model"]
+
+    run_virtual(scenario())
+
+
+def test_a_token_in_the_words_of_a_tool_is_spoken_in_words() -> None:
+    async def scenario() -> None:
+        script = [[[Call("lookup", {"order": msgspec.Raw(b'"{words}"')})], [Words("Done.", "final_answer")]]]
+        agent = Agent("desk", tools=[lookup], guardrails=[pii()])
+        async with Scene(script, agent=agent, vault=Vault(bytes(32), MemoryVaultStore())) as scene:
+            scene.runner.took_s = 1
+            await scene.place()
+            scene.says("It is 4111 1111 1111 1111.")
+            await asyncio.sleep(0.5)
+            (order,) = scene.runner.orders
+            token = TOKEN.search(order.arguments)
+            assert token is not None
+            words = ToolProgress(order.tool_call, f"I am charging {token.group()} now.")
+            scene.runner.exchange.post("tl.v1.agent.ag.rtc_00_test", CALL, words)
+            await asyncio.sleep(1)
+
+            assert scene.said[1:] == ["I am charging your card now.", "Done."]
 
     run_virtual(scenario())

@@ -188,7 +188,7 @@ class Rounds:
         said = next((one for one in words if one), "")
         if said and not self._said_here:
             try:
-                await self._speech().aside(self._speakable(said), "filler")
+                await self._speech().aside(said, "filler")
             except Ruled as ruled:
                 self._writer.block(*ruled.events, phase="commentary", source="filler")
 
