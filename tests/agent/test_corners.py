@@ -33,7 +33,7 @@ from trunkline.agents.sensitive import TOKEN
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
-from trunkline.record import Attempt, MemoryRecordStore, StoredClaim
+from trunkline.record import Attempt, MemoryRecordStore, StoredClaim, StoreUnavailable
 from trunkline.vault import MemoryVaultStore, Vault
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
@@ -662,5 +662,39 @@ def test_a_token_in_the_words_of_a_tool_is_spoken_in_words() -> None:
             await asyncio.sleep(1)
 
             assert scene.said[1:] == ["I am charging your card now.", "Done."]
+
+    run_virtual(scenario())
+
+
+class AwayStore(MemoryRecordStore):
+    """away: nothing is stored."""
+
+    away = False
+
+    def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        if not self.away:
+            return super().append(call, data, expected_seq=expected_seq, entry=entry)
+        failed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        failed.set_exception(StoreUnavailable(call, 1.0))
+        return failed
+
+
+def test_a_decision_while_the_record_is_away_has_its_effect_when_it_is_back() -> None:
+    async def scenario() -> None:
+        careful = replace(slow, approval=Approval(commentary="", timeout_s=5))
+        script: Sequence[Sequence[Step]] = [[Call("slow", {})], [Words("Done.", "final_answer")]]
+        store = AwayStore()
+        async with Scene([script], agent=Agent("desk", tools=[careful]), store=store) as scene:
+            await scene.place()
+            scene.says("Please do it.")
+            await asyncio.sleep(1)
+            store.away = True
+            await asyncio.sleep(10)
+            assert scene.said == []
+            store.away = False
+            await asyncio.sleep(3)
+
+            assert [one.status for one in (await scene.view()).tools.values()] == ["denied"]
+            assert scene.said == ["Done."]
 
     run_virtual(scenario())
