@@ -698,3 +698,27 @@ def test_a_decision_while_the_record_is_away_has_its_effect_when_it_is_back() ->
             assert scene.said == ["Done."]
 
     run_virtual(scenario())
+
+
+def test_an_end_that_was_approved_too_late_has_one_outcome() -> None:
+    """The caller speaks between a person's word and its being stored."""
+
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[end_call(approval=Approval(commentary=""))])
+        store = SlowStore()
+        script: Sequence[Sequence[Step]] = [[Call("end_call", {})], [Words("Well.", "final_answer")]]
+        async with Scene([script, SURE], agent=agent, store=store) as scene:
+            await scene.place()
+            scene.says("That is all.")
+            await asyncio.sleep(1)
+            store.takes_s = 1.0
+            await scene.decides("approve")
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            await asyncio.sleep(5)
+
+            view = await scene.view()
+            assert [one.status for one in view.tools.values()] == ["cancelled"]
+            assert view.strays == 0
+            assert not scene.of(HangUp)
+
+    run_virtual(scenario())

@@ -303,7 +303,9 @@ class ToolDesk:
         if errand is None or errand.pursuit is not None or decided is None:
             return
         tool = self._conversation.view.tools[errand.tool_call]
-        if decided.decision == "withdrawn":
+        if tool.status is not None:  # the end of the call, which the caller forestalled
+            self._errands.forget(errand)
+        elif decided.decision == "withdrawn":
             self._settle(errand, "cancelled", INTERRUPTED)
         elif decided.decision == "denied":
             definition = self._conversation.tool(errand.name)
