@@ -18,6 +18,7 @@ from trunkline.agents import (
     Check,
     Duration,
     Fillers,
+    Silence,
     Verdict,
     block,
     end,
@@ -27,10 +28,13 @@ from trunkline.agents import (
     tool,
     transfer_call,
 )
+from trunkline.agents.policies import pii
+from trunkline.agents.sensitive import TOKEN
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
-from trunkline.proto.tool import ToolResult
-from trunkline.record import Attempt, MemoryRecordStore, StoredClaim
+from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
+from trunkline.record import Attempt, MemoryRecordStore, StoredClaim, StoreUnavailable
+from trunkline.vault import MemoryVaultStore, Vault
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
 
@@ -551,5 +555,170 @@ def test_a_verdict_that_no_record_can_hold_costs_no_call(verdict: Verdict) -> No
 
             assert [message.status for message in scene.finished] == ["incomplete"]
             assert [one.status for one in (await scene.view()).responses.values()] == ["incomplete"]
+
+    run_virtual(scenario())
+
+
+def test_what_waits_for_a_person_is_not_begun_only_to_be_stopped() -> None:
+    async def scenario() -> None:
+        careful = replace(slow, approval=Approval(commentary=""), cancel_on_interrupt=True)
+        script: Sequence[Sequence[Step]] = [[Call("slow", {})], [Words("Done.", "final_answer")]]
+        async with Scene([script], agent=Agent("desk", tools=[careful])) as scene:
+            scene.runner.took_s = 1
+            await scene.place()
+            scene.says("Please do it.")
+            await asyncio.sleep(1)
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            cancelled: list[object] = []
+            scene.runner.exchange.on_loose = lambda envelope, headers: cancelled.append(envelope.message)
+            await scene.decides("approve")
+            await asyncio.sleep(3)
+
+            assert [one.status for one in (await scene.view()).tools.values()] == ["ok"]
+            assert not any(isinstance(message, CancelTool) for message in cancelled)
+
+    run_virtual(scenario())
+
+
+def test_what_is_due_when_the_caller_falls_silent_is_told_instead_of_a_prompt() -> None:
+    """The answer during which a tool ended was interrupted, by a noise."""
+
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[search], silence=Silence(8, prompts=("Hello?",)))
+        halting: Sequence[Sequence[Step]] = [[Words("Well, there is much to be said of that. "), Wait(50)]]
+        async with Scene([SEARCHES, halting], agent=agent) as scene:
+            scene.runner.took_s = 3
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.says("And meanwhile?")
+            await asyncio.sleep(4)
+            scene.interrupts(scene.of(ResponseStarted)[-1].response)  # type: ignore[attr-defined]  # it is one
+            await asyncio.sleep(1)
+            scene.away(1)
+            await asyncio.sleep(1)
+
+            (news,) = (await scene.view()).tools
+            assert scene.model.requests[-1].news == {news}
+            assert "Hello?" not in scene.said
+
+    run_virtual(scenario())
+
+
+def test_a_call_whose_time_is_up_ends_though_its_last_answer_was_interrupted() -> None:
+    async def scenario() -> None:
+        halting: Sequence[Sequence[Step]] = [[Words("Well, there is much to be said of that. "), Wait(50)]]
+        async with Scene([halting], agent=Agent("desk", duration=Duration(5, goodbye="Time is up."))) as scene:
+            await scene.place()
+            scene.says("Tell me all.")
+            await asyncio.sleep(6)
+            scene.interrupts(scene.of(ResponseStarted)[-1].response)  # type: ignore[attr-defined]  # it is one
+            await asyncio.sleep(20)
+
+            assert scene.said[-1] == "Time is up."
+            assert len(scene.of(HangUp)) == 1
+
+    run_virtual(scenario())
+
+
+def test_words_of_a_tool_that_are_blocked_leave_the_order_of_the_conversation() -> None:
+    async def scenario() -> None:
+        @guardrail(on="output", name="g")
+        def judge(check: Check) -> Verdict | None:
+            return block("No.") if "swordfish" in check.text else None
+
+        async with Scene([LOOKS_UP], agent=Agent("desk", tools=[lookup], guardrails=[judge])) as scene:
+            scene.runner.took_s = 2
+            await scene.place()
+            scene.says("Where is it?")
+            await asyncio.sleep(0.5)
+            (order,) = scene.runner.orders
+            for words in ("It is swordfish.", "Still looking."):
+                scene.runner.exchange.post("tl.v1.agent.ag.rtc_00_test", CALL, ToolProgress(order.tool_call, words))
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
+
+            kinds = [type(item).__name__ for item in scene.model.requests[-1].items]
+            assert kinds[-2:] == ["ToolCallItem", "ToolOutputItem"]
+            assert [one.source for one in (await scene.view()).items.values()][-3:] == ["tool", "tool", "model"]
+
+    run_virtual(scenario())
+
+
+def test_a_token_in_the_words_of_a_tool_is_spoken_in_words() -> None:
+    async def scenario() -> None:
+        script = [[[Call("lookup", {"order": msgspec.Raw(b'"{words}"')})], [Words("Done.", "final_answer")]]]
+        agent = Agent("desk", tools=[lookup], guardrails=[pii()])
+        async with Scene(script, agent=agent, vault=Vault(bytes(32), MemoryVaultStore())) as scene:
+            scene.runner.took_s = 1
+            await scene.place()
+            scene.says("It is 4111 1111 1111 1111.")
+            await asyncio.sleep(0.5)
+            (order,) = scene.runner.orders
+            token = TOKEN.search(order.arguments)
+            assert token is not None
+            words = ToolProgress(order.tool_call, f"I am charging {token.group()} now.")
+            scene.runner.exchange.post("tl.v1.agent.ag.rtc_00_test", CALL, words)
+            await asyncio.sleep(1)
+
+            assert scene.said[1:] == ["I am charging your card now.", "Done."]
+
+    run_virtual(scenario())
+
+
+class AwayStore(MemoryRecordStore):
+    """away: nothing is stored."""
+
+    away = False
+
+    def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        if not self.away:
+            return super().append(call, data, expected_seq=expected_seq, entry=entry)
+        failed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        failed.set_exception(StoreUnavailable(call, 1.0))
+        return failed
+
+
+def test_a_decision_while_the_record_is_away_has_its_effect_when_it_is_back() -> None:
+    async def scenario() -> None:
+        careful = replace(slow, approval=Approval(commentary="", timeout_s=5))
+        script: Sequence[Sequence[Step]] = [[Call("slow", {})], [Words("Done.", "final_answer")]]
+        store = AwayStore()
+        async with Scene([script], agent=Agent("desk", tools=[careful]), store=store) as scene:
+            await scene.place()
+            scene.says("Please do it.")
+            await asyncio.sleep(1)
+            store.away = True
+            await asyncio.sleep(10)
+            assert scene.said == []
+            store.away = False
+            await asyncio.sleep(3)
+
+            assert [one.status for one in (await scene.view()).tools.values()] == ["denied"]
+            assert scene.said == ["Done."]
+
+    run_virtual(scenario())
+
+
+def test_an_end_that_was_approved_too_late_has_one_outcome() -> None:
+    """The caller speaks between a person's word and its being stored."""
+
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[end_call(approval=Approval(commentary=""))])
+        store = SlowStore()
+        script: Sequence[Sequence[Step]] = [[Call("end_call", {})], [Words("Well.", "final_answer")]]
+        async with Scene([script, SURE], agent=agent, store=store) as scene:
+            await scene.place()
+            scene.says("That is all.")
+            await asyncio.sleep(1)
+            store.takes_s = 1.0
+            await scene.decides("approve")
+            scene.interrupts(next(iter(scene.of(ResponseStarted))).response)
+            await asyncio.sleep(5)
+
+            view = await scene.view()
+            assert [one.status for one in view.tools.values()] == ["cancelled"]
+            assert view.strays == 0
+            assert not scene.of(HangUp)
 
     run_virtual(scenario())

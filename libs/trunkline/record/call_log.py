@@ -105,6 +105,7 @@ class CallLog:
             if missing := self.view.event_count - self._stored:
                 log.error("record left incomplete", call_id=self.call, epoch=self.epoch, events=missing)
             self._failure = Fenced(self.call, self.epoch)
+            self._fail_waiters(self._failure)
         if self._retry is not None:
             self._retry.cancel()
 

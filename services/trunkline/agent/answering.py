@@ -104,8 +104,9 @@ class Answering:
         say_whole(writer, self._greeting, "greeting", "completed")
 
     def say(self, response: str, words: str, *, then_hang_up: bool = False) -> None:
-        """Set words of the definition, as a response of their own; one that is known was said already."""
-        if response in self._conversation.view.responses:
+        """Set words of the definition, as a response of their own; one that is known was said already. What is due is
+        said instead, if anything is."""
+        if response in self._conversation.view.responses or (not then_hang_up and self._what_is_due(response)):
             return
         self._catch_up(response)
         for other in self._open():
@@ -256,14 +257,21 @@ class Answering:
     def _on_outcome(self, tool: ToolView) -> None:
         self._what_is_due()
 
-    def _what_is_due(self) -> None:
-        """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended."""
+    def _what_is_due(self, response: str = "") -> bool:
+        """Nobody waits for an answer: what came of tools meanwhile is told; a call whose time is up is ended.
+
+        response: as which. Whether there was anything.
+        """
         if self._closed or self._follows or self._takeover is not None or self._open():
-            return
-        if self._last_words is not None and self._desk.own.ending is None:
-            self.say(new_response_id(), self._last_words, then_hang_up=True)
-        elif self._desk.own.ending is None and (news := self._desk.news()):
-            self._begin(new_response_id(), 0, None, news=news)
+            return False
+        if self._desk.own.ending is not None:
+            return False
+        if self._last_words is not None:
+            self.say(response or new_response_id(), self._last_words, then_hang_up=True)
+            return True
+        if news := self._desk.news():
+            self._begin(response or new_response_id(), 0, None, news=news)
+        return bool(news)
 
     def _catch_up(self, response: str, *, with_it: bool = False) -> None:
         """During a takeover: what was said before this response, of which nobody will be told any more, is adopted."""

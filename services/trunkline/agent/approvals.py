@@ -16,7 +16,7 @@ from trunkline.proto.approval import ApprovalKind, DecideApproval, Decision
 from trunkline.proto.errors import TrunklineError
 from trunkline.proto.ids import new_approval_id
 from trunkline.proto.record import ApprovalAsked, ApprovalDecided
-from trunkline.record import ApprovalView, standing
+from trunkline.record import ApprovalView, StoreUnavailable, standing
 from trunkline.telemetry import logs
 
 NOTE_CHARACTERS = 2000
@@ -143,13 +143,22 @@ class Approvals:
 
     async def _take_effect(self, approval: ApprovalView) -> None:
         try:
-            await self._conversation.log.durable()
+            await self._recorded()
         except TrunklineError as error:
             self._on_failure(error)
             return
         if (waiter := self._waiters.pop(approval.asked.approval, None)) is not None and not waiter.done():
             waiter.set_result(None)
         self.on_decided(approval)
+
+    async def _recorded(self) -> None:
+        """However long the store is away; the call goes on meanwhile. Raises Fenced."""
+        while True:
+            try:
+                await self._conversation.log.durable()
+                return
+            except StoreUnavailable:
+                log.info("a decision waits for the record", call_id=self._conversation.log.call)
 
     async def _answer(self, order: DecideApproval, answer: Answer) -> None:
         try:

@@ -188,9 +188,9 @@ class Rounds:
         said = next((one for one in words if one), "")
         if said and not self._said_here:
             try:
-                await self._speech().aside(self._speakable(said), "filler")
+                await self._speech().aside(said, "filler")
             except Ruled as ruled:
-                self._writer.block(*ruled.events)
+                self._writer.block(*ruled.events, phase="commentary", source="filler")
 
     async def _say_aside(self, text: str, source: Source) -> None:
         if source != "tool":  # set words of the definition
@@ -200,7 +200,7 @@ class Rounds:
         try:
             await self._speech().aside(text, source)
         except Ruled as ruled:
-            self._writer.block(*ruled.events)
+            self._writer.block(*ruled.events, phase="commentary", source=source)
 
     @property
     def _status(self) -> ResponseStatus:

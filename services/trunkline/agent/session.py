@@ -42,6 +42,7 @@ from trunkline.record import CallLog, Outranked
 from trunkline.telemetry import logs
 
 WAITING_MESSAGES = 64  # that may come before the record is taken
+TIME_UP_AGAIN_S = 10.0  # between two tries to end a call whose time is up
 STORED_S = 0.2  # between two words to the gateway on what is stored
 
 log = logs.get(__name__)
@@ -210,8 +211,13 @@ class AgentSession:
         duration = self._agent.duration
         if duration is not None:
             passed_s = (self._staff.wall_us() - owned.conversation.view.started_us) / 1e6
-            loop, left_s = asyncio.get_running_loop(), max(0.0, duration.limit_s - passed_s)
-            self._time_up = loop.call_later(left_s, self._contained, owned.answering.end_with, duration.goodbye)
+            left_s = max(0.0, duration.limit_s - passed_s)
+            self._time_up = asyncio.get_running_loop().call_later(left_s, self._end_in_time, owned, duration.goodbye)
+
+    def _end_in_time(self, owned: _Owned, goodbye: str) -> None:
+        """And again: the answer that was waited for may have been interrupted, and so may the goodbye."""
+        self._time_up = asyncio.get_running_loop().call_later(TIME_UP_AGAIN_S, self._end_in_time, owned, goodbye)
+        self._contained(owned.answering.end_with, goodbye)
 
     def on_decision(self, order: DecideApproval, answer: Answer) -> None:
         """A person's word; answer: is given what came of it, if this agent owns the call."""

@@ -83,7 +83,7 @@ class Speech:
 
     async def aside(self, text: str, source: Source) -> None:
         """Words of others between the model's: a message of commentary of their own. Raises Ruled."""
-        for segment in whole(text):
+        for segment in whole(self._speakable(text)):
             self._say(await self._judged(segment, "commentary", ""), "commentary", source)
         self._writer.close_item("commentary")
 

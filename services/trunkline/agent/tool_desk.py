@@ -147,6 +147,8 @@ class ToolDesk:
     def interrupted(self, response: str) -> None:
         """The caller spoke: what may be stopped is, the call isn't ended; whatever else goes on."""
         for errand in self._errands:
+            if errand.pursuit is None:  # it waits for a person, which nobody's speaking ends, or has run
+                continue
             definition = self._conversation.tool(errand.name)
             if errand.response == response and definition is not None and definition.cancel_on_interrupt:
                 self._errands.stop(errand)
@@ -301,7 +303,9 @@ class ToolDesk:
         if errand is None or errand.pursuit is not None or decided is None:
             return
         tool = self._conversation.view.tools[errand.tool_call]
-        if decided.decision == "withdrawn":
+        if tool.status is not None:  # the end of the call, which the caller forestalled
+            self._errands.forget(errand)
+        elif decided.decision == "withdrawn":
             self._settle(errand, "cancelled", INTERRUPTED)
         elif decided.decision == "denied":
             definition = self._conversation.tool(errand.name)

@@ -122,13 +122,19 @@ class ResponseWriter:
         """Once all that was said is heard."""
         self._send(HangUp(reason), None)
 
-    def block(self, *events: record.Event) -> None:
-        """What was said of the item stays, what was to follow never is. events: the verdicts, about item_to_be."""
-        opened = [] if self._item else [self._opened(self.item_to_be)]
+    def block(self, *events: record.Event, phase: Phase | None = None, source: Source = "model") -> None:
+        """What was said of the item stays, what was to follow never is. events: the verdicts, about item_to_be.
+
+        phase, source: of an item that hasn't begun.
+        """
+        item, view = self._item, self._conversation.view
+        opened = [] if item else [self._opened(self.item_to_be, phase, source)]
         self._conversation.append(*opened, *events)
-        if self._item:
-            self._settle(self._phase or "final_answer")
-            self._ended(self._item, "".join(self._said), self._phase)
+        if item:
+            known: Phase = view.items[item].phase or "final_answer"
+            if view.items[item].phase is None:
+                self._settled(item, known)
+            self._ended(item, view.items[item].text, known)
         self._reset()
 
     def _turn_to(self, phase: Phase | None, source: Source) -> None:
@@ -208,18 +214,16 @@ class ResponseWriter:
         self._item = self._again.begin(self._phase, self._source)
         if not self._item:
             self._item, self._reserved = self.item_to_be, ""
-            opened = self._opened(self._item)
+            opened = self._opened(self._item, self._phase, self._source)
             self._conversation.append(opened)
             self._send(ItemStarted(self.response, self._item, self._phase, self._source, opened.voice), None)
         elif self._phase is not None and self._again.settles(self._phase):
             self._settled(self._item, self._phase)
 
-    def _opened(self, item: str) -> record.AssistantItem:
+    def _opened(self, item: str, phase: Phase | None, source: Source) -> record.AssistantItem:
         conversation = self._conversation
         speaker = conversation.agent.name if conversation.handed_off else ""
-        return record.AssistantItem(
-            self._now_us(), self.response, item, self._phase, self._source, speaker, conversation.voice
-        )
+        return record.AssistantItem(self._now_us(), self.response, item, phase, source, speaker, conversation.voice)
 
     def _say(self, text: str) -> None:
         if not self._item:
