@@ -112,9 +112,11 @@ def the_model_answers_whatever_is_said() -> Iterator[None]:
     """Policy's word on the caller's is only written down."""
     clear = rounds.clear
 
-    async def careless(conversation: Conversation, bench: Bench, response: str) -> Clearance | None:
+    async def careless(
+        conversation: Conversation, bench: Bench, response: str, *, answers: bool = True
+    ) -> Clearance | None:
         try:
-            return await clear(conversation, bench, response)
+            return await clear(conversation, bench, response, answers=answers)
         except Ruled as ruled:
             conversation.append(*ruled.events)
             return None
