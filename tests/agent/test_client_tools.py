@@ -6,12 +6,14 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.scene import Scene, lookup
-from agent.test_session import HoldingStore
-from agent.test_takeover import ASKED, Moving, Undisturbed, taken_over
+from agent.test_session import Failing, HoldingStore
+from agent.test_takeover import ASKED, Cut, Moving, Undisturbed, taken_over
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Script, ScriptedModel, Step, Wait, Words
 from trunkline.agent.models.seam import ToolOutputItem
-from trunkline.agents import Agent, Check, Verdict, block, end_call, guardrail, rewrite
+from trunkline.agent.rounds import GIVING_UP, MAX_HANDOFFS
+from trunkline.agent.tool_desk import NOT_RECORDED
+from trunkline.agents import Agent, Check, Verdict, block, end_call, guardrail, hand_off, rewrite
 from trunkline.proto.placement import Release
 from trunkline.proto.record import ClientEquipped, OwnerTook, ToolFinished, ToolIntended
 from trunkline.proto.response import (
@@ -323,6 +325,98 @@ def test_a_verdict_on_an_output_ends_the_response_that_was_to_read_it() -> None:
             assert len(scene.model.requests) == 1
 
     run_virtual(scenario())
+
+
+def test_policy_that_hands_the_call_over_takes_the_client_s_tool_back() -> None:
+    @guardrail(on="tool_result", tools=["lookup"])
+    def elsewhere(check: Check) -> Verdict | None:
+        return hand_off("other")
+
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[lookup], guardrails=[elsewhere])
+        async with Scene([BOTH], agent=agent, others=[Agent("other")]) as scene:
+            await scene.place()
+            scene.link.send(EQUIP)
+            scene.says("Show me page seven.")
+            await asyncio.sleep(1)
+
+            assert asked_of(scene) == []
+            statuses = {tool.name: tool.status for tool in (await scene.view()).tools.values()}
+            assert statuses == {"open_page": "cancelled", "lookup": "ok"}
+            assert scene.said[-1] == "Done."
+            assert scene.model.requests[-1].agent == "other"
+
+    run_virtual(scenario())
+
+
+def test_a_client_is_not_asked_by_agents_that_hand_off_in_circles() -> None:
+    class Circles(ScriptedModel):
+        repeatable = False
+
+        def _round_of(self, request):  # type: ignore[no-untyped-def]  # the seam of a test
+            over = Call("transfer_to_other" if request.agent == "desk" else "transfer_to_desk")
+            handed = sum(isinstance(item, ToolOutputItem) for item in request.items)
+            return [over, Call("open_page", SEVEN)] if handed == MAX_HANDOFFS else [over]
+
+    async def scenario() -> None:
+        one, other = Agent("desk", handoffs=["other"]), Agent("other", handoffs=["desk"])
+        async with Scene(model=Circles(), agent=one, others=[other]) as scene:
+            await scene.place()
+            scene.link.send(EQUIP)
+            scene.says("Show me page seven.")
+            await asyncio.sleep(1)
+
+            assert "".join(scene.said) == GIVING_UP
+            assert asked_of(scene) == []
+            statuses = [tool.status for tool in (await scene.view()).tools.values() if tool.runs == "client"]
+            assert statuses == ["cancelled"]
+
+    run_virtual(scenario())
+
+
+async def unrecorded(scene: Scene, store: Failing) -> None:
+    """The store is away when the client's tool would be recorded."""
+    await scene.place()
+    scene.link.send(EQUIP)
+    await asyncio.sleep(0.5)
+    store.down = True
+    scene.link.send(ASKED)
+    await asyncio.sleep(1)
+    store.down = False
+    await asyncio.sleep(1)
+
+
+def test_the_client_is_not_asked_what_cannot_be_recorded() -> None:
+    async def scenario() -> None:
+        store = Failing()
+        async with Scene([SHOWS], store=store) as scene:
+            await unrecorded(scene, store)
+
+            assert asked_of(scene) == []
+            tool = await only_tool(scene)
+            assert (tool.status, tool.output) == ("error", NOT_RECORDED)
+            assert scene.said[-1] == "There it is."
+
+    run_virtual(scenario())
+
+
+def test_nor_is_it_by_the_next_agent_behind_words_that_knew_so() -> None:
+    async def scenario() -> Undisturbed:
+        store = Failing()
+        async with Scene([SHOWS], store=store) as scene:
+            await unrecorded(scene, store)
+            return Undisturbed(await scene.events(), [one for one in scene.told if isinstance(one, Utterance)])
+
+    whole = run_virtual(scenario())
+    durable = next(i for i, event in enumerate(whole.events) if isinstance(event, ToolIntended))
+    heard = next(
+        i for i, message in enumerate(whole.said) if isinstance(message, Say) and message.text.startswith("There")
+    )
+    after = taken_over(Cut(whole.events[:durable], whole.said[: heard + 1]), ScriptedModel([SHOWS]))
+
+    assert not [message for message in after.told if isinstance(message, ToolAsked)]
+    assert [(tool.runs, tool.status) for tool in after.view.tools.values()] == [("client", "error")]
+    assert after.view.responses[ASKED.response].status == "completed"
 
 
 def test_a_client_equips_itself_anew_and_says_how_its_tools_are_chosen() -> None:

@@ -268,6 +268,36 @@ def test_a_client_is_asked_as_the_protocol_has_it_and_its_output_is_an_item() ->
     with_caller(scenario)
 
 
+def test_each_of_several_calls_of_a_response_is_asked_and_answered() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.send(type="response.create")
+        await settle()
+        session, response = server.scene.agent.last, server.scene.agent_mind.responses[-1]
+        session.say(r.ResponseStarted(response, 0))
+        for call in ("call_b", "call_c"):
+            session.say(r.ToolAsked(response, call, "open_page", "{}"))
+        session.say(r.ResponseFinished(response, "completed"))
+        done = await caller.until("response.done")
+        for call in ("call_c", "call_b"):
+            await answers(caller, call_id=call)
+        await settle()
+
+        assert [item["call_id"] for item in done["response"]["output"]] == ["call_b", "call_c"]
+        added = [event for event in caller.seen if event["type"] == "response.output_item.added"]
+        assert [event["output_index"] for event in added] == [0, 1]
+        assert session.all(r.ToolOutput) == [r.ToolOutput("call_c", "open"), r.ToolOutput("call_b", "open")]
+
+    async def main() -> None:
+        async with Server() as server:
+            server.scene.agent_mind.respond = lambda session, turn, response: (  # type: ignore[method-assign]
+                server.scene.agent_mind.responses.append(response)
+            )
+            async with server.connect() as caller:
+                await scenario(server, caller)
+
+    run_over_sockets(main())
+
+
 def test_the_slot_is_free_for_who_asks_as_soon_as_the_response_is_done() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await is_asked(caller)
@@ -440,6 +470,32 @@ def test_an_output_that_the_record_lacks_is_taken_from_a_client_that_comes_back(
         assert "item_mine" in items_of(caller)
 
     back(scenario, answered=False, told={"outputs": MINE})
+
+
+def test_a_client_that_lacks_the_end_of_a_response_gets_it_with_the_call() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        await settle()
+        again(server)
+        done = await caller.until("response.done")
+
+        assert [item["id"] for item in done["response"]["output"]] == [LAST, "item_call_a"]
+        assert [event["type"] for event in caller.seen].count("response.created") == 1
+
+    back(scenario, answered=False, told={"responses": ["resp_2"]})
+
+
+def test_who_comes_back_only_to_hang_up_leaves_open_what_may_have_been_done() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("trunkline.resumed")
+        await caller.socket.close()
+        await settle(0.1)
+
+        told = server.scene.agent.sessions[-1].all(r.Interrupt)
+        assert told == [r.Interrupt("resp_2", "client_cancelled", (), ("call_a",))]
+
+    heard = [{"item_id": LAST, "segment": at, "samples": 24_000} for at in (0, 1)]
+    back(scenario, answered=False, told={"received": heard})
 
 
 def test_an_output_that_is_on_record_is_not_told_again() -> None:

@@ -184,7 +184,7 @@ class Speaking:
             case ResponseFinished():
                 tokens = message.input_tokens, message.output_tokens
                 self._script.append(CloseResponse(response, message.status, message.detail, *tokens))
-            case HangUp(reason=reason) if not self._owed.went_on:
+            case HangUp(reason=reason) if not self.owed.went_on:
                 self._script.append(End(reason))
         self.pump()
 
