@@ -92,10 +92,9 @@ class Call:
         self.attached: Attached | None = None
         self.ended = self.superseded = self.leaving = False  # over; at another gateway; while this one goes away
         self._resumed = resumed
-        self._gateway = shared.exchange.worker
+        self._gateway, self._now_s = shared.exchange.worker, shared.exchange.now_s
         self._ticker = shared.ticker
         self._on_end = on_end
-        self._now_s = shared.exchange.now_s
         self._client: Client | None = None
         self._movable = bool(resumed)  # its client can go on elsewhere: it is away, or one that moves
         self._wishes = Wishes()
