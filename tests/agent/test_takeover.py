@@ -197,6 +197,7 @@ class After:
     def __init__(self, scene: Scene, hub: Hub, view: CallView, events: list[record.Event]) -> None:
         self.requests = scene.model.requests
         self.orders = scene.runner.orders
+        self.told = scene.told
         self.hub, self.view, self.events = hub, view, events
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.client.events import Begun, Cancelled, Received, ServerEvent, TypedItem, decode
+from trunkline.client.events import Begun, Cancelled, GivenOutput, Received, ServerEvent, TypedItem, decode
 from trunkline.client.story import Story, named
 from trunkline.client.tape import Tape
 
@@ -319,3 +319,23 @@ def test_an_answer_to_what_the_next_gateway_is_told_of_is_new() -> None:
     assert story.is_new(event("session.updated"))
     assert story.is_new(refusal("evt_1"))
     assert not story.is_new(refusal("evt_9"))
+
+
+def test_a_call_of_a_tool_is_told_once_and_its_output_again_until_it_is_refused() -> None:
+    story, tape = Story(), Tape()
+    story.news(event("response.created", response={"id": "resp_1"}))
+    asked = [
+        event(f"response.function_call_arguments.{part}", response_id="resp_1", item_id="item_1")
+        for part in ("delta", "done")
+    ]
+    first, second = [story.news(one) for one in asked], [story.news(one) for one in asked]
+    for name in ("evt_1", "evt_2"):
+        given = {"type": "function_call_output", "id": f"item_{name}", "call_id": "call_1", "output": "open"}
+        made: dict[str, object] = {"type": "conversation.item.create", "event_id": name, "item": given}
+        say(story, made, tape.order(json.dumps(made), again=False))
+
+    assert (first, second) == (asked, [None, None])
+    assert story.resume(tape).outputs == []  # no gateway has been told yet
+    assert story.is_new(refusal("evt_2"))
+    story.news(refusal("evt_2"))
+    assert story.resume(told(tape)).outputs == [GivenOutput("item_evt_1", "call_1", "open", "evt_1")]

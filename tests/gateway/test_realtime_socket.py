@@ -172,7 +172,12 @@ BAD = {  # what -> (sent, param, code, echoed event_id)
     "a cancel of nothing": (bad("response.cancel"), "response_id", "response_cancel_not_active", "e1"),
     "an item that isn't there": (bad("conversation.item.retrieve", item_id="x"), "item_id", "item_not_found", "e1"),
     "a cut of no item": (bad("conversation.item.truncate", **CUT), "item_id", "item_not_found", "e1"),
-    "a tool of the client": (bad(UPDATE, session={"tools": [{}]}), "session.tools", "not_supported", "e1"),
+    "a tool without a name": (
+        bad(UPDATE, session={"tools": [{}]}),
+        "session.tools[0].name",
+        "missing_required_parameter",
+        "e1",
+    ),
     "an unknown format": (bad(UPDATE, session=FORMAT), "session.audio.input.format.type", "invalid_value", "e1"),
     "an unknown setting": (bad(UPDATE, session={"colour": 1}), "session.colour", "unknown_parameter", "e1"),
     "semantic VAD": (

@@ -82,7 +82,7 @@ def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
     [
         ({"type": "transcription"}, "session.type"),
         ({"output_modalities": ["audio", "text"]}, "session.output_modalities"),
-        ({"tool_choice": "required"}, "session.tool_choice"),
+        ({"tool_choice": "perhaps"}, "session.tool_choice"),
         ({"max_output_tokens": 5}, "session.max_output_tokens"),
         ({"audio": {"input": {"noise_reduction": {"type": "near_field"}}}}, "session.audio.input.noise_reduction"),
         ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "session.audio.input.format.rate"),

@@ -211,28 +211,28 @@ def test_a_cancelled_response_that_is_said_again_is_not_heard() -> None:
 def test_what_the_agent_owes_is_known_until_it_is_finished_or_cancelled() -> None:
     stage = Stage()
     speaking = stage.speaking
-    assert speaking.agent_movable
+    assert not speaking.owed.anything
     stage.now = 5
     speaking.expect(1, response="resp_a")
-    assert (speaking.unfinished, speaking.agent_movable, speaking.awaits_agent_since) == (("resp_a",), False, 5)
+    assert (speaking.owed.unfinished, speaking.owed.anything, speaking.owed.waits_since) == (("resp_a",), True, 5)
     speaking.on_agent(r.ResponseStarted("resp_b", 1), None)  # not the one that was asked for
-    assert speaking.awaits_agent_since == 5
+    assert speaking.owed.waits_since == 5
     speaking.on_agent(r.ResponseFinished("resp_b", "completed"), None)
     speaking.on_agent(r.ResponseStarted("resp_a", 1), None)
-    assert (speaking.unfinished, speaking.agent_movable, speaking.awaits_agent_since) == (("resp_a",), False, None)
+    assert (speaking.owed.unfinished, speaking.owed.anything, speaking.owed.waits_since) == (("resp_a",), True, None)
     speaking.on_agent(r.ResponseFinished("resp_a", "completed"), None)
 
-    assert (speaking.unfinished, speaking.agent_movable) == ((), True)
+    assert (speaking.owed.unfinished, speaking.owed.anything) == ((), False)
 
 
 def test_a_response_that_was_cancelled_before_it_began_is_owed_until_it_begins() -> None:
     stage = Stage()
     stage.speaking.expect(1, response="resp_a")
     stage.speaking.interrupt("client_cancelled")
-    assert stage.speaking.unfinished == ("resp_a",)
+    assert stage.speaking.owed.unfinished == ("resp_a",)
     stage.speaking.on_agent(r.ResponseStarted("resp_a", 1), None)
 
-    assert stage.speaking.unfinished == ()
+    assert stage.speaking.owed.unfinished == ()
     assert [m for m in stage.agent if isinstance(m, r.Interrupt)] == [r.Interrupt("resp_a", "client_cancelled", ())]
     assert not stage.speaking.slot_taken
 

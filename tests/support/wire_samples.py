@@ -78,6 +78,11 @@ MESSAGES: list[Message] = [
     tool.ToolProgress("call_a", "still looking…"),
     tool.DescribeTools("stock", "d1g35t"),
     tool.ToolsDescribed("stock", "d1g35t", (tool.DescribedTool("find", "Finds an item.", "{}"),), "2 left out"),
+    response.Attached("front desk", "d1g35t", "resp_a", "joe", "Be kind.", (r"\d{4}",), 8.5, ("lookup",)),
+    response.Interrupt("resp_a", "turn_detected", (HEARD,), ("call_a",)),
+    response.Equip((tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required"),
+    response.ToolAsked("resp_a", "call_a", "open_page", '{"page":7}'),
+    response.ToolOutput("call_a", '"opened"'),
 ]
 
 EVENTS: list[record.Event] = [
@@ -109,6 +114,7 @@ EVENTS: list[record.Event] = [
     record.ApprovalDecided(21, "appr_a", "approved", "anna", "We refund half of it.", "the manager agrees", 999),
     record.HandedOff(22, "resp_a", "refunds", "call_a", "wants money back"),
     record.TransferAsked(23, "call_a", "sip:desk@example.com", "wants a person"),
+    record.ClientEquipped(24, (tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required"),
 ]
 
 

@@ -44,7 +44,8 @@ class Tool:
     cancel_on_interrupt: stopped when the caller interrupts; only of asynchronous tools, at their next await. Any other
         tool goes on, and its result stays in the conversation.
     background: the answer doesn't wait for its result, which the caller is told once it is there.
-    runs: where: by a tool runner, or by the agent itself; then control says what it does: `end_call`, …
+    runs: where: by a tool runner, at the client of the call, or by the agent itself; then control says what it does:
+        `end_call`, …
     pin: of a tool server's tool, see RunTool; "" for any other.
     enabled: whether the model is told of it in this round; quick, and asked often. None for always.
     """

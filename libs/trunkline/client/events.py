@@ -96,6 +96,15 @@ class TypedItem(msgspec.Struct, frozen=True):
     event_id: str = ""
 
 
+class GivenOutput(msgspec.Struct, frozen=True):
+    """What the client said came of a tool, and that the record may lack. event_id: as above."""
+
+    item_id: str
+    call_id: str
+    output: str
+    event_id: str = ""
+
+
 class Cancelled(msgspec.Struct, frozen=True):
     """A response whose early end the client has seen."""
 
@@ -121,6 +130,7 @@ class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="typ
     session: dict[str, object] | None = None
     begun: list[Begun] = []
     typed: list[TypedItem] = []
+    outputs: list[GivenOutput] = []
     cancelled: list[Cancelled] = []
     responses: list[str] = []
     respond: str | None = None

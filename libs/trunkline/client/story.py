@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from trunkline.client.events import Begun, Cancelled, Received, Resume, ServerEvent, TypedItem
+from trunkline.client.events import Begun, Cancelled, GivenOutput, Received, Resume, ServerEvent, TypedItem
 from trunkline.client.tape import PER_MS, Tape
 from trunkline.proto.ids import new_event_id, new_item_id, new_response_id
 
@@ -33,6 +33,8 @@ ONCE_PER_ITEM = frozenset(
         "response.output_audio.done",
         "response.output_audio_transcript.done",
         "response.output_text.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
         "input_audio_buffer.speech_started",
         "input_audio_buffer.speech_stopped",
         "input_audio_buffer.committed",
@@ -73,6 +75,15 @@ class _Typed(NamedTuple):
     text: str
 
 
+class _Output(NamedTuple):
+    """number: its place on the tape."""
+
+    number: int
+    item: str
+    tool_call: str
+    output: str
+
+
 class Story:
     def __init__(self) -> None:
         self._session: dict[str, object] = {}  # all updates that were confirmed, merged
@@ -81,6 +92,7 @@ class Story:
         self._received: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._begun: OrderedDict[str, int] = OrderedDict()
         self._typed: OrderedDict[str, _Typed] = OrderedDict()  # by event_id
+        self._outputs: OrderedDict[str, _Output] = OrderedDict()  # by event_id
         self._open: OrderedDict[str, None] = OrderedDict()
         self._cancelled: OrderedDict[str, str] = OrderedDict()
         self._respond: _Ordered | None = None
@@ -102,6 +114,16 @@ class Story:
                 text = _text(parts)
                 if text is not None and (more.get("type"), more.get("role")) == ("message", "user"):
                     _remember(self._typed, name, _Typed(number, item, text), UNRECORDED)
+            case {
+                "type": "conversation.item.create",
+                "item": {
+                    "type": "function_call_output",
+                    "id": str(item),
+                    "call_id": str(tool_call),
+                    "output": str(output),
+                },
+            }:
+                _remember(self._outputs, name, _Output(number, item, tool_call, output), UNRECORDED)
             case {"type": "response.create"}:
                 response = event.get("response")
                 asked = response.get("instructions") if isinstance(response, dict) else None
@@ -143,6 +165,7 @@ class Story:
         if self._respond is not None and name in (None, self._respond.name):
             self._respond = None
         self._typed.pop(name or "", None)
+        self._outputs.pop(name or "", None)
         refused = next((update for update in self._updates if update.name == name), None)
         if refused is not None:
             self._updates.remove(refused)
@@ -192,7 +215,7 @@ class Story:
         return bool(response and item and ("response.output_item.added", item) not in self._seen)
 
     def _awaits(self, name: str | None) -> bool:
-        return name in self._typed or any(update.name == name for update in self._updates)
+        return name in self._typed or name in self._outputs or any(update.name == name for update in self._updates)
 
     def _of_audio(self, event: ServerEvent) -> ServerEvent | None:
         """Audio that came already is cut off."""
@@ -235,6 +258,11 @@ class Story:
                 TypedItem(typed.item, typed.text, name)
                 for name, typed in self._typed.items()
                 if typed.number < tape.told
+            ],
+            outputs=[
+                GivenOutput(given.item, given.tool_call, given.output, name)
+                for name, given in self._outputs.items()
+                if given.number < tape.told
             ],
             cancelled=[
                 Cancelled(response, "turn_detected" if reason == "turn_detected" else "client_cancelled")

@@ -80,7 +80,9 @@ def _iso(at_us: int) -> str:
 def _event(recorded: RecordedEvent) -> Json:
     event = recorded.event
     head: Json = {"i": recorded.i, "type": _type(event), "epoch": recorded.epoch, "at": _iso(event.at_us)}
-    return head | {name: getattr(event, name) for name in event.__struct_fields__ if name != "at_us"}
+    return head | {
+        name: msgspec.to_builtins(getattr(event, name)) for name in event.__struct_fields__ if name != "at_us"
+    }
 
 
 def _type(event: Event) -> str:

@@ -17,7 +17,7 @@ class CallView:
     """items, responses and tools are in the conversation's order, by id. Readers change nothing.
 
     news: tools whose outcome came when their response was over, and of which no response since can have told.
-    verdicts: the last of each point and subject.
+    verdicts: the last of each point and subject. equipped: the tools that the client carries out itself.
     """
 
     __slots__ = (
@@ -31,6 +31,7 @@ class CallView:
         "digest",
         "ended",
         "epoch",
+        "equipped",
         "event_count",
         "gateway",
         "handoffs",
@@ -61,6 +62,7 @@ class CallView:
         self.hub = 0
         self.gateway = ""
         self.configured: record.Configured | None = None
+        self.equipped = record.ClientEquipped(0)
         self.started_us = 0
         self.ended: record.Ended | None = None
         self.items: dict[str, ItemView] = {}
@@ -86,6 +88,11 @@ class CallView:
 
     def waiting_approvals(self) -> list[ApprovalView]:
         return [one for one in self.approvals.values() if one.decided is None]
+
+    def open_at_client(self, response: ResponseView) -> list[ToolView]:
+        """Tool calls of a response that is over, which the client was asked and has not answered."""
+        tools = [self.tools[key] for key in response.tools] if response.status is not None else []
+        return [tool for tool in tools if tool.runs == "client" and tool.status is None]
 
     def summary(self) -> record.CallSummary:
         return record.CallSummary(
@@ -148,6 +155,8 @@ class CallView:
                 self.handoffs.append(HandoffView(event, next(reversed(self.items), ""), len(self.tools)))
             case record.TransferAsked():
                 self.transfers.append(event)
+            case record.ClientEquipped():
+                self.equipped = event
             case _:
                 self._change_item(event)
 

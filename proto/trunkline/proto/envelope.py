@@ -63,6 +63,9 @@ Message = (
     | tool.ToolProgress
     | tool.DescribeTools
     | tool.ToolsDescribed
+    | response.Equip
+    | response.ToolAsked
+    | response.ToolOutput
 )
 
 

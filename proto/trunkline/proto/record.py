@@ -11,7 +11,7 @@ from trunkline.proto.approval import ApprovalKind, Choice, Decision, OpenApprova
 from trunkline.proto.errors import Undecodable
 from trunkline.proto.policy import Action, Point
 from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
-from trunkline.proto.tool import RunsAt, ToolResult, ToolStatus
+from trunkline.proto.tool import DescribedTool, RunsAt, ToolResult, ToolStatus
 
 RECORD_VERSION = 1
 
@@ -238,6 +238,14 @@ class TransferAsked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=
     summary: str = ""
 
 
+class ClientEquipped(msgspec.Struct, frozen=True, array_like=True, tag="client_tools"):
+    """From here on the client itself carries out these tools, in place of those before. tool_choice: see Equip."""
+
+    at_us: int
+    tools: tuple[DescribedTool, ...] = ()
+    tool_choice: str = ""
+
+
 class StageMoved(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="moved"):
     """Another worker of a stage serves the call from here on; owners tell of themselves in OwnerTook."""
 
@@ -285,6 +293,7 @@ Event = (
     | ApprovalDecided
     | HandedOff
     | TransferAsked
+    | ClientEquipped
 )
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from trunkline.proto.tool import DescribedTool
+
 Phase = Literal["commentary", "final_answer"]
 Source = Literal["model", "filler", "greeting", "tool", "policy", "person"]
 """Who chose the words: the model; set words of the agent's definition (a filler, the greeting); a tool that reports
@@ -37,6 +39,7 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
 
     greeting: id of the response that follows by itself, empty for none.
     dictations: see TurnRules.dictations. idle_s: tell CallerAway after so much silence of both sides, 0 for never.
+    tools: names of the agents' own tools, which a client's tools can't have.
     """
 
     agent: str
@@ -46,6 +49,7 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
     instructions: str = ""
     dictations: tuple[str, ...] = ()
     idle_s: float = 0.0
+    tools: tuple[str, ...] = ()
 
 
 class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
@@ -80,6 +84,23 @@ class Respond(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="respo
     response: str = ""
 
 
+class Equip(msgspec.Struct, frozen=True, array_like=True, tag="equip"):
+    """Gateway -> agent: the tools that the client carries out itself, in place of those that it had before.
+
+    tool_choice: "required", "none" or a tool's name, as ModelSettings has it; empty for the agent's own.
+    """
+
+    tools: tuple[DescribedTool, ...] = ()
+    tool_choice: str = ""
+
+
+class ToolOutput(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_output"):
+    """Gateway -> agent: what the client says came of a tool call that it was asked. output: its words, or JSON."""
+
+    tool_call: str
+    output: str
+
+
 class SegmentHeard(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """index: of the segment in its item. Samples at SPEECH_RATE_HZ; total is 0 while it isn't known."""
 
@@ -99,11 +120,13 @@ class Interrupt(msgspec.Struct, frozen=True, array_like=True, tag="interrupt"):
     """Gateway -> agent: stop this response; what of it was heard, segment by segment, is all that was said.
 
     reason: "turn_detected" (the caller spoke), "client_cancelled", "truncated" (the client's own extent).
+    asked: of the response's ToolAsked, the tool calls that the client knows of; it will not be asked any other.
     """
 
     response: str
     reason: Literal["turn_detected", "client_cancelled", "truncated"]
     heard: tuple[SegmentHeard, ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 class ResponseStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response_started"):
@@ -153,6 +176,16 @@ class ItemFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     phase: Phase | None
 
 
+class ToolAsked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_asked"):
+    """Agent -> gateway: the client is to carry this out. It has passed its commit point, and no words follow in this
+    response; ToolOutput answers. arguments: JSON object."""
+
+    response: str
+    tool_call: str
+    name: str
+    arguments: str
+
+
 class ResponseFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response_finished"):
     """Agent -> gateway: nothing follows in this response. detail: what went wrong, for `failed`."""
 
@@ -169,7 +202,7 @@ class HangUp(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hang_u
     reason: str
 
 
-Utterance = ResponseStarted | ItemStarted | Say | PhaseSettled | ItemFinished | ResponseFinished
+Utterance = ResponseStarted | ItemStarted | Say | PhaseSettled | ItemFinished | ResponseFinished | ToolAsked
 
 
 class Recall(msgspec.Struct, frozen=True, array_like=True, tag="recall"):

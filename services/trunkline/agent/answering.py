@@ -6,7 +6,7 @@ that it doesn't know is said, in the conversation's order, when the takeover is 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import NamedTuple
 
 from prometheus_client import Histogram
@@ -167,8 +167,11 @@ class Answering:
         writer.start(instructions, news)
         self._run(writer, span)
 
-    def interrupt(self, response: str, reason: str, heard: Iterable[SegmentHeard]) -> None:
-        """Leaves of the response what was heard, whether it still runs or is only being played."""
+    def interrupt(
+        self, response: str, reason: str, heard: Iterable[SegmentHeard], asked: Collection[str] | None = None
+    ) -> None:
+        """Leaves of the response what was heard, whether it still runs or is only being played. asked: see Interrupt,
+        None where the gateway doesn't tell."""
         view = self._conversation.view
         if self._takeover is not None and response in self._takeover.held:
             self._catch_up(response, with_it=True)
@@ -181,7 +184,7 @@ class Answering:
             running.task.cancel()
         elif view.responses[response].status is None:  # an earlier owner's
             self._close(response, reason)
-        self._desk.interrupted(response)
+        self._desk.interrupted(response, asked)
 
     def played(self, heard: SegmentHeard) -> None:
         """A segment was heard to its end; told again it changes nothing."""

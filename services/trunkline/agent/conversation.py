@@ -1,5 +1,6 @@
 """One call's conversation: its record, seen and appended to; the agent keeps no other state of it."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Sequence
 
@@ -8,8 +9,10 @@ import msgspec
 from trunkline.agent.models.budget import within_budget
 from trunkline.agent.models.history import history_of
 from trunkline.agent.models.seam import ModelRequest, ToolOffer
-from trunkline.agents import Agent, AgentFile, CallContext, Handoff, Tool
-from trunkline.proto.record import Event
+from trunkline.agents import Agent, AgentFile, CallContext, Handoff, ModelSettings, Tool
+from trunkline.agents.client_tool import client_tool
+from trunkline.proto.record import ClientEquipped, Event
+from trunkline.proto.response import Equip
 from trunkline.record import CallLog, CallView
 from trunkline.telemetry import logs
 
@@ -53,6 +56,7 @@ class Conversation:
         self._instructions = instructions
         self.observe: Callable[[Event], None] = lambda event: None
         self._tools_of = tools_of
+        self._clients: tuple[ClientEquipped, tuple[Tool, ...]] = ClientEquipped(0), ()  # made of what is recorded
 
     @property
     def view(self) -> CallView:
@@ -63,6 +67,12 @@ class Conversation:
         self.log.append(*events)
         for event in events:
             self.observe(event)
+
+    def equip(self, told: Equip) -> None:
+        """The client's own tools from here on; told again they change nothing."""
+        known = self.view.equipped
+        if (told.tools, told.tool_choice) != (known.tools, known.tool_choice):
+            self.append(ClientEquipped(self.wall_us(), told.tools, told.tool_choice))
 
     # who speaks
 
@@ -85,12 +95,29 @@ class Conversation:
 
     @property
     def tools(self) -> Sequence[Tool]:
-        """Of the speaker, those that the model is told of now."""
+        """Of the speaker and of the client, those that the model is told of now."""
         known = self._tools_of(self.agent)
+        names = {tool.name for tool in known}
+        clients = [tool for tool in self._of_client if tool.name not in names]
         if all(tool.enabled is None for tool in known):
-            return known
+            return [*known, *clients]
         context = self.context()
-        return [tool for tool in known if tool.enabled is None or _is_enabled(tool, tool.enabled, context)]
+        own = [tool for tool in known if tool.enabled is None or _is_enabled(tool, tool.enabled, context)]
+        return [*own, *clients]
+
+    @property
+    def _of_client(self) -> tuple[Tool, ...]:
+        equipped, tools = self._clients
+        if equipped is not self.view.equipped:
+            equipped = self.view.equipped
+            tools = tuple(client_tool(described) for described in equipped.tools)
+            self._clients = equipped, tools
+        return tools
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Names of the tools of all agents of the file: a client's can't have these."""
+        return tuple(dict.fromkeys(tool.name for one in self.file.agents.values() for tool in self._tools_of(one)))
 
     def tool(self, name: str) -> Tool | None:
         """Of the speaker; or of an agent that spoke before, whose call of it has no outcome yet."""
@@ -135,7 +162,14 @@ class Conversation:
         items = history_of(self.view, without, filters)
         if agent.settings.history_tokens:
             items = within_budget(items, agent.settings.history_tokens)
-        settings = agent.settings if first else agent.settings_later
+        settings = self._settings(agent.settings if first else agent.settings_later, first=first)
         return ModelRequest(
             instructions, items, offers, self.log.call, agent.model, settings, agent.name, frozenset(news)
         )
+
+    def _settings(self, own: ModelSettings, *, first: bool) -> ModelSettings:
+        """What a client says of the choice of tools comes before the agent's word; see ModelSettings.tool_choice."""
+        choice = self.view.equipped.tool_choice
+        if not choice or (choice not in ("required", "none") and not self.offers(choice)):
+            return own
+        return dataclasses.replace(own, tool_choice=choice if first or choice == "none" else "auto")

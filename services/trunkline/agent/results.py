@@ -3,14 +3,29 @@
 from collections.abc import Callable
 
 import msgspec
+from prometheus_client import Counter
 
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.own_tools import arguments_of
 from trunkline.agent.rulings import Bench, Ruled
 from trunkline.proto.record import ToolFinished
 from trunkline.proto.tool import ToolResult
+from trunkline.telemetry import logs
 
 Redact = Callable[[str], str]
+_outcomes = Counter("trunkline_agent_tool_outcomes_total", "Tool calls with their outcome", ["status"])
+_late = Counter("trunkline_agent_late_results_total", "Results of tool calls that were recorded as unknown")
+log = logs.get(__name__)
+
+
+def note(tool: str, result: ToolResult, *, late: bool = False) -> None:
+    """Counts and logs an outcome. late: it was recorded as unknown before."""
+    if late:
+        _late.inc()
+    else:
+        _outcomes.labels(result.status).inc()
+    told = "tool finished late" if late else "tool finished"
+    log.info(told, tool=tool, status=result.status, elapsed_ms=round(result.elapsed_ms, 1))
 
 
 def finished(result: ToolResult, at_us: int, redact: Redact) -> ToolFinished:

@@ -116,8 +116,8 @@ class Rounds:
         made = min(rounds_made(view, response), MAX_ROUNDS)
         while made <= MAX_ROUNDS and handoffs_made(view, response) <= MAX_HANDOFFS:
             try:
-                await self._listen(left)
-                if await self._ends_the_call():
+                await self._listen([*left, *self._desk.client.judging])
+                if await self._ends_the_call() or self._asks_the_client():
                     return
                 calls = await self._answer()
                 if not calls and not self._desk.news_of(response):
@@ -137,6 +137,7 @@ class Rounds:
                 continue
             made += bool(calls)
         _rounds.observe(made)
+        self._desk.client.withdraw(response)
         limit = f"{MAX_ROUNDS} rounds of tools" if made > MAX_ROUNDS else f"{MAX_HANDOFFS} handoffs"
         self._writer.write(GIVING_UP, "final_answer", "filler")
         self._writer.finish("incomplete", f"no answer after {limit}", self._tokens)
@@ -212,6 +213,7 @@ class Rounds:
         """Whether the response goes on, with another agent."""
         ruling, writer, response = ruled.ruling, self._writer, self._writer.response
         log.info("policy ruled", response=response, action=ruling.action, guardrail=ruling.guardrail)
+        self._desk.client.withdraw(response, "This was not done: policy ended the answer.")
         spoken = ruling.point in ("segment", "answer")
         if spoken:
             writer.block(*ruled.events)
@@ -237,6 +239,7 @@ class Rounds:
         farewell = self._desk.own.farewell_of(self._writer.response)
         if farewell is None:
             return False
+        self._desk.client.withdraw(self._writer.response)
         if farewell and not self._said_here and not (self._taken_over and self._desk.own.ends_with_words):
             try:
                 await self._bid(farewell)
@@ -261,6 +264,15 @@ class Rounds:
         speech = self._speech()
         await speech.write(farewell, "final_answer")
         await speech.end_round("final_answer")
+
+    def _asks_the_client(self) -> bool:
+        """What the client carries out goes out last, and ends the response: the client's next one goes on."""
+        tools = self._desk.client.due(self._writer.response)
+        for tool in tools:
+            self._writer.ask(tool)
+        if tools:
+            self._writer.finish("completed", tokens=self._tokens)
+        return bool(tools)
 
     # a round
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.policy import HungJudges, Judged, Policy
 from trunkline.agents import Agent, AgentFile
+from trunkline.agents.control import END_CALL
 from trunkline.agents.guardrail import Check, On
 from trunkline.proto.errors import TrunklineError
 from trunkline.proto.policy import Action, Point
@@ -57,17 +58,30 @@ def ruled_before(verdict: VerdictGiven) -> Ruled:
 
 
 def ruled_of_tools(view: CallView, response: str) -> Ruled | None:
-    """Policy's word on a tool call of this response, or on its result, that ends the answer and nobody has obeyed."""
-    obeyed = [one.tools for one in view.handoffs if one.event.response == response and not one.event.tool_call]
+    """Policy's word on a tool call of this response, or on its result, that ends the answer and nobody has obeyed.
+
+    What a client says came of its tool is read by a response behind the one that asked for it.
+    """
     for place, (key, tool) in enumerate(view.tools.items()):
-        if tool.response != response or tool.status is None:
+        own = tool.response == response
+        if tool.status is None or not (own or tool.runs == "client"):
             continue
-        for verdict in (view.verdicts.get(("tool_arguments", key)), view.verdicts.get(("tool_result", key))):
+        points: tuple[Point, ...] = ("tool_arguments", "tool_result") if own else ("tool_result",)
+        for verdict in (view.verdicts.get((point, key)) for point in points):
             if verdict is None or verdict.action not in ("hand_off", "end"):
                 continue
-            if verdict.action == "end" or not any(tools > place for tools in obeyed):
+            if not _is_obeyed(view, verdict, place, response if own else ""):
                 return ruled_before(verdict)
     return None
+
+
+def _is_obeyed(view: CallView, verdict: VerdictGiven, place: int, response: str) -> bool:
+    """place: of the tool call among all. response: in which; empty for any."""
+    if verdict.action == "end":
+        later = list(view.tools.values())[place + 1 :]
+        return not response and any(tool.runs == "agent" and tool.name == END_CALL for tool in later)
+    handoffs = (one for one in view.handoffs if not one.event.tool_call and response in ("", one.event.response))
+    return any(one.tools > place for one in handoffs)
 
 
 class Policies:

@@ -29,12 +29,14 @@ from trunkline.proto.response import (
     CallerAway,
     CallerLost,
     Converse,
+    Equip,
     Interrupt,
     Placed,
     Played,
     Recall,
     Respond,
     Retract,
+    ToolOutput,
     Turn,
 )
 from trunkline.proto.tool import CancelTool, RunTool
@@ -191,10 +193,12 @@ class AgentSession:
                 self._instructions,
                 self._staff.file.dictations,
                 agent.silence.after_s if agent.silence is not None else 0.0,
+                owned.conversation.own_names,
             )
         )
         log.info("call attached", call_id=self.link.call, epoch=owned.log.epoch, agent=agent.name)
         self._owned = owned
+        owned.desk.client.on_judged = lambda: self._receipt(owned)
         owned.desk.adopt(None)
         self._limit_duration(owned)
         if not followed:
@@ -253,8 +257,12 @@ class AgentSession:
                 self._hear(owned, message, headers)
             case Respond(instructions=instructions, response=response):
                 answering.respond(response, 0, headers, instructions)
-            case Interrupt(response=response, reason=reason, heard=heard):
-                answering.interrupt(response, reason, heard)
+            case Interrupt(response=response, reason=reason, heard=heard, asked=asked):
+                answering.interrupt(response, reason, heard, asked)
+            case Equip():
+                conversation.equip(message)
+            case ToolOutput(tool_call=tool_call, output=output):
+                owned.desk.client.take(tool_call, output)
             case Played(heard=heard):
                 answering.played(heard)
             case Retract(turn=turn, item=item_id):
@@ -326,8 +334,9 @@ class AgentSession:
             self._mark(self._owned)
 
     def _receipt(self, owned: _Owned) -> None:
-        """Of all that the gateway said so far; during a takeover not yet, since words wait for what they answer."""
-        if not owned.answering.taking_over:
+        """Of all that the gateway said so far; not yet during a takeover, since words wait for what they answer, nor
+        while policy looks at what a client said came of a tool."""
+        if self._closed is None and not owned.answering.taking_over and not owned.desk.client.judging:
             self._obeyed = self.link.state.received
             self._mark(owned)
 

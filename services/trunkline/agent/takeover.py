@@ -16,6 +16,7 @@ from trunkline.proto.response import (
     ResponseStarted,
     Say,
     Source,
+    ToolAsked,
     Utterance,
 )
 from trunkline.record import ApprovalView, CallView, ItemView, ResponseView, never_reached
@@ -34,6 +35,8 @@ def adopted(view: CallView, said: Utterance, at_us: int) -> Iterator[record.Even
             if key not in view.items and key not in view.deleted:
                 speaker = view.speaker if view.handoffs else ""
                 yield record.AssistantItem(at_us, response, key, phase, source, speaker, voice)
+        case ToolAsked():
+            return  # it was durable before it was said
         case _:
             if (item := view.items.get(said.item)) is not None:
                 yield from _adopted_of(item, said, at_us)
@@ -61,10 +64,14 @@ def said_again(view: CallView, recall: Recall, changed: Collection[str] = ()) ->
     unheard = _unheard(view, never_reached(view, recall.got)) if recall.afresh else None
     for response in view.responses.values():
         known = response.id in recall.unfinished or response.id in changed
-        if known or (
-            unheard is not None and (response.status is None or not unheard.keys().isdisjoint(response.items))
-        ):
+        if known or (unheard is not None and _is_due(view, response, unheard)):
             yield from _response_again(view, response, unheard)
+
+
+def _is_due(view: CallView, response: ResponseView, unheard: Mapping[str, Collection[int]]) -> bool:
+    """To a gateway that has none of it."""
+    is_open = response.status is None or bool(view.open_at_client(response))
+    return is_open or not unheard.keys().isdisjoint(response.items)
 
 
 def _response_again(
@@ -79,6 +86,8 @@ def _response_again(
             yield from _item_again(item, item.segments)
         elif key in unheard or item.status == "in_progress":
             yield from _item_again(item, unheard.get(key, ()))
+    for tool in view.open_at_client(response):
+        yield ToolAsked(response.id, tool.id, tool.name, tool.arguments)
     if response.status is not None:
         yield ResponseFinished(response.id, response.status, response.reason)
 

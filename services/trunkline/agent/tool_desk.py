@@ -7,16 +7,15 @@ and its intent is durable; it gets exactly one outcome, and where none can be to
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from prometheus_client import Counter
-
 from trunkline.agent.approvals import Approvals, is_needed
 from trunkline.agent.asides import Asides
+from trunkline.agent.client_tools import ClientTools
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.errands import Errand, Errands, Keep, Post
 from trunkline.agent.intents import Intent, intend, not_run, read, told_apart
 from trunkline.agent.models.seam import ToolCall
 from trunkline.agent.own_tools import GOES_ON, NOT_HANDED_OVER, OwnTools, concluded, is_end
-from trunkline.agent.results import Redact, admitted, finished
+from trunkline.agent.results import Redact, admitted, finished, note
 from trunkline.agent.rulings import Bench
 from trunkline.agents import Approval, Tool
 from trunkline.bus.port import Headers
@@ -26,16 +25,11 @@ from trunkline.proto.errors import TrunklineError
 from trunkline.proto.response import Source
 from trunkline.proto.tool import ToolProgress, ToolResult, ToolStatus
 from trunkline.record import ApprovalView, ClaimStore, StoreUnavailable, ToolView
-from trunkline.telemetry import logs
 
 NOT_RECORDED = "This was not run: the call's record can't be written at present."
 INTERRUPTED = "This was not run: the caller interrupted."
 CALL_ENDED = "This was not run: the call ended."
 PROGRESS_CHARACTERS = 300
-
-log = logs.get(__name__)
-_outcomes = Counter("trunkline_agent_tool_outcomes_total", "Tool calls with their outcome", ["status"])
-_late = Counter("trunkline_agent_late_results_total", "Results of tool calls that were recorded as unknown")
 
 
 class ToolDesk:
@@ -60,6 +54,7 @@ class ToolDesk:
         self.approvals = Approvals(conversation, keep, on_failure, self._run_us)
         self.approvals.on_decided = self._decided
         self.own = OwnTools(conversation)
+        self.client = ClientTools(conversation, bench, keep, on_failure, redact, self._conclude)
         self._conversation = conversation
         self._bench = bench
         self._keep = keep
@@ -144,8 +139,8 @@ class ToolDesk:
         ended = [self._conversation.view.tools[key] for key in self._conversation.view.news]
         return [tool.id for tool in ended if tool.status != "cancelled" and self._is_detached(tool)]
 
-    def interrupted(self, response: str) -> None:
-        """The caller spoke: what may be stopped is, the call isn't ended; whatever else goes on."""
+    def interrupted(self, response: str, asked: Collection[str] | None = None) -> None:
+        """The caller spoke: what may be stopped is, the call isn't ended; all else goes on. asked: see ClientTools."""
         for errand in self._errands:
             if errand.pursuit is None:  # it waits for a person, which nobody's speaking ends, or has run
                 continue
@@ -156,6 +151,7 @@ class ToolDesk:
         if (end := self.own.ending) is not None and end.response == response:
             self.own.settle_end(ended=False)
         self.own.give_up(response, "cancelled", INTERRUPTED)
+        self.client.interrupted(response, asked)
 
     def retract(self, response: str) -> None:
         """The turn was none: nothing that waits for a person is done for it."""
@@ -197,6 +193,7 @@ class ToolDesk:
         hung_up: the agent ended it.
         """
         self.approvals.close(ended=ended)
+        self.client.close(ended=ended)
         if not ended:
             self._errands.close()
             return
@@ -247,7 +244,7 @@ class ToolDesk:
             events += [*intent.verdicts, self._intended(response, intent, now_us, after)]
             if intent.refusal or intent.tool is None:
                 events.append(record.ToolFinished(now_us, intent.key, intent.status, intent.refusal, ""))
-                _outcomes.labels(intent.status).inc()
+                note(intent.name, ToolResult(intent.key, intent.status, intent.refusal, ""))
                 continue
             approval = intent.tool.approval if ask else None
             if approval is not None and is_needed(approval, self._conversation, intent.given):
@@ -256,7 +253,7 @@ class ToolDesk:
                 )
                 events.append(question)
                 asked.append((question, approval))
-            elif intent.tool.runs == "agent":
+            elif intent.tool.runs != "runner":
                 continue
             errands.append(Errand(intent.key, intent.name, response, headers, detached=_detached(intent.tool)))
         self._conversation.append(*events)
@@ -269,8 +266,9 @@ class ToolDesk:
         return errands
 
     def _intended(self, response: str, intent: Intent, now_us: int, after: str) -> record.ToolIntended:
-        deadline_us = now_us + (round(intent.tool.timeout_s * 1e6) if intent.tool is not None else 0)
         runs = intent.tool.runs if intent.tool is not None else "runner"
+        limit_us = round(intent.tool.timeout_s * 1e6) if intent.tool is not None else 0
+        deadline_us = now_us + limit_us if runs != "client" else 0  # a client has as long as the call goes on
         return record.ToolIntended(
             now_us, intent.key, response, intent.name, intent.arguments, intent.key, deadline_us, after, runs
         )
@@ -360,25 +358,27 @@ class ToolDesk:
     def _give_up(self, response: str, errands: Collection[Errand], status: ToolStatus, output: str) -> None:
         """What has not come to its commit point, and won't."""
         self.own.give_up(response, status, output)
+        self.client.withdraw(response, output, status)
         for errand in errands:
             if self._errands.is_open(errand):
                 self.approvals.withdraw(errand.tool_call)
                 self._settle(errand, status, output)
 
     def _outcome(self, errand: Errand, result: ToolResult) -> None:
-        _outcomes.labels(result.status).inc()
-        log.info("tool finished", tool=errand.name, status=result.status, elapsed_ms=round(result.elapsed_ms, 1))
-        self._append(result)
+        self._conclude(result)
         self._errands.forget(errand)
         self.on_outcome(self._conversation.view.tools[result.tool_call])
+
+    def _conclude(self, result: ToolResult) -> None:
+        note(self._conversation.view.tools[result.tool_call].name, result)
+        self._append(result)
 
     def _find_out_late(self, result: ToolResult) -> None:
         view = self._conversation.view
         tool = view.tools.get(result.tool_call)
         if tool is None or tool.status != "unknown" or result.status not in ("ok", "error") or view.ended is not None:
             return
-        _late.inc()
-        log.info("tool finished late", tool=tool.name, status=result.status, elapsed_ms=round(result.elapsed_ms, 1))
+        note(tool.name, result, late=True)
         if self._bench.looks("tool_result", tool.name):
             self._keep(self._late(result))
         else:

@@ -23,8 +23,9 @@ from trunkline.proto.response import (
     ResponseStatus,
     Say,
     Source,
+    ToolAsked,
 )
-from trunkline.record import CallView, ItemView
+from trunkline.record import CallView, ItemView, ToolView
 
 Send = Callable[[Message, Headers | None], None]
 
@@ -172,6 +173,10 @@ class ResponseWriter:
         self.close_item(phase)
         if last and not self._again.over:
             raise Diverged(self.response, "a round that ends early")
+
+    def ask(self, tool: ToolView) -> None:
+        """The client is to carry it out; it has passed its commit point."""
+        self._send(ToolAsked(self.response, tool.id, tool.name, tool.arguments), self._headers)
 
     def finish(self, status: ResponseStatus, detail: str = "", tokens: tuple[int, int] = (0, 0)) -> None:
         """detail: what went wrong or what ended it. tokens: input, output. Nothing is said afterwards."""

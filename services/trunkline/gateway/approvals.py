@@ -15,7 +15,7 @@ from msgspec import Meta
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.deciding import Deciding
-from trunkline.gateway.dialects.realtime.events_in import explain_validation
+from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.http import guarded
 from trunkline.proto.approval import ApprovalAnswered, Choice, DecideApproval
 from trunkline.proto.errors import BadInput

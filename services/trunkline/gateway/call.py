@@ -28,6 +28,7 @@ from trunkline.gateway.call_events import (
     Transcribed,
     TranscriptionFailed,
 )
+from trunkline.gateway.client_tools import ClientTools
 from trunkline.gateway.decisions import (
     AnnounceStarted,
     AnnounceStopped,
@@ -67,7 +68,6 @@ class Call:
     """wish: what a client that comes back asks of the agent, once there is one.
 
     handle: of its audio on the bus, never reused. agent: wanted by name, empty for the default. on_end: once.
-
     hub: this gateway's number for the call; 1 opened it. resumed: what became of the gateway before, empty for none.
     """
 
@@ -92,15 +92,15 @@ class Call:
         self.attached: Attached | None = None
         self.ended = self.superseded = self.leaving = False  # over; at another gateway; while this one goes away
         self._resumed = resumed
-        self._gateway = shared.exchange.worker
+        self._gateway, self._now_s = shared.exchange.worker, shared.exchange.now_s
         self._ticker = shared.ticker
         self._on_end = on_end
-        self._now_s = shared.exchange.now_s
         self._client: Client | None = None
         self._movable = bool(resumed)  # its client can go on elsewhere: it is away, or one that moves
         self._wishes = Wishes()
-        self.agent_line = AgentLine(lambda: self.speaking.unfinished, afresh=bool(resumed))
+        self.agent_line = AgentLine(lambda: self.speaking.owed.unfinished, afresh=bool(resumed))
         tell = self.agent_line.tell
+        self.client_tools = ClientTools(tell, afresh=bool(resumed))
         self.turns = Turns(new_item_id)
         self.speaking = Speaking(
             self._clock,
@@ -244,6 +244,7 @@ class Call:
         self._carry_out(self.turns.follow(wishes.policy, self.listening.ring.end))
         self.speaking.voice, self.speaking.speed, self.speaking.audible = wishes.voice, wishes.speed, wishes.audible
         self._asking.instructions, self._asking.interrupts = wishes.instructions, wishes.policy.interrupt
+        self.client_tools.equip(wishes.equip)
         if wishes.rules != before.rules:
             self.listening.tell(Tune(self._rules()))
 
@@ -335,6 +336,7 @@ class Call:
 
     def _emit(self, event: CallEvent) -> None:
         self._vigil.on_event(event)
+        self.client_tools.on_event(event)
         if isinstance(event, AudioSaid | ResponseEnded) and self.unsaid:
             self.unsaid = {name: heard for name, heard in self.unsaid.items() if name != event.response}
         if self._client is not None and not self.ended:

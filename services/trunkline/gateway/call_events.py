@@ -90,6 +90,15 @@ class ResponseEnded(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int = 0
 
 
+class ToolCalled(msgspec.Struct, frozen=True, gc=False):
+    """The client is to carry this out: the last of a response. arguments: JSON object."""
+
+    response: str
+    tool_call: str
+    name: str
+    arguments: str
+
+
 class ItemCut(msgspec.Struct, frozen=True, gc=False):
     """The client's truncation is done: only this much of the item counts as heard."""
 
@@ -124,6 +133,7 @@ CallEvent = (
     | ItemEnded
     | ResponseEnded
     | ItemCut
+    | ToolCalled
     | MoveAsked
     | CallOver
 )

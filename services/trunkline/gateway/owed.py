@@ -15,6 +15,7 @@ from trunkline.proto.response import (
     ResponseFinished,
     ResponseStarted,
     Say,
+    ToolAsked,
     Utterance,
 )
 
@@ -118,6 +119,8 @@ def _key(said: Utterance) -> tuple[str, str, int]:
             return "settled", item, 0
         case ItemFinished(item=item):
             return "finished", item, 0
+        case ToolAsked(tool_call=tool_call):
+            return "asked", tool_call, 0
         case ResponseStarted():
             return "started", "", 0
         case ResponseFinished():

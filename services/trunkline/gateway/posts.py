@@ -170,9 +170,9 @@ class AgentPost:
 
     @property
     def movable(self) -> bool:
-        return self._speaking.agent_movable
+        return not self._speaking.owed.anything
 
     @property
     def stalled(self) -> bool:
-        since = self._speaking.awaits_agent_since
+        since = self._speaking.owed.waits_since
         return since is not None and self._clock() - max(since, self._placed_at) > START_LIMIT_SAMPLES

@@ -170,8 +170,17 @@ def next_hub(hub: int, attempt: int = 0) -> int:
 
 
 def is_told_again(view: CallView, response: ResponseView) -> bool:
-    """Whether its agent says it again to a gateway that is new to the call: not all of it was heard or cut."""
-    return response.status is None or any(not _is_through(view.items[item]) for item in response.items)
+    """Whether its agent says it again to a gateway that is new to the call: not all of it was heard or cut, or its
+    client has yet to answer what it was asked."""
+    is_open = response.status is None or bool(view.open_at_client(response))
+    return is_open or any(not _is_through(view.items[item]) for item in response.items)
+
+
+def is_said_again(view: CallView, item: ItemView) -> bool:
+    """Whether the agent says this message again, or the rest of it."""
+    response = view.responses.get(item.response)
+    again = response is not None and is_told_again(view, response)
+    return again and (item.status == "in_progress" or not _is_through(item))
 
 
 def _is_through(item: ItemView) -> bool:
@@ -213,7 +222,8 @@ def _unsaid(view: CallView, got: Mapping[tuple[str, int], int]) -> dict[str, Int
                 for index in view.items[item].segments
                 if index not in view.items[item].played
             )
-            told[name] = Interrupt(name, "client_cancelled", heard)
+            asked = tuple(tool.id for tool in view.open_at_client(response))
+            told[name] = Interrupt(name, "client_cancelled", heard, asked)
     return told
 
 
@@ -230,6 +240,7 @@ def _go_on(call: Call, view: CallView, progress: Progress | None) -> int:
         begun = tuple(
             one for one in progress.begun if one.item not in view.items and one.at_sample + MS_SAMPLES > wanted
         )
+    call.client_tools.go_on(view)
     call.go_on(max((item.turn for item in callers), default=0), audio_from, begun)
     if progress is None or audio_from > wanted:
         call.agent_line.tell(CallerLost(wanted))

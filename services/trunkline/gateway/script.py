@@ -13,7 +13,7 @@ from trunkline.bus.port import Headers
 from trunkline.gateway.playout import Segment
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput
-from trunkline.proto.response import Phase, ResponseStatus, SegmentHeard
+from trunkline.proto.response import Interrupt, Phase, ResponseStatus, ToolAsked
 
 REMEMBERED_RESPONSES = 16  # whose items a client may still truncate
 REMEMBERED_VOICES = 64  # items, the newest: far more than are spoken at a time
@@ -70,15 +70,16 @@ class End(msgspec.Struct, frozen=True):
     response: str = ""
 
 
-Line = OpenResponse | OpenItem | Words | CloseItem | CloseResponse | End
+Line = OpenResponse | OpenItem | Words | CloseItem | ToolAsked | CloseResponse | End
 
 
 class Said:
-    """The segments of the last responses."""
+    """The segments of the last responses, and what of the client's tools each of them has asked for."""
 
     def __init__(self) -> None:
         self._responses: OrderedDict[str, list[Segment]] = OrderedDict()
         self._voices: OrderedDict[str, str] = OrderedDict()  # of items that have one of their own
+        self._asked: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
     def begin(self, item: str, voice: str) -> None:
         """voice: of the whole item, empty for the session's."""
@@ -97,8 +98,15 @@ class Said:
                 self._responses.popitem(last=False)
         self._responses[response].append(segment)
 
-    def heard(self, response: str) -> tuple[SegmentHeard, ...]:
-        return tuple(segment.extent() for segment in self._responses.get(response, ()))
+    def ask(self, response: str, tool_call: str) -> None:
+        """The client has been asked."""
+        self._asked[response] = (*self._asked.get(response, ()), tool_call)
+        if len(self._asked) > REMEMBERED_RESPONSES:
+            self._asked.popitem(last=False)
+
+    def interrupt(self, response: str, reason: Reason) -> Interrupt:
+        heard = tuple(segment.extent() for segment in self._responses.get(response, ()))
+        return Interrupt(response, reason, heard, self._asked.get(response, ()))
 
     def unheard(self) -> list[str]:
         """Responses of which something was or will be sent and wasn't heard to the end."""

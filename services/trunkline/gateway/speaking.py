@@ -16,6 +16,7 @@ from trunkline.gateway.call_events import (
     ItemOpened,
     ResponseEnded,
     ResponseOpened,
+    ToolCalled,
     WordsSaid,
 )
 from trunkline.gateway.first_audio import FirstAudio
@@ -41,7 +42,6 @@ from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import (
     HangUp,
-    Interrupt,
     ItemFinished,
     ItemStarted,
     Phase,
@@ -50,6 +50,7 @@ from trunkline.proto.response import (
     ResponseFinished,
     ResponseStarted,
     Say,
+    ToolAsked,
     Utterance,
 )
 
@@ -80,7 +81,7 @@ class Speaking:
         self._started = False
         self._script: deque[Line] = deque()
         self._said = Said()
-        self._owed = Owed()
+        self.owed = Owed()
         self._got: Mapping[tuple[str, int], int] = {}
         self._phases: dict[str, Phase | None] = {}
         self._number = 0
@@ -99,7 +100,7 @@ class Speaking:
     def says_only(self, responses: Collection[str]) -> bool:
         """Of those that are awaited none, and of those that are open or about to none but these."""
         opened = (line for line in (self._open, *self._script) if isinstance(line, OpenResponse))
-        return not self._owed.awaited and all(line.response in responses for line in opened)
+        return not self.owed.awaited and all(line.response in responses for line in opened)
 
     @property
     def busy(self) -> bool:
@@ -116,7 +117,7 @@ class Speaking:
 
         response: the id that it shall have; without one it is known by its turn.
         """
-        self._owed.ask(Awaited(turn, self._clock(), response))
+        self.owed.ask(Awaited(turn, self._clock(), response))
         if ended_at is not None:
             self._first_audio.asked(turn, ended_at)
 
@@ -157,26 +158,11 @@ class Speaking:
         """Words are ordered, and no audio comes. now_s: of the same clock."""
         return self._synthesis.stalled(int(now_s * SPEECH_RATE_HZ))
 
-    @property
-    def unfinished(self) -> tuple[str, ...]:
-        """Responses, by id, that were asked for or begun, that weren't cancelled, and of which more is to come."""
-        return self._owed.unfinished
-
-    @property
-    def agent_movable(self) -> bool:
-        """The agent owes nothing."""
-        return not self._owed.anything
-
-    @property
-    def awaits_agent_since(self) -> int | None:
-        """Clock at which the oldest of the responses was asked for that haven't started."""
-        return self._owed.waits_since
-
     # what the agent says
 
     def on_agent(self, message: Message, headers: Headers | None) -> None:
         """What is known already changes nothing, so that another agent may say it again."""
-        if isinstance(message, Utterance) and not self._owed.learn(message):
+        if isinstance(message, Utterance) and not self.owed.learn(message):
             return
         response = getattr(message, "response", "")
         match message:
@@ -193,15 +179,17 @@ class Speaking:
             case ItemFinished(item=item, phase=phase):
                 self._phases[item] = phase or self._phases.get(item)
                 self._script.append(CloseItem(response, item))
+            case ToolAsked():
+                self._script.append(message)
             case ResponseFinished():
                 tokens = message.input_tokens, message.output_tokens
                 self._script.append(CloseResponse(response, message.status, message.detail, *tokens))
-            case HangUp(reason=reason) if not self._owed.went_on:
+            case HangUp(reason=reason) if not self.owed.went_on:
                 self._script.append(End(reason))
         self.pump()
 
     def _begin_response(self, message: ResponseStarted) -> None:
-        awaited = self._owed.begin(message)
+        awaited = self.owed.begin(message)
         line = OpenResponse(message.response, message.turn, self.audible)
         if awaited is not None and awaited.doomed:
             self._cut(line.response, awaited.doomed)
@@ -270,6 +258,9 @@ class Speaking:
             case CloseItem(response=response, item=item):
                 self._open_item = ""
                 self._emit(ItemEnded(response, item, self._phases.pop(item, None), True))
+            case ToolAsked(response=response, tool_call=tool_call):
+                self._said.ask(response, tool_call)
+                self._emit(ToolCalled(response, tool_call, line.name, line.arguments))
             case CloseResponse():
                 self._close_response(line)
             case End(reason=reason):
@@ -342,7 +333,7 @@ class Speaking:
         if going_on:
             self.interrupt("truncated")
         elif changed:
-            self._tell_agent(Interrupt(response, "truncated", self._said.heard(response)))
+            self._tell_agent(self._said.interrupt(response, "truncated"))
         self._emit(ItemCut(item, index, min(end_ms, heard_ms(segments))))
 
     def hung_up(self) -> None:
@@ -350,7 +341,7 @@ class Speaking:
         for segment in self.playout.advance(self._clock() + FAREWELL_SAMPLES):
             self._tell_played(segment)
         for response in self._said.unheard():
-            self._tell_agent(Interrupt(response, "client_cancelled", self._said.heard(response)))
+            self._tell_agent(self._said.interrupt(response, "client_cancelled"))
 
     def interrupt(self, reason: Reason) -> None:
         """Ends every response that is asked for, going on or not heard to its end."""
@@ -358,7 +349,7 @@ class Speaking:
         for segment in self.playout.advance(now):
             self._tell_played(segment)
         self.playout.flush(now)
-        self._owed.doom(reason)
+        self.owed.doom(reason)
         self._synthesis.hush()
         lines, self._script = self._script, deque()
         unopened = [line for line in lines if isinstance(line, OpenResponse)]
@@ -369,9 +360,9 @@ class Speaking:
 
     def _cut(self, response: str, reason: Reason) -> None:
         metrics.interruptions.labels(reason).inc()
-        self._tell_agent(Interrupt(response, reason, self._said.heard(response)))
+        self._tell_agent(self._said.interrupt(response, reason))
         self._said.settle(response)
-        self._owed.cut(response)
+        self.owed.cut(response)
 
     def _end_cut(self, unopened: list[OpenResponse], reason: Reason) -> None:
         """The client learns of the end of each response, also of one that it never saw begin."""

@@ -3,11 +3,12 @@
 import msgspec
 
 from trunkline.gateway.turns import Policy
+from trunkline.proto.response import Equip
 from trunkline.proto.speech import TurnRules
 
 
 class Wishes(msgspec.Struct, frozen=True):
-    """instructions and voice: empty for the agent's own."""
+    """instructions and voice: empty for the agent's own. equip: the tools that the client carries out itself."""
 
     rules: TurnRules = TurnRules()
     policy: Policy = Policy()
@@ -15,3 +16,4 @@ class Wishes(msgspec.Struct, frozen=True):
     voice: str = ""
     speed: float = 1.0
     audible: bool = True
+    equip: Equip = Equip()

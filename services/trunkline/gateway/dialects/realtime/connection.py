@@ -57,6 +57,7 @@ class Connection:
         self._terms = terms
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
         self._own = attached.instructions, attached.voice
+        self._reserved = attached.tools
         self._session = session or new_session(call.call_id, terms.model, *self._own)
         self._projection = Projection(self._next_event_id, self._session.audio.output.format, ours=terms.ours)
         self._ear = Ear(self._session.audio.input.format)
@@ -109,7 +110,8 @@ class Connection:
         self._call.pass_over(taken.view.responses.keys() - set(told.responses))
         begun = {one.item_id for one in told.begun}
         opened = [*told.responses, *({told.respond_id} & taken.view.responses.keys())]
-        events = restoring.restore_ours(self._projection, taken.view, begun, opened)
+        outputs = {one.call_id: one.item_id for one in told.outputs if is_id(one.item_id)}
+        events = restoring.restore_ours(self._projection, taken.view, begun, opened, outputs)
         from_ms = taken.audio_from // SAMPLES_PER_MS
         self._send(events_out.Resumed(event_id=self._next_event_id(), audio_from_ms=from_ms))
         for event in events:
@@ -126,6 +128,14 @@ class Connection:
                     self._type(one.item_id, one.text)
                 except BadInput as error:
                     self._send_error(error, one.event_id or None)
+        for given in told.outputs:
+            known = view.tools.get(given.call_id)
+            recorded = known is not None and bool(known.runner)
+            if is_id(given.item_id) and not recorded and not self._projection.has(given.item_id):
+                try:
+                    self._answer(given.item_id, given.call_id, given.output)
+                except BadInput as error:
+                    self._send_error(error, given.event_id or None)
         if told.respond is None or told.respond_id in view.responses:
             return
         name = self._new_name(told.respond_id)
@@ -242,7 +252,7 @@ class Connection:
                 self._call.cancel(response)
 
     def _update(self, event: events_in.UpdateSession) -> None:
-        session = merge(self._session, event.session)
+        session = merge(self._session, event.session, self._reserved)
         if session.audio.input.format != self._session.audio.input.format:
             self._call.hear(self._ear.rest())
             self._ear = Ear(session.audio.input.format)
@@ -253,9 +263,10 @@ class Connection:
 
     def _create_item(self, event: events_in.CreateItem) -> None:
         item = event.item
-        if item.type != "message" or item.role != "user":
+        answers = item.type == "function_call_output"
+        if not answers and (item.type != "message" or item.role != "user"):
             what = "item.type" if item.type != "message" else "item.role"
-            raise _unsupported(what, "a message of the role user")
+            raise _unsupported(what, "a message of the role user, or a function_call_output")
         for i, part in enumerate(item.content):
             if part.type != "input_text":
                 raise _unsupported(f"item.content[{i}].type", "input_text")
@@ -263,7 +274,20 @@ class Connection:
             raise _unsupported("previous_item_id", "the last item, or leave it out")
         if item.id is not None and (not is_id(item.id) or self._projection.has(item.id)):
             raise BadInput("item.id", "is taken or not an id", "1 to 128 of letters, digits, - and _, used once")
-        self._type(item.id or new_item_id(), "".join(part.text or "" for part in item.content))
+        name = item.id or new_item_id()
+        if answers:
+            self._answer(name, item.call_id, item.output)
+        else:
+            self._type(name, "".join(part.text or "" for part in item.content))
+
+    def _answer(self, name: str, call_id: str | None, output: str | None) -> None:
+        """name: of the new item. Raises BadInput; then there is none."""
+        for param, value in (("item.call_id", call_id), ("item.output", output)):
+            if value is None:
+                raise BadInput(param, "is missing", "text", code="missing_required_parameter")
+        self._call.client_tools.answer(call_id or "", output or "")
+        for told in self._projection.answered(name, call_id or "", output or ""):
+            self._send(told)
 
     def _type(self, name: str, text: str) -> None:
         """name: of the new item. Raises BadInput; then there is none."""

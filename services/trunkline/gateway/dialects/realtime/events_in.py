@@ -3,12 +3,12 @@
 An event that can't be read raises BadEvent with the client's own event_id, so that the answer can be told apart.
 """
 
-import re
 from typing import Literal
 
 import msgspec
 
 from trunkline.gateway.dialects.realtime.session import SessionPatch
+from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.proto.errors import BadInput
 
 MAX_TEXT = 100_000  # characters of one typed item
@@ -43,7 +43,8 @@ class NewPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the kinds of item that the protocol has, callers' messages of text are taken today."""
+    """Of the kinds of item that the protocol has, these are taken today: callers' messages of text, and
+    function_call_output: what came of a tool that the client carried out."""
 
     type: str
     id: str | None = None
@@ -51,6 +52,8 @@ class NewItem(msgspec.Struct, frozen=True, kw_only=True):
     role: str | None = None
     status: str | None = None
     content: list[NewPart] = []
+    call_id: str | None = None
+    output: str | None = None
 
 
 class CreateItem(_Event, frozen=True, tag="conversation.item.create"):
@@ -114,8 +117,6 @@ class _Head(msgspec.Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(ClientEvent)
 _heads = msgspec.json.Decoder(_Head)
-_PLACE = re.compile(r" - at `\$\.?(.*)`$")
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
 
 
 def decode(text: str | bytes) -> ClientEvent:
@@ -148,22 +149,3 @@ def _explain(text: str | bytes, error: Exception) -> BadEvent:
         problem = f"{head.type[:80]!r} is no event of this protocol"
         return BadEvent(BadInput("type", problem, ", ".join(SUPPORTED), code="unknown_event_type"), event_id)
     return BadEvent(explain_validation(error), event_id)
-
-
-def explain_validation(error: Exception) -> BadInput:
-    """msgspec says what is wrong and where; the place becomes the parameter, spelt as the client spells it."""
-    text = str(error)
-    place = _PLACE.search(text)
-    param = place[1] if place else ""
-    problem = text[: place.start()] if place else text
-    unknown = _UNKNOWN_FIELD.match(problem)
-    if unknown:
-        param = f"{param}.{unknown[1]}".lstrip(".")
-        return BadInput(param, "is unknown or not supported yet", "", code="unknown_parameter")
-    missing = re.match(r"Object missing required field `(.*?)`", problem)
-    if missing:
-        param = f"{param}.{missing[1]}".lstrip(".")
-        return BadInput(param, "is missing", "", code="missing_required_parameter")
-    if "base64" in problem:
-        return BadInput(param or "audio", "is not base64", "base64 of audio in the session's input format")
-    return BadInput(param, problem[:1].lower() + problem[1:], "")

@@ -32,6 +32,32 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     phase: Phase | None = None
 
 
+class FunctionCall(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The client is asked to carry this out. arguments: JSON object; empty as it begins."""
+
+    id: str
+    object: str
+    type: str
+    status: ItemStatus
+    call_id: str
+    name: str
+    arguments: str
+
+
+class FunctionOutput(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What the client says came of it."""
+
+    id: str
+    object: str
+    type: str
+    status: ItemStatus
+    call_id: str
+    output: str
+
+
+AnyItem = Item | FunctionCall | FunctionOutput
+
+
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     reason: str | None = None
@@ -48,7 +74,7 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     id: str
     object: str
     status: ResponseState
-    output: list[Item]
+    output: list[AnyItem]
     output_modalities: list[str]
     status_details: Reason | None = None
     usage: Usage | None = None
@@ -112,17 +138,17 @@ class Cleared(ServerEvent, frozen=True, tag="input_audio_buffer.cleared"):
 
 
 class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
-    item: Item
+    item: AnyItem
     previous_item_id: str | None = None
 
 
 class ItemDone(ServerEvent, frozen=True, tag="conversation.item.done"):
-    item: Item
+    item: AnyItem
     previous_item_id: str | None = None
 
 
 class ItemRetrieved(ServerEvent, frozen=True, tag="conversation.item.retrieved"):
-    item: Item
+    item: AnyItem
 
 
 class TranscriptionCompleted(ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.completed"):
@@ -155,13 +181,13 @@ class ResponseDone(ServerEvent, frozen=True, tag="response.done"):
 class OutputItemAdded(ServerEvent, frozen=True, tag="response.output_item.added"):
     response_id: str
     output_index: int
-    item: Item
+    item: AnyItem
 
 
 class OutputItemDone(ServerEvent, frozen=True, tag="response.output_item.done"):
     response_id: str
     output_index: int
-    item: Item
+    item: AnyItem
 
 
 class _InItem(ServerEvent, frozen=True):
@@ -177,6 +203,22 @@ class PartAdded(_InItem, frozen=True, tag="response.content_part.added"):
 
 class PartDone(_InItem, frozen=True, tag="response.content_part.done"):
     part: Part
+
+
+class _InCall(ServerEvent, frozen=True):
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+
+
+class ArgumentsDelta(_InCall, frozen=True, tag="response.function_call_arguments.delta"):
+    delta: str
+
+
+class ArgumentsDone(_InCall, frozen=True, tag="response.function_call_arguments.done"):
+    name: str
+    arguments: str
 
 
 class AudioDelta(_InItem, frozen=True, tag="response.output_audio.delta", gc=False):

@@ -31,6 +31,15 @@ class _Place(TypedDict):
     content_index: int
 
 
+class _AtCall(TypedDict):
+    """Where a call of a client's tool stands."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+
+
 class _OpenResponse:
     def __init__(self, response: str, audible: bool) -> None:
         self.id = response
@@ -49,7 +58,7 @@ class Projection:
         self._ours = ours
         self._known: dict[str, list[str]] = {}  # items of responses that an earlier gateway has told of
         self._mouth = Mouth(output)
-        self._items: OrderedDict[str, out.Item] = OrderedDict()
+        self._items: OrderedDict[str, out.AnyItem] = OrderedDict()
         self._open: _OpenResponse | None = None
 
     def speak(self, output: Format) -> None:
@@ -64,7 +73,7 @@ class Projection:
     def has(self, item: str) -> bool:
         return item in self._items
 
-    def item(self, item: str) -> out.Item:
+    def item(self, item: str) -> out.AnyItem:
         """Raises BadInput."""
         found = self._items.get(item)
         if found is None:
@@ -74,6 +83,10 @@ class Projection:
     def typed(self, item: str, text: str) -> list[out.ServerEvent]:
         """A text of the client's own is an item from now on."""
         return list(self._new_user_item(item, out.Part("input_text", text=text)))
+
+    def answered(self, item: str, call_id: str, output: str) -> list[out.ServerEvent]:
+        """What the client says came of a tool is an item from now on."""
+        return list(self._new_item(function_output(item, call_id, output)))
 
     def translate(self, event: call.CallEvent) -> list[out.ServerEvent]:
         return list(self._translate(event))
@@ -104,6 +117,8 @@ class Projection:
                 yield from self._words(event)
             case call.ItemEnded():
                 yield from self._close_item(event)
+            case call.ToolCalled():
+                yield from self._ask(event)
             case call.ResponseEnded():
                 yield self._close_response(event)
             case call.ItemCut():
@@ -118,7 +133,7 @@ class Projection:
 
     # what an earlier gateway has told of
 
-    def know_item(self, item: out.Item) -> None:
+    def know_item(self, item: out.AnyItem) -> None:
         self._store(item)
 
     def know_response(self, response: str, items: list[str]) -> None:
@@ -127,14 +142,17 @@ class Projection:
     # the caller's items
 
     def _new_user_item(self, item: str, part: out.Part) -> Iterator[out.ServerEvent]:
-        previous = self.last_item
         made = out.Item(id=item, object=REALTIME_ITEM, type="message", status="completed", role="user", content=[part])
+        yield from self._new_item(made)
+
+    def _new_item(self, made: out.AnyItem) -> Iterator[out.ServerEvent]:
+        previous = self.last_item
         self._store(made)
         yield out.ItemAdded(event_id=self._id(), item=made, previous_item_id=previous)
         yield out.ItemDone(event_id=self._id(), item=made, previous_item_id=previous)
 
     def _transcribed(self, event: call.Transcribed) -> out.ServerEvent:
-        known = self._items.get(event.item)
+        known = self._message(event.item)
         if known is not None:
             self._store(msgspec.structs.replace(known, content=[out.Part("input_audio", transcript=event.text)]))
         return out.TranscriptionCompleted(
@@ -149,7 +167,7 @@ class Projection:
 
     def _open_item(self, event: call.ItemOpened) -> Iterator[out.ServerEvent]:
         opened = self._opened()
-        known = self._items.get(event.item)
+        known = self._message(event.item)
         previous = self.last_item
         item = out.Item(
             id=event.item,
@@ -170,7 +188,7 @@ class Projection:
         yield out.PartAdded(event_id=self._id(), **self._place(event.item), part=part)
 
     def _words(self, event: call.WordsSaid) -> Iterator[out.ServerEvent]:
-        item = self._items.get(event.item)
+        item = self._message(event.item)
         if item is not None:
             self._store(msgspec.structs.replace(item, content=[self._part(self._text_of(item) + event.text)]))
         delta = out.TranscriptDelta if self._opened().audible else out.TextDelta
@@ -195,9 +213,9 @@ class Projection:
 
     def _close_item(self, event: call.ItemEnded) -> Iterator[out.ServerEvent]:
         opened, place = self._opened(), self._place(event.item)
-        item = msgspec.structs.replace(
-            self._items[event.item], status="completed" if event.whole else "incomplete", phase=event.phase
-        )
+        known = self._message(event.item)
+        assert known is not None, "an item that never opened"
+        item = msgspec.structs.replace(known, status="completed" if event.whole else "incomplete", phase=event.phase)
         self._store(item)
         text = self._text_of(item)
         if opened.audible:
@@ -213,6 +231,27 @@ class Projection:
         yield out.OutputItemDone(
             event_id=self._id(), response_id=opened.id, output_index=opened.index(event.item), item=item
         )
+
+    def _ask(self, event: call.ToolCalled) -> Iterator[out.ServerEvent]:
+        opened, previous, name = self._opened(), self.last_item, call_item(event.tool_call)
+        item = function_call(event.tool_call, event.name, event.arguments)
+        begun = msgspec.structs.replace(item, status="in_progress", arguments="")
+        self._store(item)
+        if name not in opened.items:
+            opened.items.append(name)
+        at: _AtCall = {
+            "response_id": opened.id,
+            "item_id": name,
+            "output_index": opened.index(name),
+            "call_id": event.tool_call,
+        }
+        index = opened.index(name)
+        yield out.OutputItemAdded(event_id=self._id(), response_id=opened.id, output_index=index, item=begun)
+        yield out.ItemAdded(event_id=self._id(), item=begun, previous_item_id=previous)
+        yield out.ArgumentsDelta(event_id=self._id(), **at, delta=event.arguments)
+        yield out.ArgumentsDone(event_id=self._id(), **at, name=event.name, arguments=event.arguments)
+        yield out.ItemDone(event_id=self._id(), item=item, previous_item_id=previous)
+        yield out.OutputItemDone(event_id=self._id(), response_id=opened.id, output_index=index, item=item)
 
     def _close_response(self, event: call.ResponseEnded) -> out.ServerEvent:
         details = None
@@ -258,10 +297,37 @@ class Projection:
     def _text_of(self, item: out.Item) -> str:
         return (item.content[0].transcript or item.content[0].text or "") if item.content else ""
 
-    def _store(self, item: out.Item) -> None:
+    def _message(self, item: str) -> out.Item | None:
+        found = self._items.get(item)
+        return found if isinstance(found, out.Item) else None
+
+    def _store(self, item: out.AnyItem) -> None:
         self._items[item.id] = item
         if len(self._items) > ITEMS:
             self._items.popitem(last=False)
+
+
+def call_item(tool_call: str) -> str:
+    """Id of the item by which the client is asked: the same at every gateway."""
+    return f"item_{tool_call}"
+
+
+def function_call(tool_call: str, name: str, arguments: str) -> out.FunctionCall:
+    return out.FunctionCall(
+        id=call_item(tool_call),
+        object=REALTIME_ITEM,
+        type="function_call",
+        status="completed",
+        call_id=tool_call,
+        name=name,
+        arguments=arguments,
+    )
+
+
+def function_output(item: str, call_id: str, output: str) -> out.FunctionOutput:
+    return out.FunctionOutput(
+        id=item, object=REALTIME_ITEM, type="function_call_output", status="completed", call_id=call_id, output=output
+    )
 
 
 def _ms(samples: int) -> int:

@@ -3,13 +3,19 @@
 What the agent is going to say again isn't told here. A client of ours drops whatever it knows.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
-from trunkline.gateway.dialects.realtime.projection import REALTIME_ITEM, Projection
-from trunkline.gateway.resuming import is_told_again
-from trunkline.record import CallView, ItemView, ResponseView
+from trunkline.gateway.dialects.realtime.projection import (
+    REALTIME_ITEM,
+    Projection,
+    call_item,
+    function_call,
+    function_output,
+)
+from trunkline.gateway.resuming import is_said_again, is_told_again
+from trunkline.record import CallView, ItemView, ResponseView, ToolView
 
 TOLD_ITEMS = 200  # the newest: a client that needs older ones asks for them
 TOLD_OURS = 32  # to a client that has nearly all
@@ -21,10 +27,17 @@ def restore(projection: Projection, view: CallView) -> list[out.ServerEvent]:
 
 
 def restore_ours(
-    projection: Projection, view: CallView, begun: Collection[str], opened: Sequence[str]
+    projection: Projection,
+    view: CallView,
+    begun: Collection[str],
+    opened: Sequence[str],
+    outputs: Mapping[str, str],
 ) -> list[out.ServerEvent]:
-    """For a client of ours. begun: utterances, by item, whose words it lacks. opened: responses whose end it lacks."""
-    told = list(_items(projection, view, TOLD_OURS))
+    """For a client of ours. begun: utterances, by item, whose words it lacks. opened: responses whose end it lacks.
+
+    outputs: ids of its items with what came of tools that it carried out, by tool call.
+    """
+    told = list(_items(projection, view, TOLD_OURS, outputs))
     for item in list(view.items.values())[-TOLD_OURS:]:
         if item.role == "user" and item.source == "speech":
             told += _words(projection, view, item, item.id in begun)
@@ -38,19 +51,33 @@ def restore_ours(
     return told
 
 
-def _items(projection: Projection, view: CallView, newest: int) -> Iterator[out.ServerEvent]:
-    again = {name for name, response in view.responses.items() if is_told_again(view, response)}
+def _items(
+    projection: Projection, view: CallView, newest: int, outputs: Mapping[str, str] | None = None
+) -> Iterator[out.ServerEvent]:
+    """outputs: None for a client that needs to be told its own as well."""
+    answered = [tool for tool in view.tools.values() if tool.runs == "client" and tool.runner]
     for name, response in view.responses.items():
-        projection.know_response(name, response.items)
+        calls = [call_item(tool.id) for tool in answered if tool.response == name]
+        projection.know_response(name, [*response.items, *calls])
     untold = len(view.items) - newest
     previous: str | None = None
     for number, item in enumerate(view.items.values()):
-        made = _item(item)
-        projection.know_item(made)
-        if number >= untold and item.response not in again:
-            yield out.ItemAdded(event_id=projection.event_id(), item=made, previous_item_id=previous)
-            yield out.ItemDone(event_id=projection.event_id(), item=made, previous_item_id=previous)
-        previous = item.id
+        told: list[tuple[out.AnyItem, bool]] = [(_item(item), not is_said_again(view, item))]
+        for tool in answered:
+            if tool.after == item.id:
+                told += [(function_call(tool.id, tool.name, tool.arguments), True), _output(tool, outputs)]
+        for made, wanted in told:
+            projection.know_item(made)
+            if number >= untold and wanted:
+                yield out.ItemAdded(event_id=projection.event_id(), item=made, previous_item_id=previous)
+                yield out.ItemDone(event_id=projection.event_id(), item=made, previous_item_id=previous)
+            previous = made.id
+
+
+def _output(tool: ToolView, outputs: Mapping[str, str] | None) -> tuple[out.AnyItem, bool]:
+    """Under the id that the client gave it, as far as that is known; and whether it is to be told."""
+    name = (outputs or {}).get(tool.id, f"{call_item(tool.id)}_output")
+    return function_output(name, tool.id, tool.output), outputs is None
 
 
 def _item(item: ItemView) -> out.Item:

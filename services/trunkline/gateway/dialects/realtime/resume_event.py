@@ -5,8 +5,9 @@ Unknown fields are passed over, so that a client may be newer than the gateway.
 
 import msgspec
 
-from trunkline.gateway.dialects.realtime.events_in import BadEvent, explain_validation
+from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge
+from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.resuming import Progress
 from trunkline.gateway.turns import Begun
 from trunkline.proto.audio import CALLER_RATE_HZ
@@ -40,6 +41,15 @@ class TypedItem(msgspec.Struct, frozen=True):
     event_id: str = ""
 
 
+class GivenOutput(msgspec.Struct, frozen=True):
+    """Of a function_call_output. event_id: the client's, by which a refusal names it."""
+
+    item_id: str
+    call_id: str
+    output: str
+    event_id: str = ""
+
+
 class CancelledResponse(msgspec.Struct, frozen=True):
     response_id: str
     reason: str = ""
@@ -49,7 +59,8 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
     """settled_ms: audio before was said to be settled. kept_from_ms, end_ms: what the client still has.
 
     session: all its updates that were confirmed, merged. unanswered: its other updates, whole events; they are answered
-    before anything that it says next. begun: utterances that aren't settled. typed: texts that may not be recorded.
+    before anything that it says next. begun: utterances that aren't settled. typed: texts that may not be recorded,
+    outputs: of tools that the client carried out, likewise.
     cancelled: whose early end it has seen. responses: open ones. respond: instructions of a response.create that
     nothing has come of, respond_id: its event_id. attempt: how many gateways were asked before, since one last had it.
     """
@@ -61,6 +72,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
     session: msgspec.Raw = msgspec.Raw(b"null")  # read apart: a bad one must not keep a call from going on
     begun: list[BegunItem] = []
     typed: list[TypedItem] = []
+    outputs: list[GivenOutput] = []
     cancelled: list[CancelledResponse] = []
     responses: list[str] = []
     respond: str | None = None

@@ -3,11 +3,20 @@
 An update merges: what it doesn't name stays. What can't be honoured is refused by name, never silently ignored.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from trunkline.gateway.dialects.realtime.session_tools import (
+    FunctionTool,
+    ToolChoice,
+    choice_of,
+    equip_of,
+    require_choice,
+    tools_of,
+)
 from trunkline.gateway.turns import Policy
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput
@@ -79,8 +88,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     output_modalities: list[Modality]
     instructions: str
-    tools: list[None] = []
-    tool_choice: Literal["auto"] = "auto"
+    tools: list[FunctionTool] = []
+    tool_choice: ToolChoice = "auto"
     max_output_tokens: Literal["inf"] = "inf"
     truncation: Literal["auto"] = "auto"
     audio: Audio
@@ -116,7 +125,8 @@ class AudioPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Fields whose type is Raw are known to the protocol and accepted at their default alone: see DEFAULTS_ONLY."""
+    """Of the fields whose type is Raw, `tools` and `tool_choice` are read apart; the others are known to the protocol
+    and accepted at their default alone: see DEFAULTS_ONLY."""
 
     type: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
@@ -137,8 +147,6 @@ class SessionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULTS_ONLY: dict[str, tuple[object, ...]] = {
-    "tools": ([], None),
-    "tool_choice": ("auto", None),
     "parallel_tool_calls": (True, None),
     "reasoning": (None,),
     "max_output_tokens": ("inf", None),
@@ -160,8 +168,9 @@ def new_session(session_id: str, model: str, instructions: str, voice: str) -> S
     )
 
 
-def merge(session: Session, patch: SessionPatch) -> Session:
-    """Raises BadInput, its param spelt as the client spells it; then nothing has changed."""
+def merge(session: Session, patch: SessionPatch, reserved: Collection[str] = ()) -> Session:
+    """reserved: names of the agents' own tools. Raises BadInput, its param spelt as the client spells it; then nothing
+    has changed."""
     if patch.type not in (UNSET, "realtime"):
         raise BadInput("session.type", f"{patch.type!r} is not supported yet", "realtime", code="not_supported")
     _refuse_what_is_not_served(patch)
@@ -173,8 +182,13 @@ def merge(session: Session, patch: SessionPatch) -> Session:
         if patch.output_modalities not in (["audio"], ["text"]):
             raise BadInput("session.output_modalities", f"is {patch.output_modalities}", '["audio"] or ["text"]')
         modalities = patch.output_modalities
+    tools = session.tools if patch.tools is UNSET else tools_of(patch.tools, reserved)
+    choice = session.tool_choice if patch.tool_choice is UNSET else choice_of(patch.tool_choice)
+    require_choice(choice, tools, reserved)
     return msgspec.structs.replace(
         session,
+        tools=tools,
+        tool_choice=choice,
         model=session.model if patch.model is UNSET else patch.model,
         output_modalities=modalities,
         instructions=session.instructions if patch.instructions is UNSET else patch.instructions or "",
@@ -196,6 +210,7 @@ def wishes(session: Session, own_instructions: str, own_voice: str) -> Wishes:
         voice="" if voice == own_voice or voice in VENDOR_VOICES else voice,
         speed=session.audio.output.speed,
         audible=session.output_modalities == ["audio"],
+        equip=equip_of(session.tools, session.tool_choice),
     )
 
 

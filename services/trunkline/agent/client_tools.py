@@ -1,0 +1,128 @@
+"""Tool calls that the client carries out: asked at their commit point, as the last of a response; answered by its word.
+
+Rule: a response asks the client as it completes. A tool call of one that ends in any other way is never asked.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+
+from trunkline.agent.conversation import Conversation
+from trunkline.agent.errands import Keep
+from trunkline.agent.results import Redact, admitted
+from trunkline.agent.rulings import Bench
+from trunkline.proto.errors import TrunklineError
+from trunkline.proto.tool import ToolResult, ToolStatus
+from trunkline.record import ToolView
+from trunkline.telemetry import logs
+
+CLIENT = "client"  # as the runner of what it carried out
+NOT_ASKED = "This was not done: the caller went on."
+NO_RESULT = "The call ended before a result came."
+ENDED = "This was not done: the call ended."
+
+log = logs.get(__name__)
+
+
+class ClientTools:
+    """Of one call. keep: holds a task until it is done. on_failure: an outcome could not be recorded. conclude: records
+    one. on_judged: policy has had its look at an output."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        bench: Bench,
+        keep: Keep,
+        on_failure: Callable[[Exception], None],
+        redact: Redact,
+        conclude: Callable[[ToolResult], None],
+    ) -> None:
+        self.on_judged: Callable[[], None] = lambda: None
+        self._conversation = conversation
+        self._bench = bench
+        self._keep = keep
+        self._on_failure = on_failure
+        self._redact = redact
+        self._conclude = conclude
+        self._judging: dict[str, asyncio.Task[None]] = {}
+
+    def due(self, response: str) -> list[ToolView]:
+        """Of a response that goes on, what the client is to be asked as soon as nothing else is waited for."""
+        view = self._conversation.view
+        return [tool for tool in self._open() if tool.response == response and view.responses[response].status is None]
+
+    def withdraw(self, response: str, why: str = NOT_ASKED, status: ToolStatus = "cancelled") -> None:
+        """What of it the client was not asked, it never is."""
+        for tool in self.due(response):
+            self._settle(tool, status, why)
+
+    def interrupted(self, response: str, asked: Collection[str] | None) -> None:
+        """asked: those tool calls of it that the client knows of; None: if it was completed, all of them."""
+        view = self._conversation.view
+        if asked is None:
+            asked = view.responses[response].tools if view.responses[response].status == "completed" else ()
+        for tool in self._open():
+            if tool.response == response and tool.id not in asked:
+                self._settle(tool, "cancelled", NOT_ASKED)
+
+    def close(self, *, ended: bool) -> None:
+        """ended: the call is over; else the next owner is told again what the client said."""
+        for judging in self._judging.values():
+            judging.cancel()
+        if not ended:
+            return
+        view = self._conversation.view
+        for tool in self._open():
+            if view.responses[tool.response].status == "completed":
+                self._settle(tool, "unknown", NO_RESULT)
+            else:
+                self._settle(tool, "cancelled", ENDED)
+
+    # what comes back
+
+    @property
+    def judging(self) -> Sequence["asyncio.Future[None]"]:
+        """Outputs that policy looks at: the model waits for them, and they aren't recorded yet."""
+        return list(self._judging.values())
+
+    def take(self, tool_call: str, output: str) -> None:
+        """What the client says came of it; said again it changes nothing."""
+        tool = self._conversation.view.tools.get(tool_call)
+        if tool is None or tool.runs != "client" or tool.status is not None or tool_call in self._judging:
+            return
+        result = ToolResult(tool_call, "ok", as_json(output), CLIENT)
+        if self._bench.looks("tool_result", tool.name):
+            self._judging[tool_call] = self._keep(self._judge(result))
+        else:
+            self._conclude(result)
+
+    async def _judge(self, result: ToolResult) -> None:
+        """The task of policy's look at an output."""
+        try:
+            passed = await admitted(result, self._conversation, self._bench, self._redact)
+            if self._conversation.view.tools[result.tool_call].status is None:
+                self._conclude(passed)
+        except TrunklineError as error:
+            self._on_failure(error)
+        finally:
+            del self._judging[result.tool_call]
+            self.on_judged()
+
+    # pieces
+
+    def _open(self) -> list[ToolView]:
+        tools = self._conversation.view.tools.values()
+        return [tool for tool in tools if tool.runs == "client" and tool.status is None]
+
+    def _settle(self, tool: ToolView, status: ToolStatus, why: str) -> None:
+        self._conclude(ToolResult(tool.id, status, why, ""))
+
+
+def as_json(output: str) -> str:
+    """What is no JSON is taken as text."""
+    try:
+        msgspec.json.decode(output)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return msgspec.json.encode(output).decode()
+    return output
