@@ -8,12 +8,15 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import msgspec
+import pytest
 from prometheus_client import REGISTRY
 
 from system.whole import Whole
 from tool_servers.shop import PATIENCE_S, run_real
 from trunkline.agent.models.scripted import Call, Script, ScriptedModel, Words
 from trunkline.agent.models.seam import ModelEvent, ModelRequest
+
+pytestmark = pytest.mark.programs
 
 DESK = f"""
 from trunkline.agents import Agent, McpServer

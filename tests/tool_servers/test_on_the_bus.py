@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tool_runner.desk import an_order
 from tool_runner.test_service import CALL, Runners
 from tool_servers.shop import PATIENCE_S, run_real
@@ -16,6 +18,8 @@ from trunkline.bus.port import Headers
 from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.tool import DescribeTools, ToolResult, ToolsDescribed
+
+pytestmark = pytest.mark.programs
 
 DESK = f"""
 from trunkline.agents import Agent, McpServer

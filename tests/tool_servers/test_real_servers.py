@@ -14,6 +14,8 @@ from tool_servers.shop import SERVERS, Shop, run_real
 from trunkline.agents import McpServer, ToolServer
 from trunkline.proto.tool import ToolDeclined
 
+pytestmark = pytest.mark.programs
+
 ALLOW = ["get_current_time"]
 
 

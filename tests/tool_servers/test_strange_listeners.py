@@ -12,6 +12,8 @@ from tool_runner.desk import words
 from tool_servers.shop import PATIENCE_S, Shop, run_real
 from trunkline.agents import McpServer, ToolServer
 
+pytestmark = pytest.mark.programs
+
 OBJECT = {"type": "object", "properties": {}}
 TEXT = {"content": [{"type": "text", "text": "found"}]}
 SEARCH = "orders_search"

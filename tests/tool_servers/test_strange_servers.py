@@ -17,6 +17,8 @@ from tool_servers.shop import CONNECTING, PATIENCE_S, Shop, run_real, strange
 from trunkline.proto.errors import BadInput
 from trunkline.tool_runner.servers.toolset import Toolset
 
+pytestmark = pytest.mark.programs
+
 SEARCH, REFUND = "orders_search", "orders_refund"
 
 
