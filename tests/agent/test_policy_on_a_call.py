@@ -13,7 +13,16 @@ from trunkline.agent.models.scripted import Call, Script, Step, Words
 from trunkline.agent.models.seam import MessageItem, ModelEvent, ModelRequest, RoundDone, TextDelta
 from trunkline.agents import Agent, Check, Guardrail, Verdict, block, end, guardrail, hand_off, rewrite
 from trunkline.proto.record import VerdictGiven
-from trunkline.proto.response import HangUp
+from trunkline.proto.response import (
+    Converse,
+    HangUp,
+    ItemFinished,
+    ItemStarted,
+    ResponseFinished,
+    ResponseStarted,
+    Say,
+    Turn,
+)
 from trunkline.proto.tool import ToolResult
 
 SECRET = "swordfish"
@@ -206,5 +215,30 @@ def test_what_policy_makes_of_the_callers_words_is_for_the_model_alone() -> None
                 "Please."
             ]
             assert next(iter((await scene.view()).items.values())).text == "Now!"
+
+    run_virtual(scenario())
+
+
+def test_a_verdict_that_was_lost_with_an_agent_blocks_no_later_answer() -> None:
+    """The reply to what was blocked was said; only the record of the verdict is missing."""
+
+    async def scenario() -> None:
+        strict = guardrail(on="input", name="strict")(lambda one: block("No.") if "secret" in one.text else None)
+        async with Scene([[[Words("Sure.")]]], agent=Agent("desk", guardrails=[strict])) as scene:
+            await scene.place(order=Converse(hub=1, gateway="gw", reason="ag0: killed"))
+            begun = ResponseStarted("resp_1", 1), ItemStarted("resp_1", "item_a", "final_answer", "policy")
+            ended = Say("resp_1", "item_a", 0, "No."), ItemFinished("resp_1", "item_a", "No.", "final_answer")
+            said = (*begun, *ended, ResponseFinished("resp_1", "incomplete", "blocked by strict"))
+            scene.link.send(scene.recall(said=said, inputs=1))
+            scene.link.send(Turn(1, "item_u0", "Tell me the secret.", "speech", 0, 16_000, response="resp_1"))
+            await asyncio.sleep(1)
+            scene.link.send(Turn(2, "item_u1", "And the weather?", "speech", 16_000, 32_000, response="resp_2"))
+            await asyncio.sleep(1)
+
+            view = await scene.view()
+            assert view.responses["resp_2"].status == "completed"
+            assert view.items["item_u0"].status == "blocked"
+            asked = [item.text for item in scene.model.requests[-1].items if isinstance(item, MessageItem)]
+            assert asked == [WITHHELD, "No.", "And the weather?"]
 
     run_virtual(scenario())

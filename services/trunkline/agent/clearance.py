@@ -58,14 +58,26 @@ async def clear(conversation: Conversation, bench: Bench, response: str, *, answ
         if _is_cleared(view, item) or item.id not in view.items:
             continue
         beside = policy.looks("input", parallel=True)
-        judged = await policy.judge(_check(conversation, item))
-        bench.settle("input", item.id, judged, final=not beside)
-        if beside:
-            later = policy.judge(_check(conversation, item), parallel=True)
-            if item is last:
-                return Clearance(bench, item.id, asyncio.get_running_loop().create_task(later))
-            bench.settle("input", item.id, await later)
+        try:
+            judged = await policy.judge(_check(conversation, item))
+            bench.settle("input", item.id, judged, final=not beside)
+            if beside:
+                later = policy.judge(_check(conversation, item), parallel=True)
+                if item is last:
+                    return Clearance(bench, item.id, asyncio.get_running_loop().create_task(later))
+                bench.settle("input", item.id, await later)
+        except Ruled as ruled:
+            if ruled.ruling.action != "block" or (answers and not _is_answered(view, item, response)):
+                raise
+            conversation.append(*ruled.events)  # the words are withheld, and that is all
     return None
+
+
+def _is_answered(view: CallView, item: ItemView, response: str) -> bool:
+    """By an earlier response, whose owner could not record the verdict."""
+    keys = list(view.items)
+    behind = (view.items[key] for key in keys[keys.index(item.id) + 1 :])
+    return any(one.role == "assistant" and one.response != response for one in behind)
 
 
 def _is_cleared(view: CallView, item: ItemView) -> bool:
