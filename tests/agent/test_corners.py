@@ -10,7 +10,15 @@ import pytest
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Wait, Words
-from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
+from trunkline.agent.models.seam import (
+    MessageItem,
+    ModelEvent,
+    ModelRequest,
+    RoundDone,
+    TextDelta,
+    ToolCall,
+    ToolCallItem,
+)
 from trunkline.agents import (
     Agent,
     Approval,
@@ -18,6 +26,7 @@ from trunkline.agents import (
     Check,
     Duration,
     Fillers,
+    ModelSettings,
     Silence,
     Verdict,
     block,
@@ -30,6 +39,7 @@ from trunkline.agents import (
 )
 from trunkline.agents.policies import pii
 from trunkline.agents.sensitive import TOKEN
+from trunkline.proto.ids import new_tool_call_id
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
@@ -720,5 +730,44 @@ def test_an_end_that_was_approved_too_late_has_one_outcome() -> None:
             assert [one.status for one in view.tools.values()] == ["cancelled"]
             assert view.strays == 0
             assert not scene.of(HangUp)
+
+    run_virtual(scenario())
+
+
+class Searches:
+    """A model that searches when it is told to."""
+
+    name, repeatable = "searches", True
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        if "search" in repr(request.items) and not any(isinstance(item, ToolCallItem) for item in request.items):
+            yield ToolCall(new_tool_call_id(), "search", "{}")
+        else:
+            yield TextDelta("Sure.", "final_answer")
+        yield RoundDone()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_news_is_the_last_that_the_model_reads_however_little_of_the_conversation_it_is_told() -> None:
+    """Behind a message of its own a chat model would go on with that."""
+
+    async def scenario() -> None:
+        settings = ModelSettings(history_tokens=1)
+        agent = Agent("desk", tools=[search], settings=settings)
+        async with Scene(model=Searches(), agent=agent) as scene:
+            scene.runner.took_s = 5
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.says("And another thing.")
+            await asyncio.sleep(6)
+
+            (news,) = (await scene.view()).tools
+            items = scene.model.requests[-1].items
+            assert scene.model.requests[-1].news == {news}
+            assert [getattr(item, "id", "") for item in items[-2:]] == [news, news]
+            assert [item.text for item in items if isinstance(item, MessageItem)] == ["And another thing.", "Sure."]
 
     run_virtual(scenario())

@@ -319,13 +319,13 @@ class Rounds:
         return calls
 
     async def _request(self, without: Collection[str], note: str) -> ModelRequest:
-        conversation = self._conversation
+        conversation, response = self._conversation, self._writer.response
         first, self._first = self._first, False
         try:
             async with asyncio.timeout(INSTRUCTIONS_S):
-                own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
+                own = await conversation.instructions(conversation.view.responses[response].instructions)
             instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
-            request = conversation.request(instructions, without, first=first, news=self._news)
+            request = conversation.request(instructions, response, without, first=first)
         except Exception as error:  # a rim: instructions, and filters of handoffs, are functions of the agent file
             raise ModelFailed(f"request of {conversation.agent.name}", error) from error
         self._desk.tell_all()
