@@ -771,3 +771,29 @@ def test_news_is_the_last_that_the_model_reads_however_little_of_the_conversatio
             assert [item.text for item in items if isinstance(item, MessageItem)] == ["And another thing.", "Sure."]
 
     run_virtual(scenario())
+
+
+def test_words_that_only_the_next_agent_file_rewrites_are_answered_anew() -> None:
+    async def scenario() -> None:
+        @guardrail(on="input", name="g", parallel=True)
+        def rewrites(check: Check) -> Verdict | None:
+            return rewrite("bye") if check.text == "hello" else None
+
+        halting: Sequence[Sequence[Step]] = [
+            [Words("You said {words}. And what I think is ", "final_answer"), Wait(50)]
+        ]
+        whole: Sequence[Sequence[Step]] = [[Words("You said {words}. And what I think is this.", "final_answer")]]
+        async with Scene([halting], agent=Agent("desk")) as first:
+            await first.place()
+            first.says("hello")
+            await asyncio.sleep(1)
+            assert first.said == ["You said hello. "]
+            async with after(first, Agent("desk", guardrails=[rewrites]), whole) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(unfinished=tuple((await first.view()).responses)))
+                await asyncio.sleep(2)
+
+                assert [message.status for message in second.finished] == ["completed"]
+                assert "".join(second.said) == "You said hello. You said bye. And what I think is this."
+
+    run_virtual(scenario())

@@ -150,8 +150,10 @@ class Rounds:
             return []
         await self._stop_clearance()
         self._clearance = await clear(self._conversation, self._bench, response, answers=not self._news)
-        cut, self._taken_over = self._cut() if self._taken_over else [], False
-        return await (self._rest_of_round(cut) if cut else self._round())
+        cut = self._cut() if self._taken_over else []
+        calls = await (self._rest_of_round(cut) if cut else self._round())
+        self._taken_over = False  # not before: a round whose question was rewritten meanwhile is cut still
+        return calls
 
     def _cut(self) -> list[str]:
         """What an earlier owner's model had begun to say of the round in which it was stopped."""
