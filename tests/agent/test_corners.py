@@ -797,3 +797,23 @@ def test_words_that_only_the_next_agent_file_rewrites_are_answered_anew() -> Non
                 assert "".join(second.said) == "You said hello. You said bye. And what I think is this."
 
     run_virtual(scenario())
+
+
+def test_news_that_begin_as_the_caller_is_found_silent_are_told() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[search], silence=Silence(8, prompts=("Hello?",)))
+        script: Sequence[Sequence[Step]] = [[Call("search", {})], [Wait(1), Words("Well.", "final_answer")]]
+        async with Scene([script], agent=agent) as scene:
+            scene.runner.took_s = 10
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(10.5)
+            assert len(scene.of(ResponseStarted)) == 2
+            scene.away(1)
+            await asyncio.sleep(3)
+
+            (news,) = (await scene.view()).tools
+            assert scene.model.requests[-1].news == {news}
+            assert scene.said == ["Well.", "Well."]
+
+    run_virtual(scenario())
