@@ -817,3 +817,31 @@ def test_news_that_begin_as_the_caller_is_found_silent_are_told() -> None:
             assert scene.said == ["Well.", "Well."]
 
     run_virtual(scenario())
+
+
+def test_a_handoff_whose_agent_is_lost_and_that_the_caller_then_forestalls_is_over() -> None:
+    async def scenario() -> None:
+        other = Agent("other")
+        agent = Agent("desk", handoffs=[other])
+        script = [[[Call("transfer_to_other", {})]]]
+        store = SlowStore()
+        async with Scene(script, agent=agent, others=[other], store=store) as first:
+            await first.place()
+            store.takes_s = 1.0
+            first.says("Another one, please.")
+            await asyncio.sleep(0.5)
+            (response,) = (m.response for m in first.told if isinstance(m, ResponseStarted))
+            await first.hang_up("moved")
+            await asyncio.sleep(5)
+            store.takes_s = 0.0
+            async with Scene(script, agent=agent, others=[other], store=store, worker="ag2") as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(inputs=1))
+                second.interrupts(response)
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                assert [tool.status for tool in view.tools.values()] == ["cancelled"]
+                assert view.speaker == "desk"
+
+    run_virtual(scenario())
