@@ -238,7 +238,7 @@ def test_a_tool_in_the_background_is_not_waited_for_and_told_when_it_is_done() -
 
             news = scene.model.requests[-1]
             assert len(scene.model.requests) == 3
-            assert news.news == {news.items[1].id}  # type: ignore[union-attr]  # a tool call
+            assert news.news == {news.items[-1].id}  # type: ignore[union-attr]  # a tool's output
             assert isinstance(scene.runner.orders[0], RunTool)
             assert len(scene.finished) == 2
 

@@ -10,7 +10,15 @@ import pytest
 from agent.scene import CALL, Scene, found, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Step, Wait, Words
-from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone, TextDelta, ToolCall, ToolCallItem
+from trunkline.agent.models.seam import (
+    MessageItem,
+    ModelEvent,
+    ModelRequest,
+    RoundDone,
+    TextDelta,
+    ToolCall,
+    ToolCallItem,
+)
 from trunkline.agents import (
     Agent,
     Approval,
@@ -18,6 +26,7 @@ from trunkline.agents import (
     Check,
     Duration,
     Fillers,
+    ModelSettings,
     Silence,
     Verdict,
     block,
@@ -30,6 +39,7 @@ from trunkline.agents import (
 )
 from trunkline.agents.policies import pii
 from trunkline.agents.sensitive import TOKEN
+from trunkline.proto.ids import new_tool_call_id
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ResponseStarted
 from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
@@ -720,5 +730,118 @@ def test_an_end_that_was_approved_too_late_has_one_outcome() -> None:
             assert [one.status for one in view.tools.values()] == ["cancelled"]
             assert view.strays == 0
             assert not scene.of(HangUp)
+
+    run_virtual(scenario())
+
+
+class Searches:
+    """A model that searches when it is told to."""
+
+    name, repeatable = "searches", True
+
+    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        if "search" in repr(request.items) and not any(isinstance(item, ToolCallItem) for item in request.items):
+            yield ToolCall(new_tool_call_id(), "search", "{}")
+        else:
+            yield TextDelta("Sure.", "final_answer")
+        yield RoundDone()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_news_is_the_last_that_the_model_reads_however_little_of_the_conversation_it_is_told() -> None:
+    """Behind a message of its own a chat model would go on with that."""
+
+    async def scenario() -> None:
+        settings = ModelSettings(history_tokens=1)
+        agent = Agent("desk", tools=[search], settings=settings)
+        async with Scene(model=Searches(), agent=agent) as scene:
+            scene.runner.took_s = 5
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(1)
+            scene.says("And another thing.")
+            await asyncio.sleep(6)
+
+            (news,) = (await scene.view()).tools
+            items = scene.model.requests[-1].items
+            assert scene.model.requests[-1].news == {news}
+            assert [getattr(item, "id", "") for item in items[-2:]] == [news, news]
+            assert [item.text for item in items if isinstance(item, MessageItem)] == ["And another thing.", "Sure."]
+
+    run_virtual(scenario())
+
+
+def test_words_that_only_the_next_agent_file_rewrites_are_answered_anew() -> None:
+    async def scenario() -> None:
+        @guardrail(on="input", name="g", parallel=True)
+        def rewrites(check: Check) -> Verdict | None:
+            return rewrite("bye") if check.text == "hello" else None
+
+        halting: Sequence[Sequence[Step]] = [
+            [Words("You said {words}. And what I think is ", "final_answer"), Wait(50)]
+        ]
+        whole: Sequence[Sequence[Step]] = [[Words("You said {words}. And what I think is this.", "final_answer")]]
+        async with Scene([halting], agent=Agent("desk")) as first:
+            await first.place()
+            first.says("hello")
+            await asyncio.sleep(1)
+            assert first.said == ["You said hello. "]
+            async with after(first, Agent("desk", guardrails=[rewrites]), whole) as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(unfinished=tuple((await first.view()).responses)))
+                await asyncio.sleep(2)
+
+                assert [message.status for message in second.finished] == ["completed"]
+                assert "".join(second.said) == "You said hello. You said bye. And what I think is this."
+
+    run_virtual(scenario())
+
+
+def test_news_that_begin_as_the_caller_is_found_silent_are_told() -> None:
+    async def scenario() -> None:
+        agent = Agent("desk", tools=[search], silence=Silence(8, prompts=("Hello?",)))
+        script: Sequence[Sequence[Step]] = [[Call("search", {})], [Wait(1), Words("Well.", "final_answer")]]
+        async with Scene([script], agent=agent) as scene:
+            scene.runner.took_s = 10
+            await scene.place()
+            scene.says("Please search.")
+            await asyncio.sleep(10.5)
+            assert len(scene.of(ResponseStarted)) == 2
+            scene.away(1)
+            await asyncio.sleep(3)
+
+            (news,) = (await scene.view()).tools
+            assert scene.model.requests[-1].news == {news}
+            assert scene.said == ["Well.", "Well."]
+
+    run_virtual(scenario())
+
+
+def test_a_handoff_whose_agent_is_lost_and_that_the_caller_then_forestalls_is_over() -> None:
+    async def scenario() -> None:
+        other = Agent("other")
+        agent = Agent("desk", handoffs=[other])
+        script = [[[Call("transfer_to_other", {})]]]
+        store = SlowStore()
+        async with Scene(script, agent=agent, others=[other], store=store) as first:
+            await first.place()
+            store.takes_s = 1.0
+            first.says("Another one, please.")
+            await asyncio.sleep(0.5)
+            (response,) = (m.response for m in first.told if isinstance(m, ResponseStarted))
+            await first.hang_up("moved")
+            await asyncio.sleep(5)
+            store.takes_s = 0.0
+            async with Scene(script, agent=agent, others=[other], store=store, worker="ag2") as second:
+                await second.place(attach=2, order=FOLLOWS)
+                second.link.send(second.recall(inputs=1))
+                second.interrupts(response)
+                await asyncio.sleep(1)
+
+                view = await second.view()
+                assert [tool.status for tool in view.tools.values()] == ["cancelled"]
+                assert view.speaker == "desk"
 
     run_virtual(scenario())

@@ -109,9 +109,13 @@ class Answering:
         if response in self._conversation.view.responses or (not then_hang_up and self._what_is_due(response)):
             return
         self._catch_up(response)
+        news = [key for other in self._open() for key in self._conversation.view.responses[other].news]
         for other in self._open():
             self.interrupt(other, "superseded", ())
         self._desk.own.settle_end(ended=False)
+        if news and self._takeover is None and not then_hang_up:  # nobody had heard of them when this was asked for
+            self._begin(response, 0, None, news=news)
+            return
         if self._takeover is not None:
             self._takeover.changed.add(response)
             self._takeover.set_words[response] = _SetWords(words, then_hang_up)

@@ -153,16 +153,18 @@ class Conversation:
         return "\n\n".join(part for part in (own, given) if part)
 
     def request(
-        self, instructions: str, without: Collection[str] = (), *, first: bool = True, news: Collection[str] = ()
+        self, instructions: str, response: str = "", without: Collection[str] = (), *, first: bool = True
     ) -> ModelRequest:
-        """without: messages that the model isn't told of. first: of the response. news: see ModelRequest."""
+        """response: that is asked for. without: messages that the model isn't told of. first: round of the response."""
         agent = self.agent
         offers = tuple(ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary) for tool in self.tools)
         filters = [made.filter if (made := self._handoff(at)) else None for at in range(len(self.view.handoffs))]
-        items = history_of(self.view, without, filters)
+        items = history_of(self.view, without, filters, response)
         if agent.settings.history_tokens:
             items = within_budget(items, agent.settings.history_tokens)
         settings = self._settings(agent.settings if first else agent.settings_later, first=first)
+        asked = self.view.responses.get(response)
+        news = asked.news if asked is not None else ()
         return ModelRequest(
             instructions, items, offers, self.log.call, agent.model, settings, agent.name, frozenset(news)
         )

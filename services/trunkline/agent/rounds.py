@@ -151,8 +151,10 @@ class Rounds:
             return []
         await self._stop_clearance()
         self._clearance = await clear(self._conversation, self._bench, response, answers=not self._news)
-        cut, self._taken_over = self._cut() if self._taken_over else [], False
-        return await (self._rest_of_round(cut) if cut else self._round())
+        cut = self._cut() if self._taken_over else []
+        calls = await (self._rest_of_round(cut) if cut else self._round())
+        self._taken_over = False  # not before: a round whose question was rewritten meanwhile is cut still
+        return calls
 
     def _cut(self) -> list[str]:
         """What an earlier owner's model had begun to say of the round in which it was stopped."""
@@ -331,13 +333,13 @@ class Rounds:
         return calls
 
     async def _request(self, without: Collection[str], note: str) -> ModelRequest:
-        conversation = self._conversation
+        conversation, response = self._conversation, self._writer.response
         first, self._first = self._first, False
         try:
             async with asyncio.timeout(INSTRUCTIONS_S):
-                own = await conversation.instructions(conversation.view.responses[self._writer.response].instructions)
+                own = await conversation.instructions(conversation.view.responses[response].instructions)
             instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
-            request = conversation.request(instructions, without, first=first, news=self._news)
+            request = conversation.request(instructions, response, without, first=first)
         except Exception as error:  # a rim: instructions, and filters of handoffs, are functions of the agent file
             raise ModelFailed(f"request of {conversation.agent.name}", error) from error
         self._desk.tell_all()

@@ -17,16 +17,21 @@ WITHHELD = "(The caller said something that was withheld by policy.)"
 
 
 def history_of(
-    view: CallView, without: Collection[str] = (), filters: Sequence[Filter | None] = ()
+    view: CallView, without: Collection[str] = (), filters: Sequence[Filter | None] = (), response: str = ""
 ) -> tuple[HistoryItem, ...]:
     """Oldest first. without: ids of messages that are left out. filters: of the call's handoffs, in their order.
+    response: that is asked for; what is news in it stands right before it.
 
     The tool calls of a message that was deleted meanwhile lead: their effects remain.
     """
     order = {key: number for number, key in enumerate(view.tools)}
     tools: defaultdict[str, list[ToolView]] = defaultdict(list)
+    asked = view.responses.get(response)
+    own, news = (asked.items, asked.news) if asked is not None else ([], ())
+    before = next((key for key in reversed(view.items) if key not in own), "")
     for tool in view.tools.values():
-        tools[tool.after if tool.after in view.items else ""].append(tool)
+        after = before if tool.id in news else tool.after
+        tools[after if after in view.items else ""].append(tool)
     borders = [(handoff.item if handoff.item in view.items else "", handoff.tools) for handoff in view.handoffs]
     told: list[HistoryItem] = []
     passed = 0
