@@ -327,6 +327,32 @@ def test_a_verdict_on_an_output_ends_the_response_that_was_to_read_it() -> None:
     run_virtual(scenario())
 
 
+def test_a_verdict_on_an_output_is_obeyed_once_and_by_the_next_owner_too() -> None:
+    @guardrail(on="tool_result")
+    def elsewhere(check: Check) -> Verdict | None:
+        return hand_off("other")
+
+    async def scenario() -> None:
+        agent = Agent("desk", guardrails=[elsewhere])
+        async with Scene([SHOWS, [[Words("Yes.", "final_answer")]]], agent=agent, others=[Agent("other")]) as scene:
+            asked = await shows(scene)
+            scene.link.send(ToolOutput(asked.tool_call, "open"))
+            await asyncio.sleep(0.5)
+            scene.link.send(Release("moved"))
+            await asyncio.sleep(0.5)
+            await scene.place(attach=2, order=Converse(1, "gw", reason="ag: draining"))
+            scene.link.send(Recall((), ("resp_2",), False, 1))
+            scene.link.send(ANSWER)
+            await asyncio.sleep(1)
+            scene.says("And now?")
+            await asyncio.sleep(1)
+
+            assert [request.agent for request in scene.model.requests] == ["desk", "other", "other"]
+            assert len((await scene.view()).handoffs) == 1
+
+    run_virtual(scenario())
+
+
 def test_policy_that_hands_the_call_over_takes_the_client_s_tool_back() -> None:
     @guardrail(on="tool_result", tools=["lookup"])
     def elsewhere(check: Check) -> Verdict | None:
