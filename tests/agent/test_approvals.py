@@ -278,3 +278,19 @@ def test_a_caller_who_waits_for_a_person_is_not_let_go_for_saying_nothing() -> N
             assert not scene.of(HangUp)
 
     run_virtual(scenario())
+
+
+def test_nobody_is_asked_about_arguments_that_cannot_run() -> None:
+    async def scenario() -> None:
+        script = [[[Call("refund", {"amount": msgspec.Raw(b'"a lot"')})], [Words("How much?", "final_answer")]]]
+        async with scene_of(script) as scene:
+            await scene.place()
+            scene.says("I want my money back.")
+            await asyncio.sleep(1)
+
+            tool_view = await the_tool(scene)
+            assert (await scene.view()).approvals == {}
+            assert tool_view.status == "error"
+            assert tool_view.output.startswith("The arguments of refund don't fit. amount: ")
+
+    run_virtual(scenario())

@@ -49,3 +49,19 @@ def test_a_name_that_is_not_one_line_is_refused(name: str) -> None:
 def test_a_field_of_the_wrong_type_is_refused_by_name() -> None:
     with pytest.raises(BadInput, match=r"Agent\.greeting: is of type int"):
         Agent("desk", greeting=7)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("tools", look, r"Agent\.tools: is of type FunctionTool; allowed: a list"),
+        ("handoffs", "billing", r"Agent\.handoffs: is of type str; allowed: a list"),
+        ("silence", 5, r"Agent\.silence: is of type int; allowed: Silence"),
+        ("settings", None, r"Agent\.settings: is of type NoneType; allowed: ModelSettings"),
+    ],
+)
+def test_a_field_that_is_not_what_it_should_be_is_refused_when_the_file_loads(
+    field: str, value: object, problem: str
+) -> None:
+    with pytest.raises(BadInput, match=problem):
+        Agent("desk", **{field: value})  # type: ignore[arg-type]  # that is the point

@@ -1,6 +1,6 @@
 """An agent: who it is, what it may do, how it greets. A definition only; the agent service holds the conversation."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -18,6 +18,14 @@ from trunkline.proto.errors import BadInput
 NAME_CHARACTERS = 128
 DEFAULT_SETTINGS = ModelSettings()
 NO_HOOKS = Hooks()
+_KINDS: dict[str, type] = {
+    "settings": ModelSettings,
+    "answer_approval": Approval,
+    "fillers": Fillers,
+    "silence": Silence,
+    "duration": Duration,
+    "hooks": Hooks,
+}
 Instructions = str | Callable[[CallContext], str | Awaitable[str]]
 
 
@@ -74,6 +82,14 @@ class Agent:
             raise BadInput("Agent.instructions", f"is of type {what}", "text, or a function of the call")
         if self.approve not in ("segment", "answer"):
             raise BadInput("Agent.approve", f"is {self.approve!r}", "segment, answer")
+        for name in ("tools", "handoffs", "guardrails", "tool_servers"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise BadInput(f"Agent.{name}", f"is of type {type(value).__name__}", "a list")
+        for name, kind in _KINDS.items():
+            value = getattr(self, name)
+            if not (isinstance(value, kind) or (value is None and name not in ("settings", "hooks"))):
+                raise BadInput(f"Agent.{name}", f"is of type {type(value).__name__}", f"{kind.__name__}(…)")
         handoffs = tuple(one if isinstance(one, Handoff) else handoff(one) for one in self.handoffs)
         for name, value in (("tools", tuple(self.tools)), ("handoffs", handoffs)):
             object.__setattr__(self, name, value)  # a list that changes later would be another agent

@@ -112,7 +112,7 @@ def _run(path: Path, source: bytes) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # annotations are looked up there
     if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
+        sys.path.append(str(path.parent))  # last: a file named like a module of others must not stand in its way
     try:
         exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  # the agent file is the operator's code
     except SyntaxError as error:

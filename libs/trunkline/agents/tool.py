@@ -73,6 +73,9 @@ class Tool:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise BadInput("tool name", f"{self.name[:80]!r} is unusable", "1 to 64 of A-Z a-z 0-9 _ -")
+        if not isinstance(self.timeout_s, int | float):
+            what = type(self.timeout_s).__name__
+            raise BadInput(f"{self.name}: timeout_s", f"is of type {what}", "a number of seconds")
         if not (math.isfinite(self.timeout_s) and 0 < self.timeout_s <= TIMEOUT_LIMIT_S):
             raise BadInput(f"{self.name}: timeout_s", f"is {self.timeout_s}", f"more than 0, up to {TIMEOUT_LIMIT_S:g}")
         if self.concurrency < 0:

@@ -9,6 +9,7 @@ from trunkline.agent.conversation import Conversation
 from trunkline.agent.models.seam import ToolCall
 from trunkline.agent.rulings import Bench, Ruled
 from trunkline.agents import Tool
+from trunkline.agents.sensitive import TOKEN
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_tool_call_id
 from trunkline.proto.record import Event
@@ -77,9 +78,11 @@ def read(call: ToolCall, conversation: Conversation) -> Intent:
         if len(arguments) > ARGUMENTS_LIMIT_BYTES:
             return Intent(key, name, tool, "{}", {}, _too_long())
         given = msgspec.json.decode(arguments, type=dict[str, object])
-        if tool.runs == "agent":
-            tool.signature.decode(call.arguments)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError, BadInput) as error:
+        if tool.runs == "agent" or (tool.approval is not None and not TOKEN.search(call.arguments)):
+            tool.signature.decode(call.arguments)  # nobody is asked about what can't run
+    except BadInput as error:
+        return Intent(key, name, tool, "{}", {}, f"The arguments of {name} don't fit. {error}")
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
         refusal = f"The arguments can't be read ({error}); allowed: a JSON object."
         return Intent(key, name, tool, "{}", {}, refusal)
     return Intent(key, name, tool, call.arguments, given)

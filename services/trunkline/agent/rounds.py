@@ -341,7 +341,9 @@ class Rounds:
             instructions = "\n\n".join(part for part in (own, note, NEWS if self._news else "") if part)
             request = conversation.request(instructions, response, without, first=first)
         except Exception as error:  # a rim: instructions, and filters of handoffs, are functions of the agent file
-            raise ModelFailed(f"request of {conversation.agent.name}", error) from error
+            name = conversation.agent.name
+            log.warning("instructions or a filter failed", agent=name, error=repr(error), exc_info=error)
+            raise ModelFailed(f"of {name}: instructions or a handoff's filter", error) from error
         self._desk.tell_all()
         return request
 

@@ -112,7 +112,8 @@ class Supervisor:
                     self.died.set_result((kept, status))
                 return
             pause_s = next_pause_s(pause_s, loop.time() - began_s)
-            self._say(f"{kept.job.name} (pid {pid}) {ending(status)}: starting it again in {pause_s:g} s")
+            again = f"starting it again in {pause_s:g} s (its log: {kept.job.log})"
+            self._say(f"{kept.job.name} (pid {pid}) {ending(status)}: {again}")
             await asyncio.sleep(pause_s)
             if kept.stopping:
                 return

@@ -136,7 +136,7 @@ class _Stack:
         self._supervisor.settled = True
 
     def _job(self, stage: Stage, number: int, environ: dict[str, str]) -> Job:
-        command = (sys.executable, "-m", f"trunkline.{stage}.main")
+        command = (sys.executable, "-P", "-m", f"trunkline.{stage}.main")  # no file of this folder is a module there
         environ = environ if stage in KEEPERS else _without_key(environ)
         return Job(stage, command, environ, self._plan.directory / "logs" / f"{stage}-{number}.log")
 
