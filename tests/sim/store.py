@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import TypeVar
 
-from sim.loop import SimLoop
+from sim.loop import Life, SimLoop, State, living
 from trunkline.proto.record import CallSummary, Claim, Ended, decode_entry
 from trunkline.record import Attempt, MemoryClaimStore, MemoryRecordStore, StoredClaim, StoredEntry
 from trunkline.record.store import StoreUnavailable
@@ -71,10 +71,11 @@ class _Far:
 
     def _ask(self, work: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
         answer: asyncio.Future[T] = self._loop.create_future()
+        asking = living()
 
         def begin() -> None:
             at_work = asyncio.ensure_future(work(), loop=self._loop)
-            at_work.add_done_callback(lambda done: self._loop.call_later(WAY_S, _give, answer, done))
+            at_work.add_done_callback(lambda done: self._loop.call_later(WAY_S, _give, answer, done, asking))
 
         self._loop.call_later(WAY_S, begin, context=_OUTSIDE)
         return answer
@@ -107,9 +108,11 @@ class SimClaims(_Far):
         return await self._ask(lambda: self._kept.claims.read(attempt))
 
 
-def _give(answer: asyncio.Future[T], done: asyncio.Future[T]) -> None:
+def _give(answer: asyncio.Future[T], done: asyncio.Future[T], asking: Life) -> None:
     """The answer's callbacks run in the process that asked, if it still lives."""
     error = done.exception()
+    if asking.state is State.DEAD:
+        return
     if error is not None:
         _fail(answer, error)
     elif not answer.done():
