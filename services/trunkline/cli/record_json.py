@@ -30,6 +30,7 @@ class ToolLine(msgspec.Struct, frozen=True):
     status: ToolStatus | None
     result: object
     response: str = ""
+    approval: str | None = None
 
 
 class CallRecord(msgspec.Struct, frozen=True):

@@ -31,11 +31,10 @@ def _event_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, Tool
     match event["type"]:
         case "user_item" | "assistant_item" if event["item"] in items:
             return _item_lines(event, items[str(event["item"])])
-        case "intent":
-            tool = tools[str(event["tool_call"])]
-            return [
-                f"{_time(event)}  tool    {tool.status or 'running':<12}  {tool.name} {tool.arguments} -> {tool.result}"
-            ]
+        case "intent" if not tools[str(event["tool_call"])].approval:
+            return [_tool_line(event, tools)]
+        case "result" if tools[str(event["tool_call"])].approval:  # what was asked and decided stands before it
+            return [_tool_line(event, tools)]
         case "owner":
             return [_owner_line(event)]
         case "attached":
@@ -47,6 +46,11 @@ def _event_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, Tool
         case "ended":
             return [f"{_time(event)}  ended   {event['reason']}"]
     return [f"{_time(event)}  {line}" for line in _policy_lines(event)]
+
+
+def _tool_line(event: Event, tools: dict[str, ToolLine]) -> str:
+    tool = tools[str(event["tool_call"])]
+    return f"{_time(event)}  tool    {tool.status or 'running':<12}  {tool.name} {tool.arguments} -> {tool.result}"
 
 
 def _policy_lines(event: Event) -> list[str]:

@@ -302,7 +302,8 @@ class Runner:
 
     def _decline(self, order: RunTool, asked: Envelope, reason: DeclineReason) -> None:
         _declined.labels(reason=reason).inc()
-        log.info("tool call declined", call_id=asked.call, tool=order.name, reason=reason)
+        tell = log.warning if reason == "digest" else log.info  # else this runner can do nothing for that agent
+        tell("tool call declined", call_id=asked.call, tool=order.name, reason=reason)
         self._answer(asked, ToolDeclined(order.tool_call, reason, self._worker))
 
     def _answer(self, asked: Envelope, message: Message) -> None:
