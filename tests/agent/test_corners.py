@@ -41,7 +41,7 @@ from trunkline.agents.policies import pii
 from trunkline.agents.sensitive import TOKEN
 from trunkline.proto.ids import new_tool_call_id
 from trunkline.proto.record import Claim
-from trunkline.proto.response import Converse, HangUp, ResponseStarted
+from trunkline.proto.response import Converse, HangUp, ItemStarted, ResponseStarted, SegmentHeard
 from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
 from trunkline.record import Attempt, MemoryRecordStore, StoredClaim, StoreUnavailable
 from trunkline.vault import MemoryVaultStore, Vault
@@ -843,5 +843,28 @@ def test_a_handoff_whose_agent_is_lost_and_that_the_caller_then_forestalls_is_ov
                 view = await second.view()
                 assert [tool.status for tool in view.tools.values()] == ["cancelled"]
                 assert view.speaker == "desk"
+
+    run_virtual(scenario())
+
+
+def test_what_was_heard_of_a_cut_message_is_not_guessed_anew_when_the_call_ends() -> None:
+    async def scenario() -> None:
+        words = "Once upon a time there was a small town by the sea where it rained every single day."
+        async with Scene([[[Words(words, "final_answer")]], SURE]) as scene:
+            await scene.place()
+            scene.says("Tell me a story.")
+            await asyncio.sleep(1)
+            item = next(m.item for m in scene.told if isinstance(m, ItemStarted))
+            scene.played(item, 0)
+            scene.interrupts(
+                scene.finished[0].response, SegmentHeard(item, 0, 50_000, 50_000), SegmentHeard(item, 1, 60_000, 90_000)
+            )
+            scene.says("Stop.")
+            await asyncio.sleep(1)
+            cut = (await scene.view()).items[item].heard_text
+            await scene.hang_up()
+
+            assert cut.startswith("Once upon a time there was a small town by the sea")
+            assert (await scene.view()).items[item].heard_text == cut
 
     run_virtual(scenario())

@@ -39,8 +39,8 @@ def truncations_of(
         by_item[extent.item][extent.index] = extent
     for key in view.responses[response].items:
         item = view.items.get(key)
-        if item is None:
-            continue
+        if item is None or (item.truncated is not None and not by_item[key]):
+            continue  # of one that was cut nothing new is told
         heard = heard_of(list(item.segments.values()), by_item[key], item.played)
         known = item.truncated
         if not heard.whole and (known is None or heard.samples < known.heard_samples):
