@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LLM_READY := $(VENV)/.ready-llm
 SOURCES := proto libs services
-LONG := agent agents_sdk gateway runtime tool_servers
+LONG := agent agents_sdk docs gateway runtime tool_servers
 QUICK := -m "not nats and not programs and not engines and not stack and not bench and not sim and not llm" --hypothesis-profile=check
 SEEDS ?= 1000
 FROM ?= 0
