@@ -460,6 +460,25 @@ def test_a_silent_index_is_told_later() -> None:
     run_virtual(main())
 
 
+def test_a_line_that_the_index_cannot_hold_keeps_back_no_other_calls() -> None:
+    class SmallIndex(MemoryRecordStore):
+        async def put_summary(self, summary: CallSummary) -> None:
+            if summary.call == CALL:
+                raise ValueError("a line over the store's limit")
+            await super().put_summary(summary)
+
+    async def main() -> None:
+        store = SmallIndex()
+        recorder = Recorder(store)
+        for call in ("rtc_03_other", CALL):  # the last is written first
+            await recorder.take(call, "agent-a", "desk", "digest", attach=1)
+        await recorder.close()
+
+        assert [line.call for line in await store.summaries()] == ["rtc_03_other"]
+
+    run_virtual(main())
+
+
 def test_an_owner_event_names_worker_agent_and_digest() -> None:
     async def main() -> None:
         store = MemoryRecordStore()

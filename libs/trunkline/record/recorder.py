@@ -111,6 +111,8 @@ class Recorder:
                 log.warning("call index unavailable", call_id=call, waited_s=error.waited_s)
                 self._unindexed.setdefault(call, summary)  # unless a newer one has come
                 await asyncio.sleep(INDEX_RETRY_S)
+            except Exception as error:  # a rim: a line too long for the store must not keep back other calls'
+                log.error("call index line can't be written", call_id=call, error=repr(error))
 
 
 def _take_entry(view: CallView, events: Sequence[Event]) -> RecordEntry:
