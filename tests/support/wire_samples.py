@@ -6,6 +6,19 @@ from trunkline.proto.envelope import Envelope, Message, attach_number, encode
 
 HEARD = response.SegmentHeard("item_a", 1, 4800, 24000)
 
+ASKED = response.Asked(
+    (tool.DescribedTool("open_page", "Opens a page.", "{}"),),
+    "open_page",
+    400,
+    (
+        response.Inserted("reference", "item_u"),
+        response.Inserted("message", "item_a", "assistant", "One moment.", "commentary"),
+        response.Inserted("function_call", "item_c", text="{}", call_id="call_a", name="open_page"),
+        response.Inserted("function_call_output", "item_o", text="done", call_id="call_a"),
+    ),
+    True,
+)
+
 MESSAGES: list[Message] = [
     placement.Accepted(),
     placement.Declined("full", "8 calls", 1.5),
@@ -83,6 +96,12 @@ MESSAGES: list[Message] = [
     response.Equip((tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required"),
     response.ToolAsked("resp_a", "call_a", "open_page", '{"page":7}'),
     response.ToolOutput("call_a", '"opened"'),
+    response.Attached("desk", "d1g35t", "resp_a", "joe", "Be kind.", (r"\d{4}",), 8.5, ("lookup",), ("desk", "billing")),
+    response.Respond("Be brief.", "resp_b", ASKED),
+    response.Equip((tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required", False, 400, "low"),
+    response.ToolOutput("call_a", '"opened"', "item_o"),
+    response.Insert(response.Inserted("message", "item_s", "system", "Be kind."), response.ROOT),
+    response.Summon("billing"),
 ]
 
 EVENTS: list[record.Event] = [
@@ -115,6 +134,10 @@ EVENTS: list[record.Event] = [
     record.HandedOff(22, "resp_a", "refunds", "call_a", "wants money back"),
     record.TransferAsked(23, "call_a", "sip:desk@example.com", "wants a person"),
     record.ClientEquipped(24, (tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required"),
+    record.ClientEquipped(24, (tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required", False, 400, "low"),
+    record.ResponseOpened(6, "resp_a", 0, "Be short.", ("call_a",), ASKED),
+    record.ToolFinished(15, "call_a", "ok", '"opened"', "client", 12.5, "{}", "item_o"),
+    record.ItemInserted(25, response.Inserted("message", "item_s", "system", "Be kind."), response.ROOT),
 ]
 
 

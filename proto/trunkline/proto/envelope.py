@@ -66,6 +66,8 @@ Message = (
     | response.Equip
     | response.ToolAsked
     | response.ToolOutput
+    | response.Insert
+    | response.Summon
 )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from trunkline.proto.approval import ApprovalKind, Choice, Decision, OpenApproval
 from trunkline.proto.errors import Undecodable
 from trunkline.proto.policy import Action, Point
-from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
+from trunkline.proto.response import Asked, Inserted, Phase, ResponseStatus, Source, TurnSource
 from trunkline.proto.tool import DescribedTool, RunsAt, ToolResult, ToolStatus
 
 RECORD_VERSION = 1
@@ -62,8 +62,8 @@ class ItemDeleted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="i
     item: str
 
 
-class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="response"):
-    """instructions: for this response alone, in place of the session's; empty for none.
+class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, tag="response"):
+    """instructions, asked: for this response alone, in place of the session's; empty for none.
 
     news: tool calls of earlier responses whose outcome is told by this one, which nobody asked for.
     """
@@ -73,6 +73,7 @@ class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     turn: int
     instructions: str = ""
     news: tuple[str, ...] = ()
+    asked: Asked | None = None
 
 
 class AssistantItem(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="assistant_item"):
@@ -157,7 +158,9 @@ class ToolIntended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 
 
 class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="result"):
-    """One outcome per tool call; only one that was `unknown` may be followed by what turned out later."""
+    """One outcome per tool call; only one that was `unknown` may be followed by what turned out later.
+
+    item: the client's, of an outcome that it told."""
 
     at_us: int
     tool_call: str
@@ -166,6 +169,7 @@ class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     runner: str
     elapsed_ms: float = 0.0
     state_patch: str = "{}"
+    item: str = ""
 
 
 class VerdictGiven(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="verdict"):
@@ -239,11 +243,22 @@ class TransferAsked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=
 
 
 class ClientEquipped(msgspec.Struct, frozen=True, array_like=True, tag="client_tools"):
-    """From here on the client itself carries out these tools, in place of those before. tool_choice: see Equip."""
+    """From here on the client itself carries out these tools, in place of those before. The other fields: see Equip."""
 
     at_us: int
     tools: tuple[DescribedTool, ...] = ()
     tool_choice: str = ""
+    parallel: bool = True
+    max_output_tokens: int = 0
+    effort: str = ""
+
+
+class ItemInserted(msgspec.Struct, frozen=True, array_like=True, tag="inserted"):
+    """The client added this to the conversation. See Insert."""
+
+    at_us: int
+    item: Inserted
+    previous: str = ""
 
 
 class StageMoved(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="moved"):
@@ -294,6 +309,7 @@ Event = (
     | HandedOff
     | TransferAsked
     | ClientEquipped
+    | ItemInserted
 )
 
 

@@ -14,6 +14,8 @@ Phase = Literal["commentary", "final_answer"]
 Source = Literal["model", "filler", "greeting", "tool", "policy", "person"]
 """Who chose the words: the model; set words of the agent's definition (a filler, the greeting); a tool that reports
 progress; the reply to what a guardrail blocked; a person who edited an answer."""
+ROOT = "root"
+"""Stands for the item before the first; no item has this id."""
 ResponseStatus = Literal["completed", "cancelled", "failed", "incomplete"]
 TurnSource = Literal["speech", "text"]
 
@@ -39,7 +41,7 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
 
     greeting: id of the response that follows by itself, empty for none.
     dictations: see TurnRules.dictations. idle_s: tell CallerAway after so much silence of both sides, 0 for never.
-    tools: names of the agents' own tools, which a client's tools can't have.
+    tools: names of the agents' own tools, which a client's tools can't have. agents: names of all of the file.
     """
 
     agent: str
@@ -50,10 +52,12 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
     dictations: tuple[str, ...] = ()
     idle_s: float = 0.0
     tools: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
 
 
 class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
-    """Gateway -> agent: a committed turn of the caller, as item `item` after `previous`.
+    """Gateway -> agent: a committed turn of the caller, as item `item` after `previous`: an item's id, empty for the
+    end of the conversation, ROOT for its beginning.
 
     from_sample, to_sample: in the caller's audio; both 0 for typed text. respond: answer it now.
     response: the id that the answer shall have, so that a turn told again is answered once; empty: the agent mints one.
@@ -71,34 +75,95 @@ class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
 
 
 class Retract(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="retract"):
-    """Gateway -> agent: this turn was no turn (the caller went on, the client deleted it)."""
+    """Gateway -> agent: this turn was no turn (the caller went on), or, with turn 0, the client deleted this item,
+    whoever said it. A tool call and its output are items too: item_<tool call>, and ToolOutput.item."""
 
     turn: int
     item: str
 
 
-class Respond(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="respond"):
+class Inserted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An item that the client puts before the model; fields that its kind hasn't are empty.
+
+    kind: "reference" to an item of the conversation, which alone has only an id; "message" (role, text, phase);
+    "function_call" (call_id, name, text: its arguments as a JSON object); "function_call_output" (call_id, text).
+    """
+
+    kind: Literal["reference", "message", "function_call", "function_call_output"]
+    item: str
+    role: Literal["", "user", "assistant", "system"] = ""
+    text: str = ""
+    phase: Phase | None = None
+    call_id: str = ""
+    name: str = ""
+
+
+class Insert(msgspec.Struct, frozen=True, array_like=True, tag="insert"):
+    """Gateway -> agent: the client adds this to the conversation, and asks for no answer. No reference, no user's
+    message (that is a Turn), and no output of a tool call that the client was asked (that is a ToolOutput).
+
+    previous: as in Turn.
+    """
+
+    item: Inserted
+    previous: str = ""
+
+
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """What a client asks of one response alone; what it leaves out is as in its session.
+
+    tools: that the client carries out itself, None for the session's. tool_choice: as in Equip.
+    max_output_tokens: 0 for the session's.
+    context: in place of the conversation, None for that. aside: neither the answer nor what it calls becomes part of
+    the conversation.
+    """
+
+    tools: tuple[DescribedTool, ...] | None = None
+    tool_choice: str = ""
+    max_output_tokens: int = 0
+    context: tuple[Inserted, ...] | None = None
+    aside: bool = False
+
+
+class Respond(msgspec.Struct, frozen=True, array_like=True, tag="respond"):
     """Gateway -> agent: answer the conversation as it stands (a client's response.create). response: see Turn."""
 
     instructions: str = ""
     response: str = ""
+    asked: Asked | None = None
 
 
 class Equip(msgspec.Struct, frozen=True, array_like=True, tag="equip"):
-    """Gateway -> agent: the tools that the client carries out itself, in place of those that it had before.
+    """Gateway -> agent: what the client's session asks of the model, in place of what it asked before.
 
+    tools: that the client carries out itself.
     tool_choice: "required", "none" or a tool's name, as ModelSettings has it; empty for the agent's own.
+    parallel: more than one tool call in a round. max_output_tokens: of a response, 0 for the agent's own.
+    effort: of reasoning, as ModelSettings has it, empty for the agent's own.
     """
 
     tools: tuple[DescribedTool, ...] = ()
     tool_choice: str = ""
+    parallel: bool = True
+    max_output_tokens: int = 0
+    effort: str = ""
+
+
+class Summon(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="summon"):
+    """Gateway -> agent: the client's session names another agent of the file, one of Attached.agents; it answers from
+    here on."""
+
+    agent: str
 
 
 class ToolOutput(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tool_output"):
-    """Gateway -> agent: what the client says came of a tool call that it was asked. output: its words, or JSON."""
+    """Gateway -> agent: what the client says came of a tool call that it was asked. output: its words, or JSON.
+
+    item: the id of the client's item."""
 
     tool_call: str
     output: str
+    item: str = ""
 
 
 class SegmentHeard(msgspec.Struct, frozen=True, array_like=True, gc=False):
