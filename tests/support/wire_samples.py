@@ -96,7 +96,9 @@ MESSAGES: list[Message] = [
     response.Equip((tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required"),
     response.ToolAsked("resp_a", "call_a", "open_page", '{"page":7}'),
     response.ToolOutput("call_a", '"opened"'),
-    response.Attached("desk", "d1g35t", "resp_a", "joe", "Be kind.", (r"\d{4}",), 8.5, ("lookup",), ("desk", "billing")),
+    response.Attached(
+        "desk", "d1g35t", "resp_a", "joe", "Be kind.", (r"\d{4}",), 8.5, ("lookup",), ("desk", "billing")
+    ),
     response.Respond("Be brief.", "resp_b", ASKED),
     response.Equip((tool.DescribedTool("open_page", "Opens a page.", "{}"),), "required", False, 400, "low"),
     response.ToolOutput("call_a", '"opened"', "item_o"),

@@ -15,7 +15,7 @@ from trunkline.audio.pcm import Samples
 from trunkline.cli import line
 from trunkline.cli.line import Line
 from trunkline.client import connect
-from trunkline.gateway.dialects.realtime.connection import Connection
+from trunkline.gateway.dialects.realtime.peer import Peer
 from trunkline.gateway.resuming import Resumption, TakenUp
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import CallerSaid, Event, HubAttached, PlayedOut, SegmentSaid
@@ -303,7 +303,7 @@ def test_updates_that_were_refused_keep_no_gateway_from_taking_the_call_up(monke
                 while (event := await anext(events)).type != "session.updated":
                     refusals += [event.error.event_id] if event.type == "error" else []
                 with monkeypatch.context() as deaf:
-                    deaf.setattr(Connection, "_take", lambda *_: None)
+                    deaf.setattr(Peer, "take", lambda *_: None)
                     call.send({"type": "session.update", "event_id": "evt_3", "session": {"nonsense": 1}})
                     call.send({"type": "session.update", "event_id": "evt_4", "session": {"instructions": "Rhyme."}})
                     await asyncio.sleep(0.05)

@@ -9,6 +9,12 @@ import msgspec
 from aiohttp import web
 
 
+class Admitted(msgspec.Struct, frozen=True):
+    """Who may call. session: JSON of what the key is bound to, None for a key that is bound to nothing."""
+
+    session: bytes | None = None
+
+
 class Keys:
     def __init__(self, keys: list[str]) -> None:
         """No keys: nobody is let in."""
@@ -21,6 +27,10 @@ class Keys:
         digest = _digest(key.strip())
         matches = [hmac.compare_digest(digest, known) for known in self._digests]  # each of them, always
         return any(matches)
+
+    async def admit(self, request: web.Request) -> Admitted | None:
+        """To a call; None for nobody."""
+        return Admitted() if self.allow(request) else None
 
 
 def _digest(key: str) -> bytes:

@@ -14,9 +14,10 @@ from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime import events_out, resume_event
-from trunkline.gateway.dialects.realtime.connection import CLOSE_MOVED, Connection, Terms
+from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.outbox import Outbox
+from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, new_session, wishes
 from trunkline.gateway.resume_token import ResumeTokens
@@ -57,7 +58,7 @@ class RealtimeEndpoint:
         self._limit_bytes = message_limit_bytes
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if not self._keys.allow(request):
+        if await self._keys.admit(request) is None:
             metrics.refused.labels("key").inc()
             return refuse(401, "invalid_api_key", "the API key is missing or wrong; send `Authorization: Bearer KEY`")
         websocket = web.WebSocketResponse(
@@ -92,7 +93,8 @@ class RealtimeEndpoint:
         except BaseException:
             call.end("caller_hung_up")  # it has no token to come back with
             raise
-        await self._serve(Connection(call, Outbox(websocket, request.transport), terms).run(websocket), call)
+        outbox = Outbox(websocket, request.transport)
+        await self._serve(Connection(Peer(call, outbox, terms), outbox).run(websocket), call)
         return websocket
 
     async def _serve(self, connection: Coroutine[None, None, None], call: Call) -> None:
@@ -166,7 +168,8 @@ class RealtimeEndpoint:
             await websocket.close(code=CLOSE_MOVED)
             return
         terms = self._terms(call_id, record.view.agent, told is not None)
-        connection = Connection(taken.call, Outbox(websocket, request.transport), terms, session)
+        outbox = Outbox(websocket, request.transport)
+        connection = Connection(Peer(taken.call, outbox, terms, session), outbox)
         await self._serve(connection.run(websocket, taken, told), taken.call)
 
     def _terms(self, call: str, model: str, ours: bool) -> Terms:

@@ -1,0 +1,72 @@
+"""A client comes back to its call: it is told what it lacks, and what it asked the gateway before is done.
+
+Rule: what the record has happened, and is not done again.
+"""
+
+from trunkline.gateway.asking import already_active
+from trunkline.gateway.dialects.realtime import events_out, restoring
+from trunkline.gateway.dialects.realtime.peer import Peer
+from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS, ResumeEvent
+from trunkline.gateway.resuming import TakenUp, is_told_again
+from trunkline.proto.errors import BadInput
+from trunkline.proto.ids import is_id
+
+
+def restore(peer: Peer, taken: TakenUp, told: ResumeEvent | None) -> None:
+    """Before the call starts again. told: by a client of ours."""
+    peer.greeted.set()
+    peer.named |= taken.view.responses.keys()
+    if told is None:
+        for event in restoring.restore(peer.projection, taken.view):
+            peer.send(event)
+        return
+    peer.call.pass_over(taken.view.responses.keys() - set(told.responses))
+    begun = {one.item_id for one in told.begun}
+    opened = [*told.responses, *({told.respond_id} & taken.view.responses.keys())]
+    outputs = {one.call_id: one.item_id for one in told.outputs if is_id(one.item_id)}
+    events = restoring.restore_ours(peer.projection, taken.view, begun, opened, outputs)
+    from_ms = taken.audio_from // SAMPLES_PER_MS
+    peer.send(events_out.Resumed(event_id=peer.next_event_id(), audio_from_ms=from_ms))
+    for event in events:
+        peer.send(event)
+
+
+def make_up(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:
+    """What the client asked the gateway before, and the record lacks."""
+    for update in told.unanswered:
+        peer.receive(bytes(update))
+    for one in told.typed:
+        if is_id(one.item_id) and not peer.projection.has(one.item_id):
+            try:
+                peer.type(one.item_id, one.text)
+            except BadInput as error:
+                peer.send_error(error, one.event_id or None)
+    _give_outputs(peer, taken, told)
+    _ask_again(peer, taken, told)
+
+
+def _give_outputs(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:
+    for given in told.outputs:
+        known = taken.view.tools.get(given.call_id)
+        recorded = known is not None and bool(known.runner)
+        if is_id(given.item_id) and not recorded and not peer.projection.has(given.item_id):
+            try:
+                peer.answer(given.item_id, given.call_id, given.output)
+            except BadInput as error:
+                peer.send_error(error, given.event_id or None)
+
+
+def _ask_again(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:
+    view = taken.view
+    if told.respond is None or told.respond_id in view.responses:
+        return
+    name = peer.new_name(told.respond_id)
+    if not name and any(is_told_again(view, response) for response in view.responses.values()):
+        return  # that may be it
+    cut = {one.response_id for one in told.cancelled}
+    try:
+        if any(one.status is None and one.id not in cut for one in view.responses.values()):
+            raise already_active()
+        peer.call.respond(told.respond, name)
+    except BadInput as error:
+        peer.send_error(error, told.respond_id or None)

@@ -1,0 +1,249 @@
+"""One Realtime client, whatever carries its events: each of them is answered, and what the call tells goes out.
+
+Every event is answered in one turn of the loop, in order; a bad one gets an `error` with its event_id and changes
+nothing.
+"""
+
+import asyncio
+from itertools import count
+from typing import Protocol
+
+import msgspec
+
+from trunkline.gateway import metrics
+from trunkline.gateway.call import Call
+from trunkline.gateway.call_events import CallEvent, CallOver, ResponseOpened
+from trunkline.gateway.dialects.realtime import events_in, events_out
+from trunkline.gateway.dialects.realtime.edge_audio import Ear
+from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
+from trunkline.gateway.dialects.realtime.projection import Projection
+from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
+from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.proto.errors import BadInput
+from trunkline.proto.ids import is_id, new_event_id, new_item_id
+from trunkline.telemetry import logs
+
+SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
+CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
+CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
+CLOSE_GOING_AWAY = 1001  # the call can go on elsewhere
+
+log = logs.get(__name__)
+
+
+class Wire(Protocol):
+    """Carries events to the client; synchronous, and bounded."""
+
+    def put(self, data: bytes) -> bool:
+        """data: one event as JSON. False: the client is too slow, and is cut off."""
+
+    def finish(self, code: int, reason: str) -> None:
+        """What waits is sent, nothing put later is. code: as of a WebSocket's closing handshake (RFC 6455, 7.4)."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """How a client comes. model: as it spelt it. token: to come back with, empty for none. limit_bytes: of one event.
+    ours: it can come back by itself."""
+
+    model: str
+    token: str
+    limit_bytes: int
+    ours: bool = False
+
+
+class Peer:
+    """session: as it stands, of a client that comes back."""
+
+    def __init__(self, call: Call, wire: Wire, terms: Terms, session: Session | None = None) -> None:
+        attached = call.attached
+        assert attached is not None, "the call is placed before its client is answered"
+        self.call = call
+        self.terms = terms
+        self._wire = wire
+        self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
+        self._own = attached.instructions, attached.voice
+        self._reserved = attached.tools
+        self._session = session or new_session(call.call_id, terms.model, *self._own)
+        self.projection = Projection(self.next_event_id, self._session.audio.output.format, ours=terms.ours)
+        self._ear = Ear(self._session.audio.input.format)
+        self.greeted = asyncio.Event()  # nothing that greets is still to open
+        if not attached.greeting:
+            self.greeted.set()
+        self._settled_ms = 0
+        self._settled_at_s = 0.0
+        self.named: set[str] = set()  # responses, by a client of ours or before
+
+    def greet(self) -> None:
+        """The session's first event."""
+        token = events_out.Trunkline(self.terms.token) if self.terms.token else None
+        self.send(events_out.SessionCreated(event_id=self.next_event_id(), session=self._session, trunkline=token))
+
+    def new_name(self, event_id: str | None) -> str:
+        """For a response that a client of ours asks for: so it gets what it asked for once. Empty if it names none."""
+        if not self.terms.ours or not event_id or not event_id.startswith("resp_") or not is_id(event_id):
+            return ""
+        if event_id in self.named:
+            return ""
+        self.named.add(event_id)
+        return event_id
+
+    # the call's side
+
+    def on_event(self, event: CallEvent) -> None:
+        for translated in self.projection.translate(event):
+            self.send(translated)
+        if isinstance(event, ResponseOpened):
+            self.greeted.set()
+        elif isinstance(event, CallOver):
+            self._take_leave(event)
+
+    def _take_leave(self, over: CallOver) -> None:
+        self.greeted.set()
+        if self.terms.ours and over.code in ("moved", "going_away"):
+            self._wire.finish(CLOSE_MOVED if over.code == "moved" else CLOSE_GOING_AWAY, over.code)
+        elif over.code:
+            self.send_error(BadInput("", over.detail, "", code=over.code), None, kind="server_error")
+            self._wire.finish(CLOSE_FAILED, over.code)
+        else:
+            self._wire.finish(CLOSE_NORMAL, "")
+
+    # the client's side
+
+    def take(self, text: str) -> None:
+        """One message of the client's."""
+        limit = self.terms.limit_bytes
+        if len(text) <= limit:
+            self.receive(text)
+            return
+        problem = f"the event has {len(text)} bytes"
+        self.send_error(BadInput("", problem, f"{limit} bytes", code="event_too_large"), None)
+        self._wire.finish(CLOSE_TOO_LARGE, "event too large")
+        self.call.end("failed: event too large")
+
+    def receive(self, text: str | bytes) -> None:
+        try:
+            event = events_in.decode(text)
+        except BadEvent as bad:
+            self.send_error(bad.cause, bad.event_id)
+            return
+        try:
+            self._obey(event)
+        except BadInput as error:
+            self.send_error(error, event.event_id)
+        except Exception as error:  # the rim of a call: other calls of this process don't notice
+            self.call.fail(error)
+
+    def _obey(self, event: ClientEvent) -> None:
+        match event:
+            case events_in.AppendAudio(audio=audio):
+                self.call.hear(self._ear.hear(audio))
+                if self.terms.ours:
+                    self._tell_settled()
+            case events_in.UpdateSession():
+                self._update(event)
+            case events_in.CommitAudio():
+                self.call.hear(self._ear.rest())
+                self.call.commit_audio()
+            case events_in.ClearAudio():
+                self.call.hear(self._ear.rest())  # positions go on for both sides alike
+                self.call.clear_audio()
+                self.send(events_out.Cleared(event_id=self.next_event_id()))
+            case events_in.CreateItem():
+                self._create_item(event)
+            case events_in.RetrieveItem(item_id=item):
+                found = self.projection.item(item)
+                self.send(events_out.ItemRetrieved(event_id=self.next_event_id(), item=found))
+            case events_in.TruncateItem():
+                self._truncate(event)
+            case events_in.CreateResponse(response=options):
+                if options is not None and options.output_modalities not in (None, self._session.output_modalities):
+                    raise _unsupported("response.output_modalities", "that of the session")
+                self.call.respond((options.instructions if options else None) or "", self.new_name(event.event_id))
+            case events_in.CancelResponse(response_id=response):
+                self.call.cancel(response)
+
+    def _update(self, event: events_in.UpdateSession) -> None:
+        session = merge(self._session, event.session, self._reserved)
+        if session.audio.input.format != self._session.audio.input.format:
+            self.call.hear(self._ear.rest())
+            self._ear = Ear(session.audio.input.format)
+        self.projection.speak(session.audio.output.format)
+        self._session = session
+        self.call.configure(wishes(session, *self._own))
+        self.send(events_out.SessionUpdated(event_id=self.next_event_id(), session=session))
+
+    def _create_item(self, event: events_in.CreateItem) -> None:
+        item = event.item
+        answers = item.type == "function_call_output"
+        if not answers and (item.type != "message" or item.role != "user"):
+            what = "item.type" if item.type != "message" else "item.role"
+            raise _unsupported(what, "a message of the role user, or a function_call_output")
+        for i, part in enumerate(item.content):
+            if part.type != "input_text":
+                raise _unsupported(f"item.content[{i}].type", "input_text")
+        if event.previous_item_id not in (None, self.projection.last_item):
+            raise _unsupported("previous_item_id", "the last item, or leave it out")
+        if item.id is not None and (not is_id(item.id) or self.projection.has(item.id)):
+            raise BadInput("item.id", "is taken or not an id", "1 to 128 of letters, digits, - and _, used once")
+        name = item.id or new_item_id()
+        if answers:
+            self.answer(name, item.call_id, item.output)
+        else:
+            self.type(name, "".join(part.text or "" for part in item.content))
+
+    def answer(self, name: str, call_id: str | None, output: str | None) -> None:
+        """name: of the new item. Raises BadInput; then there is none."""
+        for param, value in (("item.call_id", call_id), ("item.output", output)):
+            if value is None:
+                raise BadInput(param, "is missing", "text", code="missing_required_parameter")
+        self.call.client_tools.answer(call_id or "", output or "")
+        for told in self.projection.answered(name, call_id or "", output or ""):
+            self.send(told)
+
+    def type(self, name: str, text: str) -> None:
+        """name: of the new item. Raises BadInput; then there is none."""
+        text = text.strip()
+        if not text or len(text) > events_in.MAX_TEXT:
+            raise BadInput("item.content", f"has {len(text)} characters of text", f"1 to {events_in.MAX_TEXT}")
+        for told in self.projection.typed(name, text):
+            self.send(told)
+        self.call.type_text(name, text)
+
+    def _truncate(self, event: events_in.TruncateItem) -> None:
+        if event.content_index != 0:
+            raise BadInput("content_index", f"is {event.content_index}", "0")
+        if event.audio_end_ms < 0:
+            raise BadInput("audio_end_ms", f"is {event.audio_end_ms}", "0 or more")
+        self.call.truncate(event.item_id, event.content_index, event.audio_end_ms)
+
+    # out
+
+    def _tell_settled(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        settled_ms = self.call.settled_to // SAMPLES_PER_MS
+        if settled_ms > self._settled_ms and now_s >= self._settled_at_s + SETTLED_S:
+            self._settled_ms, self._settled_at_s = settled_ms, now_s
+            self.send(events_out.Settled(event_id=self.next_event_id(), audio_end_ms=settled_ms))
+
+    def next_event_id(self) -> str:
+        return next(self._event_ids)
+
+    def send(self, event: events_out.ServerEvent) -> None:
+        if not self._wire.put(events_out.encode(event)):
+            log.warning("client reads too slowly", call_id=self.call.call_id)
+            self.call.end("failed: slow client")
+
+    def send_error(self, error: BadInput, event_id: str | None, kind: str = "invalid_request_error") -> None:
+        """event_id: the client's event that caused it."""
+        metrics.client_errors.labels(error.code).inc()
+        message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
+        if error.param:
+            message = f"{error.param}: {message}"
+        problem = events_out.Problem(
+            type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id
+        )
+        self.send(events_out.Error(event_id=self.next_event_id(), error=problem))
+
+
+def _unsupported(param: str, allowed: str) -> BadInput:
+    return BadInput(param, "is not supported yet", allowed, code="not_supported")
