@@ -153,7 +153,7 @@ def subject_constants() -> dict[str, str]:
     names = [
         name
         for name in vars(subjects)
-        if name.startswith("ALL_") or name in ("INDEX_BUCKET", "VAULT_BUCKET", "DEPARTED")
+        if name.startswith("ALL_") or name in ("INDEX_BUCKET", "VAULT_BUCKET", "SESSIONS_BUCKET", "DEPARTED")
     ]
     return {name: getattr(subjects, name) for name in names}
 

@@ -7,10 +7,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from support.nats_server import NatsServer, running
+from trunkline.proto import subjects
 from trunkline.record import (
+    Bucket,
     ClaimStore,
+    MemoryBucket,
     MemoryClaimStore,
     MemoryRecordStore,
+    NatsBucket,
     NatsClaimStore,
     NatsRecordStore,
     NatsVaultStore,
@@ -20,9 +24,10 @@ from trunkline.vault import MemoryVaultStore, VaultStore
 
 OpenStore = Callable[[], AbstractAsyncContextManager[RecordStore]]
 OpenVault = Callable[[], AbstractAsyncContextManager[VaultStore]]
+OpenBucket = Callable[[], AbstractAsyncContextManager[Bucket]]
 OpenClaims = Callable[[], AbstractAsyncContextManager[ClaimStore]]
 
-VAULT_TTL_S = 1.0  # of the stores under test
+VAULT_TTL_S = BUCKET_TTL_S = 1.0  # of the stores under test
 _calls = itertools.count()
 
 
@@ -100,6 +105,29 @@ def open_vault_store(request: pytest.FixtureRequest) -> OpenVault:
     async def open_nats() -> AsyncIterator[VaultStore]:
         client = await server.connect()
         values = NatsVaultStore(client, ttl_s=VAULT_TTL_S)
+        await values.ensure()
+        yield values
+        await values.close()
+        await client.close()
+
+    return open_nats
+
+
+@asynccontextmanager
+async def open_memory_bucket() -> AsyncIterator[Bucket]:
+    yield MemoryBucket(ttl_s=BUCKET_TTL_S)
+
+
+@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+def open_bucket(request: pytest.FixtureRequest) -> OpenBucket:
+    if request.param == "memory":
+        return open_memory_bucket
+    server: NatsServer = request.getfixturevalue("nats_server")
+
+    @asynccontextmanager
+    async def open_nats() -> AsyncIterator[Bucket]:
+        client = await server.connect()
+        values = NatsBucket(client, subjects.SESSIONS_BUCKET, ttl_s=BUCKET_TTL_S)
         await values.ensure()
         yield values
         await values.close()

@@ -1,10 +1,13 @@
 """The durable record of calls: one writer per call, fenced by the log itself; one fold for all who read it."""
 
+from trunkline.record.bucket import Bucket
 from trunkline.record.call_log import CallLog
 from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
+from trunkline.record.memory_bucket import MemoryBucket
 from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
+from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.nats_vault import NatsVaultStore
@@ -27,6 +30,7 @@ __all__ = [
     "ApprovalView",
     "Attempt",
     "BrokenRecord",
+    "Bucket",
     "CallLog",
     "CallView",
     "ClaimStore",
@@ -34,8 +38,10 @@ __all__ = [
     "HandoffView",
     "ItemStatus",
     "ItemView",
+    "MemoryBucket",
     "MemoryClaimStore",
     "MemoryRecordStore",
+    "NatsBucket",
     "NatsClaimStore",
     "NatsRecordStore",
     "NatsVaultStore",

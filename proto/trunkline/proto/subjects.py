@@ -25,6 +25,7 @@ UNHEARD = "unheard"  # begins the last token of a reply subject: nobody listens 
 ALL_DEAD = f"{ROOT}.dead.*"
 INDEX_BUCKET = "CALLS_INDEX"  # key-value bucket: call id -> CallSummary
 VAULT_BUCKET = "CALLS_VAULT"  # key-value bucket: call id.token -> sealed value, for a while
+SESSIONS_BUCKET = "CALLS_SESSIONS"  # key-value bucket: id of an ephemeral key -> the session bound to it, for a while
 
 
 def _token(text: str) -> str:

@@ -1,0 +1,22 @@
+"""Values under keys, forgotten after a time by themselves. What was put is durable once `put` returns."""
+
+from typing import Protocol
+
+
+class Bucket(Protocol):
+    async def ensure(self) -> None:
+        """Makes what is missing; call it before anything else. Raises StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """What is still in flight ends as StoreUnavailable."""
+        ...
+
+    async def put(self, key: str, value: bytes) -> None:
+        """key: letters, digits, - and _, in parts joined by dots. Kept from now on for the bucket's time, in place of
+        what was there. Raises StoreUnavailable."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """As of now, at any process; None for what was never kept, or no longer is. Raises StoreUnavailable."""
+        ...

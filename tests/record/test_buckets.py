@@ -1,0 +1,83 @@
+"""A bucket gives back what was put under a key, for its time. In memory and on NATS."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from support.nats_server import NatsServer, running
+from trunkline.record import NatsBucket, StoreUnavailable
+
+from .conftest import BUCKET_TTL_S, OpenBucket
+
+
+def test_a_key_that_nothing_was_put_under_has_no_value(open_bucket: OpenBucket, call: str) -> None:
+    async def main() -> None:
+        async with open_bucket() as bucket:
+            assert await bucket.get(call) is None
+
+    asyncio.run(main())
+
+
+def test_each_key_has_the_value_that_was_put_last(open_bucket: OpenBucket, call: str) -> None:
+    async def main() -> None:
+        async with open_bucket() as bucket:
+            await bucket.put(f"{call}.a", b"one")
+            await bucket.put(f"{call}.b", b"\0two")
+            await bucket.put(f"{call}.a", b"three")
+
+            assert await bucket.get(f"{call}.a") == b"three"
+            assert await bucket.get(f"{call}.b") == b"\0two"
+
+    asyncio.run(main())
+
+
+def test_a_value_is_forgotten_after_its_time(open_bucket: OpenBucket, call: str) -> None:
+    async def main() -> None:
+        async with open_bucket() as bucket:
+            await bucket.put(call, b"one")
+            await asyncio.sleep(BUCKET_TTL_S * 2)
+
+            assert await bucket.get(call) is None
+
+    asyncio.run(main())
+
+
+@pytest.mark.nats
+def test_what_one_process_has_put_another_has_at_once(nats_server: NatsServer, call: str) -> None:
+    async def main() -> None:
+        clients = [await nats_server.connect() for _ in range(2)]
+        one, other = (NatsBucket(client, "CALLS_TEST", ttl_s=60.0) for client in clients)
+        await asyncio.gather(one.ensure(), other.ensure())
+        await one.put(call, b"one")
+
+        assert await other.get(call) == b"one"
+        for bucket in (one, other):
+            await bucket.close()
+        for client in clients:
+            await client.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.nats
+def test_a_bucket_that_is_away_keeps_nothing_and_says_so(
+    tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.record.nats_bucket.TROUBLE_LIMIT_S", 0.3)
+
+    async def main(server: NatsServer) -> None:
+        client = await server.connect()
+        bucket = NatsBucket(client, "CALLS_TEST", ttl_s=60.0, ack_limit_s=0.1)
+        await bucket.ensure()
+        server.kill()
+
+        with pytest.raises(StoreUnavailable):
+            await bucket.put(call, b"one")
+        await bucket.close()
+        with contextlib.suppress(ConnectionError):
+            await client.close()
+
+    with running(tmp_path / "nats") as server:
+        asyncio.run(main(server))
