@@ -100,6 +100,7 @@ class Worker:
         self.alive = True
         self.epoch = 0
         self.attached = r.Attached("frontdesk", "d1")
+        self.agents: tuple[str, ...] = ()  # that its beat tells of
         self._bus = ProcessBus(broker)
         self._exchange = Exchange(self._bus, stage, worker)
         self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
@@ -157,7 +158,16 @@ class Worker:
         return session
 
     def _describe(self) -> Beat:
-        return Beat(self.stage, self.name, self.pool.calls, self.pool.capacity, self.pool.draining, "test", pid=1)
+        return Beat(
+            self.stage,
+            self.name,
+            self.pool.calls,
+            self.pool.capacity,
+            self.pool.draining,
+            "test",
+            pid=1,
+            agents=self.agents,
+        )
 
 
 class Agent:

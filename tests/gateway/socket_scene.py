@@ -11,11 +11,12 @@ import msgspec
 from gateway.scene import Scene, settle
 from trunkline.gateway.service import GatewayService
 from trunkline.gateway.settings import GatewaySettings
-from trunkline.record import MemoryRecordStore
+from trunkline.record import Bucket, MemoryBucket, MemoryRecordStore
 from trunkline.runtime.process import Context
 
 KEY = "sk-test"
 LIMIT_BYTES = 40_000
+WALL_S = 1_800_000_000.0  # seconds since 1970, while no test moves it
 Event = dict[str, Any]
 
 
@@ -27,12 +28,14 @@ class Server:
         given = {"port": 0, "api_keys": f"{KEY}, sk-other", "message_limit_bytes": LIMIT_BYTES} | settings
         self.settings = msgspec.convert(given, GatewaySettings)
         self.store = MemoryRecordStore()
+        self.sessions: Bucket = MemoryBucket()
+        self.wall_s = WALL_S
         self.service: GatewayService
 
     async def __aenter__(self) -> "Server":
         await self.scene.__aenter__()
         context = Context(self.scene.bus, self.scene.exchange, "gateway-1", self.settings)
-        self.service = GatewayService(context, self.settings, self.store)
+        self.service = GatewayService(context, self.settings, self.store, self.sessions, lambda: self.wall_s)
         await self.service.start()
         self.client = aiohttp.ClientSession(f"http://127.0.0.1:{self.service.port}")
         await settle(0.15)  # the first heartbeats
@@ -47,8 +50,15 @@ class Server:
         await self.scene.__aexit__()
 
     def connect(self, key: str = KEY, model: str = "gpt-realtime", *, token: str = "", ours: bool = False) -> "Caller":
-        """token: of a call that goes on. ours: a client that can come back by itself."""
-        return Caller(self, key, {"resume_token": token} if token else {"model": model}, ours=ours)
+        """token: of a call that goes on. ours: a client that can come back by itself. model: empty for none."""
+        params = {"resume_token": token} if token else {"model": model} if model else {}
+        return Caller(self, key, params, ours=ours)
+
+    async def mint(self, body: object = None, key: str = KEY) -> tuple[int, Any]:
+        """An ephemeral key. body: None for an empty object."""
+        headers = {"Authorization": f"Bearer {key}"}
+        async with self.client.post("/v1/realtime/client_secrets", json=body or {}, headers=headers) as answer:
+            return answer.status, await answer.json()
 
     async def get(self, path: str, key: str = KEY) -> tuple[int, Any]:
         async with self.client.get(path, headers={"Authorization": f"Bearer {key}"}) as answer:

@@ -15,7 +15,7 @@ from trunkline.gateway.dialects.realtime.session import (
     new_session,
     wishes,
 )
-from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of
+from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of
 from trunkline.gateway.turns import Policy
 from trunkline.proto.errors import BadInput, BadSettings
 
@@ -137,3 +137,14 @@ def test_aliases_add_to_the_vendor_s_names() -> None:
 
 def test_keys_are_read_with_blanks_around_them() -> None:
     assert keys_of(GatewaySettings(api_keys=" a, ,b ")) == ["a", "b"]
+
+
+def test_origins_are_spelt_as_browsers_do() -> None:
+    origins = origins_of(GatewaySettings(cors_origins="https://desk.example:8443/, http://localhost"))
+
+    assert origins == ["https://desk.example:8443", "http://localhost"]
+    assert origins_of(GatewaySettings()) == ["*"]
+    assert origins_of(GatewaySettings(cors_origins="")) == []
+    for wrong in ("desk.example", "https://desk.example/page", "https://*.example", "ftp://desk.example"):
+        with pytest.raises(BadSettings, match="TRUNKLINE_CORS_ORIGINS"):
+            origins_of(GatewaySettings(cors_origins=wrong))

@@ -21,6 +21,7 @@ SETTINGS = CoreSettings(worker_id="stt-test", drain_grace_s=3.0)
 
 class FakeService:
     digest = "d1g35t"
+    agents = ("desk", "night")
 
     def __init__(self) -> None:
         self.log: list[str] = []

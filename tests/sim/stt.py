@@ -39,6 +39,7 @@ EMPTY: Samples = np.zeros(0, dtype=np.int16)
 
 class SimStt:
     digest = ""
+    agents: tuple[str, ...] = ()
 
     def __init__(self, exchange: Exchange) -> None:
         self.calls = CallPool(exchange, capacity=20, open_session=self._open)

@@ -26,7 +26,7 @@ from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import Event
 from trunkline.proto.subjects import Stage
-from trunkline.record import CallView, MemoryClaimStore, MemoryRecordStore, read_call
+from trunkline.record import CallView, MemoryBucket, MemoryClaimStore, MemoryRecordStore, read_call
 from trunkline.runtime.process import Process, Service
 from trunkline.runtime.settings import CoreSettings
 from trunkline.stt.service import SttService
@@ -64,6 +64,7 @@ class Whole:
     ) -> None:
         self.broker = MemoryBroker()
         self.store = MemoryRecordStore()
+        self.sessions = MemoryBucket()
         self.claims = MemoryClaimStore()
         self.model = model or LocalModel()
         self._says = says
@@ -181,7 +182,7 @@ class Whole:
 
     def _gateway(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, GatewaySettings)
-        self.gateways.append(GatewayService(process.context, settings, self.store))
+        self.gateways.append(GatewayService(process.context, settings, self.store, self.sessions))
         return self.gateways[-1]
 
     async def _beats(self) -> None:

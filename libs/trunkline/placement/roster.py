@@ -98,6 +98,10 @@ class Roster:
             del self._heard[key]
         return [heard.beat for _, heard in sorted(self._heard.items()) if self._alive(heard)]
 
+    def agents(self) -> set[str]:
+        """Names of those that can be called now; none while nobody says."""
+        return {name for beat in self.workers() for name in beat.agents}
+
     def silent_s(self, stage: str, worker: str) -> float:
         """Since its last beat, on the clock that runs while anybody is heard; infinity for one that isn't known."""
         heard = self._heard.get((stage, worker))

@@ -45,9 +45,10 @@ _holds = Gauge("trunkline_bus_holds", "Links, streams of audio and waiting messa
 
 
 class Service(Protocol):
-    """One stage's work. digest: of the agent file it runs, empty for a stage without one."""
+    """One stage's work. digest: of the agent file it runs, empty for a stage without one. agents: that it serves."""
 
     digest: str
+    agents: tuple[str, ...]
 
     async def start(self) -> None:
         """Returns once a call could be served."""
@@ -150,6 +151,7 @@ class Process:
             digest=service.digest,
             pid=os.getpid(),
             admin_port=self.admin.port,
+            agents=service.agents,
         )
 
 

@@ -10,6 +10,7 @@ SHARDS = 16
 WORKER_ID_CHARACTERS = 64  # so that a token can name a stage and a worker
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 CALL_PATTERN = re.compile(r"rtc_(\d{2})_[A-Za-z0-9_-]{1,100}")
+EPHEMERAL_KEY_PREFIX = "ek_"
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no look-alikes: ids are read aloud in incidents
 
 
@@ -56,6 +57,11 @@ def new_order_id() -> str:
 def new_event_id() -> str:
     """An event sent to a Realtime client."""
     return f"event_{_random(18)}"
+
+
+def new_ephemeral_key_id() -> str:
+    """Names an ephemeral key and is its first part, no secret by itself."""
+    return f"{EPHEMERAL_KEY_PREFIX}{_random(18)}"
 
 
 def new_worker_id(stage: str) -> str:

@@ -11,7 +11,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A worker's heartbeat, every BEAT_S; a worker unheard for BEAT_LIMIT_S takes no new call.
 
     capacity: calls it can take, 0 for no limit. digest: of the agent file (agent, tool_runner).
-    admin_port: of its health and metrics endpoint, on the worker's own host.
+    admin_port: of its health and metrics endpoint, on the worker's own host. agents: that can be called there (agent).
     """
 
     stage: str
@@ -23,6 +23,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     digest: str = ""
     pid: int = 0
     admin_port: int = 0
+    agents: tuple[str, ...] = ()
 
 
 BEAT_S = 0.15

@@ -60,6 +60,7 @@ class AgentService:
         vault: Vault | None = None,
     ) -> None:
         self.digest = file.digest
+        self.agents = tuple(file.agents)
         self._exchange = exchange
         self._file = file
         self._store = store

@@ -1,4 +1,7 @@
-"""API keys, and refusals in the vendor's error shape. A key is compared in constant time and never logged."""
+"""Keys, and refusals in the vendor's error shape. A key is compared in constant time and never logged.
+
+An API key opens everything; an ephemeral key Realtime calls alone.
+"""
 
 import hashlib
 import hmac
@@ -8,6 +11,14 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
+from trunkline.gateway import metrics
+from trunkline.gateway.ephemeral_keys import EphemeralKey, EphemeralKeys
+from trunkline.proto.errors import TrunklineError
+from trunkline.proto.ids import EPHEMERAL_KEY_PREFIX
+from trunkline.record import StoreUnavailable
+
+KEY_PROTOCOL = "openai-insecure-api-key."  # a browser's WebSocket sends no header but its subprotocols
+
 
 class Admitted(msgspec.Struct, frozen=True):
     """Who may call. session: JSON of what the key is bound to, None for a key that is bound to nothing."""
@@ -15,22 +26,72 @@ class Admitted(msgspec.Struct, frozen=True):
     session: bytes | None = None
 
 
-class Keys:
-    def __init__(self, keys: list[str]) -> None:
-        """No keys: nobody is let in."""
-        self._digests = [_digest(key) for key in keys]
+class KeyRefused(TrunklineError):
+    """Told to the client as it stands. status: 401, 403, or 503 where nobody can tell yet."""
 
-    def allow(self, request: web.Request) -> bool:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        digest = _digest(key.strip())
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class Keys:
+    def __init__(self, keys: list[str], ephemeral: EphemeralKeys) -> None:
+        """No keys: nobody is let in, for whatever is derived from no key is known to all."""
+        self._digests = [_digest(key) for key in keys]
+        self._ephemeral = ephemeral
+
+    def require_api_key(self, request: web.Request) -> None:
+        """For all but calls. Raises KeyRefused."""
+        key = _bearer(request)
+        if self._is_api_key(key):
+            return
+        if self._read(key) is not None:
+            raise KeyRefused(403, "insufficient_permissions", "an ephemeral key opens Realtime calls only")
+        raise KeyRefused(401, "invalid_api_key", "the API key is missing or wrong; send `Authorization: Bearer KEY`")
+
+    async def admit(self, request: web.Request, *, again: bool = False) -> Admitted:
+        """To a call. again: to one that is open, which an ephemeral key may have outlived. Raises KeyRefused."""
+        try:
+            return await self._admit(_bearer(request) or _from_subprotocols(request), again)
+        except KeyRefused:
+            metrics.refused.labels("key").inc()
+            raise
+
+    async def _admit(self, key: str, again: bool) -> Admitted:
+        if self._is_api_key(key):
+            return Admitted()
+        ephemeral = self._read(key)
+        if ephemeral is None:
+            allowed = "send `Authorization: Bearer KEY`, an API key or an ephemeral key (ek_…) of this installation"
+            raise KeyRefused(401, "invalid_api_key", f"the API key is missing or wrong; {allowed}")
+        if self._ephemeral.has_expired(ephemeral) and not again:
+            raise KeyRefused(401, "ephemeral_key_expired", "the ephemeral key has expired; make a new one")
+        try:
+            session = await self._ephemeral.session_of(ephemeral)
+        except StoreUnavailable as unavailable:
+            raise KeyRefused(503, "store_unavailable", str(unavailable)) from unavailable
+        if session is None and not again:
+            raise KeyRefused(401, "invalid_api_key", "the session of the ephemeral key is gone; make a new key")
+        return Admitted(session or b"{}")
+
+    def _is_api_key(self, key: str) -> bool:
+        digest = _digest(key)
         matches = [hmac.compare_digest(digest, known) for known in self._digests]  # each of them, always
         return any(matches)
 
-    async def admit(self, request: web.Request) -> Admitted | None:
-        """To a call; None for nobody."""
-        return Admitted() if self.allow(request) else None
+    def _read(self, key: str) -> EphemeralKey | None:
+        return self._ephemeral.read(key) if self._digests and key.startswith(EPHEMERAL_KEY_PREFIX) else None
+
+
+def _bearer(request: web.Request) -> str:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _from_subprotocols(request: web.Request) -> str:
+    """Offered beside `realtime`, which alone is selected."""
+    offered = (one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(","))
+    return next((one.removeprefix(KEY_PROTOCOL) for one in offered if one.startswith(KEY_PROTOCOL)), "")
 
 
 def _digest(key: str) -> bytes:

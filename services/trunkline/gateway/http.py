@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from trunkline.gateway.auth import Keys, answer, refuse
+from trunkline.gateway.auth import KeyRefused, Keys, answer, refuse
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput, StageUnavailable, Undecodable
 from trunkline.proto.ids import is_call_id
@@ -17,11 +17,10 @@ log = logs.get(__name__)
 
 
 def guarded(keys: Keys, handler: Handler) -> Handler:
-    """Nobody without a key comes in, and what a handler raises is told in the vendor's shape."""
+    """Nobody without an API key comes in, and what a handler raises is told in the vendor's shape."""
 
     async def guard(request: web.Request) -> web.StreamResponse:
-        if not keys.allow(request):
-            return refuse(401, "invalid_api_key", "the API key is missing or wrong")
+        keys.require_api_key(request)
         try:
             return await handler(request)
         except BadInput as error:
@@ -78,9 +77,11 @@ class Http:
 
 @web.middleware
 async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """aiohttp's own refusals (unknown path, wrong method, body too large) in the vendor's shape."""
+    """Refused keys, and aiohttp's own refusals (unknown path, wrong method, body too large), in the vendor's shape."""
     try:
         return await handler(request)
+    except KeyRefused as error:
+        return refuse(error.status, error.code, str(error), retry_after_s=1.0 if error.status == 503 else None)
     except web.HTTPException as error:
         if error.status < 400:
             raise

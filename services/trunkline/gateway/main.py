@@ -1,15 +1,19 @@
 """Wires the gateway; nothing else."""
 
 from trunkline.bus.nats import NatsBus
+from trunkline.gateway.ephemeral_keys import KEPT_S
 from trunkline.gateway.service import GatewayService
 from trunkline.gateway.settings import GatewaySettings
-from trunkline.record import NatsRecordStore
+from trunkline.proto.subjects import SESSIONS_BUCKET
+from trunkline.record import NatsBucket, NatsRecordStore
 from trunkline.runtime.process import Context, run
 
 
 def build(context: Context, settings: GatewaySettings) -> GatewayService:
     assert isinstance(context.bus, NatsBus)
-    return GatewayService(context, settings, NatsRecordStore(context.bus.client, replicas=settings.record_replicas))
+    client, replicas = context.bus.client, settings.record_replicas
+    sessions = NatsBucket(client, SESSIONS_BUCKET, ttl_s=KEPT_S, replicas=replicas)
+    return GatewayService(context, settings, NatsRecordStore(client, replicas=replicas), sessions)
 
 
 def main() -> None:

@@ -1,34 +1,53 @@
 """The gateway as a service: its HTTP server, its calls and its view of the workers."""
 
+import time
+from collections.abc import Callable
+
 from aiohttp import web
 
 from trunkline.gateway.adoption import Adoption
 from trunkline.gateway.approvals import Approvals
 from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
+from trunkline.gateway.cors import cors
 from trunkline.gateway.deciding import Deciding
+from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndpoint
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
+from trunkline.gateway.dialects.realtime.opening import Opening
+from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.http import Http, vendor_errors
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import Resumption
-from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of
+from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of
 from trunkline.placement.roster import Roster
-from trunkline.record import RecordStore
+from trunkline.record import Bucket, RecordStore
 from trunkline.runtime.process import Context
 
-REQUEST_LIMIT_BYTES = 64 * 1024  # of a request's body; events come over the socket
+REQUEST_LIMIT_BYTES = 160 * 1024  # of a request's body: a session with all its tools; events come over the socket
 
 
 class GatewayService:
-    digest = ""
+    """sessions: that are bound to ephemeral keys. wall_s: seconds since 1970."""
 
-    def __init__(self, context: Context, settings: GatewaySettings, store: RecordStore) -> None:
+    digest = ""
+    agents: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        context: Context,
+        settings: GatewaySettings,
+        store: RecordStore,
+        sessions: Bucket,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
         self._bus = context.bus
         self._settings = settings
         self._store = store
+        self._sessions = sessions
         self._roster = Roster(context.exchange.now_s)
         self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
-        keys = Keys(keys_of(settings))
+        ephemeral = EphemeralKeys(settings.resume_secret, keys_of(settings), sessions, wall_s)
+        keys = Keys(keys_of(settings), ephemeral)
         tokens = ResumeTokens(settings.resume_secret, keys_of(settings))
         resumption = Resumption(self._calls, store)
         self._adoption = Adoption(
@@ -40,10 +59,12 @@ class GatewayService:
             settings.resume_window_s,
             context.exchange.now_s,
         )
-        app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=[vendor_errors])
-        realtime = RealtimeEndpoint(
-            self._calls, resumption, keys, tokens, aliases_of(settings), settings.message_limit_bytes
-        )
+        middlewares = [cors(origins_of(settings)), vendor_errors]
+        app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=middlewares)
+        aliases = aliases_of(settings)
+        opening = Opening(self._calls, aliases)
+        realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, settings.message_limit_bytes)
+        ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
         app.router.add_get("/v1/realtime", realtime.handle)
         Http(keys, store, self._roster).add_routes(app)
         deciding = Deciding(context.exchange)
@@ -56,6 +77,7 @@ class GatewayService:
     async def start(self) -> None:
         """Raises OSError when the port is taken."""
         await self._store.ensure()
+        await self._sessions.ensure()
         await self._roster.start(self._bus)
         self._calls.start()
         self._adoption.start()
@@ -80,4 +102,5 @@ class GatewayService:
         await self._runner.cleanup()
         self._calls.stop()
         await self._roster.stop()
+        await self._sessions.close()
         await self._store.close()

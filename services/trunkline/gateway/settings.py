@@ -15,7 +15,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` pairs, comma-separated, an
     empty agent for the default one; they add to the vendor's names. message_limit_bytes: of one client event.
     record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
-    tokens of callers who come back, the same at all gateways; derived from the API keys when empty.
+    tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
+    cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
     """
 
     host: str = "127.0.0.1"
@@ -26,10 +27,21 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     message_limit_bytes: int = 1_048_576
     record_replicas: Literal[1, 3] = 1
     resume_secret: str = ""
+    cors_origins: str = "*"
 
 
 def keys_of(settings: GatewaySettings) -> list[str]:
     return [key for key in (part.strip() for part in settings.api_keys.split(",")) if key]
+
+
+def origins_of(settings: GatewaySettings) -> list[str]:
+    """Raises BadSettings."""
+    origins = [origin.strip().rstrip("/") for origin in settings.cors_origins.split(",") if origin.strip()]
+    for origin in origins:
+        scheme, _, host = origin.partition("://")
+        if origin != "*" and (scheme not in ("http", "https") or not host or "/" in host or "*" in host):
+            raise BadSettings(variable("cors_origins"), f"{origin!r}", "*, or origins like https://desk.example:8443")
+    return origins
 
 
 def aliases_of(settings: GatewaySettings) -> dict[str, str]:

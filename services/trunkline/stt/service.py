@@ -27,6 +27,7 @@ log = logs.get(__name__)
 
 class SttService:
     digest = ""
+    agents: tuple[str, ...] = ()
 
     def __init__(self, exchange: Exchange, settings: SttSettings) -> None:
         """Raises BadSettings."""

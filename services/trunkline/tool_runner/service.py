@@ -62,6 +62,7 @@ class ToolRunnerService:
         self._context = context
         self._file = file or _load(settings.agent_file)
         self.digest = self._file.digest
+        self.agents: tuple[str, ...] = ()
         self._limits = Limits(runs=settings.capacity or RUNS, lost_runs=settings.lost_runs)
         self._claims = Claimant(claims, context.worker)
         self._served = _served(self._file, environ)

@@ -23,6 +23,7 @@ log = logs.get(__name__)
 
 class TtsService:
     digest = ""
+    agents: tuple[str, ...] = ()
 
     def __init__(self, exchange: Exchange, settings: TtsSettings, engine: Synthesiser) -> None:
         threads = 0 if engine.inline else settings.tts_threads or os.cpu_count() or 1

@@ -10,16 +10,17 @@ from collections.abc import Coroutine
 from aiohttp import WSMsgType, web
 
 from trunkline.gateway import metrics
-from trunkline.gateway.auth import Keys, refuse
+from trunkline.gateway.auth import Admitted, Keys, refuse
 from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
+from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, not_opened, overloaded
 from trunkline.gateway.dialects.realtime.outbox import Outbox
 from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
-from trunkline.gateway.dialects.realtime.session import Session, new_session, wishes
+from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
 from trunkline.gateway.wishes import Wishes
@@ -39,7 +40,7 @@ log = logs.get(__name__)
 
 
 class RealtimeEndpoint:
-    """aliases: model name -> agent name, empty for the default. message_limit_bytes: of one client event."""
+    """message_limit_bytes: of one client event."""
 
     def __init__(
         self,
@@ -47,20 +48,19 @@ class RealtimeEndpoint:
         resumption: Resumption,
         keys: Keys,
         tokens: ResumeTokens,
-        aliases: dict[str, str],
+        opening: Opening,
         message_limit_bytes: int,
     ) -> None:
         self._calls = calls
         self._resumption = resumption
         self._keys = keys
         self._tokens = tokens
-        self._aliases = aliases
+        self._opening = opening
         self._limit_bytes = message_limit_bytes
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if await self._keys.admit(request) is None:
-            metrics.refused.labels("key").inc()
-            return refuse(401, "invalid_api_key", "the API key is missing or wrong; send `Authorization: Bearer KEY`")
+        token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
+        admitted = await self._keys.admit(request, again=self._tokens.verify(token) is not None)
         websocket = web.WebSocketResponse(
             protocols=(resume_event.SUBPROTOCOL, "realtime"),
             heartbeat=HEARTBEAT_S,
@@ -72,20 +72,17 @@ class RealtimeEndpoint:
         if not ready:
             return refuse(426, "upgrade_required", "this address is a WebSocket")
         ours = ready.protocol == resume_event.SUBPROTOCOL
-        token = request.query.get(TOKEN_QUERY) or request.headers.get(TOKEN_HEADER, "")
         if token:
-            return await self._resume(request, websocket, token, ours)
-        return await self._begin(request, websocket, ours)
+            return await self._resume(request, websocket, token, admitted, ours)
+        return await self._begin(request, websocket, admitted, ours)
 
-    async def _begin(self, request: web.Request, websocket: web.WebSocketResponse, ours: bool) -> web.StreamResponse:
-        model = request.query.get("model", "")
+    async def _begin(
+        self, request: web.Request, websocket: web.WebSocketResponse, admitted: Admitted, ours: bool
+    ) -> web.StreamResponse:
         try:
-            call = await self._calls.place(self._aliases.get(model, model))
-        except StageUnavailable as unavailable:
-            return _overloaded(unavailable)
-        except BadInput as error:
-            metrics.refused.labels(error.code).inc()
-            return refuse(404, error.code, f"the model {model[:80]!r} does not exist: {error.problem}", param="model")
+            call, session, model = await self._opening.open(admitted, request.query.get("model", ""))
+        except (StageUnavailable, BadInput) as error:
+            return not_opened(error)
         terms = self._terms(call.call_id, model, ours)
         websocket.headers[TOKEN_HEADER] = terms.token
         try:
@@ -94,7 +91,7 @@ class RealtimeEndpoint:
             call.end("caller_hung_up")  # it has no token to come back with
             raise
         outbox = Outbox(websocket, request.transport)
-        await self._serve(Connection(Peer(call, outbox, terms), outbox).run(websocket), call)
+        await self._serve(Connection(Peer(call, outbox, terms, session), outbox).run(websocket), call)
         return websocket
 
     async def _serve(self, connection: Coroutine[None, None, None], call: Call) -> None:
@@ -106,7 +103,7 @@ class RealtimeEndpoint:
     # a call that goes on
 
     async def _resume(
-        self, request: web.Request, websocket: web.WebSocketResponse, token: str, ours: bool
+        self, request: web.Request, websocket: web.WebSocketResponse, token: str, admitted: Admitted, ours: bool
     ) -> web.StreamResponse:
         call_id = self._tokens.verify(token)
         if call_id is None:
@@ -123,7 +120,7 @@ class RealtimeEndpoint:
         await websocket.prepare(request)
         told = await self._first_word(websocket) if ours else None
         if told is not None or not ours:
-            await self._take_up(request, websocket, record, told)
+            await self._take_up(request, websocket, record, admitted, told)
         return websocket
 
     async def _first_word(self, websocket: web.WebSocketResponse) -> ResumeEvent | None:
@@ -145,6 +142,7 @@ class RealtimeEndpoint:
         request: web.Request,
         websocket: web.WebSocketResponse,
         record: Reading,
+        admitted: Admitted,
         told: ResumeEvent | None,
     ) -> None:
         call_id = record.view.call
@@ -155,6 +153,8 @@ class RealtimeEndpoint:
             own = attached.instructions, attached.voice
             session = new_session(call_id, record.view.agent, *own)
             try:
+                bound = bound_to(admitted)
+                session = merge(session, bound, attached.tools) if bound is not None else session
                 session = told.configure(session) if told is not None else session
             except BadInput as error:  # whatever a client wishes, its call goes on
                 log.warning("session not as it was", call_id=call_id, reason=str(error))
@@ -199,7 +199,7 @@ def _code(error: TrunklineError) -> str:
 def _refusal(error: TrunklineError) -> web.Response:
     match error:
         case StageUnavailable():
-            return _overloaded(error)
+            return overloaded(error)
         case NoSuchCall():
             return refuse(404, _code(error), str(error), param=TOKEN_QUERY)
         case CallIsOver():
@@ -207,11 +207,3 @@ def _refusal(error: TrunklineError) -> web.Response:
         case _:
             log.warning("call can't be looked up", reason=str(error))
             return refuse(503, "store_unavailable", str(error), retry_after_s=1.0)
-
-
-def _overloaded(unavailable: StageUnavailable) -> web.Response:
-    """The connection ends with it: where gateways share a port, who connects anew may come to another."""
-    metrics.refused.labels(unavailable.stage).inc()
-    answer = refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
-    answer.force_close()
-    return answer

@@ -52,7 +52,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Peer:
-    """session: as it stands, of a client that comes back."""
+    """session: as it stands, of a client that comes back or whose session was told beforehand."""
 
     def __init__(self, call: Call, wire: Wire, terms: Terms, session: Session | None = None) -> None:
         attached = call.attached

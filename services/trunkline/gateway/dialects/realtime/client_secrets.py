@@ -1,0 +1,103 @@
+"""POST /v1/realtime/client_secrets: an ephemeral key for a client that must not have an API key, with its session.
+
+The session is checked as `session.update` checks it, but for what only the agent knows: a client's tool that bears the
+name of one of the agent's own is refused when the call is placed.
+"""
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from trunkline.gateway.auth import Keys, answer, refuse
+from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session
+from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.ephemeral_keys import LIFE_S, EphemeralKeys
+from trunkline.gateway.http import guarded
+from trunkline.placement.roster import Roster
+from trunkline.proto.errors import BadInput
+from trunkline.proto.ids import EPHEMERAL_KEY_PREFIX
+
+PATH = "/v1/realtime/client_secrets"
+DEFAULT_S = 600
+
+
+class ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    anchor: str = "created_at"
+    seconds: int = DEFAULT_S
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    expires_after: ExpiresAfter | None = None
+    session: SessionPatch | None = None
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """The session once more, as the client spelt it."""
+
+    session: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class ClientSecret(msgspec.Struct, frozen=True):
+    """The answer. expires_at: seconds since 1970. session: as it will be, but for what the agent brings."""
+
+    value: str
+    expires_at: int
+    session: Session
+
+
+_asked = msgspec.json.Decoder(Asked)
+_bound = msgspec.json.Decoder(Bound)
+
+
+class ClientSecretsEndpoint:
+    """aliases: model name -> agent name, empty for the default."""
+
+    def __init__(self, keys: Keys, ephemeral: EphemeralKeys, aliases: dict[str, str], roster: Roster) -> None:
+        self._keys = keys
+        self._ephemeral = ephemeral
+        self._aliases = aliases
+        self._roster = roster
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post(PATH, guarded(self._keys, self._create))
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if body and request.content_type != "application/json":
+            problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
+            return refuse(400, "unsupported_content_type", problem)
+        asked, bound = read(body or b"{}")
+        patch = asked.session or SessionPatch()
+        model = "" if patch.model is UNSET else patch.model
+        session = merge(new_session("", model, "", ""), patch)
+        if not self._is_model(model):
+            return refuse(404, "model_not_found", f"the model {model[:80]!r} does not exist", param="session.model")
+        key = await self._ephemeral.mint(bound, _life_s(asked.expires_after or ExpiresAfter()))
+        named = msgspec.structs.replace(session, id="sess_" + key.id.removeprefix(EPHEMERAL_KEY_PREFIX))
+        return answer(ClientSecret(key.value, key.expires_at, named), headers={"Cache-Control": "no-store"})
+
+    def _is_model(self, model: str) -> bool:
+        """While no agent says what it serves, the call will tell."""
+        agent, known = self._aliases.get(model, model), self._roster.agents()
+        return not agent or not known or agent in known
+
+
+def read(body: bytes) -> tuple[Asked, bytes]:
+    """What is asked, and the session in the client's own words. Raises BadInput."""
+    try:
+        asked = _asked.decode(body)
+        bound = bytes(_bound.decode(body).session)
+    except msgspec.ValidationError as error:
+        raise explain_validation(error) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadInput("", "the body is not JSON", "a JSON object", code="invalid_json") from error
+    return asked, bound if asked.session is not None else b"{}"
+
+
+def _life_s(wanted: ExpiresAfter) -> int:
+    if wanted.anchor != "created_at":
+        raise BadInput("expires_after.anchor", f"is {wanted.anchor[:80]!r}", "created_at")
+    least_s, most_s = LIFE_S
+    if not least_s <= wanted.seconds <= most_s:
+        raise BadInput("expires_after.seconds", f"is {wanted.seconds}", f"{least_s} to {most_s}")
+    return wanted.seconds

@@ -1,0 +1,94 @@
+"""Opening a call for whom the keys admit, whatever will carry it: at the agent that its model names, its session told.
+
+What is bound to an ephemeral key comes first, then what the client asks for as it calls; but a bound model stands. So
+whoever makes a key decides which agent it reaches, and a stock client, which names a model of its own, reaches it.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from trunkline.gateway import metrics
+from trunkline.gateway.auth import Admitted, refuse
+from trunkline.gateway.call import Call
+from trunkline.gateway.calls import Calls
+from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.wishes import Wishes
+from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.proto.response import Attached
+
+_patches = msgspec.json.Decoder(SessionPatch)
+
+
+class Opened(NamedTuple):
+    """session: effective from the first event on. model: as it was spelt."""
+
+    call: Call
+    session: Session
+    model: str
+
+
+class Opening:
+    """aliases: model name -> agent name, empty for the default."""
+
+    def __init__(self, calls: Calls, aliases: dict[str, str]) -> None:
+        self._calls = calls
+        self._aliases = aliases
+
+    async def open(self, admitted: Admitted, model: str, asked: SessionPatch | None = None) -> Opened:
+        """model, asked: the client's own, as it calls.
+
+        Raises StageUnavailable, and BadInput: for an unknown agent with code model_not_found, or for a session that
+        this agent can't have. Then there is no call.
+        """
+        patches = [patch for patch in (bound_to(admitted), asked) if patch is not None]
+        model = next((patch.model for patch in patches if patch.model is not UNSET), model)
+        session: Session | None = None
+        problem: BadInput | None = None
+
+        def wish(attached: Attached) -> Wishes:
+            nonlocal session, problem
+            own = attached.instructions, attached.voice
+            session = new_session("", model, *own)
+            try:
+                for patch in patches:
+                    session = merge(session, patch, attached.tools)
+            except BadInput as error:  # told once the call, which can't go on so, is placed
+                problem = error
+            return wishes(session, *own)
+
+        call = await self._calls.place(self._aliases.get(model, model), wish)
+        if problem is not None or session is None:
+            call.end("failed: session refused")
+            raise problem or BadInput("session", "could not be told to the agent", "")
+        return Opened(call, msgspec.structs.replace(session, id=call.call_id, model=model), model)
+
+
+def bound_to(admitted: Admitted) -> SessionPatch | None:
+    """None for a key that nothing is bound to. Raises BadInput where a later version of the gateway has bound it."""
+    if admitted.session is None:
+        return None
+    try:
+        return _patches.decode(admitted.session)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise explain_validation(error) from error
+
+
+def not_opened(error: StageUnavailable | BadInput) -> web.Response:
+    """Why there is no call."""
+    if isinstance(error, StageUnavailable):
+        return overloaded(error)
+    metrics.refused.labels(error.code).inc()
+    status = 404 if error.code == "model_not_found" else 400
+    return refuse(status, error.code, str(error), param=error.param or None)
+
+
+def overloaded(unavailable: StageUnavailable) -> web.Response:
+    """The connection ends with it: where gateways share a port, who connects anew may come to another."""
+    metrics.refused.labels(unavailable.stage).inc()
+    answer = refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
+    answer.force_close()
+    return answer
