@@ -65,7 +65,7 @@ log = logs.get(__name__)
 
 
 class Call:
-    """wish: what a client asks of the agent from the start, once there is one.
+    """wish: what a client that comes back asks of the agent, once there is one.
 
     handle: of its audio on the bus, never reused. agent: wanted by name, empty for the default. on_end: once.
     hub: this gateway's number for the call; 1 opened it. resumed: what became of the gateway before, empty for none.

@@ -13,7 +13,6 @@ from trunkline.gateway.call import Call
 from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.shared import Reliefs, Shared
 from trunkline.gateway.ticker import Ticker
-from trunkline.gateway.wishes import Wishes
 from trunkline.placement.roster import Roster
 from trunkline.proto import subjects
 from trunkline.proto.approval import ApprovalAnswered
@@ -21,7 +20,6 @@ from trunkline.proto.envelope import Envelope, attach_number, hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
 from trunkline.proto.placement import Release, Superseded
-from trunkline.proto.response import Attached
 from trunkline.proto.subjects import Stage
 from trunkline.runtime.memory import give_back
 from trunkline.telemetry import logs
@@ -67,13 +65,9 @@ class Calls:
     def start(self) -> None:
         self._watch()
 
-    async def place(self, agent: str, wish: Callable[[Attached], Wishes] | None = None) -> Call:
-        """agent: by name, empty for the default. wish: what the client asks of the agent before its first word.
-
-        Raises StageUnavailable, and BadInput for an unknown agent.
-        """
+    async def place(self, agent: str) -> Call:
+        """agent: by name, empty for the default. Raises StageUnavailable, and BadInput for an unknown agent."""
         call = self._make(new_call_id(random.randrange(SHARDS)), agent)
-        call.wish = wish
         with metrics.placing_s.time():
             await call.place()
         if call.ended:  # lost a worker in the very turn in which it was placed

@@ -6,7 +6,6 @@ name of one of the agent's own is refused when the call is placed.
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET
 
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session
@@ -68,7 +67,7 @@ class ClientSecretsEndpoint:
             return refuse(400, "unsupported_content_type", problem)
         asked, bound = read(body or b"{}")
         patch = asked.session or SessionPatch()
-        model = "" if patch.model is UNSET else patch.model
+        model = patch.model or ""
         session = merge(new_session("", model, "", ""), patch)
         if not self._is_model(model):
             return refuse(404, "model_not_found", f"the model {model[:80]!r} does not exist", param="session.model")

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Admitted, refuse
@@ -16,9 +15,7 @@ from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.validation import explain_validation
-from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput, StageUnavailable
-from trunkline.proto.response import Attached
 
 _patches = msgspec.json.Decoder(SessionPatch)
 
@@ -45,26 +42,21 @@ class Opening:
         this agent can't have. Then there is no call.
         """
         patches = [patch for patch in (bound_to(admitted), asked) if patch is not None]
-        model = next((patch.model for patch in patches if patch.model is not UNSET), model)
-        session: Session | None = None
-        problem: BadInput | None = None
-
-        def wish(attached: Attached) -> Wishes:
-            nonlocal session, problem
-            own = attached.instructions, attached.voice
-            session = new_session("", model, *own)
-            try:
-                for patch in patches:
-                    session = merge(session, patch, attached.tools)
-            except BadInput as error:  # told once the call, which can't go on so, is placed
-                problem = error
-            return wishes(session, *own)
-
-        call = await self._calls.place(self._aliases.get(model, model), wish)
-        if problem is not None or session is None:
+        model = next((patch.model for patch in patches if patch.model), model)
+        call = await self._calls.place(self._aliases.get(model, model))
+        attached = call.attached
+        assert attached is not None, "the call is placed"
+        own = attached.instructions, attached.voice
+        session = new_session(call.call_id, model, *own)
+        try:
+            for patch in patches:
+                session = merge(session, patch, attached.tools)
+        except BadInput:
             call.end("failed: session refused")
-            raise problem or BadInput("session", "could not be told to the agent", "")
-        return Opened(call, msgspec.structs.replace(session, id=call.call_id, model=model), model)
+            raise
+        session = msgspec.structs.replace(session, model=model)
+        call.configure(wishes(session, *own))  # nothing is said before its client is there
+        return Opened(call, session, model)
 
 
 def bound_to(admitted: Admitted) -> SessionPatch | None:
