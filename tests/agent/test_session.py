@@ -59,7 +59,10 @@ def test_a_placed_call_is_owned_and_greeted() -> None:
             await scene.place()
 
             attached = scene.attached
-            assert Attached("desk", DIGEST, attached.greeting, "joe", "", (), tools=("lookup",)) == attached
+            assert (
+                Attached("desk", DIGEST, attached.greeting, "joe", "", (), tools=("lookup",), agents=("desk",))
+                == attached
+            )
             started, item, said, item_done, done = scene.told[1:]
             assert ResponseStarted(attached.greeting, 0) == started
             assert isinstance(item, ItemStarted)

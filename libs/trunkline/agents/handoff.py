@@ -18,12 +18,13 @@ PREFIX = "transfer_to_"
 class Said:
     """A piece of the conversation as a filter sees it.
 
-    kind: a message of "user" or "assistant", a "tool_call" or its "tool_output". text: the words, the arguments or the
+    kind: a message of "user" or "assistant", one that the client told the model itself ("system"), a "tool_call" or its
+    "tool_output". text: the words, the arguments or the
     output. phase: of an assistant's message. tool: the tool's name. id: of the tool call, which a call and its output
     share.
     """
 
-    kind: Literal["user", "assistant", "tool_call", "tool_output"]
+    kind: Literal["user", "assistant", "tool_call", "tool_output", "system"]
     text: str
     phase: Phase | None = None
     tool: str = ""
@@ -76,4 +77,4 @@ def handoff(
 
 def drop_tools(said: Sequence[Said]) -> list[Said]:
     """A filter: only what was said."""
-    return [one for one in said if one.kind in ("user", "assistant")]
+    return [one for one in said if one.kind in ("user", "assistant", "system")]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from trunkline.proto import record
 from trunkline.proto.approval import OpenApproval
-from trunkline.proto.response import Phase, ResponseStatus, Source, TurnSource
+from trunkline.proto.response import Asked, Phase, ResponseStatus, Source, TurnSource
 from trunkline.proto.tool import RunsAt, ToolStatus
 
 ItemStatus = Literal["in_progress", "completed", "interrupted", "blocked"]
@@ -13,11 +13,14 @@ ItemStatus = Literal["in_progress", "completed", "interrupted", "blocked"]
 
 @dataclass(slots=True)
 class ItemView:
-    """A message of the conversation. turn: the caller's turn that it is or answers; 0 for none."""
+    """A message of the conversation. turn: the caller's turn that it is or answers; 0 for none.
+
+    source: "client" for what a client added itself.
+    """
 
     id: str
-    role: Literal["user", "assistant"]
-    source: Source | TurnSource
+    role: Literal["user", "assistant", "system"]
+    source: Source | TurnSource | Literal["client"]
     turn: int
     response: str = ""
     phase: Phase | None = None
@@ -37,7 +40,7 @@ class ItemView:
     @property
     def heard_text(self) -> str:
         """What the other side heard: of an assistant's item, whole segments unless it was cut within one."""
-        if self.role == "user":
+        if self.role == "user" or self.source == "client":
             return self.text
         if self.truncated is not None:
             return self.truncated.heard_text
@@ -46,7 +49,7 @@ class ItemView:
 
 @dataclass(slots=True)
 class ResponseView:
-    """items: ids, in order. instructions: for it alone. news: see ResponseOpened. status: None while it goes on."""
+    """items: ids, in order. instructions, asked, news: see ResponseOpened. status: None while it goes on."""
 
     id: str
     turn: int
@@ -56,6 +59,12 @@ class ResponseView:
     reason: str = ""
     items: list[str] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
+    asked: Asked | None = None
+
+    @property
+    def aside(self) -> bool:
+        """Out of band: no later response knows of it."""
+        return self.asked is not None and self.asked.aside
 
 
 @dataclass(slots=True)
@@ -63,6 +72,7 @@ class ToolView:
     """after: the message behind which the tool was called, empty for none. approval: that it waits or waited for.
 
     status: None while no outcome is recorded; `unknown` if there was none when the call ended.
+    response: empty for a call that the client added itself, whose item is inserted. item: the client's, of the output.
     """
 
     id: str
@@ -78,6 +88,25 @@ class ToolView:
     elapsed_ms: float = 0.0
     runs: RunsAt = "runner"
     approval: str = ""
+    inserted: str = ""
+    item: str = ""
+    call_deleted: bool = False
+    output_deleted: bool = False
+
+    @property
+    def call_item(self) -> str:
+        """Id of the call as an item of the conversation."""
+        return self.inserted or f"item_{self.id}"
+
+    @property
+    def output_item(self) -> str:
+        """Id of its output as an item, once there is one."""
+        return self.item or f"item_{self.id}_output"
+
+    @property
+    def stands(self) -> bool:
+        """Nothing of it was deleted: a call and its output are told to a model together or not at all."""
+        return not (self.call_deleted or self.output_deleted)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import msgspec
 
 from trunkline.proto.approval import OpenApproval
 from trunkline.proto.record import CallSummary, Event
+from trunkline.proto.response import Asked, Inserted
 from trunkline.record.fold import RecordedEvent
 from trunkline.record.parts import ApprovalView, ItemView, ToolView
 from trunkline.record.view import CallView
@@ -80,9 +81,18 @@ def _iso(at_us: int) -> str:
 def _event(recorded: RecordedEvent) -> Json:
     event = recorded.event
     head: Json = {"i": recorded.i, "type": _type(event), "epoch": recorded.epoch, "at": _iso(event.at_us)}
-    return head | {
-        name: msgspec.to_builtins(getattr(event, name)) for name in event.__struct_fields__ if name != "at_us"
-    }
+    return head | {name: _field(getattr(event, name)) for name in event.__struct_fields__ if name != "at_us"}
+
+
+def _field(value: object) -> object:
+    """What a client asked for is shown by its fields' names."""
+    match value:
+        case Inserted() | Asked():
+            return {name: _field(getattr(value, name)) for name in value.__struct_fields__}
+        case tuple():
+            return [_field(one) for one in value]
+        case _:
+            return msgspec.to_builtins(value)
 
 
 def _type(event: Event) -> str:
@@ -100,7 +110,7 @@ def _item(item: ItemView, view: CallView) -> Json:
         "source": item.source,
         "turn": item.turn,
         "response": item.response or None,
-        "agent": None if item.role == "user" else item.agent or view.agent,
+        "agent": None if item.role == "user" or item.source == "client" else item.agent or view.agent,
     }
 
 

@@ -8,15 +8,15 @@ import msgspec
 
 from trunkline.proto import record
 from trunkline.proto.policy import Point
+from trunkline.record.items import Items
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 
 _object = msgspec.json.Decoder(dict[str, object])
 
 
-class CallView:
-    """items, responses and tools are in the conversation's order, by id. Readers change nothing.
+class CallView(Items):
+    """Readers change nothing.
 
-    news: tools whose outcome came when their response was over, and of which no response since can have told.
     verdicts: the last of each point and subject. equipped: the tools that the client carries out itself.
     """
 
@@ -27,7 +27,6 @@ class CallView:
         "audio_lost",
         "call",
         "configured",
-        "deleted",
         "digest",
         "ended",
         "epoch",
@@ -37,21 +36,17 @@ class CallView:
         "handoffs",
         "heard_to",
         "hub",
-        "items",
-        "news",
         "owner",
-        "responses",
         "stages",
         "started_us",
         "state",
         "strays",
-        "tools",
         "transfers",
-        "turns",
         "verdicts",
     )
 
     def __init__(self, call: str) -> None:
+        super().__init__()
         self.call = call
         self.epoch = 0
         self.owner = ""
@@ -65,19 +60,13 @@ class CallView:
         self.equipped = record.ClientEquipped(0)
         self.started_us = 0
         self.ended: record.Ended | None = None
-        self.items: dict[str, ItemView] = {}
-        self.deleted: set[str] = set()  # ids of items
         self.stages: dict[str, str] = {}  # stage -> its worker, where it isn't the first any more
         self.audio_lost: list[int] = []  # from these samples of the caller's on
-        self.responses: dict[str, ResponseView] = {}
-        self.tools: dict[str, ToolView] = {}
         self.state: dict[str, object] = {}
         self.approvals: dict[str, ApprovalView] = {}
         self.handoffs: list[HandoffView] = []
         self.transfers: list[record.TransferAsked] = []
         self.verdicts: dict[tuple[Point, str], record.VerdictGiven] = {}
-        self.news: dict[str, None] = {}
-        self.turns = 0  # the caller's that stand
         self.event_count = 0
         self.strays = 0
 
@@ -92,7 +81,7 @@ class CallView:
     def open_at_client(self, response: ResponseView) -> list[ToolView]:
         """Tool calls of a response that is over, which the client was asked and has not answered."""
         tools = [self.tools[key] for key in response.tools] if response.status is not None else []
-        return [tool for tool in tools if tool.runs == "client" and tool.status is None]
+        return [tool for tool in tools if tool.runs == "client" and tool.status is None and not tool.call_deleted]
 
     def summary(self) -> record.CallSummary:
         return record.CallSummary(
@@ -127,8 +116,10 @@ class CallView:
                 self.hub, self.gateway = event.hub, event.gateway
             case record.CallerSaid():
                 self._add_caller_item(event)
+            case record.ItemInserted():
+                self.strays += not self.insert(event.item, event.previous)
             case record.ItemDeleted():
-                self._delete_item(event)
+                self.strays += not self.delete(event.item)
             case record.ResponseOpened():
                 self._open_response(event)
             case record.AssistantItem():
@@ -171,7 +162,7 @@ class CallView:
         | record.PlayedOut,
     ) -> None:
         item = self.items.get(event.item)
-        if item is None or item.role != "assistant":
+        if item is None or item.role != "assistant" or item.source == "client":
             self.strays += 1
             return
         match event:
@@ -193,46 +184,26 @@ class CallView:
     def _add_caller_item(self, event: record.CallerSaid) -> None:
         item = ItemView(event.item, "user", event.source, event.turn, status="completed", segments={0: event.text})
         self.heard_to = max(self.heard_to, event.to_sample)
-        self._insert(item, event.previous)
-
-    def _delete_item(self, event: record.ItemDeleted) -> None:
-        item = self.items.pop(event.item, None)
-        self.deleted.add(event.item)
-        if item is None:
-            self.strays += 1
-        elif item.role == "user":
-            self.turns -= 1
+        self.strays += not self.insert_message(item, event.previous)
 
     def _add_assistant_item(self, event: record.AssistantItem) -> None:
         response = self.responses.get(event.response)
         turn = response.turn if response is not None else 0
         item = ItemView(event.item, "assistant", event.source, turn, event.response, event.phase)
         item.agent, item.voice = event.agent, event.voice
-        if self._insert(item, "") and response is not None:
+        added = self.insert_message(item, "")
+        self.strays += not added
+        if added and response is not None:
             response.items.append(event.item)
-
-    def _insert(self, item: ItemView, previous: str) -> bool:
-        """After previous; at the end if that is empty or gone. False for an id that is there already."""
-        if item.id in self.items:
-            self.strays += 1
-            return False
-        self.turns += item.role == "user"
-        if previous not in self.items or previous == next(reversed(self.items)):
-            self.items[item.id] = item
-            return True
-        before, self.items = self.items, {}
-        for key, other in before.items():
-            self.items[key] = other
-            if key == previous:
-                self.items[item.id] = item
-        return True
 
     def _open_response(self, event: record.ResponseOpened) -> None:
         if event.response in self.responses:
             self.strays += 1
         else:
-            self.responses[event.response] = ResponseView(event.response, event.turn, event.instructions, event.news)
-            self.news.clear()
+            opened = ResponseView(event.response, event.turn, event.instructions, event.news, asked=event.asked)
+            self.responses[event.response] = opened
+            if not opened.aside:  # which tells no news
+                self.news.clear()
 
     def _close_response(self, event: record.ResponseClosed) -> None:
         response = self.responses.get(event.response)
@@ -264,6 +235,7 @@ class CallView:
             event.after or last,
             runs=event.runs,
         )
+        self.place_call(event.tool_call, event.after or last)
         if response is not None:
             response.tools.append(event.tool_call)
 
@@ -273,10 +245,11 @@ class CallView:
             self.strays += 1
             return
         tool.status, tool.output = event.status, event.output
-        tool.runner, tool.elapsed_ms = event.runner, event.elapsed_ms
+        tool.runner, tool.elapsed_ms, tool.item = event.runner, event.elapsed_ms, event.item
         self._patch_state(event.state_patch)
         response = self.responses.get(tool.response)
-        if response is None or response.status is not None:
+        over = response is None or (response.status is not None and not response.aside)
+        if over and tool.response and tool.stands:
             self.news[tool.id] = None
 
     def _patch_state(self, patch: str) -> None:

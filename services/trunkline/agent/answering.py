@@ -17,13 +17,13 @@ from trunkline.agent.models.seam import Model
 from trunkline.agent.rounds import Rounds, say_whole
 from trunkline.agent.rulings import Bench
 from trunkline.agent.speech import Speakable
-from trunkline.agent.takeover import adopted, said_again
+from trunkline.agent.takeover import SetWords, Takeover, adopted, said_again
 from trunkline.agent.tool_desk import ToolDesk
 from trunkline.agent.writer import ResponseWriter, Send, without_phase
 from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.ids import new_response_id
-from trunkline.proto.response import HangUp, Recall, SegmentHeard, Utterance
+from trunkline.proto.response import Asked, HangUp, Recall, SegmentHeard, Utterance
 from trunkline.record import ToolView
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
@@ -39,27 +39,6 @@ Work = Callable[[], Coroutine[None, None, None]]
 class _Running(NamedTuple):
     writer: ResponseWriter
     task: asyncio.Task[None]
-
-
-class _Takeover(NamedTuple):
-    """held: words of responses that aren't known yet: what they answer must stand in the record before them.
-
-    by_itself: of those, what nobody asked for: an agent began it.
-    changed: responses that were opened or closed meanwhile. headers: of those that the gateway asked for again.
-    set_words: of those that no model answers.
-    """
-
-    recall: Recall
-    held: dict[str, list[Utterance]]
-    by_itself: set[str]
-    changed: set[str]
-    headers: dict[str, Headers | None]
-    set_words: dict[str, "_SetWords"]
-
-
-class _SetWords(NamedTuple):
-    text: str
-    then_hang_up: bool
 
 
 class Answering:
@@ -94,7 +73,7 @@ class Answering:
         self._last_words: str | None = None  # said before the call is ended, as soon as no response goes on
         desk.on_outcome = self._on_outcome
         self._running: _Running | None = None
-        self._takeover: _Takeover | None = None
+        self._takeover: Takeover | None = None
 
     # what is asked for
 
@@ -114,11 +93,11 @@ class Answering:
             self.interrupt(other, "superseded", ())
         self._desk.own.settle_end(ended=False)
         if news and self._takeover is None and not then_hang_up:  # nobody had heard of them when this was asked for
-            self._begin(response, 0, None, news=news)
+            self._tell_news(response, news)
             return
         if self._takeover is not None:
             self._takeover.changed.add(response)
-            self._takeover.set_words[response] = _SetWords(words, then_hang_up)
+            self._takeover.set_words[response] = SetWords(words, then_hang_up)
             self._conversation.append(record.ResponseOpened(self._now_us(), response, 0))
             self._adopt(self._takeover.held.pop(response, ()))
             return
@@ -143,8 +122,11 @@ class Answering:
         self._last_words = words
         self._what_is_due()
 
-    def respond(self, response: str, turn: int, headers: Headers | None, instructions: str = "") -> None:
-        """response: the id that the gateway gave it, empty to choose one; one that is known is answered already."""
+    def respond(
+        self, response: str, turn: int, headers: Headers | None, instructions: str = "", asked: Asked | None = None
+    ) -> None:
+        """response: the id that the gateway gave it, empty to choose one; one that is known is answered already.
+        instructions, asked: see Respond."""
         view = self._conversation.view
         if response in view.responses:
             return
@@ -152,24 +134,28 @@ class Answering:
         self._catch_up(response)
         for other in self._open():
             self.interrupt(other, "superseded", ())
-        self._desk.own.settle_end(ended=False)
+        if asked is None or not asked.aside:
+            self._desk.own.settle_end(ended=False)
+        opened = record.ResponseOpened(self._now_us(), response, turn, instructions, asked=asked)
         if self._takeover is not None:
             self._takeover.changed.add(response)
             self._takeover.headers[response] = headers
-            self._conversation.append(record.ResponseOpened(self._now_us(), response, turn, instructions))
+            self._conversation.append(opened)
             self._adopt(self._takeover.held.pop(response, ()))
             return
-        self._begin(response, turn, headers, instructions)
+        self._begin(opened, headers)
 
-    def _begin(
-        self, response: str, turn: int, headers: Headers | None, instructions: str = "", news: Sequence[str] = ()
-    ) -> None:
+    def _begin(self, opened: record.ResponseOpened, headers: Headers | None) -> None:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
-        span = self._span(response, headers)
-        writer = self._writer(response, turn, span, on_first=lambda: _first_segment.observe(loop.time() - begun_s))
-        writer.start(instructions, news)
+        span = self._span(opened.response, headers)
+        on_first = lambda: _first_segment.observe(loop.time() - begun_s)  # noqa: E731  # shorter than a function
+        writer = self._writer(opened.response, opened.turn, span, on_first=on_first)
+        writer.start(opened)
         self._run(writer, span)
+
+    def _tell_news(self, response: str, news: Sequence[str]) -> None:
+        self._begin(record.ResponseOpened(self._now_us(), response, 0, news=tuple(news)), None)
 
     def interrupt(
         self, response: str, reason: str, heard: Iterable[SegmentHeard], asked: Collection[str] | None = None
@@ -221,7 +207,7 @@ class Answering:
             else:
                 held[said.response].append(said)
         self._follows = False
-        self._takeover = _Takeover(recall, held, set(), set(), {}, {})
+        self._takeover = Takeover(recall, held, set(), set(), {}, {})
 
     def go_on(self) -> None:
         """The gateway has repeated all that it had to: of what is open the last response goes on."""
@@ -277,7 +263,7 @@ class Answering:
             self.say(response or new_response_id(), self._last_words, then_hang_up=True)
             return True
         if news := self._desk.news():
-            self._begin(response or new_response_id(), 0, None, news=news)
+            self._tell_news(response or new_response_id(), news)
         return bool(news)
 
     def _catch_up(self, response: str, *, with_it: bool = False) -> None:
@@ -323,7 +309,8 @@ class Answering:
     def _nothing_said(self, except_for: str = "") -> bool:
         """The agent's greeting is due: nobody has said anything yet, nor was asked to."""
         view = self._conversation.view
-        return bool(self._greeting) and not view.items and not view.responses.keys() - {except_for}
+        said = any(item.source != "client" for item in view.items.values())
+        return bool(self._greeting) and not said and not view.responses.keys() - {except_for}
 
     # the end
 

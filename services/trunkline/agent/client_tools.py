@@ -27,7 +27,7 @@ log = logs.get(__name__)
 
 class ClientTools:
     """Of one call. keep: holds a task until it is done. on_failure: an outcome could not be recorded. conclude: records
-    one. on_judged: policy has had its look at an output."""
+    one, with the id of the client's item. on_judged: policy has had its look at an output."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class ClientTools:
         keep: Keep,
         on_failure: Callable[[Exception], None],
         redact: Redact,
-        conclude: Callable[[ToolResult], None],
+        conclude: Callable[[ToolResult, str], None],
     ) -> None:
         self.on_judged: Callable[[], None] = lambda: None
         self._conversation = conversation
@@ -74,7 +74,8 @@ class ClientTools:
             return
         view = self._conversation.view
         for tool in self._open():
-            if view.responses[tool.response].status == "completed":
+            response = view.responses.get(tool.response)  # of a call that the client added itself there is none
+            if response is None or response.status == "completed":
                 self._settle(tool, "unknown", NO_RESULT)
             else:
                 self._settle(tool, "cancelled", ENDED)
@@ -86,23 +87,23 @@ class ClientTools:
         """Outputs that policy looks at: the model waits for them, and they aren't recorded yet."""
         return list(self._judging.values())
 
-    def take(self, tool_call: str, output: str) -> None:
-        """What the client says came of it; said again it changes nothing."""
+    def take(self, tool_call: str, output: str, item: str = "") -> None:
+        """What the client says came of it; said again it changes nothing. item: see ToolOutput."""
         tool = self._conversation.view.tools.get(tool_call)
         if tool is None or tool.runs != "client" or tool.status is not None or tool_call in self._judging:
             return
         result = ToolResult(tool_call, "ok", as_json(output), CLIENT)
         if self._bench.looks("tool_result", tool.name):
-            self._judging[tool_call] = self._keep(self._judge(result))
+            self._judging[tool_call] = self._keep(self._judge(result, item))
         else:
-            self._conclude(result)
+            self._conclude(result, item)
 
-    async def _judge(self, result: ToolResult) -> None:
+    async def _judge(self, result: ToolResult, item: str) -> None:
         """The task of policy's look at an output."""
         try:
             passed = await admitted(result, self._conversation, self._bench, self._redact)
             if self._conversation.view.tools[result.tool_call].status is None:
-                self._conclude(passed)
+                self._conclude(passed, item)
         except TrunklineError as error:
             self._on_failure(error)
         finally:
@@ -116,7 +117,7 @@ class ClientTools:
         return [tool for tool in tools if tool.runs == "client" and tool.status is None]
 
     def _settle(self, tool: ToolView, status: ToolStatus, why: str) -> None:
-        self._conclude(ToolResult(tool.id, status, why, ""))
+        self._conclude(ToolResult(tool.id, status, why, ""), "")
 
 
 def as_json(output: str) -> str:

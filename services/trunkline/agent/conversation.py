@@ -7,16 +7,21 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from trunkline.agent.models.budget import within_budget
+from trunkline.agent.models.given_context import context_of
 from trunkline.agent.models.history import history_of
-from trunkline.agent.models.seam import ModelRequest, ToolOffer
+from trunkline.agent.models.seam import HistoryItem, ModelRequest, ToolOffer
 from trunkline.agents import Agent, AgentFile, CallContext, Handoff, ModelSettings, Tool
 from trunkline.agents.client_tool import client_tool
-from trunkline.proto.record import ClientEquipped, Event
-from trunkline.proto.response import Equip
+from trunkline.agents.settings import EFFORTS, Effort
+from trunkline.proto.record import ClientEquipped, Event, HandedOff
+from trunkline.proto.response import Asked, Equip
+from trunkline.proto.tool import DescribedTool
 from trunkline.record import CallLog, CallView
 from trunkline.telemetry import logs
 
 log = logs.get(__name__)
+
+SUMMONED = "session.model"  # as the reason of a handoff: the client's session names that agent
 
 ToolsOf = Callable[[Agent], Sequence[Tool]]
 
@@ -56,7 +61,7 @@ class Conversation:
         self._instructions = instructions
         self.observe: Callable[[Event], None] = lambda event: None
         self._tools_of = tools_of
-        self._clients: tuple[ClientEquipped, tuple[Tool, ...]] = ClientEquipped(0), ()  # made of what is recorded
+        self._clients: tuple[Sequence[DescribedTool], tuple[Tool, ...]] = (), ()  # made of what is recorded
 
     @property
     def view(self) -> CallView:
@@ -69,10 +74,19 @@ class Conversation:
             self.observe(event)
 
     def equip(self, told: Equip) -> None:
-        """The client's own tools from here on; told again they change nothing."""
-        known = self.view.equipped
-        if (told.tools, told.tool_choice) != (known.tools, known.tool_choice):
-            self.append(ClientEquipped(self.wall_us(), told.tools, told.tool_choice))
+        """What the client asks of the model from here on; told again it changes nothing."""
+        equipped = ClientEquipped(
+            self.view.equipped.at_us, told.tools, told.tool_choice, told.parallel, told.max_output_tokens, told.effort
+        )
+        if equipped != self.view.equipped:
+            self.append(msgspec.structs.replace(equipped, at_us=self.wall_us()))
+
+    @property
+    def asked(self) -> Asked:
+        """What a client asked of the response that goes on."""
+        going_on = (one for one in reversed(self.view.responses.values()) if one.status is None)
+        response = next(going_on, None)
+        return response.asked if response is not None and response.asked is not None else Asked()
 
     # who speaks
 
@@ -97,6 +111,8 @@ class Conversation:
     def tools(self) -> Sequence[Tool]:
         """Of the speaker and of the client, those that the model is told of now."""
         known = self._tools_of(self.agent)
+        if self.asked.aside:
+            known = [tool for tool in known if not changes_the_call(tool)]
         names = {tool.name for tool in known}
         clients = [tool for tool in self._of_client if tool.name not in names]
         if all(tool.enabled is None for tool in known):
@@ -107,11 +123,11 @@ class Conversation:
 
     @property
     def _of_client(self) -> tuple[Tool, ...]:
-        equipped, tools = self._clients
-        if equipped is not self.view.equipped:
-            equipped = self.view.equipped
-            tools = tuple(client_tool(described) for described in equipped.tools)
-            self._clients = equipped, tools
+        described, tools = self._clients
+        wanted = self.view.equipped.tools if self.asked.tools is None else self.asked.tools
+        if described is not wanted:
+            tools = tuple(client_tool(one) for one in wanted)
+            self._clients = wanted, tools
         return tools
 
     @property
@@ -144,7 +160,8 @@ class Conversation:
         """of_response: of one response alone. A client's own words speak to the agent that it called: one that was
         handed the call keeps its own before them. Raises what a function of the agent file raises."""
         given = of_response or self._instructions
-        if given and not self.handed_off:
+        called = not self.handed_off or is_summons(self.view.handoffs[-1].event)
+        if given and called:
             return given
         own = self.agent.instructions
         if callable(own):
@@ -159,19 +176,52 @@ class Conversation:
         agent = self.agent
         offers = tuple(ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary) for tool in self.tools)
         filters = [made.filter if (made := self._handoff(at)) else None for at in range(len(self.view.handoffs))]
-        items = history_of(self.view, without, filters, response)
+        items = (*self._context(first=first), *history_of(self.view, without, filters, response))
         if agent.settings.history_tokens:
             items = within_budget(items, agent.settings.history_tokens)
         settings = self._settings(agent.settings if first else agent.settings_later, first=first)
-        asked = self.view.responses.get(response)
-        news = asked.news if asked is not None else ()
+        opened = self.view.responses.get(response)
+        news = opened.news if opened is not None else ()
         return ModelRequest(
             instructions, items, offers, self.log.call, agent.model, settings, agent.name, frozenset(news)
         )
 
+    def _context(self, *, first: bool) -> tuple[HistoryItem, ...]:
+        """What a client wants to be read in place of the conversation."""
+        items, left_out = context_of(self.view, self.asked.context or ())
+        if left_out and first:
+            log.warning("items of a response's context are left out", call_id=self.log.call, items=list(left_out))
+        return items
+
     def _settings(self, own: ModelSettings, *, first: bool) -> ModelSettings:
-        """What a client says of the choice of tools comes before the agent's word; see ModelSettings.tool_choice."""
-        choice = self.view.equipped.tool_choice
-        if not choice or (choice not in ("required", "none") and not self.offers(choice)):
-            return own
-        return dataclasses.replace(own, tool_choice=choice if first or choice == "none" else "auto")
+        """What a client says comes before the agent's word: of this response, or else in its session."""
+        equipped, asked = self.view.equipped, self.asked
+        choice = asked.tool_choice or (equipped.tool_choice if equipped.tool_choice != "auto" else "")
+        return dataclasses.replace(
+            own,
+            tool_choice=self._tool_choice(choice, first=first) or own.tool_choice,
+            parallel_tool_calls=own.parallel_tool_calls if equipped.parallel else False,
+            max_output_tokens=asked.max_output_tokens or equipped.max_output_tokens or own.max_output_tokens,
+            reasoning_effort=effort_of(equipped.effort) or own.reasoning_effort,
+        )
+
+    def _tool_choice(self, choice: str, *, first: bool) -> str:
+        """See ModelSettings.tool_choice; empty for the agent's own. "auto" comes before it in one response alone."""
+        if choice not in ("", "auto", "required", "none") and not self.offers(choice):
+            return ""
+        return choice if first or choice in ("", "none") else "auto"
+
+
+def effort_of(text: str) -> Effort:
+    """Empty for one that no model is asked for."""
+    return next((effort for effort in EFFORTS if effort == text), "")
+
+
+def is_summons(handoff: HandedOff) -> bool:
+    """Whether the client called for that agent itself."""
+    return handoff.reason == SUMMONED and not handoff.response
+
+
+def changes_the_call(tool: Tool) -> bool:
+    """Whether it does something to the call as a whole: hands it over, transfers or ends it."""
+    return tool.runs == "agent" or bool(tool.control)

@@ -3,8 +3,11 @@
 Of all agents of the file together: a record is the call's, whoever speaks.
 """
 
+import msgspec
+
 from trunkline.agents import AgentFile
 from trunkline.agents.sensitive import spoken
+from trunkline.proto.response import Asked, Inserted
 from trunkline.vault import Vault
 
 
@@ -23,6 +26,25 @@ class Redaction:
     def redact_result(self, call: str, output: str) -> str:
         """A tool's, JSON or words."""
         return self._vault.redact_json(call, output, self._of_results) if self._vault is not None else output
+
+    def redact_inserted(self, call: str, item: Inserted) -> Inserted:
+        """What a client adds: words as the caller's, what came of a tool as a tool's."""
+        text = item.text
+        if self._vault is None or not text:
+            return item
+        if item.kind == "function_call_output":
+            text = self.redact_result(call, text)
+        elif item.kind == "function_call":
+            text = self._vault.redact_json(call, text, self._of_words)
+        else:
+            text = self.redact(call, text)
+        return msgspec.structs.replace(item, text=text)
+
+    def redact_asked(self, call: str, asked: Asked | None) -> Asked | None:
+        """What a client puts before the model in place of the conversation."""
+        if asked is None or not asked.context:
+            return asked
+        return msgspec.structs.replace(asked, context=tuple(self.redact_inserted(call, item) for item in asked.context))
 
     async def kept(self, call: str) -> None:
         """Returns when a tool can have what was taken out. Raises StoreUnavailable."""

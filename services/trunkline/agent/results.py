@@ -28,7 +28,8 @@ def note(tool: str, result: ToolResult, *, late: bool = False) -> None:
     log.info(told, tool=tool, status=result.status, elapsed_ms=round(result.elapsed_ms, 1))
 
 
-def finished(result: ToolResult, at_us: int, redact: Redact) -> ToolFinished:
+def finished(result: ToolResult, at_us: int, redact: Redact, item: str = "") -> ToolFinished:
+    """item: the client's, of an outcome that it told."""
     return ToolFinished(
         at_us,
         result.tool_call,
@@ -37,6 +38,7 @@ def finished(result: ToolResult, at_us: int, redact: Redact) -> ToolFinished:
         result.runner,
         result.elapsed_ms,
         result.state_patch,
+        item,
     )
 
 

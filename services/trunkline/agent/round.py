@@ -126,3 +126,15 @@ class FillerWords:
     def spent(self, said: Sequence[str]) -> None:
         """An earlier owner of the call said these."""
         self.left = [words for words in self.left if words not in said]
+
+
+def chat_span(request: ModelRequest, model: str, parent: tracing.Span) -> tracing.Span:
+    """Names and attributes: OpenTelemetry semantic conventions for generative AI, `chat`."""
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": model,
+        "gen_ai.request.model": request.model or model,
+        "gen_ai.agent.name": request.agent,
+    }
+    kind = tracing.SpanKind.CLIENT
+    return tracing.start_span(f"chat {model}", parent=tracing.under(parent), kind=kind, attributes=attributes)

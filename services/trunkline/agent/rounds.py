@@ -14,7 +14,7 @@ from trunkline.agent.conversation import Conversation
 from trunkline.agent.held_answer import HeldAnswer
 from trunkline.agent.models.seam import Model, ModelRequest, ToolCall
 from trunkline.agent.repetition import Diverged
-from trunkline.agent.round import FillerWords, ModelFailed, Round
+from trunkline.agent.round import FillerWords, ModelFailed, Round, chat_span
 from trunkline.agent.rulings import Bench, Ruled, ruled_of_tools
 from trunkline.agent.speech import AnswerTooLong, Speakable, Speech
 from trunkline.agent.takeover import answer_approval, handoffs_made, of_this_round, rounds_made, without_outcome
@@ -83,7 +83,8 @@ class Rounds:
         self._incomplete = ""  # why the model stopped before its end
         self._first = self._taken_over = True  # no round has been asked for here
         self._clearance: Clearance | None = None
-        self._fillers = FillerWords(conversation.agent.fillers)
+        self._aside = conversation.view.is_aside(writer.response)
+        self._fillers = FillerWords(None if self._aside else conversation.agent.fillers)
         self._said_here = False  # by the model, in the last round
         self._held = HeldAnswer(conversation, desk.approvals, writer)
 
@@ -97,7 +98,8 @@ class Rounds:
         except (ModelFailed, AnswerTooLong) as error:
             log.warning("response failed", response=self._writer.response, error=str(error))
             self._close_what_was_said()
-            self._writer.write(APOLOGY, "final_answer", "filler")
+            if not self._aside:  # of which perhaps nobody hears
+                self._writer.write(APOLOGY, "final_answer", "filler")
             self._writer.finish("failed", str(error), self._tokens)
         finally:
             await self._stop_clearance()
@@ -139,7 +141,8 @@ class Rounds:
         _rounds.observe(made)
         self._desk.client.withdraw(response)
         limit = f"{MAX_ROUNDS} rounds of tools" if made > MAX_ROUNDS else f"{MAX_HANDOFFS} handoffs"
-        self._writer.write(GIVING_UP, "final_answer", "filler")
+        if not self._aside:
+            self._writer.write(GIVING_UP, "final_answer", "filler")
         self._writer.finish("incomplete", f"no answer after {limit}", self._tokens)
 
     async def _answer(self) -> list[ToolCall]:
@@ -150,7 +153,9 @@ class Rounds:
             await self._held.deliver(held)
             return []
         await self._stop_clearance()
-        self._clearance = await clear(self._conversation, self._bench, response, answers=not self._news)
+        given = self._conversation.asked.context is not None  # in place of what the caller said
+        answers = not (self._news or self._aside or given)
+        self._clearance = await clear(self._conversation, self._bench, response, answers=answers)
         cut = self._cut() if self._taken_over else []
         calls = await (self._rest_of_round(cut) if cut else self._round())
         self._taken_over = False  # not before: a round whose question was rewritten meanwhile is cut still
@@ -189,7 +194,7 @@ class Rounds:
         defined = [(self._conversation.tool(tool.name), tool.arguments) for tool in running]
         words = [tool.commentary_for(arguments) for tool, arguments in defined if tool is not None]
         said = next((one for one in words if one), "")
-        if said and not self._said_here:
+        if said and not (self._said_here or self._aside):
             try:
                 await self._speech().aside(said, "filler")
             except Ruled as ruled:
@@ -315,7 +320,7 @@ class Rounds:
     async def _round(self, *, without: Collection[str] = (), note: str = "") -> list[ToolCall]:
         """Streams one round to the caller; gives the tools that it asks for. without: messages it isn't told of."""
         request = await self._request(without, note)
-        span = self._chat_span(request)
+        span = chat_span(request, self._model.name, self._span)
         speech = self._speech()
         one = Round(self._model, self._writer, speech, span, self._fillers, self._clearance)
         try:
@@ -377,18 +382,3 @@ class Rounds:
             self._writer.end_round("final_answer")
         except Diverged:
             self._writer.leave()
-
-    def _chat_span(self, request: ModelRequest) -> tracing.Span:
-        """Names and attributes: OpenTelemetry semantic conventions for generative AI, `chat`."""
-        attributes = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": self._model.name,
-            "gen_ai.request.model": request.model or self._model.name,
-            "gen_ai.agent.name": request.agent,
-        }
-        return tracing.start_span(
-            f"chat {self._model.name}",
-            parent=tracing.under(self._span),
-            kind=tracing.SpanKind.CLIENT,
-            attributes=attributes,
-        )

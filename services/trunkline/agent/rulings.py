@@ -80,7 +80,8 @@ def _is_obeyed(view: CallView, verdict: VerdictGiven, place: int, response: str)
     if verdict.action == "end":
         later = list(view.tools.values())[place + 1 :]
         return not response and any(tool.runs == "agent" and tool.name == END_CALL for tool in later)
-    handoffs = (one for one in view.handoffs if not one.event.tool_call and response in ("", one.event.response))
+    by_policy = (one for one in view.handoffs if one.event.response and not one.event.tool_call)
+    handoffs = (one for one in by_policy if response in ("", one.event.response))
     return any(one.tools > place for one in handoffs)
 
 

@@ -11,6 +11,7 @@ from trunkline.agent.answering import Answering, Work
 from trunkline.agent.call_hooks import CallHooks
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.decisions_in import Answer
+from trunkline.agent.edits import Edits
 from trunkline.agent.receipts import Receipts
 from trunkline.agent.rulings import Bench
 from trunkline.agent.taking import Staff, take
@@ -30,12 +31,14 @@ from trunkline.proto.response import (
     CallerLost,
     Converse,
     Equip,
+    Insert,
     Interrupt,
     Placed,
     Played,
     Recall,
     Respond,
     Retract,
+    Summon,
     ToolOutput,
     Turn,
 )
@@ -59,6 +62,7 @@ class _Owned(NamedTuple):
     desk: ToolDesk
     answering: Answering
     hooks: CallHooks
+    edits: Edits
 
 
 def goes_on(reason: str) -> bool:
@@ -174,7 +178,7 @@ class AgentSession:
             speakable=staff.redaction.spoken,
             follows=bool(self._order.reason),
         )
-        return _Owned(call_log, conversation, desk, answering, hooks)
+        return _Owned(call_log, conversation, desk, answering, hooks, Edits(conversation, staff.redaction))
 
     def _attach(self, owned: _Owned) -> None:
         self.link.epoch = owned.log.epoch
@@ -194,6 +198,7 @@ class AgentSession:
                 self._staff.file.dictations,
                 agent.silence.after_s if agent.silence is not None else 0.0,
                 owned.conversation.own_names,
+                tuple(self._staff.file.agents),
             )
         )
         log.info("call attached", call_id=self.link.call, epoch=owned.log.epoch, agent=agent.name)
@@ -255,19 +260,25 @@ class AgentSession:
         match message:
             case Turn():
                 self._hear(owned, message, headers)
-            case Respond(instructions=instructions, response=response):
-                answering.respond(response, 0, headers, instructions)
+            case Respond(instructions=instructions, response=response, asked=asked_of_it):
+                asked_of_it = self._staff.redaction.redact_asked(self.link.call, asked_of_it)
+                answering.respond(response, 0, headers, instructions, asked_of_it)
             case Interrupt(response=response, reason=reason, heard=heard, asked=asked):
                 answering.interrupt(response, reason, heard, asked)
             case Equip():
                 conversation.equip(message)
-            case ToolOutput(tool_call=tool_call, output=output):
-                owned.desk.client.take(tool_call, output)
+            case ToolOutput(tool_call=tool_call, output=output, item=item_id):
+                owned.desk.client.take(tool_call, output, item_id)
+            case Insert():
+                owned.edits.insert(message)
+            case Summon(agent=name):
+                owned.edits.summon(name, repeated=answering.taking_over)
+            case Retract(turn=0, item=item_id):
+                owned.edits.delete(item_id)
             case Played(heard=heard):
                 answering.played(heard)
             case Retract(turn=turn, item=item_id):
-                if turn:
-                    answering.retract(turn)
+                answering.retract(turn)
                 if item_id in view.items:
                     conversation.append(record.ItemDeleted(now_us, item_id))
             case Placed(stage=stage, worker=worker, reason=reason):
@@ -283,16 +294,11 @@ class AgentSession:
 
     def _hear(self, owned: _Owned, turn: Turn, headers: Headers | None) -> None:
         view = owned.conversation.view
-        if turn.item in view.deleted:
+        if turn.item in view.deleted and turn.source == "speech":  # no client adds that once more
             return
         told_again = turn.item in view.items
         if not told_again:
-            at_us, text = self._staff.wall_us(), self._staff.redaction.redact(self.link.call, turn.text)
-            owned.conversation.append(
-                record.CallerSaid(
-                    at_us, turn.turn, turn.item, text, turn.source, turn.from_sample, turn.to_sample, turn.previous
-                )
-            )
+            owned.edits.hear(turn)
         answered = told_again and not turn.response and any(one.turn == turn.turn for one in view.responses.values())
         if turn.respond and not answered:
             owned.answering.respond(turn.response, turn.turn, headers)

@@ -5,7 +5,9 @@ Pure. Words count as told by their ids: responses by id, items by id, segments b
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
+from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.response import (
     ItemFinished,
@@ -20,6 +22,28 @@ from trunkline.proto.response import (
     Utterance,
 )
 from trunkline.record import ApprovalView, CallView, ItemView, ResponseView, never_reached
+
+
+class SetWords(NamedTuple):
+    """Of a response that no model answers."""
+
+    text: str
+    then_hang_up: bool
+
+
+class Takeover(NamedTuple):
+    """held: words of responses that aren't known yet: what they answer must stand in the record before them.
+
+    by_itself: of those, what nobody asked for: an agent began it.
+    changed: responses that were opened or closed meanwhile. headers: of those that the gateway asked for again.
+    """
+
+    recall: Recall
+    held: dict[str, list[Utterance]]
+    by_itself: set[str]
+    changed: set[str]
+    headers: dict[str, Headers | None]
+    set_words: dict[str, SetWords]
 
 
 def adopted(view: CallView, said: Utterance, at_us: int) -> Iterator[record.Event]:
@@ -152,7 +176,7 @@ def without_outcome(view: CallView) -> list[str]:
 
 def _source_of(item: ItemView) -> Source:
     match item.source:
-        case "speech" | "text":
-            raise ValueError(f"{item.id} is a caller's")
+        case "speech" | "text" | "client":
+            raise ValueError(f"{item.id} is no agent's")
         case source:
             return source

@@ -127,7 +127,7 @@ class ToolDesk:
     def news_of(self, response: str) -> bool:
         """A tool that the model was told is going on has ended meanwhile."""
         view = self._conversation.view
-        tools = [view.tools[key] for key in view.responses[response].tools]
+        tools = [view.tools[key] for key in view.responses[response].tools if view.tools[key].stands]
         ended = [tool for tool in tools if tool.status is not None and tool.id not in self._told]
         return any(self._is_detached(tool) for tool in ended)
 
@@ -369,9 +369,9 @@ class ToolDesk:
         self._errands.forget(errand)
         self.on_outcome(self._conversation.view.tools[result.tool_call])
 
-    def _conclude(self, result: ToolResult) -> None:
+    def _conclude(self, result: ToolResult, item: str = "") -> None:
         note(self._conversation.view.tools[result.tool_call].name, result)
-        self._append(result)
+        self._append(result, item)
 
     def _find_out_late(self, result: ToolResult) -> None:
         view = self._conversation.view
@@ -391,8 +391,8 @@ class ToolDesk:
         except TrunklineError as error:
             self._on_failure(error)
 
-    def _append(self, result: ToolResult) -> None:
-        outcome = finished(result, self._conversation.wall_us(), self._redact)
+    def _append(self, result: ToolResult, item: str = "") -> None:
+        outcome = finished(result, self._conversation.wall_us(), self._redact, item)
         self._conversation.append(*concluded(self._conversation, outcome))
 
 

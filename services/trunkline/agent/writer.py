@@ -68,10 +68,9 @@ class ResponseWriter:
         self._again = Repetition()
         self._reserved = ""  # id of the item that begins next, where it was spoken of already
 
-    def start(self, instructions: str = "", news: Sequence[str] = ()) -> None:
-        """instructions: for this response alone. news: see ResponseOpened."""
-        opened = record.ResponseOpened(self._now_us(), self.response, self.turn, instructions, tuple(news))
-        self._conversation.append(opened)
+    def start(self, opened: record.ResponseOpened | None = None) -> None:
+        """opened: with what is asked of this response alone, None for nothing."""
+        self._conversation.append(opened or record.ResponseOpened(self._now_us(), self.response, self.turn))
         self._send(ResponseStarted(self.response, self.turn), None)
 
     def repeat(self, items: Sequence[ItemView]) -> None:
@@ -132,10 +131,11 @@ class ResponseWriter:
         opened = [] if item else [self._opened(self.item_to_be, phase, source)]
         self._conversation.append(*opened, *events)
         if item:
-            known: Phase = view.items[item].phase or "final_answer"
-            if view.items[item].phase is None:
-                self._settled(item, known)
-            self._ended(item, view.items[item].text, known)
+            begun = view.items.get(item)  # or it was deleted meanwhile
+            phase = begun.phase if begun is not None else self._phase
+            if phase is None:
+                self._settled(item, "final_answer")
+            self._ended(item, begun.text if begun is not None else "".join(self._said), phase or "final_answer")
         self._reset()
 
     def _turn_to(self, phase: Phase | None, source: Source) -> None:

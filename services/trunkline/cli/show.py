@@ -31,6 +31,8 @@ def _event_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, Tool
     match event["type"]:
         case "user_item" | "assistant_item" if event["item"] in items:
             return _item_lines(event, items[str(event["item"])])
+        case "inserted":
+            return _inserted_lines(event, items, tools)
         case "intent" if not tools[str(event["tool_call"])].approval:
             return [_tool_line(event, tools)]
         case "result" if tools[str(event["tool_call"])].approval:  # what was asked and decided stands before it
@@ -46,6 +48,18 @@ def _event_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, Tool
         case "ended":
             return [f"{_time(event)}  ended   {event['reason']}"]
     return [f"{_time(event)}  {line}" for line in _policy_lines(event)]
+
+
+def _inserted_lines(event: Event, items: dict[str, ItemLine], tools: dict[str, ToolLine]) -> list[str]:
+    """What the client added: a message, a tool call; an output stands with its call."""
+    added = event["item"]
+    if not isinstance(added, dict):
+        return []
+    if added["item"] in items:
+        return _item_lines(event, items[added["item"]])
+    if added["kind"] == "function_call" and added["call_id"] in tools:
+        return [_tool_line(event | {"tool_call": added["call_id"]}, tools)]
+    return []
 
 
 def _tool_line(event: Event, tools: dict[str, ToolLine]) -> str:
@@ -80,7 +94,7 @@ def _owner_line(event: Event) -> str:
 
 
 def _item_lines(event: Event, item: ItemLine) -> list[str]:
-    who = "caller" if item.role == "user" else "agent"
+    who = {"user": "caller", "assistant": "agent"}.get(item.role, item.role)
     line = f"{_time(event)}  {who:<6}  {item.phase or '':<12}  {item.text}"
     if item.status == "completed":
         return [line]

@@ -71,6 +71,8 @@ def _run_item(one: Said, agent: AgentBase[Any]) -> RunItem:
             return ToolCallItem(agent=whose, raw_item=call)
         case "tool_output":
             return ToolCallOutputItem(agent=whose, raw_item=cast(Any, _input_item(one)), output=one.text)
+        case "system":  # the SDK has no item of a run for it, and hands this one back as it is
+            return MessageOutputItem(agent=whose, raw_item=cast(Any, _input_item(one)))
         case _:
             text = ResponseOutputText(type="output_text", text=one.text, annotations=[])
             message = ResponseOutputMessage(
@@ -87,7 +89,7 @@ def _said(item: Item, names: dict[str, str]) -> Said | None:
         case {"type": "function_call_output", "call_id": str(key), "output": output}:
             return Said("tool_output", _text(output), tool=names.get(key, ""), id=key)
         case {"role": role, "content": content}:
-            kind: Literal["user", "assistant"] = "assistant" if role == "assistant" else "user"
+            kind: Literal["user", "assistant", "system"] = role if role in ("assistant", "system") else "user"
             return Said(kind, _text(content), cast(Phase | None, item.get("phase")) if kind == "assistant" else None)
     return None
 

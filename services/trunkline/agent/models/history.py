@@ -20,19 +20,16 @@ def history_of(
     view: CallView, without: Collection[str] = (), filters: Sequence[Filter | None] = (), response: str = ""
 ) -> tuple[HistoryItem, ...]:
     """Oldest first. without: ids of messages that are left out. filters: of the call's handoffs, in their order.
-    response: that is asked for; what is news in it stands right before it.
+    response: that is asked for; what is news in it stands right before it, and of those out of band it alone is told.
+    Where a client gave it a context, that stands in place of the conversation so far.
 
-    The tool calls of a message that was deleted meanwhile lead: their effects remain.
+    The tool calls of a message that was deleted meanwhile stand where it stood: their effects remain.
     """
     order = {key: number for number, key in enumerate(view.tools)}
-    tools: defaultdict[str, list[ToolView]] = defaultdict(list)
     asked = view.responses.get(response)
-    own, news = (asked.items, asked.news) if asked is not None else ([], ())
-    before = next((key for key in reversed(view.items) if key not in own), "")
-    for tool in view.tools.values():
-        after = before if tool.id in news else tool.after
-        tools[after if after in view.items else ""].append(tool)
-    borders = [(handoff.item if handoff.item in view.items else "", handoff.tools) for handoff in view.handoffs]
+    alone = asked is not None and asked.asked is not None and asked.asked.context is not None
+    tools = _tools_told(view, response)
+    borders = [(view.places.standing(handoff.item), handoff.tools) for handoff in view.handoffs]
     told: list[HistoryItem] = []
     passed = 0
 
@@ -47,7 +44,8 @@ def history_of(
         for key in keys:
             for tool in tools[key]:
                 hand_off(key, order[tool.id])
-                told.extend(_tool_items(tool, view))
+                if tool.stands and _is_told(view, tool.response, response, alone=alone):
+                    told.extend(_tool_items(tool, view))
             hand_off(key, len(order))
         keys.clear()
 
@@ -55,11 +53,30 @@ def history_of(
     for item in view.items.values():
         if not _is_aside(item):
             tell_tools(waiting)
-        if item.id not in without and (said := _message(item)):
+        is_told = item.id not in without and _is_told(view, item.response, response, alone=alone)
+        if is_told and (said := message_of(item)):
             told.append(said)
         waiting.append(item.id)
     tell_tools(waiting)
     return tuple(told)
+
+
+def _is_told(view: CallView, of: str, asked: str, *, alone: bool) -> bool:
+    """Whether what belongs to a response is part of what the model reads for the one that is asked for."""
+    return of == asked if alone else of == asked or not view.is_aside(of)
+
+
+def _tools_told(view: CallView, response: str) -> defaultdict[str, list[ToolView]]:
+    """By the message that they are told behind."""
+    tools = defaultdict(list, {key: view.tools_behind(key) for key in ("", *view.items)})
+    asked = view.responses.get(response)
+    if asked is None or not asked.news:
+        return tools
+    before = next((key for key in reversed(view.items) if key not in asked.items), "")
+    for key in tools:
+        tools[key] = [tool for tool in tools[key] if tool.id not in asked.news]
+    tools[before] += [view.tools[key] for key in asked.news if key in view.tools]
+    return tools
 
 
 def _is_aside(item: ItemView) -> bool:
@@ -77,6 +94,8 @@ def filtered(items: Sequence[HistoryItem], filter_: Filter) -> list[HistoryItem]
         match one.kind:
             case "user":
                 result.append(MessageItem("user", None, one.text))
+            case "system":
+                result.append(MessageItem("system", None, one.text))
             case "assistant":
                 result.append(MessageItem("assistant", one.phase, one.text))
             case "tool_call" if one.id in pairs:
@@ -102,12 +121,13 @@ def _said(item: HistoryItem, names: dict[str, str]) -> Said:
             return Said("tool_output", output, tool=names.get(key, ""), id=key)
 
 
-def _message(item: ItemView) -> MessageItem | None:
+def message_of(item: ItemView) -> MessageItem | None:
+    """None for one of which nothing was heard."""
     if item.role == "user":
         words = item.text if item.rewritten is None else item.rewritten
         return MessageItem("user", None, WITHHELD if item.status == "blocked" else words)
     text = item.truncated.heard_text if item.truncated is not None else item.text
-    return MessageItem("assistant", item.phase, text) if text else None
+    return MessageItem(item.role, item.phase, text) if text else None
 
 
 def _tool_items(tool: ToolView, view: CallView) -> Iterator[HistoryItem]:

@@ -12,11 +12,12 @@ from trunkline.agents import ModelSettings
 from trunkline.proto.response import Phase
 from trunkline.proto.tool import ToolStatus
 
-Role = Literal["user", "assistant"]
+Role = Literal["user", "assistant", "system"]
 
 
 class MessageItem(msgspec.Struct, frozen=True, gc=False):
-    """phase: of an assistant's message; None where it never had one, and always for a user's."""
+    """phase: of an assistant's message; None where it never had one, and always for the others'. role: "system" for
+    what the client told the model itself, in between."""
 
     role: Role
     phase: Phase | None

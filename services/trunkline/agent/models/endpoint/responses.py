@@ -46,8 +46,8 @@ class ResponsesWire:
 
     def _item(self, item: HistoryItem) -> dict[str, object]:
         match item:
-            case MessageItem("user", _, text):
-                return {"type": "message", "role": "user", "content": text}
+            case MessageItem("user" | "system" as role, _, text):
+                return {"type": "message", "role": role, "content": text}
             case MessageItem(_, phase, text):
                 content = [{"type": "output_text", "text": text}]
                 message: dict[str, object] = {"type": "message", "role": "assistant", "content": content}

@@ -150,7 +150,7 @@ def _said_before(name: str, items: Sequence[HistoryItem]) -> Value | None:
 
 def _asked(request: ModelRequest) -> _Asked | None:
     """The question for an argument that stands right before the caller's words, if the model had asked one."""
-    messages = [item for item in request.items if isinstance(item, MessageItem)]
+    messages = [item for item in request.items if isinstance(item, MessageItem) and item.role != "system"]
     while messages and messages[-1].role != "user":
         messages.pop()
     if len(messages) < 2 or messages[-2].role != "assistant":

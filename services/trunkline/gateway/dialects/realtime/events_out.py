@@ -27,7 +27,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     object: str
     type: str
     status: ItemStatus
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: list[Part]
     phase: Phase | None = None
 
