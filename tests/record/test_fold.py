@@ -14,6 +14,7 @@ from trunkline.proto.record import (
     Event,
     ItemClosed,
     ItemDeleted,
+    ItemInserted,
     ItemTruncated,
     OwnerTook,
     PlayedOut,
@@ -25,6 +26,7 @@ from trunkline.proto.record import (
     ToolIntended,
     encode_entry,
 )
+from trunkline.proto.response import Inserted
 from trunkline.proto.tool import ToolStatus
 from trunkline.record import (
     BrokenRecord,
@@ -206,7 +208,20 @@ def test_a_tool_call_stands_behind_the_item_that_it_names() -> None:
 ITEMS, RESPONSES, TOOLS = (st.sampled_from([f"{kind}_{n}" for n in range(3)]) for kind in ("item", "resp", "call"))
 ANY_EVENT: st.SearchStrategy[Event] = st.one_of(
     st.builds(CallerSaid, st.just(1), st.just(1), ITEMS, st.text(), st.just("speech"), previous=ITEMS),
-    st.builds(ItemDeleted, st.just(1), ITEMS),
+    st.builds(ItemDeleted, st.just(1), ITEMS | st.sampled_from(["item_call_0", "item_call_1_output"])),
+    st.builds(
+        ItemInserted,
+        st.just(1),
+        st.builds(
+            Inserted,
+            st.sampled_from(["message", "function_call", "function_call_output"]),
+            ITEMS,
+            st.sampled_from(["assistant", "system", "user"]),
+            st.text(),
+            call_id=TOOLS,
+        ),
+        ITEMS,
+    ),
     st.builds(ResponseOpened, st.just(1), RESPONSES, st.just(1)),
     st.builds(AssistantItem, st.just(1), RESPONSES, ITEMS, st.none(), st.just("model")),
     st.builds(SegmentSaid, st.just(1), ITEMS, st.integers(0, 2), st.text()),

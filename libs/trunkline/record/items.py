@@ -105,14 +105,13 @@ class Items:
             return False
         if tool is None:
             tool = ToolView(item.call_id, "", item.name, item.text, item.call_id, 0, runs="client")
-            self.tools[tool.id] = tool
         else:
             self.places.take(tool.id)
+        message, behind = self._place_of(previous if self.tool_of(previous) is not tool else "")
+        self.tools[tool.id] = tool
         if not tool.response:
             tool.name, tool.arguments = item.name, item.text
-        tool.inserted, tool.call_deleted = item.item, False
-        message, behind = self._place_of(previous)
-        tool.after = message
+        tool.inserted, tool.call_deleted, tool.after = item.item, False, message
         self.places.put(tool.id, message, behind, self._may_move)
         return True
 
