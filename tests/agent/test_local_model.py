@@ -124,6 +124,14 @@ def test_an_agent_that_was_handed_the_call_answers_the_caller_and_not_the_handof
     assert [event.name for event in events if isinstance(event, ToolCall)] == ["get_weather"]
 
 
+def test_what_the_client_told_it_comes_not_between_question_and_answer() -> None:
+    before = (user("Please cancel my order."), answer("Which order number is it, please?"))
+    told = MessageItem("system", None, "The caller is Anna.")
+
+    assert reply("4712", *before, told) == reply("4712", *before)
+    assert reply("4712", *before, told)[1:] == ("cancel_order", {"order_number": "4712"})
+
+
 def test_where_words_were_withheld_it_asks_again() -> None:
     assert reply(WITHHELD)[0] == "Hello. How can I help you?"
 

@@ -85,6 +85,32 @@ def test_verdicts_approvals_and_handoffs_stand_in_a_record() -> None:
     ]
 
 
+def test_what_a_client_added_stands_in_a_record() -> None:
+    added = (
+        {"kind": "message", "item": "item_1", "call_id": ""},
+        {"kind": "message", "item": "item_2", "call_id": ""},
+        {"kind": "function_call", "item": "item_3", "call_id": "call_1"},
+        {"kind": "function_call_output", "item": "item_4", "call_id": "call_1"},
+        {"kind": "message", "item": "item_deleted", "call_id": ""},
+    )
+    at = "2026-01-01T10:00:00.000000Z"
+    events: list[Event] = [{"type": "inserted", "epoch": 1, "at": at, "item": item} for item in added]
+    items = [
+        ItemLine("item_1", "system", None, "Be brief.", "Be brief.", "completed"),
+        ItemLine("item_2", "assistant", "commentary", "One moment.", "One moment.", "completed"),
+    ]
+    tools = [ToolLine("call_1", "look", {}, "ok", "seen")]
+
+    assert [
+        line.removeprefix("10:00:00.000  ") for line in readable(CallRecord("rtc_00_abc", events, items, tools))
+    ] == [
+        "call rtc_00_abc",
+        "system                Be brief.",
+        "agent   commentary    One moment.",
+        "tool    ok            look {} -> seen",
+    ]
+
+
 def test_a_record_reads_as_one_conversation_with_phases_and_tools() -> None:
     expected = [
         "call rtc_00_abc",

@@ -10,7 +10,7 @@ from agent.endpoint.streams import Answer, chat, chat_sse, piece, sse
 from agent.scene import Scene, lookup
 from support.virtual import run_over_sockets
 from trunkline.agents import Agent, ModelSettings
-from trunkline.proto.response import Converse, Say, SegmentHeard
+from trunkline.proto.response import Converse, Equip, Insert, Inserted, Respond, Say, SegmentHeard
 
 LOOKING = sse(Answer(1).message("One moment, please.", "commentary").call("lookup", '{"order":"4"}').completed())
 FOUND = sse(Answer(2).message("It arrives tomorrow.", "final_answer").completed())
@@ -158,3 +158,85 @@ def test_an_agent_with_a_budget_sends_the_latest_turns_alone() -> None:
         ("assistant", "final_answer", "You are welcome."),
         ("user", None, "Goodbye."),
     ]
+
+
+GIVEN = (
+    Insert(Inserted("message", "item_0", "system", "Be brief.")),
+    Insert(Inserted("message", "item_1", "user", "Where is my order?")),
+    Insert(Inserted("message", "item_2", "assistant", "One moment, please.", "commentary")),
+    Insert(Inserted("message", "item_3", "assistant", "It arrives tomorrow.", "final_answer")),
+    Insert(Inserted("message", "item_4", "assistant", "At noon.")),
+)
+GIVEN_AS = [
+    ("system", None, "Be brief."),
+    ("user", None, "Where is my order?"),
+    ("assistant", "commentary", "One moment, please."),
+    ("assistant", "final_answer", "It arrives tomorrow."),
+    ("assistant", None, "At noon."),
+]
+
+
+async def given(scene: Scene) -> None:
+    """What a client added itself, and an answer to it."""
+    await scene.place()
+    for message in (*GIVEN, Respond(response="resp_given")):
+        scene.link.send(message)
+    await asyncio.sleep(5.0)
+    assert len(scene.finished) == 1
+
+
+def test_what_a_client_added_goes_to_a_model_with_the_phases_that_the_client_gave() -> None:
+    async def main() -> Sequence[Asked]:
+        async with StandIn(THANKS) as endpoint:
+            first = Scene(model=endpoint.model())
+            async with first:
+                await given(first)
+            second = Scene(model=endpoint.model(), store=first.store, claims=first.claims, worker="ag2")
+            async with second:
+                await second.place(attach=2, order=Converse(hub=1, gateway="gw", reason="gone"))
+                await answered(second, "And now?", until=1)
+        return endpoint.asked
+
+    asked, at_the_next = run_over_sockets(main())
+
+    assert said_in(asked) == GIVEN_AS
+    assert said_in(at_the_next) == [
+        *GIVEN_AS,
+        ("assistant", "final_answer", "You are welcome."),
+        ("user", None, "And now?"),
+    ]
+
+
+def test_a_chat_endpoint_has_them_as_well() -> None:
+    async def main() -> Asked:
+        async with StandIn(chat_sse(chat("Yes."))) as endpoint, Scene(model=endpoint.model("chat")) as scene:
+            await given(scene)
+        return endpoint.asked[-1]
+
+    messages = run_over_sockets(main()).body["messages"]
+
+    told = [(message["role"], message.get("phase"), message["content"]) for message in messages]
+    assert told == [("system", None, "Be kind."), *GIVEN_AS]
+
+
+@pytest.mark.parametrize("engine", ["responses", "chat"])
+def test_what_a_session_asks_of_the_model_is_asked_of_its_endpoint(engine: str) -> None:
+    cut = {
+        "responses": sse(Answer(1).message("Once upon", "final_answer").incomplete("max_output_tokens")),
+        "chat": chat_sse(chat("Once upon", finish="length")),
+    }[engine]
+
+    async def main() -> tuple[Asked, list[tuple[str, str]]]:
+        async with StandIn(cut) as endpoint, Scene(model=endpoint.model(engine)) as scene:
+            await scene.place()
+            scene.link.send(Equip((), "required", False, 7, "low"))
+            await answered(scene, "Tell me a story.", until=1)
+            return endpoint.asked[-1], [(done.status, done.detail) for done in scene.finished]
+
+    asked, ended = run_over_sockets(main())
+
+    limit = {"responses": "max_output_tokens", "chat": "max_completion_tokens"}[engine]
+    assert (asked.body[limit], asked.body["parallel_tool_calls"], asked.body["tool_choice"]) == (7, False, "required")
+    effort = asked.body["reasoning"]["effort"] if engine == "responses" else asked.body["reasoning_effort"]
+    assert effort == "low"
+    assert ended == [("incomplete", "max_output_tokens")]
