@@ -6,15 +6,10 @@ import pytest
 
 from trunkline.audio import g711, pcm
 from trunkline.gateway.dialects.realtime.edge_audio import Ear, Mouth
-from trunkline.gateway.dialects.realtime.session import (
-    Format,
-    ServerVad,
-    Session,
-    SessionPatch,
-    merge,
-    new_session,
-    wishes,
-)
+from trunkline.gateway.dialects.realtime.offer import ANYTHING, Offer
+from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.session_audio import Format
+from trunkline.gateway.dialects.realtime.turn_detection import ServerVad
 from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of
 from trunkline.gateway.turns import Policy
 from trunkline.proto.errors import BadInput, BadSettings
@@ -22,12 +17,16 @@ from trunkline.proto.errors import BadInput, BadSettings
 PCMU = {"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}}
 
 
+OWN = Offer("frontdesk", "Be kind.", "joe")
+
+
 def fresh() -> Session:
     return new_session("rtc_00_x", "gpt-realtime", "Be kind.", "joe")
 
 
-def update(session: Session, **fields: object) -> Session:
-    return merge(session, msgspec.convert(fields, SessionPatch))
+def update(session: Session, offer: Offer = ANYTHING, /, **fields: object) -> Session:
+    text = msgspec.json.encode({"type": "realtime"} | fields)
+    return merge(session, msgspec.json.decode(text, type=SessionPatch), offer)
 
 
 def vad(value: object) -> dict[str, object]:
@@ -55,22 +54,23 @@ def test_what_is_echoed_has_the_defaults_of_the_vad() -> None:
         "silence_duration_ms": 500,
         "create_response": True,
         "interrupt_response": True,
+        "idle_timeout_ms": None,
     }
     assert echoed["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
     assert (echoed["type"], echoed["object"]) == ("realtime", "realtime.session")
 
 
 def test_no_turn_detection_is_push_to_talk() -> None:
-    wished = wishes(update(fresh(), audio=vad(None)), "Be kind.", "joe")
+    wished = wishes(update(fresh(), audio=vad(None)), OWN)
 
     assert not wished.rules.automatic
     assert wished.policy == Policy(automatic=False, respond=False, interrupt=False)
 
 
 def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
-    own = wishes(fresh(), "Be kind.", "joe")
-    other = wishes(update(fresh(), instructions="Rhyme.", audio={"output": {"voice": "ann"}}), "Be kind.", "joe")
-    vendor = wishes(update(fresh(), audio={"output": {"voice": "marin"}}), "Be kind.", "joe")
+    own = wishes(fresh(), OWN)
+    other = wishes(update(fresh(), instructions="Rhyme.", audio={"output": {"voice": "ann"}}), OWN)
+    vendor = wishes(update(fresh(), audio={"output": {"voice": "marin"}}), OWN)
 
     assert (own.instructions, own.voice) == ("", "")
     assert (other.instructions, other.voice) == ("Rhyme.", "ann")
