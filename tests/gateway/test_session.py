@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from trunkline.audio import g711, pcm
+from trunkline.gateway.dialects.realtime import events_in
 from trunkline.gateway.dialects.realtime.edge_audio import Ear, Mouth
+from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.offer import ANYTHING, Offer
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_audio import Format
@@ -81,29 +83,78 @@ def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
     ("fields", "param"),
     [
         ({"type": "transcription"}, "session.type"),
+        ({"id": "sess_other"}, "session.id"),
         ({"output_modalities": ["audio", "text"]}, "session.output_modalities"),
         ({"tool_choice": "perhaps"}, "session.tool_choice"),
-        ({"max_output_tokens": 5}, "session.max_output_tokens"),
+        ({"tool_choice": {"type": "mcp", "server_label": "x"}}, "session.tool_choice.type"),
+        ({"tools": [{"type": "mcp", "server_label": "x"}]}, "session.tools[0].type"),
+        ({"max_output_tokens": 0}, "session.max_output_tokens"),
+        ({"max_output_tokens": 4097}, "session.max_output_tokens"),
+        ({"truncation": "disabled"}, "session.truncation"),
+        ({"truncation": {"type": "retention_ratio", "retention_ratio": 0.5}}, "session.truncation"),
+        ({"prompt": {"id": "pmpt_1"}}, "session.prompt"),
+        ({"include": ["item.input_audio_transcription.logprobs"]}, "session.include"),
+        ({"tracing": {"metadata": {"x": "y" * 5000}}}, "session.tracing.metadata"),
+        ({"audio": {"input": {"transcription": {"prompt": "Say."}}}}, "session.audio.input.transcription.prompt"),
+        ({"audio": {"input": {"transcription": {"keywords": ["a"]}}}}, "session.audio.input.transcription.keywords"),
         ({"audio": {"input": {"noise_reduction": {"type": "near_field"}}}}, "session.audio.input.noise_reduction"),
         ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "session.audio.input.format.rate"),
         ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
         ({"audio": vad({"threshold": 1.5})}, "session.audio.input.turn_detection.threshold"),
         ({"audio": vad({"silence_duration_ms": 5})}, "session.audio.input.turn_detection.silence_duration_ms"),
-        ({"audio": vad({"idle_timeout_ms": 5000})}, "session.audio.input.turn_detection.idle_timeout_ms"),
+        ({"audio": vad({"idle_timeout_ms": 4999})}, "session.audio.input.turn_detection.idle_timeout_ms"),
+        ({"audio": vad({"idle_timeout_ms": 30001})}, "session.audio.input.turn_detection.idle_timeout_ms"),
+        ({"audio": vad({"model_version": "2"})}, "session.audio.input.turn_detection.model_version"),
+        ({"audio": vad({"eagerness": "low"})}, "session.audio.input.turn_detection.eagerness"),
+        (
+            {"audio": vad({"type": "semantic_vad", "threshold": 0.4})},
+            "session.audio.input.turn_detection.threshold",
+        ),
+        (
+            {"audio": vad({"type": "semantic_vad", "idle_timeout_ms": 6000})},
+            "session.audio.input.turn_detection.idle_timeout_ms",
+        ),
+        ({"audio": vad({"type": "psychic"})}, "session.audio.input.turn_detection.type"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, object], param: str) -> None:
-    text = msgspec.json.encode(fields)
-
     with pytest.raises(BadInput) as refused:
-        merge(fresh(), msgspec.json.decode(text, type=SessionPatch))
+        update(fresh(), **fields)
     assert refused.value.param == param
 
 
 def test_defaults_of_what_is_not_served_are_taken() -> None:
-    text = b'{"tools": [], "tool_choice": "auto", "tracing": "auto", "include": null, "truncation": "auto"}'
+    nothing = {"tools": [], "tool_choice": "auto", "include": None, "truncation": "auto", "prompt": None}
 
-    assert merge(fresh(), msgspec.json.decode(text, type=SessionPatch)) == fresh()
+    assert update(fresh(), **nothing, audio={"input": {"noise_reduction": None}}) == fresh()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "allowed"),
+    [
+        ({"voice": "ash"}, "session.voice", "session.audio.output.voice"),
+        ({"modalities": ["text"]}, "session.modalities", "session.output_modalities"),
+        ({"turn_detection": None}, "session.turn_detection", "session.audio.input.turn_detection"),
+        ({"temperature": 0.8}, "session.temperature", ""),
+        ({"tools": [{"name": "f", "strict": True}]}, "session.tools[0].strict", ""),
+        ({"reasoning": {"effort": "none"}}, "session.reasoning.effort", ""),
+    ],
+)
+def test_what_the_protocol_no_longer_has_is_refused_and_its_new_name_told(
+    fields: dict[str, object], param: str, allowed: str
+) -> None:
+    event = {"type": "session.update", "session": {"type": "realtime"} | fields}
+    refused: BadInput | None = None
+    try:
+        events_in.decode(msgspec.json.encode(event))
+        update(fresh(), **fields)
+    except BadEvent as bad:
+        refused = bad.cause
+    except BadInput as error:
+        refused = error
+
+    assert refused is not None
+    assert (refused.param, refused.allowed) == (param, allowed)
 
 
 @pytest.mark.parametrize("kind", ["audio/pcm", "audio/pcmu", "audio/pcma"])
