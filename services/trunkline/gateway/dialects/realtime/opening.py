@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Admitted, refuse
@@ -51,7 +52,7 @@ class Opening:
         session = new_session(call.call_id, model, attached.instructions, attached.voice)
         try:
             for patch in patches:
-                session = merge(session, patch, offer)
+                session = merge(session, msgspec.structs.replace(patch, model=UNSET), offer)  # it has its agent
         except BadInput:
             call.end("failed: session refused")
             raise
