@@ -167,6 +167,9 @@ def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing() -> None:
     run(main())
 
 
+PCMU_SESSION = {"type": "realtime", "audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+
+
 def test_audio_is_in_the_old_format_again_when_a_new_one_was_refused() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()
@@ -176,7 +179,7 @@ def test_audio_is_in_the_old_format_again_when_a_new_one_was_refused() -> None:
 
     async def main() -> None:
         async with Gateway(first).running() as url, connect(url) as call:
-            call.send({"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}})
+            call.send({"type": "session.update", "session": PCMU_SESSION})
             call.append_audio(bytes(3))
             async for event in call:
                 if event.type == "error":

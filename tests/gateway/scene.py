@@ -101,6 +101,7 @@ class Worker:
         self.epoch = 0
         self.attached = r.Attached("frontdesk", "d1")
         self.agents: tuple[str, ...] = ()  # that its beat tells of
+        self.accepted = Accepted()
         self._bus = ProcessBus(broker)
         self._exchange = Exchange(self._bus, stage, worker)
         self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
@@ -154,7 +155,7 @@ class Worker:
         if self.opens is not None:
             self.opens(session)
         elif not self.mute:
-            link.send(self.attached if self.stage == "agent" else Accepted())
+            link.send(self.attached if self.stage == "agent" else self.accepted)
         return session
 
     def _describe(self) -> Beat:

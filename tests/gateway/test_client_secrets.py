@@ -110,8 +110,8 @@ def test_the_vendors_client_makes_a_key_and_reads_its_errors() -> None:
     over_http(scenario)
 
 
-SPEED = {"audio": {"output": {"speed": 9}}}
-VAD = {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2.0}}}}
+SPEED = {"type": "realtime", "audio": {"output": {"speed": 9}}}
+VAD = {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2.0}}}}
 BAD: dict[str, tuple[object, int, str | None, str]] = {  # what -> (body, status, param, code)
     "too short a life": ({"expires_after": {"seconds": 9}}, 400, "expires_after.seconds", "invalid_value"),
     "too long a life": ({"expires_after": {"seconds": 7201}}, 400, "expires_after.seconds", "invalid_value"),
@@ -127,8 +127,13 @@ BAD: dict[str, tuple[object, int, str | None, str]] = {  # what -> (body, status
         "session.audio.input.turn_detection.threshold",
         "invalid_value",
     ),
-    "a tool without a name": ({"session": {"tools": [{}]}}, 400, "session.tools[0].name", "missing_required_parameter"),
-    "an unknown model": ({"session": {"model": "nobody"}}, 404, "session.model", "model_not_found"),
+    "a tool without a name": (
+        {"session": {"type": "realtime", "tools": [{}]}},
+        400,
+        "session.tools[0].name",
+        "missing_required_parameter",
+    ),
+    "an unknown model": ({"session": {"type": "realtime", "model": "nobody"}}, 404, "session.model", "model_not_found"),
 }
 
 
@@ -189,7 +194,7 @@ def test_while_no_agent_says_what_it_serves_any_model_may_be_bound_and_the_call_
         server.scene.agent.agents = ()
         await settle(0.2)
 
-        assert (await server.mint({"session": {"model": "nobody"}}))[0] == 200
+        assert (await server.mint({"session": {"type": "realtime", "model": "nobody"}}))[0] == 200
 
     over_http(scenario)
 

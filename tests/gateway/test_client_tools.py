@@ -17,6 +17,7 @@ from support.virtual import run_over_sockets
 from trunkline.gateway.call_events import ResponseEnded, ToolCalled
 from trunkline.gateway.client_tools import OUTPUT_LIMIT_BYTES, ClientTools
 from trunkline.gateway.dialects.realtime import session as realtime
+from trunkline.gateway.dialects.realtime.offer import ANYTHING, Offer
 from trunkline.gateway.dialects.realtime.session_tools import TOOLS_LIMIT, TOOLS_LIMIT_BYTES
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import record as rec
@@ -37,8 +38,9 @@ VENDOR = TypeAdapter(RealtimeServerEvent)
 
 
 def merged(fields: dict[str, object], *reserved: str) -> realtime.Session:
-    patch = msgspec.json.decode(msgspec.json.encode(fields), type=realtime.SessionPatch)
-    return realtime.merge(realtime.new_session("rtc_00_x", "gpt-realtime", "Be kind.", "joe"), patch, reserved)
+    patch = msgspec.json.decode(msgspec.json.encode({"type": "realtime"} | fields), type=realtime.SessionPatch)
+    session = realtime.new_session("rtc_00_x", "gpt-realtime", "Be kind.", "joe")
+    return realtime.merge(session, patch, Offer(tools=reserved))
 
 
 def test_a_session_s_tools_and_choice_are_echoed_and_told_as_they_are() -> None:
@@ -47,7 +49,7 @@ def test_a_session_s_tools_and_choice_are_echoed_and_told_as_they_are() -> None:
 
     assert echo["tools"] == [OPEN, {"type": "function", "name": "wave"}]
     assert echo["tool_choice"] == {"type": "function", "name": "wave"}
-    told = realtime.wishes(session, "", "").equip
+    told = realtime.wishes(session, ANYTHING).equip
     assert told.tools[0] == TOLD
     assert told.tools[1].parameters == '{"type":"object","properties":{}}'
     assert told.tool_choice == "wave"
@@ -55,7 +57,7 @@ def test_a_session_s_tools_and_choice_are_echoed_and_told_as_they_are() -> None:
 
 @pytest.mark.parametrize(("choice", "told"), [("auto", ""), ("none", "none"), ("required", "required"), (None, "")])
 def test_every_way_to_choose_is_told(choice: str | None, told: str) -> None:
-    assert realtime.wishes(merged({"tool_choice": choice}), "", "").equip.tool_choice == told
+    assert realtime.wishes(merged({"tool_choice": choice}), ANYTHING).equip.tool_choice == told
 
 
 @pytest.mark.parametrize(
@@ -89,14 +91,14 @@ def test_tools_that_cannot_be_had_are_refused_by_name(fields: dict[str, object],
 def test_a_tool_of_the_agent_s_own_may_be_chosen() -> None:
     session = merged({"tool_choice": {"type": "function", "name": "lookup"}}, "lookup")
 
-    assert realtime.wishes(session, "", "").equip.tool_choice == "lookup"
+    assert realtime.wishes(session, ANYTHING).equip.tool_choice == "lookup"
 
 
 def test_a_chosen_tool_cannot_be_taken_away_alone() -> None:
     before = merged({"tools": [OPEN], "tool_choice": {"type": "function", "name": "open_page"}})
 
     with pytest.raises(BadInput, match="tool_choice"):
-        realtime.merge(before, realtime.SessionPatch(tools=msgspec.Raw(b"[]")))
+        realtime.merge(before, realtime.SessionPatch(type="realtime", tools=msgspec.Raw(b"[]")))
 
 
 # the book of what was asked
@@ -364,7 +366,7 @@ def test_an_output_that_is_too_long_is_refused_and_can_be_given_again() -> None:
 
 def test_a_client_s_tool_cannot_have_the_name_of_an_agent_s() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
-        await caller.send(type="session.update", session={"tools": [OPEN | {"name": "lookup"}]})
+        await caller.send(type="session.update", session={"type": "realtime", "tools": [OPEN | {"name": "lookup"}]})
         error = await caller.error()
 
         assert error["param"] == "session.tools[0].name"

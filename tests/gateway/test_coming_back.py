@@ -568,14 +568,15 @@ def test_updates_that_the_gateway_before_did_not_answer_are_answered_in_order() 
         assert session["instructions"] == "Rhyme."
         assert server.service.load()[0] == 1
 
-    sessions: list[object] = [
+    sessions: list[dict[str, object]] = [
         {"instructions": "Rhyme."},
         {"audio": {"output": {"speed": 9}}},
         {"nonsense": 1},
         {"audio": {"output": {"speed": 1.2}}},
     ]
     unanswered = [
-        {"type": "session.update", "event_id": f"evt_{n}", "session": one} for n, one in enumerate(sessions, 1)
+        {"type": "session.update", "event_id": f"evt_{n}", "session": {"type": "realtime"} | one}
+        for n, one in enumerate(sessions, 1)
     ]
     ours(scenario, session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}}, unanswered=unanswered)
 

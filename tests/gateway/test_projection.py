@@ -7,7 +7,7 @@ import pytest
 from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.projection import Projection
-from trunkline.gateway.dialects.realtime.session import Format
+from trunkline.gateway.dialects.realtime.session_audio import Format
 from trunkline.proto.response import ResponseStatus
 
 

@@ -75,6 +75,7 @@ def test_a_spoken_turn_comes_in_the_order_of_the_protocol() -> None:
             "input_audio_buffer.committed",
             "conversation.item.added",
             "conversation.item.done",
+            "conversation.item.input_audio_transcription.delta",
             "conversation.item.input_audio_transcription.completed",
             "response.created",
             "response.output_item.added",
@@ -149,7 +150,7 @@ def bad(type_: str, **fields: object) -> str:
 
 APPEND, CREATE, UPDATE = "input_audio_buffer.append", "conversation.item.create", "session.update"
 FORMAT = {"audio": {"input": {"format": {"type": "audio/mp3"}}}}
-SEMANTIC = {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
+PSYCHIC = {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "psychic_vad"}}}}
 IMAGE = {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "x"}]}
 CUT = {"item_id": "x", "content_index": 0, "audio_end_ms": 1}
 BAD = {  # what -> (sent, param, code, echoed event_id)
@@ -173,17 +174,30 @@ BAD = {  # what -> (sent, param, code, echoed event_id)
     "an item that isn't there": (bad("conversation.item.retrieve", item_id="x"), "item_id", "item_not_found", "e1"),
     "a cut of no item": (bad("conversation.item.truncate", **CUT), "item_id", "item_not_found", "e1"),
     "a tool without a name": (
-        bad(UPDATE, session={"tools": [{}]}),
+        bad(UPDATE, session={"type": "realtime", "tools": [{}]}),
         "session.tools[0].name",
         "missing_required_parameter",
         "e1",
     ),
     "an unknown format": (bad(UPDATE, session=FORMAT), "session.audio.input.format.type", "invalid_value", "e1"),
     "an unknown setting": (bad(UPDATE, session={"colour": 1}), "session.colour", "unknown_parameter", "e1"),
-    "semantic VAD": (
-        bad(UPDATE, session=SEMANTIC),
+    "an unknown VAD": (
+        bad(UPDATE, session=PSYCHIC),
         "session.audio.input.turn_detection.type",
-        "not_supported",
+        "invalid_value",
+        "e1",
+    ),
+    "a session without its type": (
+        bad(UPDATE, session={"tools": []}),
+        "session.type",
+        "missing_required_parameter",
+        "e1",
+    ),
+    "a setting of the beta": (bad(UPDATE, session={"voice": "ash"}), "session.voice", "unknown_parameter", "e1"),
+    "a model that isn't there": (
+        bad(UPDATE, session={"type": "realtime", "model": "whatever"}),
+        "session.model",
+        "model_not_found",
         "e1",
     ),
     "an image": (bad(CREATE, item=IMAGE), "item.content[0].type", "not_supported", "e1"),

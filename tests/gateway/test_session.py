@@ -5,16 +5,13 @@ import numpy as np
 import pytest
 
 from trunkline.audio import g711, pcm
+from trunkline.gateway.dialects.realtime import events_in
 from trunkline.gateway.dialects.realtime.edge_audio import Ear, Mouth
-from trunkline.gateway.dialects.realtime.session import (
-    Format,
-    ServerVad,
-    Session,
-    SessionPatch,
-    merge,
-    new_session,
-    wishes,
-)
+from trunkline.gateway.dialects.realtime.events_in import BadEvent
+from trunkline.gateway.dialects.realtime.offer import ANYTHING, Offer
+from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.session_audio import Format
+from trunkline.gateway.dialects.realtime.turn_detection import ServerVad
 from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of
 from trunkline.gateway.turns import Policy
 from trunkline.proto.errors import BadInput, BadSettings
@@ -22,12 +19,16 @@ from trunkline.proto.errors import BadInput, BadSettings
 PCMU = {"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}}
 
 
+OWN = Offer("frontdesk", "Be kind.", "joe")
+
+
 def fresh() -> Session:
     return new_session("rtc_00_x", "gpt-realtime", "Be kind.", "joe")
 
 
-def update(session: Session, **fields: object) -> Session:
-    return merge(session, msgspec.convert(fields, SessionPatch))
+def update(session: Session, offer: Offer = ANYTHING, /, **fields: object) -> Session:
+    text = msgspec.json.encode({"type": "realtime"} | fields)
+    return merge(session, msgspec.json.decode(text, type=SessionPatch), offer)
 
 
 def vad(value: object) -> dict[str, object]:
@@ -55,22 +56,23 @@ def test_what_is_echoed_has_the_defaults_of_the_vad() -> None:
         "silence_duration_ms": 500,
         "create_response": True,
         "interrupt_response": True,
+        "idle_timeout_ms": None,
     }
     assert echoed["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
     assert (echoed["type"], echoed["object"]) == ("realtime", "realtime.session")
 
 
 def test_no_turn_detection_is_push_to_talk() -> None:
-    wished = wishes(update(fresh(), audio=vad(None)), "Be kind.", "joe")
+    wished = wishes(update(fresh(), audio=vad(None)), OWN)
 
     assert not wished.rules.automatic
     assert wished.policy == Policy(automatic=False, respond=False, interrupt=False)
 
 
 def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
-    own = wishes(fresh(), "Be kind.", "joe")
-    other = wishes(update(fresh(), instructions="Rhyme.", audio={"output": {"voice": "ann"}}), "Be kind.", "joe")
-    vendor = wishes(update(fresh(), audio={"output": {"voice": "marin"}}), "Be kind.", "joe")
+    own = wishes(fresh(), OWN)
+    other = wishes(update(fresh(), instructions="Rhyme.", audio={"output": {"voice": "ann"}}), OWN)
+    vendor = wishes(update(fresh(), audio={"output": {"voice": "marin"}}), OWN)
 
     assert (own.instructions, own.voice) == ("", "")
     assert (other.instructions, other.voice) == ("Rhyme.", "ann")
@@ -81,29 +83,78 @@ def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
     ("fields", "param"),
     [
         ({"type": "transcription"}, "session.type"),
+        ({"id": "sess_other"}, "session.id"),
         ({"output_modalities": ["audio", "text"]}, "session.output_modalities"),
         ({"tool_choice": "perhaps"}, "session.tool_choice"),
-        ({"max_output_tokens": 5}, "session.max_output_tokens"),
+        ({"tool_choice": {"type": "mcp", "server_label": "x"}}, "session.tool_choice.type"),
+        ({"tools": [{"type": "mcp", "server_label": "x"}]}, "session.tools[0].type"),
+        ({"max_output_tokens": 0}, "session.max_output_tokens"),
+        ({"max_output_tokens": 4097}, "session.max_output_tokens"),
+        ({"truncation": "disabled"}, "session.truncation"),
+        ({"truncation": {"type": "retention_ratio", "retention_ratio": 0.5}}, "session.truncation"),
+        ({"prompt": {"id": "pmpt_1"}}, "session.prompt"),
+        ({"include": ["item.input_audio_transcription.logprobs"]}, "session.include"),
+        ({"tracing": {"metadata": {"x": "y" * 5000}}}, "session.tracing.metadata"),
+        ({"audio": {"input": {"transcription": {"prompt": "Say."}}}}, "session.audio.input.transcription.prompt"),
+        ({"audio": {"input": {"transcription": {"keywords": ["a"]}}}}, "session.audio.input.transcription.keywords"),
         ({"audio": {"input": {"noise_reduction": {"type": "near_field"}}}}, "session.audio.input.noise_reduction"),
         ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "session.audio.input.format.rate"),
         ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
         ({"audio": vad({"threshold": 1.5})}, "session.audio.input.turn_detection.threshold"),
         ({"audio": vad({"silence_duration_ms": 5})}, "session.audio.input.turn_detection.silence_duration_ms"),
-        ({"audio": vad({"idle_timeout_ms": 5000})}, "session.audio.input.turn_detection.idle_timeout_ms"),
+        ({"audio": vad({"idle_timeout_ms": 4999})}, "session.audio.input.turn_detection.idle_timeout_ms"),
+        ({"audio": vad({"idle_timeout_ms": 30001})}, "session.audio.input.turn_detection.idle_timeout_ms"),
+        ({"audio": vad({"model_version": "2"})}, "session.audio.input.turn_detection.model_version"),
+        ({"audio": vad({"eagerness": "low"})}, "session.audio.input.turn_detection.eagerness"),
+        (
+            {"audio": vad({"type": "semantic_vad", "threshold": 0.4})},
+            "session.audio.input.turn_detection.threshold",
+        ),
+        (
+            {"audio": vad({"type": "semantic_vad", "idle_timeout_ms": 6000})},
+            "session.audio.input.turn_detection.idle_timeout_ms",
+        ),
+        ({"audio": vad({"type": "psychic"})}, "session.audio.input.turn_detection.type"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, object], param: str) -> None:
-    text = msgspec.json.encode(fields)
-
     with pytest.raises(BadInput) as refused:
-        merge(fresh(), msgspec.json.decode(text, type=SessionPatch))
+        update(fresh(), **fields)
     assert refused.value.param == param
 
 
 def test_defaults_of_what_is_not_served_are_taken() -> None:
-    text = b'{"tools": [], "tool_choice": "auto", "tracing": "auto", "include": null, "truncation": "auto"}'
+    nothing = {"tools": [], "tool_choice": "auto", "include": None, "truncation": "auto", "prompt": None}
 
-    assert merge(fresh(), msgspec.json.decode(text, type=SessionPatch)) == fresh()
+    assert update(fresh(), **nothing, audio={"input": {"noise_reduction": None}}) == fresh()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "allowed"),
+    [
+        ({"voice": "ash"}, "session.voice", "session.audio.output.voice"),
+        ({"modalities": ["text"]}, "session.modalities", "session.output_modalities"),
+        ({"turn_detection": None}, "session.turn_detection", "session.audio.input.turn_detection"),
+        ({"temperature": 0.8}, "session.temperature", ""),
+        ({"tools": [{"name": "f", "strict": True}]}, "session.tools[0].strict", ""),
+        ({"reasoning": {"effort": "none"}}, "session.reasoning.effort", ""),
+    ],
+)
+def test_what_the_protocol_no_longer_has_is_refused_and_its_new_name_told(
+    fields: dict[str, object], param: str, allowed: str
+) -> None:
+    event = {"type": "session.update", "session": {"type": "realtime"} | fields}
+    refused: BadInput | None = None
+    try:
+        events_in.decode(msgspec.json.encode(event))
+        update(fresh(), **fields)
+    except BadEvent as bad:
+        refused = bad.cause
+    except BadInput as error:
+        refused = error
+
+    assert refused is not None
+    assert (refused.param, refused.allowed) == (param, allowed)
 
 
 @pytest.mark.parametrize("kind", ["audio/pcm", "audio/pcmu", "audio/pcma"])

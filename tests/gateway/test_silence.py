@@ -7,6 +7,7 @@ import pytest
 
 from gateway.scene import Line, Scene, settle
 from support.virtual import run_virtual
+from trunkline.gateway.asking import Asking
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, ResponseEnded
 from trunkline.gateway.silence import Silence
@@ -285,12 +286,12 @@ def test_a_call_that_is_over_or_asks_for_nothing_of_the_kind_is_never_told() -> 
     play(never, idle_s=0.0)
 
 
-def test_a_call_that_can_tell_nobody_fails_and_its_timer_ends() -> None:
+def test_a_call_that_can_tell_nobody_fails_and_its_timer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
-        def broken(count: int) -> str:
+        def broken(asking: Asking, count: int) -> str:
             raise RuntimeError("full")
 
-        call._vigil._tell = broken
+        monkeypatch.setattr(Asking, "away", broken)
         await settle(IDLE_S + 0.5)
 
         assert call.ended

@@ -104,6 +104,7 @@ MESSAGES: list[Message] = [
     response.ToolOutput("call_a", '"opened"', "item_o"),
     response.Insert(response.Inserted("message", "item_s", "system", "Be kind."), response.ROOT),
     response.Summon("billing"),
+    placement.Accepted(("joe",), ("en",)),
 ]
 
 EVENTS: list[record.Event] = [

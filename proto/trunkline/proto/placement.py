@@ -32,7 +32,13 @@ BEAT_LIMIT_S = 0.45
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="accepted"):
-    """STT or TTS -> gateway: the call is placed here and audio may come. (The agent says Attached.)"""
+    """STT or TTS -> gateway: the call is placed here and audio may come. (The agent says Attached.)
+
+    voices: that TTS has. languages: that STT knows, ISO 639-1. Either is empty of who doesn't tell.
+    """
+
+    voices: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 class Declined(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="declined"):

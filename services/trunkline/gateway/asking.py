@@ -80,6 +80,13 @@ class Asking:
         self._tell(CallerAway(count, response), self._expect(0, response, None))
         return response
 
+    def prompt(self) -> str:
+        """Nobody says anything, which the model answers; nothing is active. Returns the response asked for."""
+        metrics.silences.inc()
+        response = new_response_id()
+        self._respond(self.instructions, response=response)
+        return response
+
     def withdraw(self) -> bool:
         """The response that waits for words isn't wanted any more. Whether there was one."""
         withdrawn = self._behind is not None or (bool(self._asked) and not self._speaking.slot_taken)

@@ -6,8 +6,6 @@ everything runs in turns of the event loop, and nothing here waits once the call
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-import msgspec
-
 from trunkline.audio.pcm import Samples
 from trunkline.bus.exchange import Link
 from trunkline.bus.link import PeerTakesNothing
@@ -28,6 +26,7 @@ from trunkline.gateway.call_events import (
     Transcribed,
     TranscriptionFailed,
 )
+from trunkline.gateway.casting import Casting
 from trunkline.gateway.client_tools import ClientTools
 from trunkline.gateway.decisions import (
     AnnounceStarted,
@@ -43,6 +42,7 @@ from trunkline.gateway.decisions import (
     Resume,
     TakeTurn,
 )
+from trunkline.gateway.heeding import Heeding
 from trunkline.gateway.listening import Listening
 from trunkline.gateway.posts import AgentPost, SttPost, TtsPost
 from trunkline.gateway.shared import Shared
@@ -54,7 +54,6 @@ from trunkline.gateway.wishes import Wishes
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 from trunkline.proto.ids import new_item_id, new_response_id
 from trunkline.proto.response import Attached, Converse, Interrupt
-from trunkline.proto.speech import Tune, TurnRules
 from trunkline.proto.subjects import Stage
 from trunkline.telemetry import logs, tracing
 
@@ -97,10 +96,9 @@ class Call:
         self._on_end = on_end
         self._client: Client | None = None
         self._movable = bool(resumed)  # its client can go on elsewhere: it is away, or one that moves
-        self._wishes = Wishes()
         self.agent_line = AgentLine(lambda: self.speaking.owed.unfinished, afresh=bool(resumed))
         tell = self.agent_line.tell
-        self.client_tools = ClientTools(tell, afresh=bool(resumed))
+        self.client_tools, self.casting = ClientTools(tell, afresh=bool(resumed)), Casting(tell)
         self.turns = Turns(new_item_id)
         self.speaking = Speaking(
             self._clock,
@@ -124,9 +122,9 @@ class Call:
             interrupt=lambda: self._beating(self.speaking.interrupt, "turn_detected"),
             tell=tell,
         )
-        self._vigil = Vigil(
-            self._clock, self.turns, self.speaking, self.listening, tell=self._asking.away, on_failure=self.fail
-        )
+        parts = self.turns, self.listening, self.speaking, self._asking
+        self._vigil = Vigil(self._clock, *parts, emit=self._emit, on_failure=self.fail)
+        self._heeding = Heeding(*parts, self._vigil, self.client_tools, self.casting, carry_out=self._carry_out)
         self.staffing = Staffing(
             call_id,
             hub,
@@ -149,7 +147,7 @@ class Call:
             clock=self._clock,
         )
         return {
-            "stt": SttPost(handle, self.listening, rules=self._rules, tell=tell, now_s=now_s),
+            "stt": SttPost(handle, self.listening, rules=lambda: self._heeding.rules, tell=tell, now_s=now_s),
             "agent": converse,
             "tts": TtsPost(handle, self.speaking, beating=beating, tell=tell, now_s=now_s),
         }
@@ -193,19 +191,11 @@ class Call:
 
     def _attach(self, attached: Attached) -> None:
         """Each agent of the call, the first and those that follow it."""
+        self.attached = attached
+        self._heeding.attach(attached)
         wish, self.wish = self.wish, None
         if wish is not None:
             self.configure(wish(attached))
-        self._vigil.keep(attached.idle_s)
-        before, self.attached = self._rules(), attached
-        if self._rules() != before:
-            self.listening.tell(Tune(self._rules()))
-
-    def _rules(self) -> TurnRules:
-        """What callers dictate is known by the agent's tools, when to end a turn by the client."""
-        if self.attached is None:
-            return self._wishes.rules
-        return msgspec.structs.replace(self._wishes.rules, dictations=self.attached.dictations)
 
     def start(self, client: Client, *, movable: bool = False) -> None:
         """The client is there; a greeting that waits begins now. movable: it can take its call elsewhere by itself."""
@@ -240,13 +230,7 @@ class Call:
     # the verbs of a client; BadInput is for the client to see
 
     def configure(self, wishes: Wishes) -> None:
-        before, self._wishes = self._wishes, wishes
-        self._carry_out(self.turns.follow(wishes.policy, self.listening.ring.end))
-        self.speaking.voice, self.speaking.speed, self.speaking.audible = wishes.voice, wishes.speed, wishes.audible
-        self._asking.instructions, self._asking.interrupts = wishes.instructions, wishes.policy.interrupt
-        self.client_tools.equip(wishes.equip)
-        if wishes.rules != before.rules:
-            self.listening.tell(Tune(self._rules()))
+        self._heeding.configure(wishes)
 
     def hear(self, samples: Samples) -> None:
         if not self.ended:
@@ -271,7 +255,7 @@ class Call:
     def cancel(self, response: str | None) -> None:
         if response is None and self._asking.withdraw():
             withdrawn = new_response_id()  # that the agent never hears of
-            self._emit(ResponseOpened(withdrawn, self._wishes.audible))
+            self._emit(ResponseOpened(withdrawn, self.speaking.audible))
             self._emit(ResponseEnded(withdrawn, "cancelled", "client_cancelled"))
         else:
             self._beating(self.speaking.cancel, response)

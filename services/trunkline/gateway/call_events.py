@@ -28,6 +28,15 @@ class AudioCommitted(msgspec.Struct, frozen=True, gc=False):
     item: str
 
 
+class TimedOut(msgspec.Struct, frozen=True, gc=False):
+    """Nobody said anything for as long as the client's session allows; the model answers that. The silence is an
+    item of the caller's, which follows in AudioCommitted."""
+
+    item: str
+    from_sample: int
+    to_sample: int
+
+
 class Transcribed(msgspec.Struct, frozen=True, gc=False):
     item: str
     text: str
@@ -124,6 +133,7 @@ CallEvent = (
     SpeechBegan
     | SpeechEnded
     | AudioCommitted
+    | TimedOut
     | Transcribed
     | TranscriptionFailed
     | ResponseOpened

@@ -79,6 +79,7 @@ class Listening:
         decide: Callable[[list[Decision]], None],
     ) -> None:
         self.ring = Ring(RING_SAMPLES)
+        self.languages: tuple[str, ...] = ()
         self._handle = handle
         self._turns = turns
         self._line = Ring(LINE_SAMPLES)  # as it came: a discarded echo still tells what follows it

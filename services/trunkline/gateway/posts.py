@@ -55,6 +55,8 @@ class SttPost:
         """The worker that serves was never disturbed."""
 
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
+        if isinstance(answer, Accepted):
+            self._listening.languages = answer.languages
         if self._rules() != self._ordered.rules:
             placement.link.send(Tune(self._rules()))
         self._listening.stt_placed(placement.link, self._ordered.from_sample)
@@ -97,6 +99,8 @@ class TtsPost:
         """The worker that serves was never disturbed."""
 
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
+        if isinstance(answer, Accepted):
+            self._speaking.voices = answer.voices
         link = placement.link
         link.bind_audio(self._handle, self._hear_audio)
         self._speaking.tts_placed(lambda message, headers: link.send(message, headers=headers))

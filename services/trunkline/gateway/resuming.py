@@ -138,6 +138,7 @@ class Resumption:
                 _believe(view, progress)
                 _tell_progress(call, view, progress)
             call.wish = wish
+            call.casting.go_on(view)
             try:
                 await call.place("agent")
                 break

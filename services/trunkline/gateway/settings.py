@@ -5,15 +5,36 @@ from typing import Literal
 from trunkline.proto.errors import BadSettings
 from trunkline.runtime.settings import CoreSettings, variable
 
-VENDOR_MODELS = ("gpt-realtime", "gpt-realtime-2", "gpt-realtime-mini", "gpt-4o-realtime-preview")
+VENDOR_MODELS = (
+    "gpt-realtime",
+    "gpt-realtime-1.5",
+    "gpt-realtime-2",
+    "gpt-realtime-2.1",
+    "gpt-realtime-2.1-mini",
+    "gpt-realtime-2025-08-28",
+    "gpt-realtime-mini",
+    "gpt-realtime-mini-2025-10-06",
+    "gpt-realtime-mini-2025-12-15",
+    "gpt-4o-realtime-preview",
+    "gpt-4o-realtime-preview-2024-10-01",
+    "gpt-4o-realtime-preview-2024-12-17",
+    "gpt-4o-realtime-preview-2025-06-03",
+    "gpt-4o-mini-realtime-preview",
+    "gpt-4o-mini-realtime-preview-2024-12-17",
+    "gpt-audio-1.5",
+    "gpt-audio-mini",
+    "gpt-audio-mini-2025-10-06",
+    "gpt-audio-mini-2025-12-15",
+)
 """Names that stock clients ask for; they mean the default agent."""
 
 
 class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     """host, port: where callers come. share_port: several gateways on one port (SO_REUSEPORT).
 
-    api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` pairs, comma-separated, an
-    empty agent for the default one; they add to the vendor's names. message_limit_bytes: of one client event.
+    api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` or `voice=voice` pairs,
+    comma-separated, nothing behind the `=` for the default agent or its voice; they add to the vendor's names.
+    message_limit_bytes: of one client event.
     record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
@@ -45,7 +66,7 @@ def origins_of(settings: GatewaySettings) -> list[str]:
 
 
 def aliases_of(settings: GatewaySettings) -> dict[str, str]:
-    """Model name -> agent name. Raises BadSettings."""
+    """Names of models and voices -> of agents and voices. Raises BadSettings."""
     aliases = dict.fromkeys(("", *VENDOR_MODELS), "")
     for part in filter(None, (part.strip() for part in settings.model_aliases.split(","))):
         name, equals, agent = part.partition("=")

@@ -35,6 +35,10 @@ class Silence:
             self.sounded(now)
         return max(0, self._quiet_from + self.idle - now)
 
+    def quiet(self, now: int) -> int:
+        """So long it has been silent."""
+        return now - self._quiet_from
+
     def tell(self, now: int) -> int:
         """The agent is told now. Returns for the how manieth time."""
         self._count += 1

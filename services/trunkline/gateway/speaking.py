@@ -71,6 +71,7 @@ class Speaking:
         on_hang_up: Callable[[str], None],
     ) -> None:
         self.voice, self.speed, self.audible = "", 1.0, True
+        self.voices: tuple[str, ...] = ()
         self.playout = Playout()
         self._clock = clock
         self._emit = emit

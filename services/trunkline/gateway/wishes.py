@@ -8,7 +8,9 @@ from trunkline.proto.speech import TurnRules
 
 
 class Wishes(msgspec.Struct, frozen=True):
-    """instructions and voice: empty for the agent's own. equip: the tools that the client carries out itself."""
+    """instructions, voice and agent: empty for the call's own. equip: for the agent, as it is told.
+
+    idle_s: of silence after an answer, until another is asked for; 0 for the agent's own wish."""
 
     rules: TurnRules = TurnRules()
     policy: Policy = Policy()
@@ -17,3 +19,5 @@ class Wishes(msgspec.Struct, frozen=True):
     speed: float = 1.0
     audible: bool = True
     equip: Equip = Equip()
+    agent: str = ""
+    idle_s: float = 0.0

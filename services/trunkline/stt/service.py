@@ -41,6 +41,7 @@ class SttService:
         self._threads = ThreadPoolExecutor(threads, "recognise")
         self._listening = Listening(self._engine.detector, self._voice_thread)
         self._recognition = Recognition(self._engine.recogniser, self._threads, threads)
+        self._languages = tuple(getattr(self._engine.recogniser, "languages", ()))  # a plugin may not tell
         self._ready = False
         self.pool = CallPool(exchange, capacity=settings.capacity or usual, open_session=self._open)
 
@@ -69,7 +70,7 @@ class SttService:
             return Declined("bad_request", f"a placement at STT begins with Listen, not {type(message).__name__}")
         if not self._ready:
             return Declined("unready", "the engine is being loaded")
-        return CallerSession(link, message, self._listening, self._recognition, self.pool.fail)
+        return CallerSession(link, message, self._listening, self._recognition, self.pool.fail, self._languages)
 
 
 def read_script(text: str) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ class CallerSession:
         listening: Listening,
         recognition: Recognition,
         on_failure: Callable[[Link, Exception], None],
+        languages: tuple[str, ...] = (),
     ) -> None:
         self.voice = VoiceState()
         self._link = link
@@ -100,7 +101,7 @@ class CallerSession:
         self._told_to = listen.from_sample  # the hub knows that the audio before has been judged
         self._closed = False
         link.bind_audio(listen.handle, self.on_chunk)
-        link.send(Accepted())
+        link.send(Accepted(languages=languages))
 
     # the pool's side
 

@@ -51,7 +51,7 @@ class SpeakingSession:
         self._scheduler = scheduler
         self._orders = Orders()
         self._current: _Speaking | None = None
-        link.send(Accepted())
+        link.send(Accepted(voices=tuple(getattr(engine, "voices", ()))))  # a plugin may not tell
 
     def on_message(self, message: Message, headers: Headers | None) -> None:
         match message:

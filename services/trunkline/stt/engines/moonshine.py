@@ -28,6 +28,7 @@ _ENCODER_KEYS = [f"past_key_values.{layer}.encoder.{kind}" for layer in range(LA
 
 class Moonshine:
     name = "moonshine"
+    languages = ("en",)
 
     def __init__(self) -> None:
         self._encoder: onnxruntime.InferenceSession | None = None

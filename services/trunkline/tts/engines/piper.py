@@ -26,7 +26,8 @@ class PiperSynthesiser:
     name = "piper"
     inline = False
 
-    def __init__(self, voice: "PiperVoice") -> None:
+    def __init__(self, voice: "PiperVoice", name: str) -> None:
+        self.voices = (name,)
         self._voice = voice
         self.rate_hz = voice.config.sample_rate
 
@@ -83,7 +84,7 @@ def open_piper(model: str) -> PiperSynthesiser:
                 "TRUNKLINE_PIPER_MODEL", f"{file} is no file", "a Piper voice: NAME.onnx and NAME.onnx.json"
             )
     config = PiperConfig.from_dict(json.loads(described_by.read_text(encoding="utf-8")))
-    return PiperSynthesiser(PiperVoice(session=_FrugalSession(path), config=config))
+    return PiperSynthesiser(PiperVoice(session=_FrugalSession(path), config=config), path.stem)
 
 
 def _packaged_voice() -> Path:

@@ -10,7 +10,10 @@ from trunkline.audio.pcm import Samples
 
 
 class Synthesiser(Protocol):
-    """rate_hz: of its samples. inline: so cheap that it runs on the event loop, without a thread."""
+    """rate_hz: of its samples. inline: so cheap that it runs on the event loop, without a thread.
+
+    It may have `voices`: a tuple of the names of those that it has.
+    """
 
     name: str
     rate_hz: int

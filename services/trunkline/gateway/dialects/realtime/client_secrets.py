@@ -68,7 +68,8 @@ class ClientSecretsEndpoint:
         asked, bound = read(body or b"{}")
         patch = asked.session or SessionPatch()
         model = patch.model or ""
-        session = merge(new_session("", model, "", ""), patch)
+        session = new_session("", model, "", "")
+        session = merge(session, patch) if asked.session is not None else session
         if not self._is_model(model):
             return refuse(404, "model_not_found", f"the model {model[:80]!r} does not exist", param="session.model")
         key = await self._ephemeral.mint(bound, _life_s(asked.expires_after or ExpiresAfter()))

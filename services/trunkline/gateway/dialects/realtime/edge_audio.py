@@ -5,7 +5,7 @@ import numpy as np
 from trunkline.audio import g711, pcm
 from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import Resampler
-from trunkline.gateway.dialects.realtime.session import Format
+from trunkline.gateway.dialects.realtime.session_audio import Format
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput
 

@@ -16,6 +16,7 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
+from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, not_opened, overloaded
 from trunkline.gateway.dialects.realtime.outbox import Outbox
 from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
@@ -150,15 +151,15 @@ class RealtimeEndpoint:
 
         def wish(attached: Attached) -> Wishes:
             nonlocal session
-            own = attached.instructions, attached.voice
-            session = new_session(call_id, record.view.agent, *own)
+            session = new_session(call_id, record.view.agent, attached.instructions, attached.voice)
+            offer = Offer.of(attached, self._opening.aliases)
             try:
                 bound = bound_to(admitted)
-                session = merge(session, bound, attached.tools) if bound is not None else session
+                session = merge(session, bound, offer) if bound is not None else session
                 session = told.configure(session) if told is not None else session
             except BadInput as error:  # whatever a client wishes, its call goes on
                 log.warning("session not as it was", call_id=call_id, reason=str(error))
-            return wishes(session, *own)
+            return wishes(session, offer)
 
         try:
             taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish)
@@ -173,7 +174,7 @@ class RealtimeEndpoint:
         await self._serve(connection.run(websocket, taken, told), taken.call)
 
     def _terms(self, call: str, model: str, ours: bool) -> Terms:
-        return Terms(model, self._tokens.issue(call), self._limit_bytes, ours)
+        return Terms(model, self._tokens.issue(call), self._limit_bytes, ours, self._opening.aliases)
 
 
 async def _apologise(websocket: web.WebSocketResponse, code: str, message: str) -> None:

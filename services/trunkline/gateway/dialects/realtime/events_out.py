@@ -137,6 +137,12 @@ class Cleared(ServerEvent, frozen=True, tag="input_audio_buffer.cleared"):
     pass
 
 
+class TimeoutTriggered(ServerEvent, frozen=True, tag="input_audio_buffer.timeout_triggered"):
+    audio_start_ms: int
+    audio_end_ms: int
+    item_id: str
+
+
 class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
     item: AnyItem
     previous_item_id: str | None = None
@@ -149,6 +155,12 @@ class ItemDone(ServerEvent, frozen=True, tag="conversation.item.done"):
 
 class ItemRetrieved(ServerEvent, frozen=True, tag="conversation.item.retrieved"):
     item: AnyItem
+
+
+class TranscriptionDelta(ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.delta"):
+    item_id: str
+    content_index: int
+    delta: str
 
 
 class TranscriptionCompleted(ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.completed"):

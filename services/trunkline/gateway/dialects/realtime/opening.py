@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Admitted, refuse
 from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
+from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.proto.errors import BadInput, StageUnavailable
@@ -33,7 +35,7 @@ class Opening:
 
     def __init__(self, calls: Calls, aliases: dict[str, str]) -> None:
         self._calls = calls
-        self._aliases = aliases
+        self.aliases = aliases
 
     async def open(self, admitted: Admitted, model: str, asked: SessionPatch | None = None) -> Opened:
         """model, asked: the client's own, as it calls.
@@ -43,19 +45,19 @@ class Opening:
         """
         patches = [patch for patch in (bound_to(admitted), asked) if patch is not None]
         model = next((patch.model for patch in patches if patch.model), model)
-        call = await self._calls.place(self._aliases.get(model, model))
+        call = await self._calls.place(self.aliases.get(model, model))
         attached = call.attached
         assert attached is not None, "the call is placed"
-        own = attached.instructions, attached.voice
-        session = new_session(call.call_id, model, *own)
+        offer = Offer.of(attached, self.aliases, call.speaking.voices, call.listening.languages)
+        session = new_session(call.call_id, model, attached.instructions, attached.voice)
         try:
             for patch in patches:
-                session = merge(session, patch, attached.tools)
+                session = merge(session, msgspec.structs.replace(patch, model=UNSET), offer)  # it has its agent
         except BadInput:
             call.end("failed: session refused")
             raise
         session = msgspec.structs.replace(session, model=model)
-        call.configure(wishes(session, *own))  # nothing is said before its client is there
+        call.configure(wishes(session, offer))  # nothing is said before its client is there
         return Opened(call, session, model)
 
 

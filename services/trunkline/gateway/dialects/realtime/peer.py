@@ -5,6 +5,7 @@ nothing.
 """
 
 import asyncio
+from collections.abc import Mapping
 from itertools import count
 from typing import Protocol
 
@@ -16,12 +17,14 @@ from trunkline.gateway.call_events import CallEvent, CallOver, ResponseOpened
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.edge_audio import Ear
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
+from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_event_id, new_item_id
-from trunkline.telemetry import logs
+from trunkline.telemetry import logs, tracing
 
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
@@ -43,12 +46,13 @@ class Wire(Protocol):
 
 class Terms(msgspec.Struct, frozen=True):
     """How a client comes. model: as it spelt it. token: to come back with, empty for none. limit_bytes: of one event.
-    ours: it can come back by itself."""
+    ours: it can come back by itself. aliases: see Offer."""
 
     model: str
     token: str
     limit_bytes: int
     ours: bool = False
+    aliases: Mapping[str, str] | None = None
 
 
 class Peer:
@@ -61,10 +65,10 @@ class Peer:
         self.terms = terms
         self._wire = wire
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
-        self._own = attached.instructions, attached.voice
-        self._reserved = attached.tools
-        self._session = session or new_session(call.call_id, terms.model, *self._own)
+        self._offer = Offer.of(attached, terms.aliases, call.speaking.voices, call.listening.languages)
+        self._session = session or new_session(call.call_id, terms.model, attached.instructions, attached.voice)
         self.projection = Projection(self.next_event_id, self._session.audio.output.format, ours=terms.ours)
+        self.projection.transcribes = self._session.audio.input.transcription is not None
         self._ear = Ear(self._session.audio.input.format)
         self.greeted = asyncio.Event()  # nothing that greets is still to open
         if not attached.greeting:
@@ -163,13 +167,17 @@ class Peer:
                 self.call.cancel(response)
 
     def _update(self, event: events_in.UpdateSession) -> None:
-        session = merge(self._session, event.session, self._reserved)
+        session = merge(self._session, event.session, self._offer)
         if session.audio.input.format != self._session.audio.input.format:
             self.call.hear(self._ear.rest())
             self._ear = Ear(session.audio.input.format)
         self.projection.speak(session.audio.output.format)
+        self.projection.transcribes = session.audio.input.transcription is not None
+        names = attributes_of(session.tracing)
+        if names and session.tracing != self._session.tracing:
+            tracing.start_span("session", parent=tracing.call_context(self.call.call_id), attributes=names).end()
         self._session = session
-        self.call.configure(wishes(session, *self._own))
+        self.call.configure(wishes(session, self._offer))
         self.send(events_out.SessionUpdated(event_id=self.next_event_id(), session=session))
 
     def _create_item(self, event: events_in.CreateItem) -> None:

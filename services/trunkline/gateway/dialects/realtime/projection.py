@@ -12,7 +12,7 @@ import msgspec
 from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.edge_audio import Mouth
-from trunkline.gateway.dialects.realtime.session import Format
+from trunkline.gateway.dialects.realtime.session_audio import Format
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES
 from trunkline.proto.errors import BadInput
 
@@ -51,10 +51,12 @@ class _OpenResponse:
 
 
 class Projection:
-    """new_event_id: mints ids of events. ours: the client can come back, and is told which samples it gets."""
+    """new_event_id: mints ids of events. ours: the client can come back, and is told which samples it gets.
+    transcribes: the client hears the caller's words."""
 
     def __init__(self, new_event_id: Callable[[], str], output: Format, *, ours: bool = False) -> None:
         self._id = self.event_id = new_event_id
+        self.transcribes = True
         self._ours = ours
         self._known: dict[str, list[str]] = {}  # items of responses that an earlier gateway has told of
         self._mouth = Mouth(output)
@@ -102,9 +104,14 @@ class Projection:
             case call.AudioCommitted():
                 yield out.Committed(event_id=self._id(), item_id=event.item, previous_item_id=self.last_item)
                 yield from self._new_user_item(event.item, out.Part("input_audio"))
+            case call.TimedOut():
+                start_ms, end_ms = _ms(event.from_sample), _ms(event.to_sample)
+                yield out.TimeoutTriggered(
+                    event_id=self._id(), audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=event.item
+                )
             case call.Transcribed():
-                yield self._transcribed(event)
-            case call.TranscriptionFailed():
+                yield from self._transcribed(event)
+            case call.TranscriptionFailed() if self.transcribes:
                 problem = out.Problem(type="transcription_error", code="transcription_failed", message=event.reason)
                 yield out.TranscriptionFailed(event_id=self._id(), item_id=event.item, content_index=0, error=problem)
             case call.ResponseOpened():
@@ -128,7 +135,7 @@ class Projection:
             case call.MoveAsked(reason=reason):
                 if self._ours:
                     yield out.Move(event_id=self._id(), reason=reason)
-            case call.CallOver():
+            case call.CallOver() | call.TranscriptionFailed():
                 return
 
     # what an earlier gateway has told of
@@ -151,11 +158,16 @@ class Projection:
         yield out.ItemAdded(event_id=self._id(), item=made, previous_item_id=previous)
         yield out.ItemDone(event_id=self._id(), item=made, previous_item_id=previous)
 
-    def _transcribed(self, event: call.Transcribed) -> out.ServerEvent:
+    def _transcribed(self, event: call.Transcribed) -> Iterator[out.ServerEvent]:
+        """The words come at once: what STT has of them before may still change."""
         known = self._message(event.item)
         if known is not None:
             self._store(msgspec.structs.replace(known, content=[out.Part("input_audio", transcript=event.text)]))
-        return out.TranscriptionCompleted(
+        if not self.transcribes:
+            return
+        if event.text:
+            yield out.TranscriptionDelta(event_id=self._id(), item_id=event.item, content_index=0, delta=event.text)
+        yield out.TranscriptionCompleted(
             event_id=self._id(),
             item_id=event.item,
             content_index=0,

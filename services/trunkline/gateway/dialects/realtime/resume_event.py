@@ -4,6 +4,7 @@ Unknown fields are passed over, so that a client may be newer than the gateway.
 """
 
 import msgspec
+from msgspec import UNSET
 
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge
@@ -86,7 +87,11 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
             patch = _patches.decode(self.session)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise explain_validation(error) from error
-        return merge(session, patch) if patch is not None else session
+        if patch is None:
+            return session
+        if patch.type is UNSET:  # gateways of earlier releases confirmed such updates
+            patch = msgspec.structs.replace(patch, type=session.type)
+        return merge(session, patch)
 
     @property
     def progress(self) -> Progress:

@@ -5,6 +5,18 @@ import re
 from trunkline.proto.errors import BadInput
 
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
+RENAMED = {
+    "session.modalities": "session.output_modalities",
+    "session.voice": "session.audio.output.voice",
+    "session.speed": "session.audio.output.speed",
+    "session.input_audio_format": "session.audio.input.format",
+    "session.output_audio_format": "session.audio.output.format",
+    "session.input_audio_transcription": "session.audio.input.transcription",
+    "session.input_audio_noise_reduction": "session.audio.input.noise_reduction",
+    "session.turn_detection": "session.audio.input.turn_detection",
+    "session.max_response_output_tokens": "session.max_output_tokens",
+}
+"""Fields of the protocol's beta, and where its final form has them."""
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
 
 
@@ -17,6 +29,8 @@ def explain_validation(error: Exception) -> BadInput:
     unknown = _UNKNOWN_FIELD.match(problem)
     if unknown:
         param = f"{param}.{unknown[1]}".lstrip(".")
+        if param in RENAMED:
+            return BadInput(param, "is a name of the beta", RENAMED[param], code="unknown_parameter")
         return BadInput(param, "is unknown or not supported yet", "", code="unknown_parameter")
     missing = re.match(r"Object missing required field `(.*?)`", problem)
     if missing:
