@@ -128,7 +128,7 @@ class Projection:
             case call.MoveAsked(reason=reason):
                 if self._ours:
                     yield out.Move(event_id=self._id(), reason=reason)
-            case call.CallOver():
+            case call.Silenced() | call.CallOver():
                 return
 
     # what an earlier gateway has told of
