@@ -1,6 +1,7 @@
 """A browser's part of a call over WebRTC, played by aiortc: real sockets on loopback, real time."""
 
 import asyncio
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -43,9 +44,19 @@ class Microphone(MediaStreamTrack):
 
 
 class Browser:
-    """`async with Browser(server) as browser`: connected, and its channel open. heard: what came, at RATE_HZ."""
+    """`async with Browser(server) as browser`: connected, and its channel open. heard: what came, at RATE_HZ.
 
-    def __init__(self, server: Server, key: str = KEY, path: str = "/v1/realtime/calls?model=gpt-realtime") -> None:
+    spell: what it makes of the offer, before that is sent.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        key: str = KEY,
+        path: str = "/v1/realtime/calls?model=gpt-realtime",
+        spell: Callable[[str], str] = lambda sdp: sdp,
+    ) -> None:
+        self._spell = spell
         self._server = server
         self._key = key
         self._path = path
@@ -69,7 +80,7 @@ class Browser:
     async def __aenter__(self) -> "Browser":
         await self.pc.setLocalDescription(await self.pc.createOffer())
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/sdp"}
-        body = without_candidates(self.pc.localDescription.sdp)
+        body = self._spell(without_candidates(self.pc.localDescription.sdp))
         async with self._server.client.post(self._path, data=body, headers=headers) as answer:
             text = await answer.text()
             assert answer.status == 201, text
@@ -107,6 +118,13 @@ class Browser:
 
     def sound(self) -> np.ndarray:
         return np.concatenate(self.heard) if self.heard else np.zeros(0, dtype=np.int16)
+
+    def is_killed(self) -> None:
+        """Nothing it gets is answered, and nothing leaves it."""
+        for sender in self.pc.getSenders():
+            for protocol in sender.transport.transport._connection._protocols:
+                protocol.datagram_received = lambda data, addr: None  # type: ignore[method-assign]
+                protocol.transport.sendto = lambda data, addr=None: None  # type: ignore[method-assign]
 
     def _track(self, track: MediaStreamTrack) -> None:
         self._listening = asyncio.create_task(self._listen(track))

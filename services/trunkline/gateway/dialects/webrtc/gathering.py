@@ -30,6 +30,11 @@ def redirect(transport: RTCIceTransport, reach: Reach) -> None:
     connection.gather_candidates = gather  # type: ignore[method-assign]  # of this one connection
 
 
+def is_lost(transport: RTCIceTransport) -> bool:
+    """Whether the caller's side answers no more; while aiortc hasn't been told to close it."""
+    return transport._connection._closing
+
+
 async def _gather(connection: Connection, reach: Reach) -> None:
     """Raises StageUnavailable."""
     if connection._local_candidates_start:

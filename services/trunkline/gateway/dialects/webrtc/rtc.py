@@ -7,7 +7,14 @@ that is in `_tap` and `gathering`; a test of each fails when a release of aiortc
 
 from collections.abc import Callable
 
-from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 from aiortc.rtp import RtpPacket
 
@@ -44,6 +51,7 @@ class Rtc:
         self._on_connected = on_connected
         self._on_channel = on_channel
         self._on_gone = on_gone
+        self._ice: RTCIceTransport | None = None
         self._channels = 0
         self._gone = False
         self._pc.on("datachannel", self._channel_came)
@@ -61,7 +69,8 @@ class Rtc:
                 "sdp", "can't be understood", "an offer as a browser makes it", code="invalid_offer"
             ) from error
         _tap(transceiver.receiver, self._on_packet)
-        transports = {transceiver.receiver.transport.transport}
+        self._ice = transceiver.receiver.transport.transport
+        transports = {self._ice}
         if self._pc.sctp is not None:
             transports.add(self._pc.sctp.transport.transport)
         for transport in transports:
@@ -79,7 +88,7 @@ class Rtc:
         if self._channels > CHANNELS:
             channel.close()
             return
-        channel.on("close", lambda: self._went(orderly=True))
+        channel.on("close", self._went)
         self._on_channel(channel)
 
     def _state_changed(self) -> None:
@@ -87,13 +96,14 @@ class Rtc:
         log.debug("connection", state=state)
         if state == "connected":
             self._on_connected()
-        elif state in ("failed", "closed"):  # failed: the caller answers no more; closed: it said so
-            self._went(orderly=state == "closed")
+        elif state in ("failed", "closed"):
+            self._went()
 
-    def _went(self, *, orderly: bool) -> None:
+    def _went(self) -> None:
         if not self._gone:
             self._gone = True
-            self._on_gone(orderly)
+            lost = self._pc.connectionState == "failed" or (self._ice is not None and gathering.is_lost(self._ice))
+            self._on_gone(not lost)
 
 
 class _Tap:
