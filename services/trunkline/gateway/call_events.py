@@ -108,6 +108,17 @@ class ToolCalled(msgspec.Struct, frozen=True, gc=False):
     arguments: str
 
 
+class Silenced(msgspec.Struct, frozen=True, gc=False):
+    """What was sent and isn't played yet never shall be: a line that holds it drops it. Before the ends of what is cut.
+
+    heard: (item, ms) of each item that isn't heard to its end. reason: of the interruption; an ItemCut follows the
+    client's own.
+    """
+
+    reason: str
+    heard: tuple[tuple[str, int], ...]
+
+
 class ItemCut(msgspec.Struct, frozen=True, gc=False):
     """The client's truncation is done: only this much of the item counts as heard."""
 
@@ -142,6 +153,7 @@ CallEvent = (
     | AudioSaid
     | ItemEnded
     | ResponseEnded
+    | Silenced
     | ItemCut
     | ToolCalled
     | MoveAsked

@@ -112,6 +112,12 @@ class Said:
         """Responses of which something was or will be sent and wasn't heard to the end."""
         return [response for response, segments in self._responses.items() if not all(s.told for s in segments)]
 
+    def partly_heard(self) -> tuple[tuple[str, int], ...]:
+        """(item, ms) of each item of which something was sent and not heard to its end."""
+        cut = [s for segments in self._responses.values() for s in segments]
+        items = dict.fromkeys(s.item for s in cut if s.sent and not s.told)
+        return tuple((item, heard_ms([s for s in cut if s.item == item])) for item in items)
+
     def settle(self, response: str) -> None:
         """Nothing more of it will be sent or heard."""
         for segment in self._responses.get(response, ()):

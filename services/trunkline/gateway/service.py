@@ -14,6 +14,7 @@ from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndpoint
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.dialects.realtime.opening import Opening
+from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.http import Http, vendor_errors
 from trunkline.gateway.resume_token import ResumeTokens
@@ -66,6 +67,8 @@ class GatewayService:
         realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, settings.message_limit_bytes)
         ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
         app.router.add_get("/v1/realtime", realtime.handle)
+        self._webrtc = WebrtcEndpoint(self._calls, keys, opening, settings)
+        self._webrtc.add_routes(app)
         Http(keys, store, self._roster).add_routes(app)
         deciding = Deciding(context.exchange)
         self._calls.on_answered = deciding.hear
@@ -99,6 +102,7 @@ class GatewayService:
 
     async def stop(self) -> None:
         await self._adoption.stop()
+        await self._webrtc.stop()
         await self._runner.cleanup()
         self._calls.stop()
         await self._roster.stop()

@@ -38,6 +38,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
+    webrtc_host: address on which WebRTC's audio arrives, empty for host; webrtc_public_ips: comma-separated, told to
+    callers instead, behind a NAT that maps one to one; webrtc_ports: UDP, such as 50000-50999, empty for any.
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +51,9 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     record_replicas: Literal[1, 3] = 1
     resume_secret: str = ""
     cors_origins: str = "*"
+    webrtc_host: str = ""
+    webrtc_public_ips: str = ""
+    webrtc_ports: str = ""
 
 
 def keys_of(settings: GatewaySettings) -> list[str]:

@@ -16,6 +16,7 @@ from trunkline.gateway.call_events import (
     ItemOpened,
     ResponseEnded,
     ResponseOpened,
+    Silenced,
     ToolCalled,
     WordsSaid,
 )
@@ -350,6 +351,7 @@ class Speaking:
         for segment in self.playout.advance(now):
             self._tell_played(segment)
         self.playout.flush(now)
+        self._emit(Silenced(reason, self._said.partly_heard()))
         self.owed.doom(reason)
         self._synthesis.hush()
         lines, self._script = self._script, deque()

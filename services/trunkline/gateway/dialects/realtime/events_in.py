@@ -37,6 +37,10 @@ class ClearAudio(_Event, frozen=True, tag="input_audio_buffer.clear"):
     pass
 
 
+class ClearOutput(_Event, frozen=True, tag="output_audio_buffer.clear"):
+    """Over WebRTC alone: elsewhere the client has the audio."""
+
+
 class NewPart(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     text: str | None = None
@@ -90,6 +94,7 @@ ClientEvent = (
     | AppendAudio
     | CommitAudio
     | ClearAudio
+    | ClearOutput
     | CreateItem
     | RetrieveItem
     | TruncateItem
@@ -98,7 +103,7 @@ ClientEvent = (
 )
 
 SUPPORTED = tuple(sorted(str(t.__struct_config__.tag) for t in ClientEvent.__args__))
-NOT_SERVED = ("conversation.item.delete", "output_audio_buffer.clear", "transcription_session.update")
+NOT_SERVED = ("conversation.item.delete", "transcription_session.update")
 """Events of the protocol that this release answers with an error of their own."""
 
 

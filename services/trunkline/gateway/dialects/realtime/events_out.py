@@ -264,6 +264,24 @@ class TextDone(_InItem, frozen=True, tag="response.output_text.done"):
     text: str
 
 
+class _OfOutput(ServerEvent, frozen=True):
+    """Over WebRTC, where the gateway plays: of the response whose audio it is."""
+
+    response_id: str
+
+
+class OutputStarted(_OfOutput, frozen=True, tag="output_audio_buffer.started"):
+    pass
+
+
+class OutputStopped(_OfOutput, frozen=True, tag="output_audio_buffer.stopped"):
+    pass
+
+
+class OutputCleared(_OfOutput, frozen=True, tag="output_audio_buffer.cleared"):
+    pass
+
+
 class Resumed(ServerEvent, frozen=True, tag="trunkline.resumed"):
     """audio_from_ms: the client's audio goes on there, at once and faster than real time. To clients of ours alone,
     as the two that follow."""

@@ -152,6 +152,8 @@ class Peer:
                 self.call.hear(self._ear.rest())  # positions go on for both sides alike
                 self.call.clear_audio()
                 self.send(events_out.Cleared(event_id=self.next_event_id()))
+            case events_in.ClearOutput():
+                raise BadInput("type", "the client plays what it hears itself", "over WebRTC", code="not_supported")
             case events_in.CreateItem():
                 self._create_item(event)
             case events_in.RetrieveItem(item_id=item):

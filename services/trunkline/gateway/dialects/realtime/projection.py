@@ -135,7 +135,7 @@ class Projection:
             case call.MoveAsked(reason=reason):
                 if self._ours:
                     yield out.Move(event_id=self._id(), reason=reason)
-            case call.CallOver() | call.TranscriptionFailed():
+            case call.Silenced() | call.CallOver() | call.TranscriptionFailed():
                 return
 
     # what an earlier gateway has told of

@@ -1,0 +1,133 @@
+"""POST /v1/realtime/calls: an SDP offer in, its answer out, and a call that waits for its caller to connect.
+
+Whatever can be refused is refused before a stage is placed. Needs the extra `webrtc`.
+"""
+
+import asyncio
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import hdrs, web
+from multidict import MultiDictProxy
+
+from trunkline.gateway.auth import Keys, refuse
+from trunkline.gateway.calls import Calls
+from trunkline.gateway.dialects.realtime.opening import Opened, Opening, not_opened
+from trunkline.gateway.dialects.realtime.session import SessionPatch
+from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.dialects.webrtc.offer import Offer, read_offer
+from trunkline.gateway.settings import GatewaySettings
+from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.telemetry import logs
+
+if TYPE_CHECKING:
+    from trunkline.gateway.dialects.webrtc.line import Line
+
+PATH = "/v1/realtime/calls"
+SDP, FORM = "application/sdp", "multipart/form-data"
+CLOSE_LIMIT_S = 2.0  # for connections to say goodbye, when the gateway stops
+
+log = logs.get(__name__)
+_patches = msgspec.json.Decoder(SessionPatch)
+
+
+class WebrtcEndpoint:
+    """Owns the lines that it opens."""
+
+    def __init__(self, calls: Calls, keys: Keys, opening: Opening, settings: GatewaySettings) -> None:
+        """Raises BadSettings."""
+        self._calls = calls
+        self._keys = keys
+        self._opening = opening
+        self._limit_bytes = settings.message_limit_bytes
+        self._lines: set[asyncio.Task[None]] = set()
+        self._installed = find_spec("aiortc") is not None
+        if self._installed:
+            from trunkline.gateway.dialects.webrtc.addresses import reach_of
+            from trunkline.gateway.dialects.webrtc.line import Line
+
+            self._line = Line
+            host = settings.webrtc_host or settings.host
+            self._reach = reach_of(host, settings.webrtc_public_ips, settings.webrtc_ports)
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post(PATH, self._call)
+
+    async def stop(self) -> None:
+        """Every connection that is left is closed."""
+        for line in self._lines:
+            line.cancel()
+        if self._lines:
+            await asyncio.wait(self._lines, timeout=CLOSE_LIMIT_S)
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        admitted = await self._keys.admit(request)
+        if not self._installed:
+            return refuse(501, "not_supported", "WebRTC is not installed here: trunkline[webrtc]")
+        if request.content_type not in (SDP, FORM):
+            problem = f"the content type is {request.content_type[:80]!r}; allowed: {SDP}, {FORM}"
+            return refuse(415, "unsupported_content_type", problem)
+        try:
+            offer, asked = await _read(request)
+            self._calls.require_room()
+            line, answer = await self._answer(offer)
+        except (StageUnavailable, BadInput) as error:
+            return not_opened(error)
+        try:
+            opened = await self._opening.open(admitted, request.query.get("model", ""), asked)
+        except BaseException as error:
+            await line.close()
+            if isinstance(error, StageUnavailable | BadInput):
+                return not_opened(error)
+            raise
+        self._serve(line, opened)
+        headers = {hdrs.LOCATION: f"{PATH}/{opened.call.call_id}"}
+        return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
+
+    async def _answer(self, offer: Offer) -> tuple["Line", str]:
+        line = self._line(offer)
+        return line, await line.answer(self._reach)
+
+    def _serve(self, line: "Line", opened: Opened) -> None:
+        async def serve() -> None:
+            try:
+                await line.serve(opened, self._limit_bytes)
+            except Exception as error:  # the rim of a call: others of this process don't notice
+                opened.call.fail(error)
+
+        task = asyncio.create_task(serve(), name=f"webrtc {opened.call.call_id}")
+        self._lines.add(task)
+        task.add_done_callback(self._lines.discard)
+
+
+async def _read(request: web.Request) -> tuple[Offer, SessionPatch | None]:
+    """Raises BadInput."""
+    if request.content_type == SDP:
+        return read_offer(await request.read()), None
+    try:
+        form = await request.post()
+    except (ValueError, AssertionError, LookupError) as error:  # aiohttp's, of a form that is torn
+        raise BadInput("", "the form can't be read", "multipart/form-data with `sdp` and `session`") from error
+    sdp, session = _field(form, "sdp"), _field(form, "session")
+    if sdp is None:
+        raise BadInput("sdp", "is missing", "an SDP offer", code="missing_required_parameter")
+    return read_offer(sdp), None if session is None else _patch(session)
+
+
+def _field(form: "MultiDictProxy[str | bytes | bytearray | web.FileField]", name: str) -> bytes | None:
+    value = form.get(name)
+    if isinstance(value, web.FileField):
+        return value.file.read()
+    return value.encode() if isinstance(value, str) else None if value is None else bytes(value)
+
+
+def _patch(session: bytes) -> SessionPatch:
+    try:
+        return _patches.decode(session)
+    except msgspec.ValidationError as error:
+        cause = explain_validation(error)
+        param = f"session.{cause.param}" if cause.param else "session"
+        raise BadInput(param, cause.problem, cause.allowed, code=cause.code) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadInput("session", "is not JSON", "a JSON object", code="invalid_json") from error

@@ -1,0 +1,123 @@
+"""One peer connection: the offer's answer, and what comes and goes over it.
+
+aiortc speaks ICE, DTLS, SCTP and RTP. Reached into are its ICE sockets, which bind and tell what the settings say, and
+the buffer that a caller's packets go through, which would hold back each for 80 ms and, after one loss, for 320. All of
+that is in `_tap` and `gathering`; a test of each fails when a release of aiortc has them elsewhere.
+"""
+
+from collections.abc import Callable
+
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
+from aiortc.rtcrtpparameters import RTCRtpCodecCapability
+from aiortc.rtp import RtpPacket
+
+from trunkline.gateway.dialects.webrtc import gathering
+from trunkline.gateway.dialects.webrtc.addresses import Reach
+from trunkline.gateway.dialects.webrtc.arrivals import RTP_RATE_HZ, Packet
+from trunkline.gateway.dialects.webrtc.mouth import Mouth
+from trunkline.gateway.dialects.webrtc.offer import Offer
+from trunkline.proto.errors import BadInput
+from trunkline.telemetry import logs
+
+CHANNELS = 1  # that are listened to: further ones are closed
+OPUS = RTCRtpCodecCapability(mimeType="audio/opus", clockRate=RTP_RATE_HZ, channels=2)
+
+log = logs.get(__name__)
+
+
+class Rtc:
+    """on_packet: gets each of the caller's packets. on_connected: media flow. on_channel: the data channel is open.
+    on_gone: once, the connection is over; orderly: the caller closed it."""
+
+    def __init__(
+        self,
+        mouth: Mouth,
+        *,
+        on_packet: Callable[[Packet], None],
+        on_connected: Callable[[], None],
+        on_channel: Callable[[RTCDataChannel], None],
+        on_gone: Callable[[bool], None],
+    ) -> None:
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._mouth = mouth
+        self._on_packet = on_packet
+        self._on_connected = on_connected
+        self._on_channel = on_channel
+        self._on_gone = on_gone
+        self._ice: RTCIceTransport | None = None
+        self._channels = 0
+        self._gone = False
+        self._pc.on("datachannel", self._channel_came)
+        self._pc.on("connectionstatechange", self._state_changed)
+
+    async def answer(self, offer: Offer, reach: Reach) -> str:
+        """The SDP to answer with. Raises BadInput, StageUnavailable when no port is free."""
+        transceiver = self._pc.addTransceiver(self._mouth, direction="sendrecv")
+        transceiver.setCodecPreferences([OPUS])
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        except Exception as error:  # a parser of others, at what anybody may send: it raises whatever it stumbles over
+            log.info("offer not understood", reason=repr(error)[:200])
+            raise BadInput(
+                "sdp", "can't be understood", "an offer as a browser makes it", code="invalid_offer"
+            ) from error
+        _tap(transceiver.receiver, self._on_packet)
+        self._ice = transceiver.receiver.transport.transport
+        transports = {self._ice}
+        if self._pc.sctp is not None:
+            transports.add(self._pc.sctp.transport.transport)
+        for transport in transports:
+            gathering.redirect(transport, reach)
+        await self._pc.setLocalDescription(await self._pc.createAnswer())
+        return self._pc.localDescription.sdp
+
+    async def close(self) -> None:
+        """The caller sees its connection end."""
+        self._gone = True
+        await self._pc.close()
+
+    def _channel_came(self, channel: RTCDataChannel) -> None:
+        self._channels += 1
+        if self._channels > CHANNELS:
+            channel.close()
+            return
+        channel.on("close", self._went)
+        self._on_channel(channel)
+
+    def _state_changed(self) -> None:
+        state = self._pc.connectionState
+        log.debug("connection", state=state)
+        if state == "connected":
+            self._on_connected()
+        elif state in ("failed", "closed"):
+            self._went()
+
+    def _went(self) -> None:
+        if not self._gone:
+            self._gone = True
+            lost = self._pc.connectionState == "failed" or (self._ice is not None and gathering.is_lost(self._ice))
+            self._on_gone(not lost)
+
+
+class _Tap:
+    """Stands where aiortc keeps packets until they are decoded in a thread of its own: none gets there."""
+
+    def __init__(self, on_packet: Callable[[Packet], None]) -> None:
+        self._on_packet = on_packet
+
+    def add(self, packet: RtpPacket) -> tuple[bool, None]:
+        self._on_packet(Packet(packet.sequence_number, packet.timestamp, packet.payload))
+        return False, None
+
+
+def _tap(receiver: RTCRtpReceiver, on_packet: Callable[[Packet], None]) -> None:
+    buffer = "_RTCRtpReceiver__jitter_buffer"
+    assert hasattr(receiver, buffer), "this release of aiortc keeps its packets elsewhere"
+    setattr(receiver, buffer, _Tap(on_packet))

@@ -1,0 +1,148 @@
+"""docs/openai-compatibility.md against the vendor's own types, the gateway's events and the tests.
+
+Whatever a stock client can say, set or be told has a line; each line says whether it is supported, and names a test.
+"""
+
+import ast
+import re
+import types
+import typing
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from openai.types.realtime import (
+    ConversationItemParam,
+    RealtimeClientEvent,
+    RealtimeResponseCreateParams,
+    RealtimeServerEvent,
+    RealtimeSessionCreateRequest,
+)
+from pydantic import BaseModel
+
+from trunkline.gateway.dialects.realtime import events_in, events_out
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "openai-compatibility.md"
+SERVER, CLIENT = "Server events", "Client events"
+
+
+class Line(NamedTuple):
+    name: str
+    supported: str
+    what: str
+    tests: tuple[str, ...]
+
+
+@cache
+def lines(title: str) -> list[Line]:
+    """Of the section with this title."""
+    section = PAGE.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(.+?)` \| (\w+) \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
+    return [Line(name, supported, what, tuple(re.findall(r"`([^`]+)`", tests))) for name, supported, what, tests in rows]
+
+
+def all_lines() -> list[Line]:
+    titles = re.findall(r"^## (.+)$", PAGE.read_text(), re.MULTILINE)
+    return [line for title in titles for line in lines(title)]
+
+
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated, list):
+        for part in typing.get_args(annotation):
+            yield from models_in(part)
+
+
+def kinds(union: object) -> set[str]:
+    """The values of `type` in the vendor's union."""
+    tags = (model.model_fields["type"].annotation for model in models_in(union))
+    return {value for tag in tags for value in typing.get_args(tag)}
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Of the vendor's struct and what it is made of, `type` left out where it only tells the parts of a union apart."""
+    for name, field in model.model_fields.items():
+        parts = list(models_in(field.annotation))
+        for part in parts:
+            yield from fields(part, f"{prefix}{name}.")
+        if not parts and (name != "type" or not prefix):
+            yield f"{prefix}{name}"
+        elif any(value in typing.get_args(field.annotation) for value in (str, int)):
+            yield f"{prefix}{name}"
+
+
+def sent() -> set[str]:
+    """Types of the events that the gateway has, and any stock client may get."""
+    structs = [events_out.ServerEvent]
+    for struct in structs:
+        structs += struct.__subclasses__()
+    tags = {str(struct.__struct_config__.tag) for struct in structs if struct.__struct_config__.tag}
+    return {tag for tag in tags if "." in tag or tag == "error"} - {
+        tag for tag in tags if tag.startswith("trunkline.")
+    }
+
+
+@cache
+def tests_in(path: str) -> set[str]:
+    file = ROOT / path
+    if file.suffix == ".py":
+        tree = ast.parse(file.read_text())
+        return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return set(re.findall(r"\btest\(\s*[\"'`](.+?)[\"'`]", file.read_text()))
+
+
+def test_every_event_of_a_client_has_its_line() -> None:
+    assert {line.name for line in lines(CLIENT)} == kinds(RealtimeClientEvent)
+
+
+def test_a_client_event_is_supported_if_the_gateway_reads_it() -> None:
+    supported = {line.name for line in lines(CLIENT) if line.supported != "no"}
+
+    assert supported == set(events_in.SUPPORTED)
+
+
+def test_every_event_of_the_server_has_its_line() -> None:
+    assert {line.name for line in lines(SERVER)} == kinds(RealtimeServerEvent)
+
+
+def test_a_server_event_is_supported_if_the_gateway_sends_it() -> None:
+    assert {line.name for line in lines(SERVER) if line.supported != "no"} == sent()
+
+
+@pytest.mark.parametrize(
+    ("title", "model"),
+    [("The session", RealtimeSessionCreateRequest), ("`response.create`", RealtimeResponseCreateParams)],
+)
+def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
+    named = {name for line in lines(title) for name in line.name.split("`, `")}
+
+    assert sorted(set(fields(model)) - named) == []
+
+
+def test_every_kind_of_item_has_its_line() -> None:
+    named = {line.name.split(",")[0] for line in lines("Items")}
+
+    assert kinds(ConversationItemParam) - named == set()
+
+
+def test_every_line_says_whether_it_is_supported() -> None:
+    assert {line.supported for line in all_lines()} <= {"yes", "partly", "no"}
+
+
+def test_what_is_not_wholly_supported_says_why_or_how() -> None:
+    assert [line.name for line in all_lines() if line.supported != "yes" and not line.what.strip("– ")] == []
+
+
+def test_every_line_names_tests_that_exist() -> None:
+    missing = [
+        f"{line.name}: {test or 'no test'}"
+        for line in all_lines()
+        for test in line.tests or ("",)
+        if "::" not in test or test.split("::")[1] not in tests_in(test.split("::")[0])
+    ]
+
+    assert missing == []
