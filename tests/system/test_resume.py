@@ -299,13 +299,15 @@ def test_updates_that_were_refused_keep_no_gateway_from_taking_the_call_up(monke
             async with connect(urls, KEY) as call:
                 events = aiter(call)
                 for name, session in (("evt_1", {"tools": [{}]}), ("evt_2", {"audio": {"output": {"speed": 1.2}}})):
-                    call.send({"type": "session.update", "event_id": name, "session": session})
+                    whole_one = {"type": "realtime"} | session
+                    call.send({"type": "session.update", "event_id": name, "session": whole_one})
                 while (event := await anext(events)).type != "session.updated":
                     refusals += [event.error.event_id] if event.type == "error" else []
                 with monkeypatch.context() as deaf:
                     deaf.setattr(Peer, "take", lambda *_: None)
                     call.send({"type": "session.update", "event_id": "evt_3", "session": {"nonsense": 1}})
-                    call.send({"type": "session.update", "event_id": "evt_4", "session": {"instructions": "Rhyme."}})
+                    rhyme = {"type": "realtime", "instructions": "Rhyme."}
+                    call.send({"type": "session.update", "event_id": "evt_4", "session": rhyme})
                     await asyncio.sleep(0.05)
                     await stack.kill_gateway(0)
                 while (event := await anext(events)).type != "session.updated":
