@@ -81,7 +81,7 @@ class RealtimeEndpoint:
         self, request: web.Request, websocket: web.WebSocketResponse, admitted: Admitted, ours: bool
     ) -> web.StreamResponse:
         try:
-            call, session, model = await self._opening.open(admitted, request.query.get("model", ""))
+            call, session, model, _ = await self._opening.open(admitted, request.query.get("model", ""))
         except (StageUnavailable, BadInput) as error:
             return not_opened(error)
         terms = self._terms(call.call_id, model, ours)

@@ -23,11 +23,12 @@ _patches = msgspec.json.Decoder(SessionPatch)
 
 
 class Opened(NamedTuple):
-    """session: effective from the first event on. model: as it was spelt."""
+    """session: effective from the first event on. model: as it was spelt. aliases: see Offer."""
 
     call: Call
     session: Session
     model: str
+    aliases: dict[str, str]
 
 
 class Opening:
@@ -58,7 +59,7 @@ class Opening:
             raise
         session = msgspec.structs.replace(session, model=model)
         call.configure(wishes(session, offer))  # nothing is said before its client is there
-        return Opened(call, session, model)
+        return Opened(call, session, model, self.aliases)
 
 
 def bound_to(admitted: Admitted) -> SessionPatch | None:
