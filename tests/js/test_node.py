@@ -10,6 +10,7 @@ import pytest
 from js import clients
 from js.clients import Facts
 from support.running_stack import RunningStack
+from support.vendor_host import VendorHost
 
 pytestmark = [
     pytest.mark.node,
@@ -19,16 +20,25 @@ pytestmark = [
 ]
 LOUD = 1_000  # of 32,767
 SECOND_BYTES = 2 * 24_000
+TEXT_LIMIT_S = 30.0
 STORY_OPENS = "Once upon a time"
 
 
-def converse(stack: RunningStack, clips: dict[str, str], scenario: str) -> Facts:
-    connect = {"apiKey": stack.address.key, "url": stack.address.realtime}
+def converse(stack: RunningStack, clips: dict[str, str], scenario: str, vendor: VendorHost | None = None) -> Facts:
+    """vendor: where the client calls the address that it has by itself."""
+    connect = {"apiKey": stack.address.key} | ({} if vendor else {"url": stack.address.realtime})
     order: dict[str, Any] = {"scenario": scenario, "connect": connect, "clips": clips}
-    facts: Facts = clients.node("run.mjs", order, clients.SCENARIO_LIMIT_S)
+    facts: Facts = clients.node("run.mjs", order, clients.SCENARIO_LIMIT_S, **calls(vendor))
     assert facts["errors"] == []
     assert clients.complaints(facts["frames"]) == []
     return facts
+
+
+def calls(vendor: VendorHost | None) -> dict[str, str]:
+    """What a program's environment has for the vendor's name to be answered here."""
+    if vendor is None:
+        return {}
+    return {"VENDOR_PORT": str(vendor.port), "NODE_EXTRA_CA_CERTS": str(vendor.authority)}
 
 
 def test_the_guides_program_hears_and_is_heard_and_the_agents_own_tool_runs(
@@ -100,3 +110,31 @@ def test_history_is_edited_where_the_client_says(stack: RunningStack, clips: dic
         frame["item"]["id"]: frame.get("previous_item_id") for frame in clients.of(facts, "conversation.item.added")
     }
     assert (added["item_first"], added["item_between"]) == (None, hello)
+
+
+def test_the_guides_program_works_at_the_vendors_own_address(
+    stack: RunningStack, clips: dict[str, str], vendor: VendorHost
+) -> None:
+    facts = converse(stack, clips, "guide", vendor)
+
+    assert "4 7 1 2 was shipped" in clients.spoken(facts)
+    assert facts["loudest"] > LOUD
+
+
+@pytest.mark.parametrize("client", ["OpenAIRealtimeWS", "OpenAIRealtimeWebSocket"])
+def test_the_openai_package_has_a_turn_in_text(client: str, stack: RunningStack, vendor: VendorHost) -> None:
+    order = {"client": client, "apiKey": stack.address.key, "ask": "Where is my order four seven one two?"}
+
+    facts: Facts = clients.node("text_turn.mjs", order, TEXT_LIMIT_S, **calls(vendor))
+
+    assert facts["errors"] == []
+    assert "4 7 1 2 was shipped" in facts["answer"]
+    assert facts["response"]["status"] == "completed"
+    assert facts["response"]["output_modalities"] == ["text"]
+
+
+def test_nothing_of_these_programs_leaves_this_machine(stack: RunningStack, clips: dict[str, str]) -> None:
+    order = {"scenario": "guide", "connect": {"apiKey": stack.address.key}, "clips": clips}
+
+    with pytest.raises(AssertionError, match=r"api\.openai\.com is not on this machine"):
+        clients.node("run.mjs", order, TEXT_LIMIT_S)
