@@ -4,11 +4,15 @@ import importlib.util
 import json
 import os
 import subprocess
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trunkline.audio import resample, wav
+from trunkline.cli.stack import Address
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
 HERE = Path(__file__).parent
@@ -16,6 +20,7 @@ CALLERS = HERE.parent / "data/callers"
 LINES = ("cancel_order", "human_please", "order_status", "wait_stop", "weather_tokyo")
 SCENARIO_LIMIT_S = 90.0
 REFEREE_LIMIT_S = 30.0
+LEAD_S = 3.0  # longer than a browser takes to connect
 Facts = dict[str, Any]
 
 
@@ -44,6 +49,15 @@ def node(script: str, given: object, limit_s: float, **environ: str) -> Any:
     return json.loads(done.stdout)
 
 
+def for_a_microphone(directory: Path, name: str) -> Path:
+    """A line as a WAV file for a browser: after LEAD_S of silence, and as much behind it."""
+    clip = wav.read_file(CALLERS / f"{name}.wav")
+    pad = np.zeros(int(LEAD_S * clip.rate_hz), dtype=np.int16)
+    path = directory / f"{name}.wav"
+    wav.write_file(path, np.concatenate((pad, clip.samples, pad)), clip.rate_hz)
+    return path
+
+
 def speech(directory: Path) -> dict[str, str]:
     """The callers' lines as files of 24 kHz samples, by name."""
     paths = {}
@@ -59,6 +73,18 @@ def rulings(events: Sequence[str]) -> list[str]:
     """What the JavaScript SDK's parser has against each event, "" if nothing."""
     found: list[str] = node("referee.mjs", list(events), REFEREE_LIMIT_S)
     return found
+
+
+def secret(address: Address, **session: object) -> str:
+    """An ephemeral key, as a page's own server would get one for it."""
+    request = urllib.request.Request(
+        f"{address.base}/v1/realtime/client_secrets",
+        json.dumps({"session": {"type": "realtime", **session}}).encode(),
+        {"Authorization": f"Bearer {address.key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        value: str = json.load(answer)["value"]
+        return value
 
 
 def complaints(frames: Sequence[Facts]) -> list[str]:

@@ -105,7 +105,7 @@ def _responses() -> Iterator[out.ServerEvent]:
         yield out.ResponseDone(event_id=ID, response=response)
 
 
-PATCHES = (
+PATCHES: tuple[dict[str, object], ...] = (
     {},
     {"instructions": "Be brief.", "output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}},
     {"audio": {"input": {"transcription": {"model": "whisper-1", "language": "en"}}, "output": {"voice": "ash"}}},
