@@ -22,6 +22,7 @@ function equip(session, line, clips) {
     say: (name) => mouth.say(name),
     heard: (seconds) => until(() => ear.loudMs >= seconds * 1000, `${seconds} s of speech`, () => `${ear.loudMs} ms`),
     quiet: () => until(() => ear.quietMs >= QUIET_MS, "silence"),
+    loudMs: () => ear.loudMs,
     facts: () => ({ loudMs: ear.loudMs, loudest: ear.loudest, quietMs: ear.quietMs }),
     close: () => (mouth.close(), ear.close()),
   };

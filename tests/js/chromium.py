@@ -6,17 +6,18 @@ Its microphone is a file and nothing it asks for is beyond loopback: names of ot
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from js import clients
 from support.vendor_host import NAME, VendorHost
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-PAGE = "http://localhost:9/"  # answered by the test itself: nothing listens there
-TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript"}
 RUN = "async (order) => (await import('/browser.mjs')).run(order)"
 
 
@@ -32,46 +33,54 @@ def missing() -> str:
 
 
 class Browser:
-    """page: Playwright's. clips: the callers' lines as files of samples, by name."""
+    """Pages of this directory, with the callers' lines at /speech."""
 
-    def __init__(self, browser: Any, clips: dict[str, str]) -> None:
+    def __init__(self, browser: Any, address: str, lines: Sequence[str]) -> None:
         self._browser = browser
-        self._clips = clips
+        self._address = address
+        self._lines = list(lines)
 
     def run(self, order: dict[str, object]) -> clients.Facts:
-        with self.page() as page:
-            facts: clients.Facts = page.evaluate(RUN, order | {"clips": list(self._clips)})
-            return facts
-
-    @contextmanager
-    def page(self) -> Iterator[Any]:
-        """A new one, at PAGE. What goes wrong in it fails the test."""
+        """What a scenario gives, in a page of its own."""
         context = self._browser.new_context()
         try:
-            context.route(f"{PAGE}**", self._answer)
             page = context.new_page()
-            page.set_default_timeout(clients.SCENARIO_LIMIT_S * 1000)
-            page.goto(PAGE)
-            yield page
+            page.goto(f"{self._address}/page.html")
+            facts: clients.Facts = page.evaluate(RUN, order | {"clips": self._lines})
+            return facts
         finally:
             context.close()
 
-    def _answer(self, route: Any) -> None:
-        path = route.request.url.removeprefix(PAGE) or "page.html"
-        folder, _, name = path.rpartition("/")
-        if folder == "speech":
-            route.fulfill(path=self._clips[name.removesuffix(".pcm")], content_type="application/octet-stream")
-            return
-        file = (clients.HERE / path).resolve()
-        if file.is_file() and file.is_relative_to(clients.HERE):
-            route.fulfill(path=file, content_type=TYPES[file.suffix])
-        else:
-            route.fulfill(status=404)
+
+class _Files(SimpleHTTPRequestHandler):
+    speech: Path
+
+    def translate_path(self, path: str) -> str:
+        folder, _, name = path.lstrip("/").partition("/")
+        return str(self.speech / name) if folder == "speech" else super().translate_path(path)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A page's requests are no news."""
+
+
+@contextmanager
+def _served(speech: Path) -> Iterator[str]:
+    handler = type("Files", (_Files,), {"speech": speech})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(clients.HERE)))
+    thread = Thread(target=server.serve_forever, name="pages", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager
 def running(clips: dict[str, str], heard: Path, vendor: VendorHost) -> Iterator[Browser]:
-    """heard: WAV file that the machine's microphone hears, once, from the moment that a page opens it."""
+    """clips: files of one directory, by name. heard: WAV file that the machine's microphone hears, once, from the moment
+    that a page opens it."""
     from playwright.sync_api import sync_playwright
 
     options = [
@@ -82,10 +91,11 @@ def running(clips: dict[str, str], heard: Path, vendor: VendorHost) -> Iterator[
         f"--host-resolver-rules=MAP {NAME}:443 127.0.0.1:{vendor.port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         f"--ignore-certificate-errors-spki-list={vendor.fingerprint}",
     ]
-    with sync_playwright() as playwright:
-        sandbox = hasattr(os, "geteuid") and os.geteuid() != 0
+    speech = Path(next(iter(clips.values()))).parent
+    sandbox = os.geteuid() != 0  # Chromium has none for root
+    with _served(speech) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program(), args=options, chromium_sandbox=sandbox)
         try:
-            yield Browser(browser, clips)
+            yield Browser(browser, address, list(clips))
         finally:
             browser.close()

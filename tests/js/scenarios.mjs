@@ -55,10 +55,13 @@ export async function bargeIn({ connect, session, microphone }) {
   await mouth.heard(1.5);
   await mouth.say("wait_stop");
   const truncated = await seen.frame("conversation.item.truncated");
+  const silenced = mouth.loudMs?.();
   await seen.until(() => after(seen, "conversation.item.retrieved", truncated), "the item as it was heard");
+  await seen.until(() => seen.of("response.created").length === 3, "the answer");
+  const still = mouth.loudMs?.() - silenced;
   await seen.responses(3);
   const retrieved = after(seen, "conversation.item.retrieved", truncated);
-  return finish(seen, mouth, { truncated, retrieved, whole: STORY });
+  return finish(seen, mouth, { truncated, retrieved, stillLoudMs: still });
 }
 
 /** To another agent of the client's, which has a tool of its own. */

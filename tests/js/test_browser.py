@@ -21,6 +21,7 @@ pytestmark = [
 ]
 LOUD = 1_000  # of 32,767
 SECOND_MS = 1_000
+STOPPED_MS = 300  # of sound after the reply was cut: what was under way
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,7 @@ def test_speaking_silences_the_reply_and_the_gateway_truncates_it(browser: Brows
     facts = converse(browser, stack, "bargeIn")
 
     expected.interrupted(facts)
+    assert facts["stillLoudMs"] < STOPPED_MS
     assert "conversation.item.truncate" not in facts["sent"]
     assert len(clients.of(facts, "output_audio_buffer.cleared")) == 1
     cut = [frame["response"] for frame in clients.of(facts, "response.done")][1]

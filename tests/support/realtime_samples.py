@@ -119,7 +119,7 @@ PATCHES: tuple[dict[str, object], ...] = (
 
 def _sessions() -> Iterator[Session]:
     for patch in PATCHES:
-        asked = msgspec.json.decode(msgspec.json.encode(patch), type=SessionPatch)
+        asked = msgspec.json.decode(msgspec.json.encode({"type": "realtime", **patch}), type=SessionPatch)
         yield merge(new_session("rtc_1", "gpt-realtime-2", "Be kind.", ""), asked)
 
 
