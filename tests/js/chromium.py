@@ -79,7 +79,7 @@ def _served(speech: Path) -> Iterator[str]:
 
 @contextmanager
 def running(clips: dict[str, str], heard: Path, vendor: VendorHost) -> Iterator[Browser]:
-    """clips: files of one directory, by name. heard: WAV file that the machine's microphone hears, once, from the moment
+    """clips: files of one directory, by name. heard: WAV file for the machine's microphone, heard once from the moment
     that a page opens it."""
     from playwright.sync_api import sync_playwright
 
