@@ -110,6 +110,10 @@ PATCHES: tuple[dict[str, object], ...] = (
     {"instructions": "Be brief.", "output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}},
     {"audio": {"input": {"transcription": {"model": "whisper-1", "language": "en"}}, "output": {"voice": "ash"}}},
     {"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcma"}}}},
+    {"audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000, "threshold": 0.6}}}},
+    {"audio": {"input": {"transcription": None, "turn_detection": {"type": "semantic_vad", "eagerness": "low"}}}},
+    {"tracing": "auto", "reasoning": {"effort": "low"}, "max_output_tokens": 400, "parallel_tool_calls": False},
+    {"tracing": {"workflow_name": "desk", "group_id": "calls", "metadata": {"kind": "test"}}},
     {
         "tools": [{"type": "function", "name": "open_page", "parameters": {"type": "object", "properties": {}}}],
         "tool_choice": {"type": "function", "name": "open_page"},
@@ -137,7 +141,8 @@ def _conversation() -> Iterator[out.ServerEvent]:
         yield out.OutputItemDone(event_id=ID, response_id="resp_1", output_index=0, item=item)
     for problem in PROBLEMS:
         yield out.Error(event_id=ID, error=problem)
-        yield out.TranscriptionFailed(event_id=ID, item_id="item_1", content_index=0, error=problem)
+        if problem.event_id is None:  # no event of the client's causes it
+            yield out.TranscriptionFailed(event_id=ID, item_id="item_1", content_index=0, error=problem)
 
 
 def _audio_in() -> Iterator[out.ServerEvent]:
@@ -146,7 +151,9 @@ def _audio_in() -> Iterator[out.ServerEvent]:
     yield out.SpeechStopped(**at, audio_end_ms=2100)
     yield out.Committed(**at)
     yield out.Committed(**at, previous_item_id="item_0")
+    yield out.TimeoutTriggered(**at, audio_start_ms=2100, audio_end_ms=8100)
     yield out.Cleared(event_id=ID)
+    yield out.TranscriptionDelta(**at, content_index=0, delta="Where is")
     yield out.TranscriptionCompleted(**at, content_index=0, transcript="", usage=out.Duration("duration", 1.8))
     yield out.ItemTruncated(**at, content_index=0, audio_end_ms=1500)
 
@@ -158,6 +165,8 @@ def _output() -> Iterator[out.ServerEvent]:
     yield out.AudioDelta(event_id=ID, **PLACE, delta=b"\0\1")
     yield out.AudioDelta(event_id=ID, **PLACE, delta=b"\0\1", segment=1, position=480, samples=1)
     yield out.AudioDone(event_id=ID, **PLACE)
+    for kind in (out.OutputStarted, out.OutputStopped, out.OutputCleared):
+        yield kind(event_id=ID, response_id="resp_1")
     yield out.TranscriptDelta(event_id=ID, **PLACE, delta="It was ")
     yield out.TranscriptDelta(event_id=ID, **PLACE, delta="It was ", segment=1)
     yield out.TranscriptDone(event_id=ID, **PLACE, transcript="It was shipped.")
