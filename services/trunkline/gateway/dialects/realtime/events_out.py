@@ -6,6 +6,7 @@ Only fields with a default are left out when they have it, so what the protocol 
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from trunkline.gateway.dialects.realtime.session import Session
 from trunkline.proto.response import Phase
@@ -15,11 +16,14 @@ ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """type: input_audio, input_text, output_audio, output_text; of an event's `part`: audio or text."""
+    """type: input_audio, input_text, output_audio, output_text; of an event's `part`: audio or text.
+
+    transcript: null of a caller's audio until it is known: a client fails where an input_audio has none at all.
+    """
 
     type: str
     text: str | None = None
-    transcript: str | None = None
+    transcript: str | UnsetType | None = UNSET
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

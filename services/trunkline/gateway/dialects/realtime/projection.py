@@ -103,7 +103,7 @@ class Projection:
                 yield out.SpeechStopped(event_id=self._id(), audio_end_ms=_ms(event.at_sample), item_id=event.item)
             case call.AudioCommitted():
                 yield out.Committed(event_id=self._id(), item_id=event.item, previous_item_id=self.last_item)
-                yield from self._new_user_item(event.item, out.Part("input_audio"))
+                yield from self._new_user_item(event.item, out.Part("input_audio", transcript=None))
             case call.TimedOut():
                 start_ms, end_ms = _ms(event.from_sample), _ms(event.to_sample)
                 yield out.TimeoutTriggered(
