@@ -1,5 +1,8 @@
 """The pieces of a line over WebRTC, without a network."""
 
+import asyncio
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +13,7 @@ from trunkline.gateway.dialects.webrtc.arrivals import AHEAD, GAP_LIMIT, Arrival
 from trunkline.gateway.dialects.webrtc.mouth import FRAME_BYTES, LIMIT_BYTES, Waiting
 from trunkline.gateway.dialects.webrtc.offer import read_offer
 from trunkline.gateway.dialects.webrtc.sounding import Sign, Sounding
+from trunkline.gateway.dialects.webrtc.wire import ChannelWire
 from trunkline.proto.errors import BadInput, BadSettings
 
 FRAME = 960
@@ -89,7 +93,7 @@ def test_a_gateway_is_told_as_it_is_bound_or_as_its_nat_maps_it() -> None:
 
 
 def test_bound_to_all_addresses_it_offers_each_with_loopback_last() -> None:
-    hosts = reach_of("0.0.0.0", "", "").hosts  # noqa: S104
+    hosts = reach_of("0.0.0.0", "", "").hosts
 
     assert hosts[-1] == "127.0.0.1"
     assert all(":" not in host for host in hosts)
@@ -240,3 +244,66 @@ def test_the_next_response_stops_the_one_before_and_a_cut_clears_what_sounds() -
     assert sounding.cut() == [(Sign.CLEARED, "resp_b")]
     assert sounding.cut() == []
     assert sounding.ended("resp_b", silent=True) == []
+
+
+# a data channel
+
+
+class Channel:
+    """Of a client that reads as much as it is told to."""
+
+    readyState = "open"
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.bufferedAmount = 0
+        self.heard: dict[str, Callable[[], None]] = {}
+
+    def on(self, event: str, listener: Callable[[], None]) -> None:
+        self.heard[event] = listener
+
+    def send(self, data: str) -> None:
+        self.got.append(data)
+        self.bufferedAmount += len(data)
+
+
+def wire(limit_bytes: int = 0) -> tuple[ChannelWire, Channel, list[object]]:
+    """The list holds sizes of events that were too large, and "finished"."""
+    told: list[object] = []
+    made = ChannelWire(limit_bytes, on_too_large=told.append, on_finished=lambda: told.append("finished"))
+    channel = Channel()
+    made.open(channel)  # type: ignore[arg-type]
+    return made, channel, told
+
+
+def test_a_client_that_reads_too_slowly_is_cut_off() -> None:
+    made, channel, told = wire()
+    taken = [made.put(b"x" * 400_000) for _ in range(5)]
+
+    assert taken == [True, True, False, True, True]
+    assert len(channel.got) == 3
+    assert told == ["finished"]
+
+
+def test_an_event_larger_than_a_message_may_be_is_not_sent() -> None:
+    made, channel, told = wire(limit_bytes=10)
+
+    assert made.put(b"x" * 11)
+    assert made.put(b"x" * 10)
+    assert (channel.got, told) == (["x" * 10], [11])
+
+
+def test_what_waits_is_sent_before_a_line_ends() -> None:
+    async def main() -> list[bool]:
+        made, channel, _ = wire()
+        made.put(b"bye")
+        made.finish(1000, "")
+        sending = asyncio.create_task(made.sent())
+        await asyncio.sleep(0)
+        before = sending.done()
+        channel.bufferedAmount = 0
+        channel.heard["bufferedamountlow"]()
+        await sending
+        return [before, made.put(b"late"), len(channel.got) == 1]
+
+    assert asyncio.run(main()) == [False, True, True]
