@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import count
 from typing import Any
 
 import av
@@ -46,7 +47,7 @@ class Microphone(MediaStreamTrack):
 class Browser:
     """`async with Browser(server) as browser`: connected, and its channel open. heard: what came, at RATE_HZ.
 
-    spell: what it makes of the offer, before that is sent.
+    spell: what it makes of the offer, before that is sent. silent: it opens no channel.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Browser:
         key: str = KEY,
         path: str = "/v1/realtime/calls?model=gpt-realtime",
         spell: Callable[[str], str] = lambda sdp: sdp,
+        silent: bool = False,
     ) -> None:
         self._spell = spell
         self._server = server
@@ -62,7 +64,6 @@ class Browser:
         self._path = path
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.microphone = Microphone()
-        self.channel = self.pc.createDataChannel("oai-events")
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.seen: list[Event] = []
         self.heard: list[np.ndarray] = []
@@ -73,11 +74,16 @@ class Browser:
         self.pc.addTrack(self.microphone)
         self.pc.on("track", self._track)
         self.pc.on("connectionstatechange", self._state)
+        if silent:
+            self._open.set()
+            return
+        self.channel = self.pc.createDataChannel("oai-events")
         self.channel.on("open", self._open.set)
         self.channel.on("close", self.closed.set)
         self.channel.on("message", lambda text: self.events.put_nowait(msgspec.json.decode(text)))
 
-    async def __aenter__(self) -> "Browser":
+    async def offer(self) -> str:
+        """The answer; nobody connects yet."""
         await self.pc.setLocalDescription(await self.pc.createOffer())
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/sdp"}
         body = self._spell(without_candidates(self.pc.localDescription.sdp))
@@ -85,7 +91,10 @@ class Browser:
             text = await answer.text()
             assert answer.status == 201, text
             self.location = answer.headers["Location"]
-        await self.pc.setRemoteDescription(RTCSessionDescription(text, "answer"))
+        return text
+
+    async def __aenter__(self) -> "Browser":
+        await self.pc.setRemoteDescription(RTCSessionDescription(await self.offer(), "answer"))
         await asyncio.wait_for(self._open.wait(), CONNECT_LIMIT_S)
         return self
 
@@ -125,6 +134,18 @@ class Browser:
             for protocol in sender.transport.transport._connection._protocols:
                 protocol.datagram_received = lambda data, addr: None  # type: ignore[method-assign]
                 protocol.transport.sendto = lambda data, addr=None: None  # type: ignore[method-assign]
+
+    def loses(self, *, every: int) -> None:
+        """Of the packets of its microphone, each so many-th."""
+        ice = self.pc.getSenders()[0].transport.transport
+        send, numbers = ice._send, count(1)
+
+        async def lose(data: bytes) -> None:
+            audio = (127 < data[0] < 192 and data[1] & 0x7F < 64) or data[1] & 0x7F > 95
+            if not audio or next(numbers) % every:
+                await send(data)
+
+        ice._send = lose  # type: ignore[method-assign]
 
     def _track(self, track: MediaStreamTrack) -> None:
         self._listening = asyncio.create_task(self._listen(track))

@@ -61,6 +61,7 @@ MESSAGES: list[Message] = [
     tool.ToolDeclined("call_a", "digest", "tool_runner-x"),
     tool.CancelTool("call_a"),
     placement.Superseded(attach_number(2, 1)),
+    placement.HangUpCall(),
     speech.Listened(64000),
     response.Converse(2, "gateway-abc", "front desk", "Be kind.", "text", "agent-x: no heartbeat"),
     response.Turn(1, "item_u", "Where is my order?", "speech", 16000, 32000, True, "item_p", "resp_b"),

@@ -68,6 +68,7 @@ Message = (
     | response.ToolOutput
     | response.Insert
     | response.Summon
+    | placement.HangUpCall
 )
 
 

@@ -75,6 +75,13 @@ class Superseded(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="su
     attach: int
 
 
+class HangUpCall(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hang_up_call"):
+    """Gateway -> the gateway that has the call (envelope's attach 0): it was asked over HTTP to end it.
+
+    Unlike `HangUp`, which is the agent's word, it waits for nothing that is still to be said.
+    """
+
+
 class Acknowledge(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ack"):
     """Either way: carries only the envelope's cumulative ack; its own seq is 0 and is never acknowledged.
 

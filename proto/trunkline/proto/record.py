@@ -278,7 +278,7 @@ class AudioLost(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="aud
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ended"):
-    """The last event of a call. reason: "caller_hung_up", "agent_hung_up", "lost", "failed: ..." """
+    """The last event of a call. reason: "caller_hung_up", "agent_hung_up", "hung_up", "lost", "failed: ..." """
 
     at_us: int
     reason: str

@@ -19,7 +19,7 @@ from trunkline.proto.approval import ApprovalAnswered
 from trunkline.proto.envelope import Envelope, attach_number, hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
-from trunkline.proto.placement import Release, Superseded
+from trunkline.proto.placement import HangUpCall, Release, Superseded
 from trunkline.proto.subjects import Stage
 from trunkline.runtime.memory import give_back
 from trunkline.telemetry import logs
@@ -87,6 +87,13 @@ class Calls:
     def succeed(self, call_id: str, hub: int, agent: str, reason: str) -> Call:
         """A call that another gateway, or this one, has had; it is to be placed. Raises StageUnavailable."""
         return self._make(call_id, agent, hub, reason)
+
+    def hang_up(self, call_id: str) -> bool:
+        """By order. Whether it is here."""
+        found = [call for call in self._calls.values() if call.call_id == call_id]
+        for call in found:
+            call.end("hung_up")
+        return bool(found)
 
     def supersede(self, call: Call, gateway: str) -> None:
         """It has been taken up here: what that gateway, or this one itself, has of it from before is over."""
@@ -166,6 +173,8 @@ class Calls:
         match envelope.message:
             case Superseded(attach=attach):
                 self._let_go(envelope.call, hub_of(attach))
+            case HangUpCall():
+                self.hang_up(envelope.call)
             case ApprovalAnswered():
                 self.on_answered(envelope.message)
 

@@ -16,6 +16,7 @@ from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.dialects.realtime.opening import Opening
 from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
+from trunkline.gateway.hanging_up import HangingUp
 from trunkline.gateway.http import Http, vendor_errors
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import Resumption
@@ -69,6 +70,7 @@ class GatewayService:
         app.router.add_get("/v1/realtime", realtime.handle)
         self._webrtc = WebrtcEndpoint(self._calls, keys, opening, settings)
         self._webrtc.add_routes(app)
+        HangingUp(context.exchange, self._calls, resumption, keys).add_routes(app)
         Http(keys, store, self._roster).add_routes(app)
         deciding = Deciding(context.exchange)
         self._calls.on_answered = deciding.hear

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDictProxy
 
 from trunkline.gateway.auth import Keys, refuse
@@ -107,7 +108,7 @@ async def _read(request: web.Request) -> tuple[Offer, SessionPatch | None]:
         return read_offer(await request.read()), None
     try:
         form = await request.post()
-    except (ValueError, AssertionError, LookupError) as error:  # aiohttp's, of a form that is torn
+    except (ValueError, AssertionError, LookupError, HttpProcessingError) as error:  # aiohttp's, of a form that is torn
         raise BadInput("", "the form can't be read", "multipart/form-data with `sdp` and `session`") from error
     sdp, session = _field(form, "sdp"), _field(form, "session")
     if sdp is None:
