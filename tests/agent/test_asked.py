@@ -112,6 +112,20 @@ def test_a_tool_of_one_response_is_asked_of_the_client_and_unknown_to_the_next()
 ANSWER_AGAIN = Respond(response="resp_2")
 
 
+def test_a_model_without_an_endpoint_keeps_to_a_limit_in_whole_words() -> None:
+    async def scenario() -> None:
+        script: Script = [[[Words("One two three four five.", "final_answer"), Words(" Six.", "final_answer")]]]
+        async with Scene(script) as scene:
+            await scene.place()
+            await told(scene, respond("resp_1", max_output_tokens=3))
+            await told(scene, respond("resp_2", max_output_tokens=7))
+
+            assert "".join(scene.said) == "One two" + "One two three four five."
+            assert [(done.status, done.detail) for done in scene.finished] == [("incomplete", "max_output_tokens")] * 2
+
+    run_virtual(scenario())
+
+
 # a context
 
 
