@@ -95,7 +95,8 @@ def test_a_verdict_that_hands_over_is_obeyed_though_the_client_called_for_anothe
         agent = Agent("first", guardrails=[elsewhere])
         async with Scene([SHOWS, SURE], agent=agent, others=[Agent("second"), billing()]) as scene:
             asked = await shows(scene)
-            await told(scene, ToolOutput(asked.tool_call, "open"), Summon("second"))
+            await told(scene, ToolOutput(asked.tool_call, "open"))
+            await told(scene, Summon("second"))
             scene.says("And now?")
             await asyncio.sleep(1)
 
