@@ -41,9 +41,7 @@ def lines(title: str) -> list[Line]:
     """Of the section with this title."""
     section = PAGE.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(.+?)` \| (\w+) \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
-    return [
-        Line(name, supported, what, tuple(re.findall(r"`([^`]+)`", tests))) for name, supported, what, tests in rows
-    ]
+    return [Line(name, supported, what, tuple(re.findall(r"`([^`]+)`", tests))) for name, supported, what, tests in rows]
 
 
 def all_lines() -> list[Line]:
@@ -83,7 +81,9 @@ def sent() -> set[str]:
     for struct in structs:
         structs += struct.__subclasses__()
     tags = {str(struct.__struct_config__.tag) for struct in structs if struct.__struct_config__.tag}
-    return {tag for tag in tags if "." in tag or tag == "error"} - {tag for tag in tags if tag.startswith("trunkline.")}
+    return {tag for tag in tags if "." in tag or tag == "error"} - {
+        tag for tag in tags if tag.startswith("trunkline.")
+    }
 
 
 @cache
