@@ -6,13 +6,13 @@ import pytest
 
 from agent.scene import Scene, lookup
 from agent.test_client_tools import OPEN, SCHEMA, SEVEN, asked_of
-from agent.test_edits import LOOKS, SEEN, SEEN_BY_MODEL, YES, assistant, read_by, told, typed
+from agent.test_edits import LOOKS, SEEN, SEEN_BY_MODEL, YES, assistant, check_stock, read_by, told, typed
 from agent.test_redaction import CARD, DIGITS, everything
 from agent.test_takeover import Moving
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Fail, Script, ScriptedModel, Wait, Words
 from trunkline.agent.models.seam import MessageItem, ToolOutputItem
-from trunkline.agents import Agent, Check, Fillers, ModelSettings, Verdict, block, end_call, guardrail, tool
+from trunkline.agents import Agent, Check, Fillers, ModelSettings, Verdict, block, end_call, guardrail
 from trunkline.agents.policies import pii
 from trunkline.proto.record import ClientEquipped, ResponseOpened
 from trunkline.proto.response import Asked, Equip, Inserted, Respond, Retract, ToolOutput
@@ -110,6 +110,20 @@ def test_a_tool_of_one_response_is_asked_of_the_client_and_unknown_to_the_next()
 
 
 ANSWER_AGAIN = Respond(response="resp_2")
+
+
+def test_a_model_without_an_endpoint_keeps_to_a_limit_in_whole_words() -> None:
+    async def scenario() -> None:
+        script: Script = [[[Words("One two three four five.", "final_answer"), Words(" Six.", "final_answer")]]]
+        async with Scene(script) as scene:
+            await scene.place()
+            await told(scene, respond("resp_1", max_output_tokens=3))
+            await told(scene, respond("resp_2", max_output_tokens=7))
+
+            assert "".join(scene.said) == "One two" + "One two three four five."
+            assert [(done.status, done.detail) for done in scene.finished] == [("incomplete", "max_output_tokens")] * 2
+
+    run_virtual(scenario())
 
 
 # a context
@@ -323,12 +337,6 @@ def test_policy_hears_what_is_said_out_of_band_and_its_word_is_not_the_caller_s_
             assert scene.said == ["I can't say that.", "Not pages."]
 
     run_virtual(scenario())
-
-
-@tool(background=True, timeout_s=20)
-async def check_stock(order: str) -> str:
-    """Is it in stock."""
-    return order
 
 
 def test_what_a_tool_found_meanwhile_is_told_in_the_conversation_not_out_of_band() -> None:

@@ -11,7 +11,7 @@ from agent.test_takeover import Moving
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Script, Wait, Words
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
-from trunkline.agents import Agent
+from trunkline.agents import Agent, Check, Verdict, block, guardrail, tool
 from trunkline.agents.policies import pii
 from trunkline.proto.envelope import Message
 from trunkline.proto.record import ItemDeleted, ItemInserted, ToolFinished
@@ -26,6 +26,12 @@ SEEN_BY_MODEL: list[HistoryItem] = [
     ToolOutputItem("call_c", '"It is open."', "ok"),
 ]
 ANSWER = Respond(response="resp_a")
+
+
+@tool(background=True, timeout_s=20)
+async def check_stock(order: str = "") -> str:
+    """Is it in stock."""
+    return order
 
 
 def system(item: str, text: str, previous: str = "") -> Insert:
@@ -316,5 +322,61 @@ def test_a_card_number_in_what_a_client_adds_is_taken_out() -> None:
             assert DIGITS not in await everything(scene)
             assert len(scene.model.requests[-1].items) == 4
             assert asked_of(scene) == []
+
+    run_virtual(scenario())
+
+
+def test_a_blocked_turn_that_the_client_s_history_answers_is_withheld_and_no_more() -> None:
+    @guardrail(on="input")
+    def no_seven(check: Check) -> Verdict | None:
+        return block("I can't do that.") if "seven" in check.text else None
+
+    async def scenario(*edits: Message) -> list[str]:
+        async with Scene(YES, agent=Agent("desk", guardrails=[no_seven])) as scene:
+            await scene.place()
+            await told(scene, *edits, typed(2, "item_9", "Hello?"), ANSWER)
+            assert "seven" not in repr(scene.model.requests)
+            return scene.said
+
+    asked = typed(1, "item_1", "Open page seven.")
+    assert run_virtual(scenario(asked, assistant("item_2", "No."))) == ["Yes."]
+    assert run_virtual(scenario(asked)) == ["I can't do that."]
+
+
+def test_words_that_policy_blocks_in_an_item_that_was_deleted_end_the_answer_as_ever() -> None:
+    @guardrail(on="output")
+    def no_eight(check: Check) -> Verdict | None:
+        return block("Enough.") if "eight" in check.text else None
+
+    slow: Script = [[[Words("One two three, four five six. Seven ", "final_answer"), Wait(1), Words("eight.")]]]
+
+    async def scenario() -> None:
+        async with Scene(slow, agent=Agent("desk", guardrails=[no_eight])) as scene:
+            await scene.place()
+            scene.says("Count.")
+            await asyncio.sleep(0.5)
+            await told(scene, Retract(0, next(one.item for one in scene.told if isinstance(one, Say))), after_s=2)
+
+            assert scene.said[-1] == "Enough."
+            assert [done.status for done in scene.finished] == ["incomplete"]
+
+    run_virtual(scenario())
+
+
+def test_a_model_is_not_asked_again_for_a_tool_call_that_was_deleted_meanwhile() -> None:
+    speaks: Script = [[[Call("check_stock")], [Wait(3), Words("I will see.", "final_answer")]]]
+
+    async def scenario() -> None:
+        async with Scene(speaks, agent=Agent("desk", tools=[check_stock])) as scene:
+            scene.runner.took_s = 2.0
+            await scene.place()
+            scene.says("Is it in stock?")
+            await asyncio.sleep(1)
+            (called,) = (await scene.view()).tools
+            await told(scene, Retract(0, f"item_{called}"), after_s=5)
+
+            assert scene.said == ["I will see."]
+            assert len(scene.model.requests) == 2
+            assert len(scene.finished) == 1
 
     run_virtual(scenario())

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from agent.scene import Scene
+from agent.test_client_tools import SHOWS, shows
 from agent.test_edits import YES, told
 from agent.test_handoffs import SURE, TO_BILLING, billing, desk
 from support.virtual import run_virtual
 from trunkline.agent.conversation import SUMMONED
-from trunkline.agents import Agent
+from trunkline.agents import Agent, Check, Verdict, guardrail, hand_off
 from trunkline.proto.record import HandedOff
-from trunkline.proto.response import Converse, ItemStarted, Recall, Summon
+from trunkline.proto.response import Converse, ItemStarted, Recall, Summon, ToolOutput
 
 
 async def handoffs(scene: Scene) -> list[tuple[str, str, str]]:
@@ -81,5 +82,25 @@ def test_a_call_that_went_on_elsewhere_stays_there_when_the_next_agent_is_told_a
 
             assert [to for to, _, _ in await handoffs(second)] == ["desk", "billing"]
             assert second.model.requests[-1].agent == "billing"
+
+    run_virtual(scenario())
+
+
+def test_a_verdict_that_hands_over_is_obeyed_though_the_client_called_for_another_meanwhile() -> None:
+    @guardrail(on="tool_result")
+    def elsewhere(check: Check) -> Verdict | None:
+        return hand_off("billing")
+
+    async def scenario() -> None:
+        agent = Agent("first", guardrails=[elsewhere])
+        async with Scene([SHOWS, SURE], agent=agent, others=[Agent("second"), billing()]) as scene:
+            asked = await shows(scene)
+            await told(scene, ToolOutput(asked.tool_call, "open"))
+            await told(scene, Summon("second"))
+            scene.says("And now?")
+            await asyncio.sleep(1)
+
+            assert [to for to, _, _ in await handoffs(scene)] == ["second", "billing"]
+            assert scene.model.requests[-1].agent == "billing"
 
     run_virtual(scenario())

@@ -77,7 +77,7 @@ def _is_answered(view: CallView, item: ItemView, response: str) -> bool:
     """By an earlier response, whose owner could not record the verdict."""
     keys = list(view.items)
     behind = (view.items[key] for key in keys[keys.index(item.id) + 1 :])
-    answers = (one.response for one in behind if one.role == "assistant" and one.response)
+    answers = (one.response for one in behind if one.role == "assistant")  # also those that a client added
     return any(one != response and not view.is_aside(one) for one in answers)
 
 

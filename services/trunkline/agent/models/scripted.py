@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from trunkline.agent.models.limit import limited
 from trunkline.agent.models.seam import (
     MessageItem,
     ModelEvent,
@@ -64,7 +65,10 @@ class ScriptedModel:
     def __init__(self, script: Script = ()) -> None:
         self._script = script or _fixed_reply(REPLY_WORDS)
 
-    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        return limited(self._respond(request), request)
+
+    async def _respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         words = _words_of(request)
         for step in self._round_of(request):
             match step:

@@ -73,5 +73,5 @@ def goodbyes_are_heard(facts: Facts) -> Iterator[str]:
 def phases_are_known(facts: Facts) -> Iterator[str]:
     """Of every message that is over and was heard whole."""
     for item in facts.view.items.values():
-        if item.role == "assistant" and item.status == "completed" and item.segments and item.phase is None:
+        if item.response and item.status == "completed" and item.segments and item.phase is None:
             yield f"{item.id} has no phase"

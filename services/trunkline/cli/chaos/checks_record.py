@@ -136,7 +136,7 @@ def said_is_heard_or_truncated(facts: Facts) -> Iterator[str]:
     if facts.view.ended is not None and facts.view.ended.reason == "lost":
         return
     for item in facts.view.items.values():
-        if item.role == "assistant" and item.truncated is None:
+        if item.response and item.truncated is None:
             unheard = [index for index in item.segments if index not in item.played]
             if unheard:
                 yield f"segments {unheard} of {item.id} were neither heard nor truncated"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from trunkline.agent.models.history import WITHHELD
+from trunkline.agent.models.limit import limited
 from trunkline.agent.models.local.choose import choose
 from trunkline.agent.models.local.fill import fill
 from trunkline.agent.models.local.parameters import ParameterNeed, Value, parameters_of
@@ -38,7 +39,10 @@ class LocalModel:
     name = "local"
     repeatable = True
 
-    async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        return limited(self._respond(request), request)
+
+    async def _respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         for event in reply_to(request):
             yield event
 
