@@ -109,11 +109,16 @@ class ToolCalled(msgspec.Struct, frozen=True, gc=False):
 
 
 class ItemCut(msgspec.Struct, frozen=True, gc=False):
-    """The client's truncation is done: only this much of the item counts as heard."""
+    """Only this much of the item counts as heard. text: the words of it, None where they aren't known.
+
+    asked: the client's truncation is done; otherwise an interruption had this effect.
+    """
 
     item: str
     index: int
     heard_ms: int
+    text: str | None = None
+    asked: bool = True
 
 
 class MoveAsked(msgspec.Struct, frozen=True, gc=False):
