@@ -318,10 +318,11 @@ class Speaking:
         items = [item for response in cut for item in self._said.unheard_items(response)]
         for response in cut:
             self._cut(response, reason)
-        self._telling.cut(unopened, reason)
+        self._telling.drop_item()
         for item in items:
             _, segments = self._said.of_item(item)
             self._emit(ItemCut(item, 0, heard_ms(segments), self._said.heard_text(item), asked=False))
+        self._telling.cut(unopened, reason)
 
     def _cut(self, response: str, reason: Reason) -> None:
         metrics.interruptions.labels(reason).inc()

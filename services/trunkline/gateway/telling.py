@@ -66,7 +66,7 @@ class Telling:
             self.first_audio.began(self.opened.turn, now, commentary=commentary)
 
     def _close(self, line: CloseResponse) -> None:
-        self._drop_item(line.response)
+        self.drop_item()
         turn = self.opened.turn if self.opened is not None else 0
         self.opened = None
         self.first_audio.over(turn)
@@ -76,11 +76,16 @@ class Telling:
 
     # the end before its time
 
+    def drop_item(self) -> None:
+        """An item that is still open ends before its time."""
+        item, self._item = self._item, ""
+        if item and self.opened is not None:
+            self._emit(ItemEnded(self.opened.response, item, self._phases.pop(item, None), False))
+
     def cut(self, unopened: Sequence[OpenResponse], reason: Reason) -> None:
-        """The client learns of the end of each response, also of one that it never saw begin."""
+        """The client learns of the end of each response, also of one that it never saw begin. No item is open."""
         opened, self.opened = self.opened, None
         if opened is not None:
-            self._drop_item(opened.response)
             self._end_early(opened, reason)
         self._phases.clear()
         for line in unopened:
@@ -89,12 +94,6 @@ class Telling:
     def end_unseen(self, line: OpenResponse, reason: Reason) -> None:
         self._emit(ResponseOpened(line.response, line.audible))
         self._end_early(line, reason)
-
-    def _drop_item(self, response: str) -> None:
-        """An item that is still open ends before its time."""
-        item, self._item = self._item, ""
-        if item:
-            self._emit(ItemEnded(response, item, self._phases.pop(item, None), False))
 
     def _end_early(self, line: OpenResponse, reason: Reason) -> None:
         self.first_audio.over(line.turn)

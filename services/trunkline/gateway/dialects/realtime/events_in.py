@@ -11,6 +11,7 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Phase
 
 MAX_TEXT = 100_000  # characters of one typed item
+NULL = msgspec.Raw(b"null")
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, forbid_unknown_fields=True):
@@ -37,9 +38,9 @@ class NewPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     type: str
     text: str | None = None
     transcript: str | None = None
-    audio: msgspec.Raw | None = None
-    image_url: msgspec.Raw | None = None
-    detail: msgspec.Raw | None = None
+    audio: msgspec.Raw = NULL
+    image_url: msgspec.Raw = NULL
+    detail: msgspec.Raw = NULL
 
 
 class NewItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,7 +81,7 @@ class TruncateItem(_Event, frozen=True, tag="conversation.item.truncate"):
 class CreateResponse(_Event, frozen=True, tag="response.create"):
     """response: read apart, in `responses_in`."""
 
-    response: msgspec.Raw = msgspec.Raw(b"null")
+    response: msgspec.Raw = NULL
 
 
 class CancelResponse(_Event, frozen=True, tag="response.cancel"):

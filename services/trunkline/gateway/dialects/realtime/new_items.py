@@ -10,7 +10,7 @@ import msgspec
 
 from trunkline.gateway.client_tools import OUTPUT_LIMIT_BYTES
 from trunkline.gateway.dialects.realtime import events_out as out
-from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT, NewItem, NewPart
+from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT, NULL, NewItem, NewPart
 from trunkline.gateway.dialects.realtime.items import Role, function_call, function_output, message
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_item_id, new_tool_call_id
@@ -81,7 +81,7 @@ def _part(part: NewPart, kinds: dict[str, str], param: str) -> out.Part:
     if part.type not in kinds:
         _refuse(f"{param}.type", part.type, tuple(kinds))
     for field in ("audio", "image_url", "detail"):
-        if getattr(part, field) not in (None, msgspec.Raw(b"null")):
+        if getattr(part, field) != NULL:
             raise BadInput(f"{param}.{field}", "is not supported yet", f"{kinds[part.type]}", code="not_supported")
     if kinds[part.type] == "text":
         kind = "output_text" if part.type == "text" else part.type

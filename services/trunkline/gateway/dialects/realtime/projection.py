@@ -28,7 +28,7 @@ class Projection:
         self._id = self.event_id = new_event_id
         self.transcribes = True
         self._conversation = conversation
-        self._manner = manner
+        self.manner = manner
         self._ours = ours
         self._known: dict[str, list[str]] = {}  # items of responses that an earlier gateway has told of
         self._mouth = Mouth(manner.output.format)
@@ -38,7 +38,7 @@ class Projection:
 
     def follow(self, manner: Manner) -> None:
         """The session's, from now on; its format from the next audio on."""
-        before, self._manner = self._manner, manner
+        before, self.manner = self.manner, manner
         if manner.output.format == before.output.format:
             return
         old, self._mouth = self._mouth, Mouth(manner.output.format)
@@ -140,8 +140,8 @@ class Projection:
     # the agent's
 
     def _open_response(self, event: call.ResponseOpened) -> out.ServerEvent:
-        manner = self._expected.pop(event.response, self._manner)
-        same = manner.output.format == self._manner.output.format
+        manner = self._expected.pop(event.response, self.manner)
+        same = manner.output.format == self.manner.output.format
         mouth = self._mouth if same else Mouth(manner.output.format)
         known = self._known.pop(event.response, [])
         opened = self._open[event.response] = OpenResponse(event.response, event.audible, manner, mouth, known)

@@ -5,6 +5,8 @@ What the agent is going to say again isn't told here. A client of ours drops wha
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import msgspec
+
 from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.items import function_call, function_output, message
@@ -51,9 +53,10 @@ def _items(
 ) -> Iterator[out.ServerEvent]:
     """outputs: None for a client that needs to be told its own as well."""
     for name, response in view.responses.items():
-        if not response.aside:
-            calls = [tool.call_item for key in response.tools if _is_told(tool := view.tools[key])]
-            projection.know_response(name, [*response.items, *calls])
+        calls = [tool.call_item for key in response.tools if _is_told(tool := view.tools[key])]
+        projection.know_response(name, [*response.items, *calls])
+        if response.aside:
+            projection.expect(name, msgspec.structs.replace(projection.manner, aside=True))
     untold = len(view.items) - newest
     told = list(_tools(view, "", outputs))
     for number, item in enumerate(view.items.values()):
@@ -120,8 +123,8 @@ def _words(projection: Projection, view: CallView, item: ItemView, begun: bool) 
 def _end(projection: Projection, view: CallView, response: ResponseView) -> list[out.ServerEvent]:
     told = projection.translate(call.ResponseOpened(response.id, True))
     for name in response.items:
-        item = view.items[name]
-        told += projection.translate(call.ItemOpened(response.id, name, item.phase))
-        told += projection.translate(call.ItemEnded(response.id, name, item.phase, item.status == "completed"))
+        if (item := view.items.get(name)) is not None:
+            told += projection.translate(call.ItemOpened(response.id, name, item.phase))
+            told += projection.translate(call.ItemEnded(response.id, name, item.phase, item.status == "completed"))
     status = response.status or "incomplete"
     return told + projection.translate(call.ResponseEnded(response.id, status, response.reason))
