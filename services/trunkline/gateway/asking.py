@@ -96,9 +96,7 @@ class Asking:
     def prompt(self) -> str:
         """Nobody says anything, which the model answers; nothing is active. Returns the response asked for."""
         metrics.silences.inc()
-        response = new_response_id()
-        self._respond(self.instructions, response=response)
-        return response
+        return self._respond(Wanted())
 
     def withdraw(self) -> bool:
         """The response of the conversation that waits isn't wanted any more. Whether there was one."""

@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from trunkline.gateway.dialects.realtime.session import Format, Session
+from trunkline.gateway.dialects.realtime.session import Session
+from trunkline.gateway.dialects.realtime.session_audio import Format
 from trunkline.proto.response import Phase
 
 ResponseState = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]

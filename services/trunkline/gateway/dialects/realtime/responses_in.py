@@ -13,7 +13,8 @@ from trunkline.gateway.dialects.realtime.events_in import NewItem
 from trunkline.gateway.dialects.realtime.new_items import read_item
 from trunkline.gateway.dialects.realtime.open_response import Manner, manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
-from trunkline.gateway.dialects.realtime.session import AudioPatch, Session, SessionPatch
+from trunkline.gateway.dialects.realtime.session import Session, SessionPatch
+from trunkline.gateway.dialects.realtime.session_audio import AudioPatch
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.script import Style
 from trunkline.gateway.wanted import Wanted
@@ -110,7 +111,7 @@ class ResponseWords:
     def _alone(self, session: Session, given: dict[str, msgspec.Raw]) -> Session:
         """The session as it is for this response alone."""
         patch = _patches.decode(msgspec.json.encode(given | {"type": session.type}))
-        if isinstance(patch.audio, AudioPatch) and patch.audio.input is not msgspec.UNSET:
+        if isinstance(patch.audio, AudioPatch) and patch.audio.input not in (msgspec.UNSET, None):
             raise BadInput("response.audio.input", "is unknown or not supported yet", "", code="unknown_parameter")
         try:
             return self._sessions.merge(session, patch)
