@@ -28,6 +28,7 @@ class Asking:
 
     instructions: of the session, empty for the agent's own. interrupts: a turn does interrupt. over: responses that are
     over for a client that came back; one of them may be said again, of which it takes no notice.
+    deciding: a turn may be about to come, which is answered before what waits.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Asking:
         self.instructions = ""
         self.interrupts = True
         self.over: Collection[str] = ()
+        self.deciding = False
         self._call_id = call_id
         self._speaking = speaking
         self._turns = turns
@@ -59,9 +61,8 @@ class Asking:
         respond = turn.respond and self._first is None  # a response that waits for words answers this too
         if respond and self._speaking.busy:
             if self.interrupts:
-                waiting, self._line, self._later = self._line, [], False
+                self._later = False  # this is answered now
                 self._interrupt()
-                self._line = waiting  # behind the answer to this
             elif self._speaking.slot_taken:  # not only still heard: nothing would come to be answered after
                 self._later, respond = True, False
         by_itself = respond and not self.instructions
@@ -112,7 +113,7 @@ class Asking:
 
     def go_on(self) -> None:
         """What waits is asked for, if it can be now: words came, or a response is over."""
-        if self._speaking.slot_taken:
+        if self.deciding or self._speaking.slot_taken:
             return
         if self._first is not None:
             if not self._turns.unsettled:

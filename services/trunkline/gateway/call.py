@@ -263,6 +263,7 @@ class Call:
     # what the turns decide
 
     def _carry_out(self, decisions: list[Decision]) -> None:
+        self._asking.deciding = True
         for decision in decisions:
             match decision:
                 case Hold():
@@ -289,6 +290,7 @@ class Call:
                     self.agent_line.tell(word)
                 case AnswerAfterAll():
                     self._asking.answer_after_all()
+        self._asking.deciding = False
         self._asking.go_on()
 
     def _take(self, turn: TakeTurn) -> None:
