@@ -20,6 +20,7 @@ from trunkline.gateway.call_events import (
     WordsSaid,
 )
 from trunkline.gateway.turns import Policy
+from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
@@ -144,7 +145,7 @@ def test_speech_over_the_agent_holds_at_once_and_flushes_when_it_goes_on() -> No
         heard = interrupt.heard[0].heard_samples / SPEECH_RATE_HZ
         assert 1.0 < heard < 1.3
         assert scene.tts.sessions[0].all(sp.Hush) in ([], [sp.Hush(1)])
-        assert line.kinds()[-3:] == ["SpeechBegan", "ItemEnded", "ResponseEnded"]
+        assert line.kinds()[-4:] == ["SpeechBegan", "ItemEnded", "ItemCut", "ResponseEnded"]
 
     play(scenario)
 
@@ -297,7 +298,7 @@ def test_a_client_s_truncation_shortens_what_was_heard_and_never_lengthens_it() 
         call.truncate("item_resp_a", 0, 900)
         await settle()
 
-        cuts = [event.heard_ms for event in line.all(ItemCut) if isinstance(event, ItemCut)]
+        cuts = [event.heard_ms for event in line.all(ItemCut) if isinstance(event, ItemCut) and event.asked]
         assert cuts == [300, 300]
         interrupts = agent.all(r.Interrupt)
         assert len(interrupts) == 2
@@ -317,7 +318,7 @@ def test_a_committed_buffer_is_answered_once_its_words_are_there() -> None:
         call.configure(Wishes(rules=s.TurnRules(automatic=False), policy=Policy(False, False, False)))
         await line.speaks(0.5)
         call.commit_audio()
-        call.respond("")
+        call.respond(Wanted())
         await settle()
         stt, agent = scene.stt.sessions[0], scene.agent.sessions[0]
         [finish] = stt.all(s.Finish)
@@ -336,14 +337,14 @@ def test_a_committed_buffer_is_answered_once_its_words_are_there() -> None:
 
 def test_a_second_response_is_refused_while_one_is_active() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
-        call.type_text("item_a", "Hello")
-        call.respond("")
+        call.conversation.type("item_a", "Hello")
+        call.respond(Wanted())
         with pytest.raises(BadInput) as refused:
-            call.respond("")
+            call.respond(Wanted())
         assert refused.value.code == "conversation_already_has_active_response"
         await settle(2.0)
 
-        call.respond("")
+        call.respond(Wanted())
         await settle(2.0)
         assert len(line.all(ResponseEnded)) == 2
 
@@ -353,8 +354,8 @@ def test_a_second_response_is_refused_while_one_is_active() -> None:
 def test_a_session_of_text_is_not_spoken() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
         call.configure(Wishes(audible=False))
-        call.type_text("item_a", "Hello")
-        call.respond("")
+        call.conversation.type("item_a", "Hello")
+        call.respond(Wanted())
         await settle(0.5)
 
         assert line.kinds() == ["ResponseOpened", "ItemOpened", "WordsSaid", "ItemEnded", "ResponseEnded"]

@@ -11,6 +11,7 @@ from trunkline.gateway import calls
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, ItemEnded, ResponseEnded, ResponseOpened
 from trunkline.gateway.turns import Policy
+from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
@@ -67,8 +68,8 @@ def test_a_turn_in_the_last_sound_of_a_response_that_may_not_be_interrupted_is_a
 
 def test_a_cancel_before_the_response_started_is_the_client_s() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
-        call.type_text("item_a", "Hello")
-        call.respond("")
+        call.conversation.type("item_a", "Hello")
+        call.respond(Wanted())
         call.cancel(None)
         await settle(1.0)
 
@@ -84,8 +85,8 @@ def test_a_cancel_before_the_response_started_is_the_client_s() -> None:
 
 def test_a_late_cancel_of_another_response_leaves_the_awaited_one_alone() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
-        call.type_text("item_a", "Hello")
-        call.respond("")
+        call.conversation.type("item_a", "Hello")
+        call.respond(Wanted())
         with pytest.raises(BadInput) as refused:
             call.cancel("resp_long_gone")
         await settle(1.0)
@@ -101,7 +102,7 @@ def test_a_response_that_waits_for_words_can_be_cancelled() -> None:
         call.configure(Wishes(rules=s.TurnRules(automatic=False), policy=Policy(False, False, False)))
         await line.speaks(0.5)
         call.commit_audio()
-        call.respond("")
+        call.respond(Wanted())
         call.cancel(None)
 
         [opened] = line.all(ResponseOpened)
@@ -190,7 +191,7 @@ def test_push_to_talk_ends_a_hold_and_an_utterance_that_were_vad_s() -> None:
         scene.stt.sessions[0].say(s.SpeechStarted(2, onset))
         await settle()
         call.configure(Wishes(rules=s.TurnRules(automatic=False), policy=Policy(False, False, False)))
-        call.type_text("item_t", "typed")
+        call.conversation.type("item_t", "typed")
         await settle(4.0)
 
         assert line.all(ResponseEnded) == [ResponseEnded(scene.agent_mind.responses[0], "completed", "", 3, 4)]

@@ -10,6 +10,7 @@ from support.virtual import run_virtual
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioCommitted, ResponseEnded, ResponseOpened, TimedOut, Transcribed
 from trunkline.gateway.turns import Policy
+from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto import response as r
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
@@ -38,8 +39,8 @@ def play(scenario: Scenario, own_s: float = 0.0) -> None:
 
 async def is_answered(call: Call, line: Line) -> float:
     """When it has been heard."""
-    call.type_text(new_item_id(), "I am here.")
-    call.respond("")
+    call.conversation.type(new_item_id(), "I am here.")
+    call.respond(Wanted())
     before = len(line.all(ResponseEnded))
     while len(line.all(ResponseEnded)) == before:
         await settle(0.01)
@@ -105,7 +106,7 @@ def test_a_caller_who_said_something_waits_for_an_answer_however_long() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
         call.configure(Wishes(idle_s=IDLE_S, policy=Policy(respond=False)))
         await is_answered(call, line)
-        call.type_text(new_item_id(), "Where is my order?")
+        call.conversation.type(new_item_id(), "Where is my order?")
         await settle(3 * IDLE_S)
 
         assert line.all(TimedOut) == []

@@ -95,17 +95,23 @@ def test_a_spoken_turn_comes_in_the_order_of_the_protocol() -> None:
         [item] = response(done)["output"]
         assert item["phase"] == "final_answer"
         assert item["content"] == [{"type": "output_audio", "transcript": "Fine."}]
-        assert response(done)["usage"] == {"total_tokens": 7, "input_tokens": 3, "output_tokens": 4}
+        assert response(done)["usage"] == {
+            "total_tokens": 7,
+            "input_tokens": 3,
+            "output_tokens": 4,
+            "input_token_details": {"text_tokens": 3, "audio_tokens": 0},
+            "output_token_details": {"text_tokens": 4, "audio_tokens": 0},
+        }
 
     with_caller(scenario)
 
 
-def test_no_event_holds_a_null_but_the_session() -> None:
+def test_no_event_holds_a_null_but_the_session_and_what_stands_before_the_first_item() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await still_works(server, caller)
 
         for event in caller.seen[1:]:
-            assert b":null" not in msgspec.json.encode(event)
+            assert b":null" not in msgspec.json.encode({k: v for k, v in event.items() if k != "previous_item_id"})
 
     with_caller(scenario)
 
@@ -159,7 +165,8 @@ BAD = {  # what -> (sent, param, code, echoed event_id)
     "JSON that is no object": ("[1, 2]", "", "invalid_value", None),
     "no type": ('{"event_id": "e1"}', "type", "missing_required_parameter", "e1"),
     "an unknown type": (bad("nonsense"), "type", "unknown_event_type", "e1"),
-    "a type not served yet": (bad("conversation.item.delete", item_id="x"), "type", "not_supported", "e1"),
+    "a type not served yet": (bad("transcription_session.update"), "type", "not_supported", "e1"),
+    "a word on what WebRTC plays": (bad("output_audio_buffer.clear"), "type", "not_supported", "e1"),
     "audio that is no base64": (bad(APPEND, audio="%%%"), "audio", "invalid_value", "e1"),
     "audio of odd length": (bad(APPEND, audio="AAAA"), "audio", "invalid_value", "e1"),
     "audio that is a number": (bad(APPEND, audio=5), "audio", "invalid_value", "e1"),
@@ -171,8 +178,13 @@ BAD = {  # what -> (sent, param, code, echoed event_id)
         "e1",
     ),
     "a cancel of nothing": (bad("response.cancel"), "response_id", "response_cancel_not_active", "e1"),
-    "an item that isn't there": (bad("conversation.item.retrieve", item_id="x"), "item_id", "item_not_found", "e1"),
-    "a cut of no item": (bad("conversation.item.truncate", **CUT), "item_id", "item_not_found", "e1"),
+    "an item that isn't there": (
+        bad("conversation.item.retrieve", item_id="x"),
+        "item_id",
+        "item_retrieve_invalid_item_id",
+        "e1",
+    ),
+    "a cut of no item": (bad("conversation.item.truncate", **CUT), "item_id", "item_truncate_invalid_item_id", "e1"),
     "a tool without a name": (
         bad(UPDATE, session={"type": "realtime", "tools": [{}]}),
         "session.tools[0].name",

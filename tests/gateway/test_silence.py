@@ -12,6 +12,7 @@ from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, ResponseEnded
 from trunkline.gateway.silence import Silence
 from trunkline.gateway.turns import Policy
+from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
@@ -135,8 +136,8 @@ def test_nobody_is_asked_while_the_caller_speaks_or_his_words_are_on_their_way()
 
 def test_it_counts_from_the_end_of_what_is_heard_and_not_while_it_sounds() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
-        call.type_text(new_item_id(), "Tell me a story.")
-        call.respond("")
+        call.conversation.type(new_item_id(), "Tell me a story.")
+        call.respond(Wanted())
         await settle(4.0)
         assert told(scene) == []
         said_s = [at_s for event, at_s in zip(line.events, line.at_s, strict=True) if type(event) is AudioSaid]
@@ -152,8 +153,8 @@ def test_it_counts_from_the_end_of_what_is_heard_and_not_while_it_sounds() -> No
 def test_nobody_is_asked_while_the_agent_has_something_to_say_and_is_silent_yet() -> None:
     async def scenario(scene: Scene, call: Call, line: Line) -> None:
         scene.agent_mind.answer = ""
-        call.type_text(new_item_id(), "Where is my order?")
-        call.respond("")
+        call.conversation.type(new_item_id(), "Where is my order?")
+        call.respond(Wanted())
         await settle(1.5)
         [asked] = scene.agent.sessions[0].all(r.Respond)
         assert isinstance(asked, r.Respond)
@@ -199,8 +200,8 @@ def test_typed_turns_and_unspoken_answers_count_in_a_session_of_text() -> None:
         call.configure(Wishes(audible=False))
         await until_told(scene, 1)
         await settle(3.0)
-        call.type_text(new_item_id(), "I am here.")
-        call.respond("")
+        call.conversation.type(new_item_id(), "I am here.")
+        call.respond(Wanted())
         took_s = await until_told(scene, 2)
 
         assert told(scene) == [1, 1]
@@ -258,7 +259,7 @@ def test_the_slot_is_taken_while_the_agent_asks_and_the_client_may_cancel_that()
         scene.agent_mind.answer = "Are you still there, or shall I ring off?"
         await until_told(scene, 1)
         with pytest.raises(BadInput, match="already active"):
-            call.respond("")
+            call.respond(Wanted())
         await settle(0.5)
         call.cancel(None)
         await settle(0.5)

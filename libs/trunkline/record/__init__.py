@@ -4,6 +4,7 @@ from trunkline.record.bucket import Bucket
 from trunkline.record.call_log import CallLog
 from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
+from trunkline.record.heard import Heard, heard_of
 from trunkline.record.memory_bucket import MemoryBucket
 from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_store import MemoryRecordStore
@@ -36,6 +37,7 @@ __all__ = [
     "ClaimStore",
     "EntryTooLarge",
     "HandoffView",
+    "Heard",
     "ItemStatus",
     "ItemView",
     "MemoryBucket",
@@ -60,6 +62,7 @@ __all__ = [
     "approval_to_json",
     "events_of",
     "fold",
+    "heard_of",
     "never_reached",
     "open_approval_to_json",
     "read_call",

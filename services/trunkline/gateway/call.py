@@ -20,7 +20,6 @@ from trunkline.gateway.call_events import (
     Client,
     MoveAsked,
     ResponseEnded,
-    ResponseOpened,
     SpeechBegan,
     SpeechEnded,
     Transcribed,
@@ -28,10 +27,12 @@ from trunkline.gateway.call_events import (
 )
 from trunkline.gateway.casting import Casting
 from trunkline.gateway.client_tools import ClientTools
+from trunkline.gateway.conversation import Conversation
 from trunkline.gateway.decisions import (
     AnnounceStarted,
     AnnounceStopped,
     AnswerAfterAll,
+    Change,
     CommitAudio,
     Decision,
     Flush,
@@ -50,9 +51,10 @@ from trunkline.gateway.speaking import Speaking
 from trunkline.gateway.staffing import Post, Staffing
 from trunkline.gateway.turns import Begun, Turns
 from trunkline.gateway.vigil import Vigil
+from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
-from trunkline.proto.ids import new_item_id, new_response_id
+from trunkline.proto.ids import new_item_id
 from trunkline.proto.response import Attached, Converse, Interrupt
 from trunkline.proto.subjects import Stage
 from trunkline.telemetry import logs, tracing
@@ -100,6 +102,7 @@ class Call:
         tell = self.agent_line.tell
         self.client_tools, self.casting = ClientTools(tell, afresh=bool(resumed)), Casting(tell)
         self.turns = Turns(new_item_id)
+        self.conversation = Conversation(self.turns, self.client_tools, self._carry_out)
         self.speaking = Speaking(
             self._clock,
             emit=self._emit,
@@ -118,9 +121,10 @@ class Call:
         self._asking = Asking(
             call_id,
             self.speaking,
-            unsettled=lambda: self.turns.unsettled,
+            self.turns,
             interrupt=lambda: self._beating(self.speaking.interrupt, "turn_detected"),
             tell=tell,
+            emit=self._emit,
         )
         parts = self.turns, self.listening, self.speaking, self._asking
         self._vigil = Vigil(self._clock, *parts, emit=self._emit, on_failure=self.fail)
@@ -242,22 +246,15 @@ class Call:
     def clear_audio(self) -> None:
         self._carry_out(self.turns.clear(self.listening.ring.end))
 
-    def type_text(self, item: str, text: str) -> None:
-        self._carry_out(self.turns.typed(item, text))
-
-    def respond(self, instructions: str, response: str = "") -> None:
-        self._asking.respond(instructions, response)
+    def respond(self, wanted: Wanted) -> None:
+        self._asking.respond(wanted)
 
     def pass_over(self, responses: Collection[str]) -> None:
         """They are over for the client, whatever of them is said again: an order to respond waits for their end."""
         self._asking.over = responses
 
     def cancel(self, response: str | None) -> None:
-        if response is None and self._asking.withdraw():
-            withdrawn = new_response_id()  # that the agent never hears of
-            self._emit(ResponseOpened(withdrawn, self.speaking.audible))
-            self._emit(ResponseEnded(withdrawn, "cancelled", "client_cancelled"))
-        else:
+        if response is not None or not self._asking.withdraw():
             self._beating(self.speaking.cancel, response)
 
     def truncate(self, item: str, index: int, end_ms: int) -> None:
@@ -266,6 +263,7 @@ class Call:
     # what the turns decide
 
     def _carry_out(self, decisions: list[Decision]) -> None:
+        self._asking.deciding = True
         for decision in decisions:
             match decision:
                 case Hold():
@@ -288,9 +286,12 @@ class Call:
                     self.listening.discard(from_sample, to_sample)
                 case TakeTurn():
                     self._take(decision)
+                case Change(word=word):
+                    self.agent_line.tell(word)
                 case AnswerAfterAll():
                     self._asking.answer_after_all()
-        self._asking.words_came()
+        self._asking.deciding = False
+        self._asking.go_on()
 
     def _take(self, turn: TakeTurn) -> None:
         if turn.source == "speech":

@@ -111,20 +111,23 @@ class ToolCalled(msgspec.Struct, frozen=True, gc=False):
 class Silenced(msgspec.Struct, frozen=True, gc=False):
     """What was sent and isn't played yet never shall be: a line that holds it drops it. Before the ends of what is cut.
 
-    heard: (item, ms) of each item that isn't heard to its end. reason: of the interruption; an ItemCut follows the
-    client's own.
+    An ItemCut follows for each item that isn't heard to its end; behind the client's own word, one that it asked for.
     """
 
-    reason: str
-    heard: tuple[tuple[str, int], ...]
+    reason: Literal["turn_detected", "client_cancelled", "truncated"]
 
 
 class ItemCut(msgspec.Struct, frozen=True, gc=False):
-    """The client's truncation is done: only this much of the item counts as heard."""
+    """Only this much of the item counts as heard. text: the words of it, None where they aren't known.
+
+    asked: the client's truncation is done; otherwise an interruption had this effect.
+    """
 
     item: str
     index: int
     heard_ms: int
+    text: str | None = None
+    asked: bool = True
 
 
 class MoveAsked(msgspec.Struct, frozen=True, gc=False):

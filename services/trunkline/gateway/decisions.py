@@ -2,7 +2,7 @@
 
 import msgspec
 
-from trunkline.proto.response import TurnSource
+from trunkline.proto.response import Insert, Retract, TurnSource
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -43,6 +43,13 @@ class TakeTurn(msgspec.Struct, frozen=True):
     from_sample: int = 0
     to_sample: int = 0
     respond: bool = False
+    previous: str = ""  # see Turn
+
+
+class Change(msgspec.Struct, frozen=True):
+    """The client's word on the conversation's items."""
+
+    word: Insert | Retract
 
 
 class AnswerAfterAll(msgspec.Struct, frozen=True):
@@ -77,6 +84,7 @@ Decision = (
     | AnnounceStopped
     | CommitAudio
     | TakeTurn
+    | Change
     | AnswerAfterAll
     | GiveUp
     | OrderFinish

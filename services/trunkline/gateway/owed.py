@@ -4,10 +4,11 @@ Rule: another agent of the same call says again what the last one said, and it m
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 
 import msgspec
 
-from trunkline.gateway.script import Reason
+from trunkline.gateway.script import Reason, Style
 from trunkline.proto.response import (
     ItemFinished,
     ItemStarted,
@@ -26,12 +27,14 @@ class Awaited(msgspec.Struct):
     """A response that was asked for and hasn't started. asked_at: clock at which it was.
 
     response: the id that it shall have, empty if the agent chooses. doomed: why it is to be cancelled when it starts.
+    style: None for the session's.
     """
 
     turn: int
     asked_at: int
     response: str = ""
     doomed: Reason | None = None
+    style: Style | None = None
 
     def is_begun_by(self, started: ResponseStarted) -> bool:
         return self.response == started.response if self.response else self.turn == started.turn
@@ -46,9 +49,9 @@ class Owed:
         self._begun: dict[str, set[tuple[str, str, int]]] = {}  # response -> what of it was said
         self._over: OrderedDict[str, None] = OrderedDict()
 
-    @property
-    def awaited(self) -> bool:
-        return bool(self._awaited)
+    def awaits_only(self, responses: Collection[str]) -> bool:
+        """Nothing else is asked for that hasn't started."""
+        return all(awaited.response in responses for awaited in self._awaited)
 
     @property
     def anything(self) -> bool:

@@ -174,7 +174,7 @@ def is_told_again(view: CallView, response: ResponseView) -> bool:
     """Whether its agent says it again to a gateway that is new to the call: not all of it was heard or cut, or its
     client has yet to answer what it was asked."""
     is_open = response.status is None or bool(view.open_at_client(response))
-    return is_open or any(not _is_through(view.items[item]) for item in response.items)
+    return is_open or any(not _is_through(item) for item in _items(view, response))
 
 
 def is_said_again(view: CallView, item: ItemView) -> bool:
@@ -182,6 +182,11 @@ def is_said_again(view: CallView, item: ItemView) -> bool:
     response = view.responses.get(item.response)
     again = response is not None and is_told_again(view, response)
     return again and (item.status == "in_progress" or not _is_through(item))
+
+
+def _items(view: CallView, response: ResponseView) -> list[ItemView]:
+    """Its messages; without those that the client deleted."""
+    return [view.items[item] for item in response.items if item in view.items]
 
 
 def _is_through(item: ItemView) -> bool:
@@ -204,9 +209,9 @@ def _tell_progress(call: Call, view: CallView, progress: Progress) -> None:
         if response is None or not is_told_again(view, response):
             continue
         heard = tuple(
-            SegmentHeard(item, index, got.get((item, index), 0), 0)
-            for item in response.items
-            for index in view.items[item].segments
+            SegmentHeard(item.id, index, got.get((item.id, index), 0), 0)
+            for item in _items(view, response)
+            for index in item.segments
         )
         told = Interrupt(name, "turn_detected" if reason == "turn_detected" else "client_cancelled", heard)
         call.agent_line.tell(told)
@@ -218,10 +223,10 @@ def _unsaid(view: CallView, got: Mapping[tuple[str, int], int]) -> dict[str, Int
     for name, response in view.responses.items():
         if is_told_again(view, response):
             heard = tuple(
-                SegmentHeard(item, index, got.get((item, index), 0), 0)
-                for item in response.items
-                for index in view.items[item].segments
-                if index not in view.items[item].played
+                SegmentHeard(item.id, index, got.get((item.id, index), 0), 0)
+                for item in _items(view, response)
+                for index in item.segments
+                if index not in item.played
             )
             asked = tuple(tool.id for tool in view.open_at_client(response))
             told[name] = Interrupt(name, "client_cancelled", heard, asked)

@@ -14,11 +14,20 @@ from trunkline.gateway.playout import Segment
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Interrupt, Phase, ResponseStatus, ToolAsked
+from trunkline.record import heard_of
 
 REMEMBERED_RESPONSES = 16  # whose items a client may still truncate
 REMEMBERED_VOICES = 64  # items, the newest: far more than are spoken at a time
 
 Reason = Literal["turn_detected", "client_cancelled", "truncated"]
+
+
+class Style(msgspec.Struct, frozen=True):
+    """How the words of a response are said. voice: empty for the engine's own. audible: otherwise as text alone."""
+
+    voice: str = ""
+    speed: float = 1.0
+    audible: bool = True
 
 
 class OpenResponse(msgspec.Struct, frozen=True):
@@ -78,6 +87,7 @@ class Said:
 
     def __init__(self) -> None:
         self._responses: OrderedDict[str, list[Segment]] = OrderedDict()
+        self._texts: dict[int, str] = {}  # by number of a segment
         self._voices: OrderedDict[str, str] = OrderedDict()  # of items that have one of their own
         self._asked: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
@@ -91,12 +101,15 @@ class Said:
     def voice_of(self, item: str) -> str:
         return self._voices.get(item, "")
 
-    def add(self, response: str, segment: Segment) -> None:
+    def add(self, response: str, segment: Segment, text: str) -> None:
         if response not in self._responses:
             self._responses[response] = []
             if len(self._responses) > REMEMBERED_RESPONSES:
-                self._responses.popitem(last=False)
+                _, forgotten = self._responses.popitem(last=False)
+                for one in forgotten:
+                    del self._texts[one.number]
         self._responses[response].append(segment)
+        self._texts[segment.number] = text
 
     def ask(self, response: str, tool_call: str) -> None:
         """The client has been asked."""
@@ -112,11 +125,19 @@ class Said:
         """Responses of which something was or will be sent and wasn't heard to the end."""
         return [response for response, segments in self._responses.items() if not all(s.told for s in segments)]
 
-    def partly_heard(self) -> tuple[tuple[str, int], ...]:
-        """(item, ms) of each item of which something was sent and not heard to its end."""
-        cut = [s for segments in self._responses.values() for s in segments]
-        items = dict.fromkeys(s.item for s in cut if s.sent and not s.told)
-        return tuple((item, heard_ms([s for s in cut if s.item == item])) for item in items)
+    def unheard_items(self, response: str) -> list[str]:
+        """Of which the client has audio, and not all of it was heard."""
+        segments = self._responses.get(response, ())
+        known = {segment.item for segment in segments if segment.sent}
+        return list(dict.fromkeys(s.item for s in segments if s.item in known and not s.told))
+
+    def heard_text(self, item: str) -> str | None:
+        """None where the beginning of the item was said at an earlier gateway."""
+        _, segments = self.of_item(item)
+        if segments[0].index:
+            return None
+        texts = [self._texts[segment.number] for segment in segments]
+        return heard_of(texts, {at: segment.extent() for at, segment in enumerate(segments)}, ()).text
 
     def settle(self, response: str) -> None:
         """Nothing more of it will be sent or heard."""
@@ -131,7 +152,7 @@ class Said:
             if found:
                 return response, found
         raise BadInput(
-            "item_id", f"{item!r} has no audio of the agent", "an item that was spoken", code="item_not_found"
+            "item_id", f"{item!r} has no audio that could be cut", "a message of the assistant that was spoken lately"
         )
 
 

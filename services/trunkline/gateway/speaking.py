@@ -8,19 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
-from trunkline.gateway.call_events import (
-    AudioSaid,
-    CallEvent,
-    ItemCut,
-    ItemEnded,
-    ItemOpened,
-    ResponseEnded,
-    ResponseOpened,
-    Silenced,
-    ToolCalled,
-    WordsSaid,
-)
-from trunkline.gateway.first_audio import FirstAudio
+from trunkline.gateway.call_events import AudioSaid, CallEvent, ItemCut, Silenced, WordsSaid
 from trunkline.gateway.owed import Awaited, Owed
 from trunkline.gateway.playout import Playout, Segment
 from trunkline.gateway.script import (
@@ -32,12 +20,14 @@ from trunkline.gateway.script import (
     OpenResponse,
     Reason,
     Said,
+    Style,
     Words,
     heard_ms,
     require_sent,
     shorten,
 )
 from trunkline.gateway.synthesis import Send, Synthesis
+from trunkline.gateway.telling import Telling
 from trunkline.proto.audio import SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput
@@ -45,7 +35,6 @@ from trunkline.proto.response import (
     HangUp,
     ItemFinished,
     ItemStarted,
-    Phase,
     PhaseSettled,
     Played,
     ResponseFinished,
@@ -77,7 +66,6 @@ class Speaking:
         self._clock = clock
         self._emit = emit
         self._tell_agent = tell_agent
-        self._on_free = on_free
         self._on_hang_up = on_hang_up
         self._synthesis = Synthesis(clock)
         self._started = False
@@ -85,13 +73,11 @@ class Speaking:
         self._said = Said()
         self.owed = Owed()
         self._got: Mapping[tuple[str, int], int] = {}
-        self._phases: dict[str, Phase | None] = {}
+        self._telling = Telling(emit, on_free)
         self._number = 0
-        self._response_audible = True  # of the response that the agent speaks now
+        self._style: Style | None = None  # of the response that the agent speaks now; None for the session's
+        self._response_audible = True
         self._fresh = False  # its first segment is still to come
-        self._open: OpenResponse | None = None  # as the client knows it
-        self._open_item = ""
-        self._first_audio = FirstAudio()
 
     # the slot
 
@@ -100,9 +86,9 @@ class Speaking:
         return not self.says_only(())
 
     def says_only(self, responses: Collection[str]) -> bool:
-        """Of those that are awaited none, and of those that are open or about to none but these."""
-        opened = (line for line in (self._open, *self._script) if isinstance(line, OpenResponse))
-        return not self.owed.awaited and all(line.response in responses for line in opened)
+        """Of those that are awaited, open or about to be, none but these."""
+        opened = (line for line in (self._telling.opened, *self._script) if isinstance(line, OpenResponse))
+        return self.owed.awaits_only(responses) and all(line.response in responses for line in opened)
 
     @property
     def busy(self) -> bool:
@@ -114,14 +100,14 @@ class Speaking:
         """Nothing to send or to hear to its end, or nobody to hear it: the beat isn't needed."""
         return not self._started or not (self._script or self.playout.pending or self.playout.lead(self._clock()) > 0)
 
-    def expect(self, turn: int, ended_at: int | None = None, response: str = "") -> None:
+    def expect(self, turn: int, ended_at: int | None = None, response: str = "", style: Style | None = None) -> None:
         """A response is asked for. turn: 0 for a client's own. ended_at: clock of the caller's last voiced sample.
 
-        response: the id that it shall have; without one it is known by its turn.
+        response: the id that it shall have; without one it is known by its turn. style: None for the session's.
         """
-        self.owed.ask(Awaited(turn, self._clock(), response))
+        self.owed.ask(Awaited(turn, self._clock(), response, style=style))
         if ended_at is not None:
-            self._first_audio.asked(turn, ended_at)
+            self._telling.first_audio.asked(turn, ended_at)
 
     # the client
 
@@ -171,15 +157,15 @@ class Speaking:
             case ResponseStarted():
                 self._begin_response(message)
             case ItemStarted(item=item, phase=phase, voice=voice):
-                self._phases[item] = phase
+                self._telling.settle(item, phase)
                 self._said.begin(item, voice)
                 self._script.append(OpenItem(response, item, phase))
             case Say():
                 self._say(message, headers)
             case PhaseSettled(item=item, phase=phase):
-                self._phases[item] = phase
+                self._telling.settle(item, phase)
             case ItemFinished(item=item, phase=phase):
-                self._phases[item] = phase or self._phases.get(item)
+                self._telling.settle(item, phase)
                 self._script.append(CloseItem(response, item))
             case ToolAsked():
                 self._script.append(message)
@@ -192,22 +178,25 @@ class Speaking:
 
     def _begin_response(self, message: ResponseStarted) -> None:
         awaited = self.owed.begin(message)
-        line = OpenResponse(message.response, message.turn, self.audible)
+        self._style = awaited.style if awaited is not None else None
+        self._response_audible = self.audible if self._style is None else self._style.audible
+        line = OpenResponse(message.response, message.turn, self._response_audible)
         if awaited is not None and awaited.doomed:
             self._cut(line.response, awaited.doomed)
-            self._end_unseen(line, awaited.doomed)
+            self._telling.end_unseen(line, awaited.doomed)
             return
-        self._response_audible, self._fresh = self.audible, True
+        self._fresh = True
         self._script.append(line)
 
     def _say(self, message: Say, headers: Headers | None) -> None:
         self._number += 1
         segment = Segment(self._number, message.item, message.index, self._got.get((message.item, message.index), 0))
-        voice = self._said.voice_of(message.item) or self.voice
-        words = Words(message.response, segment, message.text, self._response_audible, voice, self.speed)
+        style = self._style or Style(self.voice, self.speed)
+        voice = self._said.voice_of(message.item) or style.voice
+        words = Words(message.response, segment, message.text, self._response_audible, voice, style.speed)
         words.urgent, words.headers = self._fresh, headers
         self._fresh = False
-        self._said.add(message.response, segment)
+        self._said.add(message.response, segment, message.text)
         self._script.append(words)
         if words.audible:
             self._synthesis.add(words)
@@ -249,24 +238,12 @@ class Speaking:
         self._synthesis.order_ahead()
 
     def _perform(self, line: Line) -> None:
-        match line:
-            case OpenResponse():
-                self._open = line
-                self._first_audio.opened()
-                self._emit(ResponseOpened(line.response, line.audible))
-            case OpenItem(response=response, item=item):
-                self._open_item = item
-                self._emit(ItemOpened(response, item, self._phases.get(item)))
-            case CloseItem(response=response, item=item):
-                self._open_item = ""
-                self._emit(ItemEnded(response, item, self._phases.pop(item, None), True))
-            case ToolAsked(response=response, tool_call=tool_call):
-                self._said.ask(response, tool_call)
-                self._emit(ToolCalled(response, tool_call, line.name, line.arguments))
-            case CloseResponse():
-                self._close_response(line)
-            case End(reason=reason):
-                self._on_hang_up(reason)
+        if isinstance(line, End):
+            self._on_hang_up(line.reason)
+            return
+        if isinstance(line, ToolAsked):
+            self._said.ask(line.response, line.tool_call)
+        self._telling.perform(line)
 
     def _utter(self, words: Words, now: int) -> bool:
         """Whether all of it was sent."""
@@ -279,7 +256,7 @@ class Speaking:
         late, position = self.playout.lateness(now), segment.sent
         pcm = self.playout.take(segment, now)
         if pcm or segment.all_sent:
-            self._begin_words(words, now, late)
+            self._telling.begin_words(words, now, late)
         if pcm:
             self._emit(AudioSaid(words.response, segment.item, pcm, segment.index, position))
         if segment.all_sent:
@@ -290,26 +267,6 @@ class Speaking:
         self._synthesis.ask_if_missing(words, now)
         return False
 
-    def _begin_words(self, words: Words, now: int, late: int) -> None:
-        if words.begun:
-            if late > 0 and not words.segment.all_sent:
-                metrics.playout_late_s.observe(late / SPEECH_RATE_HZ)
-            return
-        words.begun = True
-        self._emit(WordsSaid(words.response, words.segment.item, words.text, words.segment.index))
-        if self._open is not None:
-            commentary = self._phases.get(words.segment.item) == "commentary"
-            self._first_audio.began(self._open.turn, now, commentary=commentary)
-
-    def _close_response(self, line: CloseResponse) -> None:
-        self._drop_item(line.response)
-        turn = self._open.turn if self._open is not None else 0
-        self._open = None  # before the client hears of it: it may ask for the next at once
-        self._first_audio.over(turn)
-        reason = line.detail if line.status != "completed" else ""
-        self._emit(ResponseEnded(line.response, line.status, reason, line.input_tokens, line.output_tokens))
-        self._on_free(turn)
-
     def _tell_played(self, segment: Segment) -> None:
         if not segment.told:
             segment.told = True
@@ -319,7 +276,8 @@ class Speaking:
 
     def cancel(self, response: str | None) -> None:
         """The client's word. Raises BadInput when there is nothing to cancel."""
-        current = self._open.response if self._open is not None else None
+        opened = self._telling.opened
+        current = opened.response if opened is not None else None
         if not self.slot_taken or response not in (None, current):
             raise BadInput("response_id", "no such response is active", "", code="response_cancel_not_active")
         self.interrupt("client_cancelled")
@@ -336,7 +294,7 @@ class Speaking:
             self.interrupt("truncated")
         elif changed:
             self._tell_agent(self._said.interrupt(response, "truncated"))
-        self._emit(ItemCut(item, index, min(end_ms, heard_ms(segments))))
+        self._emit(ItemCut(item, index, min(end_ms, heard_ms(segments)), self._said.heard_text(item)))
 
     def hung_up(self) -> None:
         """The call ends: tells the agent what was heard of what is not heard to its end."""
@@ -351,44 +309,24 @@ class Speaking:
         for segment in self.playout.advance(now):
             self._tell_played(segment)
         self.playout.flush(now)
-        self._emit(Silenced(reason, self._said.partly_heard()))
+        self._emit(Silenced(reason))
         self.owed.doom(reason)
         self._synthesis.hush()
         lines, self._script = self._script, deque()
         unopened = [line for line in lines if isinstance(line, OpenResponse)]
-        opened = [self._open] if self._open is not None else []
-        for response in dict.fromkeys([*self._said.unheard(), *(x.response for x in opened + unopened)]):
+        opened = [self._telling.opened] if self._telling.opened is not None else []
+        cut = dict.fromkeys([*self._said.unheard(), *(x.response for x in opened + unopened)])
+        items = [item for response in cut for item in self._said.unheard_items(response)]
+        for response in cut:
             self._cut(response, reason)
-        self._end_cut(unopened, reason)
+        self._telling.drop_item()
+        for item in items:
+            _, segments = self._said.of_item(item)
+            self._emit(ItemCut(item, 0, heard_ms(segments), self._said.heard_text(item), asked=False))
+        self._telling.cut(unopened, reason)
 
     def _cut(self, response: str, reason: Reason) -> None:
         metrics.interruptions.labels(reason).inc()
         self._tell_agent(self._said.interrupt(response, reason))
         self._said.settle(response)
         self.owed.cut(response)
-
-    def _end_cut(self, unopened: list[OpenResponse], reason: Reason) -> None:
-        """The client learns of the end of each response, also of one that it never saw begin."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            self._drop_item(opened.response)
-            self._end_early(opened, reason)
-        self._phases.clear()
-        for line in unopened:
-            self._end_unseen(line, reason)
-
-    def _drop_item(self, response: str) -> None:
-        """An item that is still open ends before its time."""
-        item, self._open_item = self._open_item, ""
-        if item:
-            self._emit(ItemEnded(response, item, self._phases.pop(item, None), False))
-
-    def _end_unseen(self, line: OpenResponse, reason: Reason) -> None:
-        self._emit(ResponseOpened(line.response, line.audible))
-        self._end_early(line, reason)
-
-    def _end_early(self, line: OpenResponse, reason: Reason) -> None:
-        self._first_audio.over(line.turn)
-        told = "turn_detected" if reason == "turn_detected" else "client_cancelled"
-        self._emit(ResponseEnded(line.response, "cancelled", told))
-        self._on_free(line.turn)

@@ -13,6 +13,7 @@ from trunkline.gateway.decisions import (
     AnnounceStarted,
     AnnounceStopped,
     AnswerAfterAll,
+    Change,
     CommitAudio,
     Decision,
     Flush,
@@ -26,6 +27,7 @@ from trunkline.gateway.decisions import (
 from trunkline.gateway.utterance import NEAR_SAMPLES, NO_NUMBER, Utterance
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput
+from trunkline.proto.response import Insert, Retract
 
 CONFIRM_SAMPLES = CALLER_RATE_HZ * 180 // 1000  # voice this long over the agent's is no cough
 COMMIT_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # the least that a client may commit, as with the vendor
@@ -244,11 +246,18 @@ class Turns:
         self.policy = policy
         return [*self._forget_open(end_sample), *self._release()] if went_manual else []
 
-    def typed(self, item: str, text: str) -> list[Decision]:
+    def typed(self, item: str, text: str, previous: str = "") -> list[Decision]:
+        """previous: see Turn."""
+        return self._behind(item, TakeTurn(0, item, text, "text", previous=previous))
+
+    def changed(self, word: Insert | Retract) -> list[Decision]:
+        return self._behind("", Change(word))
+
+    def _behind(self, item: str, outcome: Decision) -> list[Decision]:
         """Waits behind what was said to its end before it; what is still being said comes after it."""
         utterance = Utterance(NO_NUMBER, item, self._taken_to, self._taken_to)
         utterance.stopped = True
-        utterance.outcome = [TakeTurn(0, item, text, "text")]
+        utterance.outcome = [outcome]
         ended = [u for u in self._utterances if u.stopped]
         self._utterances = [*ended, utterance, *(u for u in self._utterances if not u.stopped)]
         return self._release()

@@ -3,6 +3,8 @@
 Rule: what the record has happened, and is not done again.
 """
 
+import msgspec
+
 from trunkline.gateway.asking import already_active
 from trunkline.gateway.dialects.realtime import events_out, restoring
 from trunkline.gateway.dialects.realtime.peer import Peer
@@ -36,9 +38,9 @@ def make_up(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:
     for update in told.unanswered:
         peer.receive(bytes(update))
     for one in told.typed:
-        if is_id(one.item_id) and not peer.projection.has(one.item_id):
+        if is_id(one.item_id) and one.item_id not in peer.projection.items:
             try:
-                peer.type(one.item_id, one.text)
+                peer.items.type(one.item_id, one.text)
             except BadInput as error:
                 peer.send_error(error, one.event_id or None)
     _give_outputs(peer, taken, told)
@@ -49,9 +51,9 @@ def _give_outputs(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:
     for given in told.outputs:
         known = taken.view.tools.get(given.call_id)
         recorded = known is not None and bool(known.runner)
-        if is_id(given.item_id) and not recorded and not peer.projection.has(given.item_id):
+        if is_id(given.item_id) and not recorded and given.item_id not in peer.projection.items:
             try:
-                peer.answer(given.item_id, given.call_id, given.output)
+                peer.items.answer(given.item_id, given.call_id, given.output)
             except BadInput as error:
                 peer.send_error(error, given.event_id or None)
 
@@ -67,6 +69,7 @@ def _ask_again(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:
     try:
         if any(one.status is None and one.id not in cut for one in view.responses.values()):
             raise already_active()
-        peer.call.respond(told.respond, name)
+        options = msgspec.json.encode({"instructions": told.respond})
+        peer.responses.create(options, told.respond_id or None, name)
     except BadInput as error:
         peer.send_error(error, told.respond_id or None)

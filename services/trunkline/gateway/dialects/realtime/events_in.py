@@ -3,18 +3,15 @@
 An event that can't be read raises BadEvent with the client's own event_id, so that the answer can be told apart.
 """
 
-from typing import Literal
-
 import msgspec
 
 from trunkline.gateway.dialects.realtime.session import SessionPatch
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.proto.errors import BadInput
+from trunkline.proto.response import Phase
 
 MAX_TEXT = 100_000  # characters of one typed item
-MAX_ID = 128
-
-Id = str
+NULL = msgspec.Raw(b"null")
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, forbid_unknown_fields=True):
@@ -41,22 +38,28 @@ class ClearOutput(_Event, frozen=True, tag="output_audio_buffer.clear"):
     """Over WebRTC alone: elsewhere the client has the audio."""
 
 
-class NewPart(msgspec.Struct, frozen=True, kw_only=True):
+class NewPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     type: str
     text: str | None = None
+    transcript: str | None = None
+    audio: msgspec.Raw = NULL
+    image_url: msgspec.Raw = NULL
+    detail: msgspec.Raw = NULL
 
 
-class NewItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the kinds of item that the protocol has, these are taken today: callers' messages of text, and
-    function_call_output: what came of a tool that the client carried out."""
+class NewItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of every kind of item that the protocol has, the fields; `new_items` says which kinds have which."""
 
     type: str
     id: str | None = None
     object: str | None = None
     role: str | None = None
     status: str | None = None
+    phase: Phase | None = None
     content: list[NewPart] = []
     call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
     output: str | None = None
 
 
@@ -69,20 +72,20 @@ class RetrieveItem(_Event, frozen=True, tag="conversation.item.retrieve"):
     item_id: str
 
 
+class DeleteItem(_Event, frozen=True, tag="conversation.item.delete"):
+    item_id: str
+
+
 class TruncateItem(_Event, frozen=True, tag="conversation.item.truncate"):
     item_id: str
     content_index: int
     audio_end_ms: int
 
 
-class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    instructions: str | None = None
-    conversation: Literal["auto"] | None = None
-    output_modalities: list[Literal["audio", "text"]] | None = None
-
-
 class CreateResponse(_Event, frozen=True, tag="response.create"):
-    response: ResponseOptions | None = None
+    """response: read apart, in `responses_in`."""
+
+    response: msgspec.Raw = NULL
 
 
 class CancelResponse(_Event, frozen=True, tag="response.cancel"):
@@ -94,16 +97,17 @@ ClientEvent = (
     | AppendAudio
     | CommitAudio
     | ClearAudio
-    | ClearOutput
     | CreateItem
+    | DeleteItem
     | RetrieveItem
     | TruncateItem
     | CreateResponse
     | CancelResponse
+    | ClearOutput
 )
 
 SUPPORTED = tuple(sorted(str(t.__struct_config__.tag) for t in ClientEvent.__args__))
-NOT_SERVED = ("conversation.item.delete", "transcription_session.update")
+NOT_SERVED = ("transcription_session.update",)
 """Events of the protocol that this release answers with an error of their own."""
 
 

@@ -1,6 +1,7 @@
-"""What a Realtime client hears: one Struct per event; `type` and `event_id` are always there, nulls never are.
+"""What a Realtime client hears: one Struct per event; `type` and `event_id` are always there, nulls hardly ever are.
 
-Only fields with a default are left out when they have it, so what the protocol requires has none.
+Only `previous_item_id` is null, of the first item. Fields with a default are left out when they have it, so what the
+protocol requires has none.
 """
 
 from typing import Literal
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from trunkline.gateway.dialects.realtime.session import Session
+from trunkline.gateway.dialects.realtime.session_audio import Format
 from trunkline.proto.response import Phase
 
 ResponseState = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
@@ -68,18 +70,44 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     error: dict[str, str] | None = None
 
 
+class Tokens(msgspec.Struct, frozen=True):
+    """Models of ours read and write text, whatever is spoken."""
+
+    text_tokens: int
+    audio_tokens: int = 0
+
+
 class Usage(msgspec.Struct, frozen=True):
     total_tokens: int
     input_tokens: int
     output_tokens: int
+    input_token_details: Tokens
+    output_token_details: Tokens
+
+
+class ResponseOutput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """voice: empty where none is named."""
+
+    format: Format
+    voice: str = ""
+
+
+class ResponseAudio(msgspec.Struct, frozen=True):
+    output: ResponseOutput
 
 
 class Response(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """conversation_id: None for one that is out of band."""
+
     id: str
     object: str
     status: ResponseState
     output: list[AnyItem]
     output_modalities: list[str]
+    audio: ResponseAudio
+    max_output_tokens: int | str
+    conversation_id: str | None = None
+    metadata: dict[str, str] | None = None
     status_details: Reason | None = None
     usage: Usage | None = None
 
@@ -134,7 +162,7 @@ class SpeechStopped(ServerEvent, frozen=True, tag="input_audio_buffer.speech_sto
 
 class Committed(ServerEvent, frozen=True, tag="input_audio_buffer.committed"):
     item_id: str
-    previous_item_id: str | None = None
+    previous_item_id: str | None
 
 
 class Cleared(ServerEvent, frozen=True, tag="input_audio_buffer.cleared"):
@@ -148,13 +176,19 @@ class TimeoutTriggered(ServerEvent, frozen=True, tag="input_audio_buffer.timeout
 
 
 class ItemAdded(ServerEvent, frozen=True, tag="conversation.item.added"):
+    """previous_item_id: null for the first, here and below: a client that isn't told puts it at the end."""
+
     item: AnyItem
-    previous_item_id: str | None = None
+    previous_item_id: str | None
 
 
 class ItemDone(ServerEvent, frozen=True, tag="conversation.item.done"):
     item: AnyItem
-    previous_item_id: str | None = None
+    previous_item_id: str | None
+
+
+class ItemDeleted(ServerEvent, frozen=True, tag="conversation.item.deleted"):
+    item_id: str
 
 
 class ItemRetrieved(ServerEvent, frozen=True, tag="conversation.item.retrieved"):

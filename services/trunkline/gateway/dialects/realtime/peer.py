@@ -5,7 +5,7 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Protocol
 
@@ -17,13 +17,16 @@ from trunkline.gateway.call_events import CallEvent, CallOver, ResponseOpened
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.edge_audio import Ear
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
+from trunkline.gateway.dialects.realtime.items_in import ItemWords
 from trunkline.gateway.dialects.realtime.offer import Offer
+from trunkline.gateway.dialects.realtime.open_response import manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
+from trunkline.gateway.dialects.realtime.responses_in import ResponseWords, Sessions
 from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
 from trunkline.proto.errors import BadInput
-from trunkline.proto.ids import is_id, new_event_id, new_item_id
+from trunkline.proto.ids import is_id, new_event_id
 from trunkline.telemetry import logs, tracing
 
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
@@ -67,8 +70,17 @@ class Peer:
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
         self._offer = Offer.of(attached, terms.aliases, call.speaking.voices, call.listening.languages)
         self._session = session or new_session(call.call_id, terms.model, attached.instructions, attached.voice)
-        self.projection = Projection(self.next_event_id, self._session.audio.output.format, ours=terms.ours)
+        conversation = f"conv_{call.call_id.partition('_')[2]}"
+        manner = manner_of(self._session)
+        self.projection = Projection(self.next_event_id, conversation, manner, ours=terms.ours)
         self.projection.transcribes = self._session.audio.input.transcription is not None
+        self.items = ItemWords(call, self.projection, self._send_all)
+        sessions = Sessions(
+            current=lambda: self._session,
+            merge=lambda session, patch: merge(session, patch, self._offer),
+            wishes=lambda session: wishes(session, self._offer),
+        )
+        self.responses = ResponseWords(call, self.projection, sessions)
         self._ear = Ear(self._session.audio.input.format)
         self.greeted = asyncio.Event()  # nothing that greets is still to open
         if not attached.greeting:
@@ -94,16 +106,19 @@ class Peer:
     # the call's side
 
     def on_event(self, event: CallEvent) -> None:
-        for translated in self.projection.translate(event):
-            self.send(translated)
         if isinstance(event, ResponseOpened):
+            self.responses.opened(event.response)
             self.greeted.set()
-        elif isinstance(event, CallOver):
+        self._send_all(self.projection.translate(event))
+        if isinstance(event, CallOver):
             self._take_leave(event)
 
     def _take_leave(self, over: CallOver) -> None:
         self.greeted.set()
-        if self.terms.ours and over.code in ("moved", "going_away"):
+        goes_on = self.terms.ours and over.code in ("moved", "going_away")  # and it asks again there
+        for event_id in () if goes_on else self.responses.unanswered.values():
+            self.send_error(BadInput("", "the call ended before it was answered", "", code="call_over"), event_id)
+        if goes_on:
             self._wire.finish(CLOSE_MOVED if over.code == "moved" else CLOSE_GOING_AWAY, over.code)
         elif over.code:
             self.send_error(BadInput("", over.detail, "", code=over.code), None, kind="server_error")
@@ -152,28 +167,28 @@ class Peer:
                 self.call.hear(self._ear.rest())  # positions go on for both sides alike
                 self.call.clear_audio()
                 self.send(events_out.Cleared(event_id=self.next_event_id()))
-            case events_in.ClearOutput():
-                raise BadInput("type", "the client plays what it hears itself", "over WebRTC", code="not_supported")
             case events_in.CreateItem():
-                self._create_item(event)
+                self.items.create(event)
+            case events_in.DeleteItem(item_id=item):
+                self.items.delete(item)
             case events_in.RetrieveItem(item_id=item):
-                found = self.projection.item(item)
-                self.send(events_out.ItemRetrieved(event_id=self.next_event_id(), item=found))
+                self.items.retrieve(item)
             case events_in.TruncateItem():
-                self._truncate(event)
-            case events_in.CreateResponse(response=options):
-                if options is not None and options.output_modalities not in (None, self._session.output_modalities):
-                    raise _unsupported("response.output_modalities", "that of the session")
-                self.call.respond((options.instructions if options else None) or "", self.new_name(event.event_id))
+                self.items.truncate(event)
+            case events_in.CreateResponse(response=options, event_id=event_id):
+                self.responses.create(bytes(options), event_id, self.new_name(event_id))
             case events_in.CancelResponse(response_id=response):
                 self.call.cancel(response)
+            case events_in.ClearOutput():
+                allowed = "response.cancel and conversation.item.truncate: what was sent is at the client"
+                raise BadInput("type", "is for WebRTC alone", allowed, code="not_supported")
 
     def _update(self, event: events_in.UpdateSession) -> None:
         session = merge(self._session, event.session, self._offer)
         if session.audio.input.format != self._session.audio.input.format:
             self.call.hear(self._ear.rest())
             self._ear = Ear(session.audio.input.format)
-        self.projection.speak(session.audio.output.format)
+        self.projection.follow(manner_of(session))
         self.projection.transcribes = session.audio.input.transcription is not None
         names = attributes_of(session.tracing)
         if names and session.tracing != self._session.tracing:
@@ -181,50 +196,6 @@ class Peer:
         self._session = session
         self.call.configure(wishes(session, self._offer))
         self.send(events_out.SessionUpdated(event_id=self.next_event_id(), session=session))
-
-    def _create_item(self, event: events_in.CreateItem) -> None:
-        item = event.item
-        answers = item.type == "function_call_output"
-        if not answers and (item.type != "message" or item.role != "user"):
-            what = "item.type" if item.type != "message" else "item.role"
-            raise _unsupported(what, "a message of the role user, or a function_call_output")
-        for i, part in enumerate(item.content):
-            if part.type != "input_text":
-                raise _unsupported(f"item.content[{i}].type", "input_text")
-        if event.previous_item_id not in (None, self.projection.last_item):
-            raise _unsupported("previous_item_id", "the last item, or leave it out")
-        if item.id is not None and (not is_id(item.id) or self.projection.has(item.id)):
-            raise BadInput("item.id", "is taken or not an id", "1 to 128 of letters, digits, - and _, used once")
-        name = item.id or new_item_id()
-        if answers:
-            self.answer(name, item.call_id, item.output)
-        else:
-            self.type(name, "".join(part.text or "" for part in item.content))
-
-    def answer(self, name: str, call_id: str | None, output: str | None) -> None:
-        """name: of the new item. Raises BadInput; then there is none."""
-        for param, value in (("item.call_id", call_id), ("item.output", output)):
-            if value is None:
-                raise BadInput(param, "is missing", "text", code="missing_required_parameter")
-        self.call.client_tools.answer(call_id or "", output or "")
-        for told in self.projection.answered(name, call_id or "", output or ""):
-            self.send(told)
-
-    def type(self, name: str, text: str) -> None:
-        """name: of the new item. Raises BadInput; then there is none."""
-        text = text.strip()
-        if not text or len(text) > events_in.MAX_TEXT:
-            raise BadInput("item.content", f"has {len(text)} characters of text", f"1 to {events_in.MAX_TEXT}")
-        for told in self.projection.typed(name, text):
-            self.send(told)
-        self.call.type_text(name, text)
-
-    def _truncate(self, event: events_in.TruncateItem) -> None:
-        if event.content_index != 0:
-            raise BadInput("content_index", f"is {event.content_index}", "0")
-        if event.audio_end_ms < 0:
-            raise BadInput("audio_end_ms", f"is {event.audio_end_ms}", "0 or more")
-        self.call.truncate(event.item_id, event.content_index, event.audio_end_ms)
 
     # out
 
@@ -237,6 +208,10 @@ class Peer:
 
     def next_event_id(self) -> str:
         return next(self._event_ids)
+
+    def _send_all(self, events: Iterable[events_out.ServerEvent]) -> None:
+        for event in events:
+            self.send(event)
 
     def send(self, event: events_out.ServerEvent) -> None:
         if not self._wire.put(events_out.encode(event)):
@@ -253,7 +228,3 @@ class Peer:
             type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id
         )
         self.send(events_out.Error(event_id=self.next_event_id(), error=problem))
-
-
-def _unsupported(param: str, allowed: str) -> BadInput:
-    return BadInput(param, "is not supported yet", allowed, code="not_supported")

@@ -5,15 +5,12 @@ What the agent is going to say again isn't told here. A client of ours drops wha
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import msgspec
+
 from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
-from trunkline.gateway.dialects.realtime.projection import (
-    REALTIME_ITEM,
-    Projection,
-    call_item,
-    function_call,
-    function_output,
-)
+from trunkline.gateway.dialects.realtime.items import function_call, function_output, message
+from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.resuming import is_said_again, is_told_again
 from trunkline.record import CallView, ItemView, ResponseView, ToolView
 
@@ -55,61 +52,79 @@ def _items(
     projection: Projection, view: CallView, newest: int, outputs: Mapping[str, str] | None = None
 ) -> Iterator[out.ServerEvent]:
     """outputs: None for a client that needs to be told its own as well."""
-    answered = [tool for tool in view.tools.values() if tool.runs == "client" and tool.runner]
     for name, response in view.responses.items():
-        calls = [call_item(tool.id) for tool in answered if tool.response == name]
+        calls = [tool.call_item for key in response.tools if _is_told(tool := view.tools[key])]
         projection.know_response(name, [*response.items, *calls])
+        if response.aside:
+            projection.expect(name, msgspec.structs.replace(projection.manner, aside=True))
     untold = len(view.items) - newest
-    previous: str | None = None
+    told = list(_tools(view, "", outputs))
     for number, item in enumerate(view.items.values()):
-        told: list[tuple[out.AnyItem, bool]] = [(_item(item), not is_said_again(view, item))]
-        for tool in answered:
-            if tool.after == item.id:
-                told += [(function_call(tool.id, tool.name, tool.arguments), True), _output(tool, outputs)]
-        for made, wanted in told:
+        if view.is_aside(item.response):
+            continue
+        told.append((_item(item), not is_said_again(view, item)))
+        told += _tools(view, item.id, outputs)
+        yield from _tell(projection, told, newest=number >= untold)
+        told = []
+    yield from _tell(projection, told, newest=True)
+
+
+def _tell(
+    projection: Projection, told: Sequence[tuple[out.AnyItem, bool]], *, newest: bool
+) -> Iterator[out.ServerEvent]:
+    """told: items, and whether the client is to be told of them."""
+    for made, wanted in told:
+        if newest and wanted:
+            yield from projection.add(made)
+        else:
             projection.know_item(made)
-            if number >= untold and wanted:
-                yield out.ItemAdded(event_id=projection.event_id(), item=made, previous_item_id=previous)
-                yield out.ItemDone(event_id=projection.event_id(), item=made, previous_item_id=previous)
-            previous = made.id
 
 
-def _output(tool: ToolView, outputs: Mapping[str, str] | None) -> tuple[out.AnyItem, bool]:
-    """Under the id that the client gave it, as far as that is known; and whether it is to be told."""
-    name = (outputs or {}).get(tool.id, f"{call_item(tool.id)}_output")
-    return function_output(name, tool.id, tool.output), outputs is None
+def _is_told(tool: ToolView) -> bool:
+    """A call that the client was asked and has answered, or that it added itself, and that it hasn't deleted."""
+    return tool.runs == "client" and not tool.call_deleted and bool(tool.runner or not tool.response)
+
+
+def _tools(view: CallView, item: str, outputs: Mapping[str, str] | None) -> Iterator[tuple[out.AnyItem, bool]]:
+    """Those behind this message, "" for none, with their outputs."""
+    for tool in view.tools_behind(item):
+        if not _is_told(tool) or view.is_aside(tool.response):
+            continue
+        yield function_call(tool.id, tool.name, tool.arguments, tool.call_item), True
+        if tool.status is not None and not tool.output_deleted:
+            name = (outputs or {}).get(tool.id, tool.output_item)
+            yield function_output(name, tool.id, tool.output), outputs is None
 
 
 def _item(item: ItemView) -> out.Item:
-    if item.role == "user":
-        kind = "input_audio" if item.source == "speech" else "input_text"
-        part = out.Part(kind, transcript=item.text) if item.source == "speech" else out.Part(kind, text=item.text)
-    else:
-        part = out.Part("output_audio", transcript=item.heard_text)
-    return out.Item(
-        id=item.id,
-        object=REALTIME_ITEM,
-        type="message",
-        status="completed" if item.role == "user" or item.status == "completed" else "incomplete",
-        role=item.role,
-        content=[part],
-        phase=item.phase,
-    )
+    text = item.heard_text
+    match item.role, item.source:
+        case "user", "speech":
+            part = out.Part("input_audio", transcript=text)
+        case "assistant", "client":
+            part = out.Part("output_text", text=text)
+        case "assistant", _:
+            part = out.Part("output_audio", transcript=text)
+        case _:
+            part = out.Part("input_text", text=text)
+    whole = item.role != "assistant" or item.status == "completed"
+    return message(item.id, item.role, [part], status="completed" if whole else "incomplete", phase=item.phase)
 
 
 def _words(projection: Projection, view: CallView, item: ItemView, begun: bool) -> list[out.ServerEvent]:
     told: list[out.ServerEvent] = []
     if begun:
         told += projection.translate(call.SpeechEnded(item.id, view.heard_to))
-        told.append(out.Committed(event_id=projection.event_id(), item_id=item.id))
+        previous = projection.items.before(item.id)
+        told.append(out.Committed(event_id=projection.event_id(), item_id=item.id, previous_item_id=previous))
     return told + projection.translate(call.Transcribed(item.id, item.text, 0.0))
 
 
 def _end(projection: Projection, view: CallView, response: ResponseView) -> list[out.ServerEvent]:
     told = projection.translate(call.ResponseOpened(response.id, True))
     for name in response.items:
-        item = view.items[name]
-        told += projection.translate(call.ItemOpened(response.id, name, item.phase))
-        told += projection.translate(call.ItemEnded(response.id, name, item.phase, item.status == "completed"))
+        if (item := view.items.get(name)) is not None:
+            told += projection.translate(call.ItemOpened(response.id, name, item.phase))
+            told += projection.translate(call.ItemEnded(response.id, name, item.phase, item.status == "completed"))
     status = response.status or "incomplete"
     return told + projection.translate(call.ResponseEnded(response.id, status, response.reason))

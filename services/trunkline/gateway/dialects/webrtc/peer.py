@@ -1,5 +1,7 @@
 """A Realtime client over WebRTC: its audio has a way of its own, and its playback is the gateway's to know."""
 
+import msgspec
+
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, CallEvent, ItemCut, ResponseEnded, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
@@ -25,6 +27,7 @@ class RtcPeer(Peer):
         super().__init__(call, wire, terms, session)
         self._mouth = mouth
         self._sounding = Sounding()
+        self._truncates = False  # what the last interruption cut, instead of the client
 
     # the call's side
 
@@ -33,8 +36,12 @@ class RtcPeer(Peer):
             case AudioSaid(response=response, pcm=pcm):
                 self._tell(self._sounding.said(response))
                 self._mouth.say(pcm)
-            case Silenced():
-                self._fall_silent(event)
+            case Silenced(reason=reason):
+                self._mouth.hush()
+                self._tell(self._sounding.cut())
+                self._truncates = reason != "truncated"  # by the client, which is answered
+            case ItemCut(asked=False) if self._truncates:
+                super().on_event(msgspec.structs.replace(event, asked=True))
             case ResponseEnded(response=response):
                 super().on_event(event)
                 self._tell(self._sounding.ended(response, silent=self._mouth.silent.is_set()))
@@ -44,15 +51,6 @@ class RtcPeer(Peer):
     def played(self) -> None:
         """All that went to the track was."""
         self._tell(self._sounding.silent())
-
-    def _fall_silent(self, cut: Silenced) -> None:
-        """The client says nothing when its caller barges in: what it heard is the gateway's word."""
-        self._mouth.hush()
-        self._tell(self._sounding.cut())
-        if cut.reason == "truncated":  # by the client, which is answered
-            return
-        for item, heard_ms in cut.heard:
-            super().on_event(ItemCut(item, 0, heard_ms))
 
     def _tell(self, signs: list[Told]) -> None:
         for sign, response in signs:

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.agent.heard import heard_of
 from trunkline.proto.response import SegmentHeard
+from trunkline.record import heard_of
 
 SEGMENTS = ("One moment, ", "let me check the weather in Tokyo.")
 RATE_HZ = 24_000

@@ -1,0 +1,129 @@
+"""The items that a client gives: what each kind may have, what the agent is told of it, and how it is told back. Pure.
+
+What can't be honoured is refused by name; every error's param is spelt as the client spells it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn, get_args
+
+import msgspec
+
+from trunkline.gateway.client_tools import OUTPUT_LIMIT_BYTES
+from trunkline.gateway.dialects.realtime import events_out as out
+from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT, NULL, NewItem, NewPart
+from trunkline.gateway.dialects.realtime.items import Role, function_call, function_output, message
+from trunkline.proto.errors import BadInput
+from trunkline.proto.ids import is_id, new_item_id, new_tool_call_id
+from trunkline.proto.response import ROOT, Inserted
+
+KINDS = ("message", "function_call", "function_call_output")
+PARTS = {  # by role, and by type the field that has the words
+    "user": {"input_text": "text", "input_audio": "transcript"},
+    "system": {"input_text": "text"},
+    "assistant": {"output_text": "text", "text": "text", "output_audio": "transcript", "audio": "transcript"},
+}
+_FIELDS = {
+    "message": ("role", "content", "phase"),
+    "function_call": ("call_id", "name", "arguments"),
+    "function_call_output": ("call_id", "output"),
+}
+NAME_LIMIT = 64
+_object = msgspec.json.Decoder(dict[str, object])
+
+
+class Given(NamedTuple):
+    """told: as the agent is told of it. shown: as the client is."""
+
+    told: Inserted
+    shown: out.AnyItem
+
+
+def read_item(item: NewItem, param: str) -> Given:
+    """param: where the client has it. Raises BadInput."""
+    if item.type not in KINDS:
+        _refuse(f"{param}.type", item.type, KINDS)
+    _require_fields(item, param)
+    if item.id is not None and (not is_id(item.id) or item.id == ROOT):
+        raise BadInput(f"{param}.id", f"{item.id[:80]!r} is no id", f"1 to 128 of A-Z a-z 0-9 - _, and not {ROOT!r}")
+    name = item.id or new_item_id()
+    match item.type:
+        case "message":
+            return _message(item, name, param)
+        case "function_call":
+            return _call(item, name, param)
+        case _:
+            return _output(item, name, param)
+
+
+def _require_fields(item: NewItem, param: str) -> None:
+    """Fields of other kinds say something that would be lost."""
+    for kind, fields in _FIELDS.items():
+        for field in fields:
+            if field not in _FIELDS[item.type] and getattr(item, field) not in (None, []):
+                raise BadInput(f"{param}.{field}", f"belongs to a {kind}", f"a {item.type} without it")
+
+
+def _message(item: NewItem, name: str, param: str) -> Given:
+    role = next((role for role in get_args(Role) if role == item.role), None)
+    if role is None:
+        _refuse(f"{param}.role", item.role or "", get_args(Role), code="invalid_value")
+    if item.phase is not None and role != "assistant":
+        raise BadInput(f"{param}.phase", "is of the assistant alone", "null or leave it out")
+    parts = [_part(part, PARTS[role], f"{param}.content[{at}]") for at, part in enumerate(item.content)]
+    text = "".join(part.transcript or part.text or "" for part in parts).strip()
+    if not text or len(text) > MAX_TEXT:
+        raise BadInput(f"{param}.content", f"has {len(text)} characters of text", f"1 to {MAX_TEXT}")
+    shown = message(name, role, parts, phase=item.phase)
+    return Given(Inserted("message", name, role, text, item.phase), shown)
+
+
+def _part(part: NewPart, kinds: dict[str, str], param: str) -> out.Part:
+    if part.type not in kinds:
+        _refuse(f"{param}.type", part.type, tuple(kinds))
+    for field in ("audio", "image_url", "detail"):
+        if getattr(part, field) != NULL:
+            raise BadInput(f"{param}.{field}", "is not supported yet", f"{kinds[part.type]}", code="not_supported")
+    if kinds[part.type] == "text":
+        kind = "output_text" if part.type == "text" else part.type
+        return out.Part(kind, text=part.text or "")
+    kind = "output_audio" if part.type == "audio" else part.type
+    return out.Part(kind, transcript=part.transcript or "")
+
+
+def _call(item: NewItem, name: str, param: str) -> Given:
+    called = _required(item.name, f"{param}.name")
+    arguments = _required(item.arguments, f"{param}.arguments")
+    if not 0 < len(called) <= NAME_LIMIT:
+        raise BadInput(f"{param}.name", f"has {len(called)} characters", f"1 to {NAME_LIMIT}")
+    if len(arguments) > MAX_TEXT:
+        raise BadInput(f"{param}.arguments", f"has {len(arguments)} characters", f"up to {MAX_TEXT}")
+    try:
+        _object.decode(arguments)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise BadInput(f"{param}.arguments", "is no JSON object", "a JSON object as text") from error
+    call_id = item.call_id or new_tool_call_id()
+    if not is_id(call_id):
+        raise BadInput(f"{param}.call_id", f"{call_id[:80]!r} is no id", "1 to 128 of A-Z a-z 0-9 - _")
+    told = Inserted("function_call", name, text=arguments, call_id=call_id, name=called)
+    return Given(told, function_call(call_id, called, arguments, name))
+
+
+def _output(item: NewItem, name: str, param: str) -> Given:
+    call_id = _required(item.call_id, f"{param}.call_id")
+    output = _required(item.output, f"{param}.output")
+    size = len(output.encode(errors="surrogatepass"))
+    if size > OUTPUT_LIMIT_BYTES:
+        raise BadInput(f"{param}.output", f"has {size} bytes", f"{OUTPUT_LIMIT_BYTES} bytes")
+    told = Inserted("function_call_output", name, text=output, call_id=call_id)
+    return Given(told, function_output(name, call_id, output))
+
+
+def _required(value: str | None, param: str) -> str:
+    if value is None:
+        raise BadInput(param, "is missing", "text", code="missing_required_parameter")
+    return value
+
+
+def _refuse(param: str, value: str, allowed: Sequence[str], code: str = "not_supported") -> NoReturn:
+    problem = f"{value[:80]!r} is not supported" + (" yet" if code == "not_supported" else "")
+    raise BadInput(param, problem, ", ".join(allowed), code=code)
