@@ -9,6 +9,8 @@ from clients_py.scene import Desk, line, sound
 from support.virtual import run_over_sockets
 
 LONG_MS = 3_000
+LONG_ANSWER = "You said How long is the road to the sea."
+CUTS = ("conversation.item.truncated", "response.done")
 HELLO: Any = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
 
 
@@ -121,7 +123,8 @@ def test_the_agent_s_answer_can_be_deleted() -> None:
     run_over_sockets(main())
 
 
-def test_a_truncated_answer_has_the_words_that_were_heard() -> None:
+@pytest.mark.parametrize("first", ["truncate", "cancel"])
+def test_a_truncated_answer_has_the_words_that_were_heard(first: str) -> None:
     async def main() -> None:
         async with Desk(segment_ms=LONG_MS) as desk, line(desk) as mine:
             await mine.types("How long is the road to the sea")
@@ -129,21 +132,24 @@ def test_a_truncated_answer_has_the_words_that_were_heard() -> None:
             item = (await mine.until("response.output_item.added")).item.id
             await mine.until("response.output_audio.delta")
             await asyncio.sleep(1.5)
-            await mine.call.response.cancel()
+            if first == "cancel":
+                await mine.call.response.cancel()
             await mine.call.conversation.item.truncate(item_id=item, content_index=0, audio_end_ms=900)
-            cut = await mine.until("conversation.item.truncated", "response.done")
-            while cut.type != "conversation.item.truncated":
-                cut = await mine.until("conversation.item.truncated")
+            if first == "truncate":
+                await mine.call.response.cancel()
+            told = {event.type: event for event in [await mine.until(*CUTS), await mine.until(*CUTS)]}
             await mine.call.conversation.item.retrieve(item_id=item)
             read = (await mine.until("conversation.item.retrieved")).item
             await mine.asks("Go on")
 
-            whole = "You said How long is the road to the sea."
+            cut = told["conversation.item.truncated"]
             heard = read.content[0].transcript
+            assert told["response.done"].response.status == "cancelled"
             assert (cut.item_id, cut.content_index) == (item, 0)
             assert cut.audio_end_ms <= 900
-            assert (read.status, heard) == ("incomplete", whole[: len(heard)])
-            assert 0 < len(heard) < len(whole)
+            assert read.status == "incomplete"
+            assert 0 < len(heard) < len(LONG_ANSWER)
+            assert LONG_ANSWER.startswith(heard)
             assert desk.asked.told[1] == ("assistant", heard)
 
     run_over_sockets(main())
@@ -159,10 +165,10 @@ def test_an_answer_that_was_sent_whole_is_truncated_afterwards() -> None:
             await mine.asks("Go on")
 
             assert response.status == "completed"
-            assert len(sound(mine.seen, item)) == 2 * 24_000 * LONG_MS // 1000
+            assert len(sound(mine.seen, item)) >= 2 * 24_000 * LONG_MS // 1000
             assert (cut.item_id, cut.audio_end_ms) == (item, 600)
             said = desk.asked.told[1][1]
-            assert 0 < len(said) < len("You said How long is the road to the sea.")
+            assert 0 < len(said) < len(LONG_ANSWER)
 
     run_over_sockets(main())
 
