@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -14,6 +14,7 @@ from agents.realtime import RealtimeAgent, RealtimeRunner, RealtimeSession
 
 from clients_py.scene import LIMIT_S
 from support.realtime_referee import objections
+from support.virtual import VirtualLoop
 from trunkline.cli.stack import Address
 
 
@@ -59,13 +60,17 @@ class Sdk:
             self.seen.append(event)
 
     async def when(self, condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
-        """Raises what the SDK found wrong; TimeoutError."""
-        async with asyncio.timeout(limit_s):
-            while not condition():
-                if self._failure is not None:
-                    raise self._failure
-                self._news.clear()
-                await self._news.wait()
+        """Raises what the SDK found wrong; AssertionError when it takes too long."""
+        try:
+            async with asyncio.timeout(limit_s):
+                while not condition():
+                    if self._failure is not None:
+                        raise self._failure
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError as error:
+            last = [event["type"] for event in self.raw if not event["type"].endswith(".delta")][-10:]
+            raise AssertionError(f"not within {limit_s} s; history: {self.history}; last: {last}") from error
 
     def all(self, kind: str) -> list[Any]:
         """The session's events of a type."""
@@ -98,16 +103,27 @@ def _entry(item: Any) -> Entry:
     return Entry(item.role, "".join(parts))
 
 
+@contextmanager
+def loop_time() -> Iterator[None]:
+    """The SDK reckons what was heard by the clock; on virtual time that is the loop's."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualLoop):
+        yield
+        return
+    with mock.patch.object(time, "monotonic", loop.time):
+        yield
+
+
 @asynccontextmanager
 async def sdk(address: Address, agent: RealtimeAgent[Any], **settings: Any) -> AsyncIterator[Sdk]:
-    """settings: the model's, as `initial_model_settings` has them. Its clock is the loop's."""
-    config: Any = {"url": address.realtime, "api_key": address.key, "initial_model_settings": settings}
+    """settings: the model's, as `initial_model_settings` has them."""
+    url = address.realtime + (f"?model={settings['model_name']}" if "model_name" in settings else "")
+    config: Any = {"url": url, "api_key": address.key, "initial_model_settings": settings}
     if os.environ.get("TL_VAD"):
         config["initial_model_settings"].setdefault(
             "turn_detection", {"type": "server_vad", "interrupt_response": True}
         )
-    loop = asyncio.get_running_loop()
-    with mock.patch.object(time, "monotonic", loop.time):
+    with loop_time():
         async with await RealtimeRunner(agent).run(model_config=config) as session:
             made = Sdk(session)
             listening = asyncio.create_task(made.listen())
