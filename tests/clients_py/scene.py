@@ -138,13 +138,9 @@ def transcript(events: Sequence[Any]) -> str:
 
 
 @asynccontextmanager
-async def line(desk: Desk, model: str = "gpt-realtime") -> AsyncIterator[Line]:
+async def line(desk: Desk, model: str = "gpt-realtime", key: str = KEY) -> AsyncIterator[Line]:
     """A call by `client.realtime.connect`, whose session has been told."""
-    client = desk.client
-    try:
-        async with client.realtime.connect(model=model) as connection:
-            made = Line(connection)
-            await made.until("session.created")
-            yield made
-    finally:
-        await client.close()
+    async with desk.client.with_options(api_key=key) as client, client.realtime.connect(model=model) as connection:
+        made = Line(connection)
+        await made.until("session.created")
+        yield made
