@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
+from openai.types.realtime import RealtimeServerEvent
+from pydantic import TypeAdapter
 
 from gateway.past_call import CALL, LAST
 from gateway.past_call import events as past_events
 from gateway.scene import Session, settle
-from gateway.socket_scene import KEY, Caller, Server
+from gateway.socket_scene import KEY, Caller, Event, Server
 from gateway.test_speaking import Stage
 from support.virtual import run_over_sockets
 from trunkline.gateway.call_events import ResponseEnded, ToolCalled
@@ -29,6 +31,7 @@ OPEN = {"type": "function", "name": "open_page", "description": "Opens a page.",
 TOLD = DescribedTool("open_page", "Opens a page.", msgspec.json.encode(PARAMETERS).decode())
 ASKED = r.ToolAsked("resp_a", "call_a", "open_page", '{"page":7}')
 TOKEN = ResumeTokens("", [KEY, "sk-other"]).issue(CALL)
+VENDOR = TypeAdapter(RealtimeServerEvent)
 
 
 # the session
@@ -213,6 +216,14 @@ async def answers(caller: Caller, **item: object) -> None:
     await caller.send(type="conversation.item.create", event_id="evt_mine", item=given)
 
 
+def of_vendor(events: list[Event]) -> None:
+    """Each is an event of the vendor's types, and nothing in it is null but what a session doesn't have."""
+    for event in events:
+        VENDOR.validate_python({key: value for key, value in event.items() if key != "trunkline"})
+        assert event["type"].startswith("session.") or "null" not in msgspec.json.encode(event).decode()
+        assert event["event_id"]
+
+
 def test_a_client_is_asked_as_the_protocol_has_it_and_its_output_is_an_item() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await is_asked(caller)
@@ -254,6 +265,7 @@ def test_a_client_is_asked_as_the_protocol_has_it_and_its_output_is_an_item() ->
         told = server.scene.agent.last
         assert told.all(r.Equip) == [r.Equip((TOLD,))]
         assert told.all(r.ToolOutput) == [r.ToolOutput("call_a", "open")]
+        of_vendor(caller.seen)
 
     with_caller(scenario)
 
@@ -320,6 +332,7 @@ def test_an_output_that_answers_nothing_is_refused_by_name(item: dict[str, objec
 
         assert (error["param"], error["code"], error["event_id"]) == (param, code, "evt_mine")
         assert server.scene.agent.last.all(r.ToolOutput) == []
+        of_vendor(caller.seen)
 
     with_caller(scenario)
 
@@ -421,6 +434,7 @@ def test_a_stock_client_that_comes_back_is_told_its_calls_with_their_outputs() -
 
         assert items_of(caller) == ["item_u1", "item_a1", "item_u2", LAST, "item_call_a", "item_call_a_output"]
         assert "has its output" in error["message"]
+        of_vendor(caller.seen)
 
     back(scenario, answered=True)
 
@@ -436,6 +450,7 @@ def test_a_stock_client_that_comes_back_is_asked_again_what_it_has_not_answered(
 
         assert items_of(caller) == ["item_u1", "item_a1", "item_u2", LAST, "item_call_a", caller.seen[-1]["item"]["id"]]
         assert server.scene.agent.sessions[-1].all(r.ToolOutput) == [r.ToolOutput("call_a", "open")]
+        of_vendor(caller.seen)
 
     back(scenario, answered=False)
 
