@@ -28,7 +28,7 @@ EVERYTHING: Any = {
     "reasoning": {"effort": "low"},
     "max_output_tokens": 77,
     "tracing": {"workflow_name": "sea", "group_id": "g", "metadata": {"a": "b"}},
-    "truncation": "disabled",
+    "truncation": "auto",
     "include": [],
     "audio": {
         "input": {
@@ -62,6 +62,10 @@ REFUSED: dict[str, tuple[Any, str]] = {  # what -> (the session, the parameter t
     "a tool server": (
         {"tools": [{"type": "mcp", "server_label": "a", "server_url": "https://mcp.example"}]},
         "session.tools[0].type",
+    ),
+    "a way to forget": (
+        {"truncation": {"type": "retention_ratio", "retention_ratio": 0.5}},
+        "session.truncation",
     ),
     "a prompt of the vendor's": ({"prompt": {"id": "pmpt_1"}}, "session.prompt"),
     "what nobody knows": ({"colour": "red"}, "session.colour"),
@@ -137,7 +141,7 @@ def test_instructions_tools_and_limits_of_a_session_reach_the_model() -> None:
             assert {tool.name for tool in asked.tools} == {"look_up", "open_page"}
             settings = asked.settings
             assert (settings.tool_choice, settings.parallel_tool_calls) == ("required", False)
-            assert (settings.max_output_tokens, settings.reasoning) == (77, "low")
+            assert (settings.max_output_tokens, settings.reasoning_effort) == (77, "low")
 
     run_over_sockets(main())
 
