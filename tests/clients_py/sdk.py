@@ -117,12 +117,7 @@ def loop_time() -> Iterator[None]:
 @asynccontextmanager
 async def sdk(address: Address, agent: RealtimeAgent[Any], **settings: Any) -> AsyncIterator[Sdk]:
     """settings: the model's, as `initial_model_settings` has them."""
-    url = address.realtime + (f"?model={settings['model_name']}" if "model_name" in settings else "")
-    config: Any = {"url": url, "api_key": address.key, "initial_model_settings": settings}
-    if os.environ.get("TL_VAD"):
-        config["initial_model_settings"].setdefault(
-            "turn_detection", {"type": "server_vad", "interrupt_response": True}
-        )
+    config: Any = {"url": address.realtime, "api_key": address.key, "initial_model_settings": settings}
     with loop_time():
         async with await RealtimeRunner(agent).run(model_config=config) as session:
             made = Sdk(session)
