@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from gateway.scene import Scene, settle
+from support.realtime_referee import objections
 from trunkline.gateway.service import GatewayService
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.record import Bucket, MemoryBucket, MemoryRecordStore
@@ -87,6 +88,7 @@ class Caller:
         self._server = server
         self._key = key
         self._params = params
+        self._ours = ours
         self._protocols = ("trunkline.resume.v1",) if ours else ("realtime",)
         self.seen: list[Event] = []
 
@@ -117,6 +119,7 @@ class Caller:
         assert message.type is aiohttp.WSMsgType.TEXT, message
         event: Event = msgspec.json.decode(message.data)
         self.seen.append(event)
+        assert objections(event, ours=self._ours) == []
         return event
 
     async def until(self, kind: str) -> Event:

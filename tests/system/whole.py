@@ -1,6 +1,7 @@
 """All five services in one process over a bus and a record in memory, with null engines and a real socket in front."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -182,7 +183,7 @@ class Whole:
 
     def _gateway(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, GatewaySettings)
-        self.gateways.append(GatewayService(process.context, settings, self.store, self.sessions))
+        self.gateways.append(GatewayService(process.context, settings, self.store, self.sessions, time.time))
         return self.gateways[-1]
 
     async def _beats(self) -> None:
