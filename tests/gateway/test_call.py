@@ -145,7 +145,7 @@ def test_speech_over_the_agent_holds_at_once_and_flushes_when_it_goes_on() -> No
         heard = interrupt.heard[0].heard_samples / SPEECH_RATE_HZ
         assert 1.0 < heard < 1.3
         assert scene.tts.sessions[0].all(sp.Hush) in ([], [sp.Hush(1)])
-        assert line.kinds()[-4:] == ["SpeechBegan", "ItemEnded", "ItemCut", "ResponseEnded"]
+        assert line.kinds()[-5:] == ["SpeechBegan", "Silenced", "ItemEnded", "ItemCut", "ResponseEnded"]
 
     play(scenario)
 
