@@ -42,6 +42,12 @@ def objections(event: Any, *, ours: bool = False) -> list[str]:
     return [f"{event['type']}: {one}" for one in found]
 
 
+def require_vendors(event: Any, *, ours: bool = False) -> None:
+    """Raises AssertionError with what `objections` found."""
+    found = objections(event, ours=ours)
+    assert not found, "\n".join([*found, str(event)])
+
+
 def _besides(read: Any, place: str) -> Iterator[str]:
     """Fields that the vendor's types don't have."""
     if isinstance(read, list):
