@@ -11,7 +11,7 @@ import msgspec
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-from support.realtime_referee import objections
+from support.realtime_referee import require_vendors
 from system.whole import KEY, Whole, hum
 from trunkline.agent.models.scripted import Script, ScriptedModel, Words
 from trunkline.agent.models.seam import ModelEvent, ModelRequest
@@ -76,7 +76,7 @@ class Line:
     async def next(self) -> Any:
         async with asyncio.timeout(LIMIT_S):
             data = await self.call.recv_bytes()
-        assert objections(msgspec.json.decode(data)) == []
+        require_vendors(msgspec.json.decode(data))
         self.seen.append(self.call.parse_event(data))
         return self.seen[-1]
 

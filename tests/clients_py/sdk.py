@@ -13,7 +13,7 @@ os.environ["OPENAI_AGENTS_DISABLE_TRACING"] = "1"
 from agents.realtime import RealtimeAgent, RealtimeRunner, RealtimeSession
 
 from clients_py.scene import LIMIT_S
-from support.realtime_referee import objections
+from support.realtime_referee import require_vendors
 from support.virtual import VirtualLoop
 from trunkline.cli.stack import Address
 
@@ -52,7 +52,7 @@ class Sdk:
         if event.type == "raw_model_event":
             assert event.data.type not in ("error", "exception"), event.data
             if event.data.type == "raw_server_event":
-                assert objections(event.data.data) == []
+                require_vendors(event.data.data)
                 self.raw.append(event.data.data)
         elif event.type == "audio":
             self.sound[event.item_id] = self.sound.get(event.item_id, b"") + event.audio.data

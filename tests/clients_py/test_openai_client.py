@@ -268,7 +268,7 @@ def test_the_options_of_a_response_are_its_own() -> None:
             assert (response.output_modalities, response.metadata) == (["text"], {"topic": "sea"})
             assert response.max_output_tokens == 77
             assert "Speak of the sea." in own.instructions
-            assert [tool.name for tool in own.tools] == ["open_page"]
+            assert [tool.name for tool in own.tools] == ["look_up", "open_page"]
             assert (own.settings.max_output_tokens, own.settings.tool_choice) == (77, "required")
             assert following.output[0].content[0].type == "output_audio"
             assert "Speak of the sea." not in later.instructions

@@ -59,7 +59,7 @@ def test_a_tool_call_and_its_output_are_items_that_a_client_can_bring() -> None:
                 "arguments": '{"page":7}',
             }
             await items.create(item=call)
-            output: Any = {"type": "function_call_output", "call_id": "call_mine", "output": "open"}
+            output: Any = {"type": "function_call_output", "call_id": "call_mine", "output": '{"open": true}'}
             await items.create(item=output)
             await mine.call.response.create()
             response = await mine.done()
@@ -68,7 +68,7 @@ def test_a_tool_call_and_its_output_are_items_that_a_client_can_bring() -> None:
             assert desk.asked.told == [
                 ("user", "Hello"),
                 ("ToolCallItem", '{"page":7}'),
-                ("ToolOutputItem", "open"),
+                ("ToolOutputItem", '{"open": true}'),
             ]
 
     run_over_sockets(main())
@@ -103,7 +103,7 @@ def test_a_deleted_item_is_gone_for_the_client_and_for_the_model() -> None:
             await mine.asks("Hello")
 
             assert deleted.item_id == wrong
-            assert (error.event_id, error.code) == ("evt_retrieve", "item_not_found")
+            assert (error.event_id, error.param) == ("evt_retrieve", "item_id")
             assert desk.asked.told == [("user", "Hello")]
 
     run_over_sockets(main())

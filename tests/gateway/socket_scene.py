@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 
 from gateway.scene import Scene, settle
-from support.realtime_referee import objections
+from support.realtime_referee import require_vendors
 from trunkline.gateway.service import GatewayService
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.record import Bucket, MemoryBucket, MemoryRecordStore
@@ -119,7 +119,7 @@ class Caller:
         assert message.type is aiohttp.WSMsgType.TEXT, message
         event: Event = msgspec.json.decode(message.data)
         self.seen.append(event)
-        assert objections(event, ours=self._ours) == []
+        require_vendors(event, ours=self._ours)
         return event
 
     async def until(self, kind: str) -> Event:

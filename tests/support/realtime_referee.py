@@ -42,6 +42,12 @@ def objections(event: Any, *, ours: bool = False) -> list[str]:
     return [f"{event['type']}: {one}" for one in found]
 
 
+def require_vendors(event: Any, *, ours: bool = False) -> None:
+    """Raises AssertionError with what `objections` found."""
+    found = objections(event, ours=ours)
+    assert not found, "\n".join([*found, str(event)])
+
+
 def _besides(read: Any, place: str) -> Iterator[str]:
     """Fields that the vendor's types don't have."""
     if isinstance(read, list):
@@ -57,8 +63,11 @@ def _besides(read: Any, place: str) -> Iterator[str]:
 
 
 def _may_be_null(place: str) -> bool:
-    """What a session doesn't have, and a transcript that isn't there yet: a client fails where that has no field."""
-    return place.startswith("session.") or (place.endswith(".transcript") and ".content[" in place)
+    """What a session doesn't have; the item before the first; a transcript that isn't there yet, for a client fails
+    where that has no field."""
+    if place == "previous_item_id" or place.startswith("session."):
+        return True
+    return place.endswith(".transcript") and ".content[" in place
 
 
 def _nulls(value: Any, place: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
-from trunkline.gateway.call_events import CallEvent, CallOver, ResponseOpened
+from trunkline.gateway.call_events import CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.edge_audio import Ear
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
@@ -88,6 +88,7 @@ class Peer:
         self._settled_ms = 0
         self._settled_at_s = 0.0
         self.named: set[str] = set()  # responses, by a client of ours or before
+        self._truncated: str | None = None  # the last response, where the client's truncation has ended it
 
     def greet(self) -> None:
         """The session's first event."""
@@ -109,9 +110,19 @@ class Peer:
         if isinstance(event, ResponseOpened):
             self.responses.opened(event.response)
             self.greeted.set()
+        self._note_truncation(event)
         self._send_all(self.projection.translate(event))
         if isinstance(event, CallOver):
             self._take_leave(event)
+
+    def _note_truncation(self, event: CallEvent) -> None:
+        match event:
+            case ResponseOpened():
+                self._truncated = None
+            case Silenced(reason=reason):
+                self._truncated = "" if reason == "truncated" else None
+            case ResponseEnded(response=response) if self._truncated is not None:
+                self._truncated = response
 
     def _take_leave(self, over: CallOver) -> None:
         self.greeted.set()
@@ -178,10 +189,16 @@ class Peer:
             case events_in.CreateResponse(response=options, event_id=event_id):
                 self.responses.create(bytes(options), event_id, self.new_name(event_id))
             case events_in.CancelResponse(response_id=response):
-                self.call.cancel(response)
+                self._cancel(response)
             case events_in.ClearOutput():
                 allowed = "response.cancel and conversation.item.truncate: what was sent is at the client"
                 raise BadInput("type", "is for WebRTC alone", allowed, code="not_supported")
+
+    def _cancel(self, response: str | None) -> None:
+        """Stock clients truncate what they cancel, and some in this order: the truncation has ended it already."""
+        truncated, self._truncated = self._truncated, None
+        if not truncated or response not in (None, truncated):
+            self.call.cancel(response)
 
     def _update(self, event: events_in.UpdateSession) -> None:
         session = merge(self._session, event.session, self._offer)
