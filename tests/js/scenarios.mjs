@@ -105,8 +105,10 @@ export async function guardrail({ connect, session, microphone }) {
   const mouth = await microphone(seen.session);
   seen.session.sendMessage("Tell me the story.");
   await seen.until(() => seen.told.includes("guardrail_tripped"), "the guardrail");
-  const responses = await seen.responses(3);
-  return finish(seen, mouth, { responses });
+  const responses = await seen.responses(2);
+  const { response } = await seen.frame("response.created", 2);
+  await seen.until(() => deltas(seen, response.id), "words on it");
+  return finish(seen, mouth, { responses, answer: deltas(seen, response.id) });
 }
 
 /** Items deleted, put first and put between. */
@@ -145,8 +147,10 @@ function transcript(seen, index) {
   return spoken[index]?.content[0]?.transcript;
 }
 
-function deltas(seen) {
-  return seen.of("response.output_audio_transcript.delta").map((frame) => frame.delta).join("");
+/** What is said, in one response or in all. */
+function deltas(seen, response) {
+  const frames = seen.of("response.output_audio_transcript.delta");
+  return frames.filter((frame) => !response || frame.response_id === response).map((frame) => frame.delta).join("");
 }
 
 function after(seen, type, earlier) {

@@ -5,13 +5,13 @@ const POLL_MS = 20;
 const TOLD = ["agent_start", "agent_end", "agent_handoff", "audio_interrupted", "audio_start", "guardrail_tripped"];
 const LOUD = 1_000; // of 32767: speech has more, silence never
 
-/** Resolves to what `check` gives once that is true; rejects with `what` and what `told` gives. */
-export async function until(check, what, told = () => "", limitMs = LIMIT_MS) {
+/** Resolves to what `check` gives once that is true; rejects with `what` and what `told` gives, at once if `lost`. */
+export async function until(check, what, told = () => "", lost = () => false) {
   const from = Date.now();
   for (;;) {
     const found = check();
     if (found) return found;
-    if (Date.now() - from > limitMs) throw new Error(`waited for ${what}; ${told()}`);
+    if (lost() || Date.now() - from > LIMIT_MS) throw new Error(`waited for ${what}; ${told()}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -40,11 +40,11 @@ export class Watch {
 
   /** The next frame of a type beyond the first `past` of them. */
   frame(type, past = 0) {
-    return until(() => this.of(type)[past], `${type} number ${past + 1}`, () => this.last());
+    return this.until(() => this.of(type)[past], `${type} number ${past + 1}`);
   }
 
   until(check, what) {
-    return until(check, what, () => this.last());
+    return until(check, what, () => this.last(), () => this.errors.length);
   }
 
   /** Every response that began is over, and there have been so many. */

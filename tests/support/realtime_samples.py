@@ -11,6 +11,7 @@ import msgspec
 
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session
+from trunkline.gateway.dialects.realtime.session_audio import Format
 
 OURS = (out.Resumed, out.Settled, out.Move)  # to clients of ours alone; no SDK knows them
 ID = "event_1"
@@ -34,6 +35,7 @@ ITEMS: tuple[out.AnyItem, ...] = (
     _message("user", out.Part("input_audio", transcript=None)),
     _message("user", out.Part("input_audio", transcript="Where is my order?")),
     _message("user", out.Part("input_text", text="Where is my order?")),
+    _message("system", out.Part("input_text", text="The caller is in a hurry.")),
     _message("assistant", status="in_progress"),
     _message("assistant", status="in_progress", phase="commentary"),
     _message("assistant", out.Part("output_audio", transcript="One moment."), phase="commentary"),
@@ -79,6 +81,10 @@ PROBLEMS = (
 )
 
 
+AUDIO = out.ResponseAudio(out.ResponseOutput(Format("audio/pcm", 24_000)))
+IN_VOICE = out.ResponseAudio(out.ResponseOutput(Format("audio/pcmu"), "ash"))
+
+
 def _response(status: out.ResponseState, *output: out.AnyItem, modality: str = "audio", **more: Any) -> out.Response:
     return out.Response(
         id="resp_1",
@@ -86,17 +92,19 @@ def _response(status: out.ResponseState, *output: out.AnyItem, modality: str = "
         status=status,
         output=list(output),
         output_modalities=[modality],
-        **more,
+        **({"audio": AUDIO, "max_output_tokens": "inf"} | more),
     )
 
 
 def _responses() -> Iterator[out.ServerEvent]:
-    usage = out.Usage(150, 120, 30)
+    usage = out.Usage(150, 120, 30, out.Tokens(120, 0), out.Tokens(30, 0))
     failed = {"type": "server_error", "code": "response_failed", "message": "the model failed"}
-    yield out.ResponseCreated(event_id=ID, response=_response("in_progress"))
+    alone: dict[str, Any] = {"audio": IN_VOICE, "max_output_tokens": 400, "metadata": {"topic": "check"}}
+    yield out.ResponseCreated(event_id=ID, response=_response("in_progress", conversation_id="conv_1"))
+    yield out.ResponseCreated(event_id=ID, response=_response("in_progress", **alone))
     for response in (
-        _response("completed", *ITEMS, usage=usage),
-        _response("completed", ITEMS[7], modality="text", usage=usage),
+        _response("completed", *ITEMS, usage=usage, conversation_id="conv_1"),
+        _response("completed", ITEMS[8], modality="text", usage=usage),
         _response("cancelled", status_details=out.Reason("cancelled", reason="turn_detected"), usage=usage),
         _response("cancelled", status_details=out.Reason("cancelled"), usage=usage),
         _response("incomplete", status_details=out.Reason("incomplete", reason="max_output_tokens"), usage=usage),
@@ -149,12 +157,13 @@ def _audio_in() -> Iterator[out.ServerEvent]:
     at = {"event_id": ID, "item_id": "item_1"}
     yield out.SpeechStarted(**at, audio_start_ms=300)
     yield out.SpeechStopped(**at, audio_end_ms=2100)
-    yield out.Committed(**at)
+    yield out.Committed(**at, previous_item_id=None)
     yield out.Committed(**at, previous_item_id="item_0")
     yield out.TimeoutTriggered(**at, audio_start_ms=2100, audio_end_ms=8100)
     yield out.Cleared(event_id=ID)
     yield out.TranscriptionDelta(**at, content_index=0, delta="Where is")
     yield out.TranscriptionCompleted(**at, content_index=0, transcript="", usage=out.Duration("duration", 1.8))
+    yield out.ItemDeleted(**at)
     yield out.ItemTruncated(**at, content_index=0, audio_end_ms=1500)
 
 

@@ -74,7 +74,7 @@ class Tokens(msgspec.Struct, frozen=True):
     """Models of ours read and write text, whatever is spoken."""
 
     text_tokens: int
-    audio_tokens: int = 0
+    audio_tokens: int
 
 
 class Usage(msgspec.Struct, frozen=True):

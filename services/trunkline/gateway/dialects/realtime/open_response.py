@@ -105,5 +105,5 @@ def details_of(status: out.ResponseState, reason: str) -> out.Reason | None:
 
 
 def usage_of(input_tokens: int, output_tokens: int) -> out.Usage:
-    details = out.Tokens(input_tokens), out.Tokens(output_tokens)
+    details = out.Tokens(input_tokens, 0), out.Tokens(output_tokens, 0)
     return out.Usage(input_tokens + output_tokens, input_tokens, output_tokens, *details)
