@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.codec.context import CodecContext
 
+from trunkline.audio import pcm
 from trunkline.audio.pcm import EMPTY, Samples
 from trunkline.audio.resample import Resampler
 from trunkline.gateway import metrics
@@ -60,7 +61,7 @@ class RtpEar:
             frames = self._decoder.decode(av.Packet(payload))
         except av.FFmpegError:
             return EMPTY
-        return frames[0].to_ndarray()[0] if frames else EMPTY
+        return pcm.from_bytes(bytes(frames[0].planes[0]))[: frames[0].samples] if frames else EMPTY
 
     def _tell(self, samples: Samples) -> None:
         heard = self._resampler.push(samples)

@@ -69,7 +69,7 @@ class Mouth(MediaStreamTrack):
         self._encoder.layout = "mono"
         self._encoder.sample_rate = SPEECH_RATE_HZ
         self._encoder.time_base = Fraction(1, SPEECH_RATE_HZ)
-        self._encoder.options = {"application": "voip", "frame_duration": str(FRAME_MS), "compression_level": "5"}
+        self._encoder.options = {"application": "voip", "frame_duration": str(FRAME_MS), "compression_level": "3"}
         self._frames = 0  # of the track's clock, those that were left out too
         self._begun_s: float | None = None
         self._quiet = 0  # frames since the last speech
