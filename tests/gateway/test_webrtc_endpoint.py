@@ -97,7 +97,7 @@ def test_a_form_may_bring_the_session_with_the_offer() -> None:
         [call] = server.service._calls._calls.values()
 
         assert status == 201
-        assert call._wishes.instructions == "Be brief."
+        assert call._asking.instructions == "Be brief."
 
     run(scenario)
 
@@ -109,7 +109,11 @@ def test_a_form_may_bring_the_session_with_the_offer() -> None:
         ({"sdp": "garbage"}, "sdp", "invalid_offer"),
         ({"sdp": None, "session": "{"}, "session", "invalid_json"),
         ({"sdp": None, "session": '{"voices":1}'}, "session.voices", "unknown_parameter"),
-        ({"sdp": None, "session": '{"audio":{"output":{"speed":9}}}'}, "session.audio.output.speed", "invalid_value"),
+        (
+            {"sdp": None, "session": '{"type":"realtime","audio":{"output":{"speed":9}}}'},
+            "session.audio.output.speed",
+            "invalid_value",
+        ),
     ],
 )
 def test_a_form_that_lacks_something_or_a_bad_session_is_refused_by_name(
@@ -143,7 +147,7 @@ def test_an_ephemeral_key_opens_the_call_it_is_bound_to() -> None:
         [call] = server.service._calls._calls.values()
 
         assert status == 201
-        assert call._wishes.instructions == "Be brief."
+        assert call._asking.instructions == "Be brief."
 
     run(scenario)
 

@@ -129,11 +129,14 @@ class Call:
         parts = self.turns, self.listening, self.speaking, self._asking
         self._vigil = Vigil(self._clock, *parts, emit=self._emit, on_failure=self.fail)
         self._heeding = Heeding(*parts, self._vigil, self.client_tools, self.casting, carry_out=self._carry_out)
-        self.staffing = Staffing(
-            call_id,
-            hub,
+        self.staffing = self._staff(shared, self._posts(handle, agent, resumed))
+
+    def _staff(self, shared: Shared, posts: dict[Stage, Post]) -> Staffing:
+        return Staffing(
+            self.call_id,
+            self.hub,
             shared,
-            self._posts(handle, agent, resumed),
+            posts,
             on_given_up=self._give_up,
             on_superseded=self.let_go,
             on_failure=self.fail,
