@@ -71,9 +71,8 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         parts = list(models_in(field.annotation))
         for part in parts:
             yield from fields(part, f"{prefix}{name}.")
-        if not parts and (name != "type" or not prefix):
-            yield f"{prefix}{name}"
-        elif any(value in typing.get_args(field.annotation) for value in (str, int)):
+        bare = not parts and (name != "type" or not prefix)
+        if bare or str in typing.get_args(field.annotation):  # a voice is a name, or an object with an id
             yield f"{prefix}{name}"
 
 
