@@ -19,7 +19,7 @@ from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, m
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.proto.errors import BadInput, StageUnavailable
 
-_patches = msgspec.json.Decoder(SessionPatch)
+_patches: msgspec.json.Decoder[SessionPatch | None] = msgspec.json.Decoder(SessionPatch | None)
 
 
 class Opened(NamedTuple):
