@@ -156,8 +156,8 @@ def test_what_cannot_be_bound_is_refused_by_name_and_makes_no_key(what: str) -> 
 @pytest.mark.parametrize(
     ("body", "kind", "status", "code"),
     [
-        (b"{}", "text/plain", 400, "unsupported_content_type"),
-        (b"v=0", "application/sdp", 400, "unsupported_content_type"),
+        (b"{}", "text/plain", 415, "unsupported_content_type"),
+        (b"v=0", "application/sdp", 415, "unsupported_content_type"),
         (b"{", "application/json", 400, "invalid_json"),
         (b"\xff", "application/json", 400, "invalid_json"),
         (b'{"session":' + b"[" * 20_000, "application/json", 400, "invalid_value"),
@@ -267,6 +267,18 @@ def test_the_model_that_is_bound_comes_before_the_one_in_the_address(bound: str,
             order = server.scene.agent.sessions[0].order
             assert isinstance(order, r.Converse)
             assert (order.agent, session["model"]) == (agent, bound or query)
+
+    over_http(scenario)
+
+
+@pytest.mark.parametrize("body", [{}, {"session": None}, {"session": {"type": "realtime"}}])
+def test_a_key_that_nothing_is_bound_to_opens_a_call_like_any_other(body: object) -> None:
+    async def scenario(server: Server) -> None:
+        server.scene.agent.attached = r.Attached("frontdesk", "d1", instructions="Be brief.")
+        async with server.connect((await server.mint(body))[1]["value"]) as caller:
+            session = (await caller.until("session.created"))["session"]
+
+            assert (session["model"], session["instructions"]) == ("gpt-realtime", "Be brief.")
 
     over_http(scenario)
 

@@ -21,7 +21,7 @@ KEY_PROTOCOL = "openai-insecure-api-key."  # a browser's WebSocket sends no head
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """Who may call. session: JSON of what the key is bound to, None for a key that is bound to nothing."""
+    """Who may call. session: JSON of what an ephemeral key is bound to, null for nothing; None for an API key."""
 
     session: bytes | None = None
 
@@ -72,7 +72,7 @@ class Keys:
             raise KeyRefused(503, "store_unavailable", str(unavailable)) from unavailable
         if session is None and not again:
             raise KeyRefused(401, "invalid_api_key", "the session of the ephemeral key is gone; make a new key")
-        return Admitted(session or b"{}")
+        return Admitted(session or b"null")
 
     def _is_api_key(self, key: str) -> bool:
         digest = _digest(key)

@@ -31,9 +31,9 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """The session once more, as the client spelt it."""
+    """The session once more, as the client spelt it; null for none."""
 
-    session: msgspec.Raw = msgspec.Raw(b"{}")
+    session: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class ClientSecret(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class ClientSecretsEndpoint:
         body = await request.read()
         if body and request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
-            return refuse(400, "unsupported_content_type", problem)
+            return refuse(415, "unsupported_content_type", problem)
         asked, bound = read(body or b"{}")
         patch = asked.session or SessionPatch()
         model = patch.model or ""
@@ -86,12 +86,11 @@ def read(body: bytes) -> tuple[Asked, bytes]:
     """What is asked, and the session in the client's own words. Raises BadInput."""
     try:
         asked = _asked.decode(body)
-        bound = bytes(_bound.decode(body).session)
+        return asked, bytes(_bound.decode(body).session)
     except msgspec.ValidationError as error:
         raise explain_validation(error) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadInput("", "the body is not JSON", "a JSON object", code="invalid_json") from error
-    return asked, bound if asked.session is not None else b"{}"
 
 
 def _life_s(wanted: ExpiresAfter) -> int:

@@ -7,7 +7,9 @@ once, so that it doesn't try again, and is told on its socket when its turn has 
 import asyncio
 from collections.abc import Coroutine
 
+import msgspec
 from aiohttp import WSMsgType, web
+from msgspec import UNSET
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Admitted, Keys, refuse
@@ -155,7 +157,10 @@ class RealtimeEndpoint:
             offer = Offer.of(attached, self._opening.aliases)
             try:
                 bound = bound_to(admitted)
-                session = merge(session, bound, offer) if bound is not None else session
+                if bound is not None:
+                    session = merge(
+                        session, msgspec.structs.replace(bound, model=UNSET), offer
+                    )  # the call has its agent
                 session = told.configure(session) if told is not None else session
             except BadInput as error:  # whatever a client wishes, its call goes on
                 log.warning("session not as it was", call_id=call_id, reason=str(error))

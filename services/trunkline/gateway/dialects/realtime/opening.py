@@ -19,7 +19,7 @@ from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, m
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.proto.errors import BadInput, StageUnavailable
 
-_patches = msgspec.json.Decoder(SessionPatch)
+_patches: msgspec.json.Decoder[SessionPatch | None] = msgspec.json.Decoder(SessionPatch | None)
 
 
 class Opened(NamedTuple):
@@ -67,10 +67,9 @@ def bound_to(admitted: Admitted) -> SessionPatch | None:
     if admitted.session is None:
         return None
     try:
-        bound = _patches.decode(admitted.session)
+        return _patches.decode(admitted.session)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise explain_validation(error) from error
-    return None if bound == SessionPatch() else bound
 
 
 def not_opened(error: StageUnavailable | BadInput) -> web.Response:
