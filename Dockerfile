@@ -17,7 +17,7 @@ COPY services services
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist .
 
 FROM build AS gateway-venv
-RUN k8s/images/install-stage gateway otlp
+RUN k8s/images/install-stage gateway webrtc otlp
 COPY --from=wheel /dist /dist
 RUN uv pip install --python /opt/trunkline --no-deps /dist/*.whl
 

@@ -35,6 +35,8 @@ def test_a_turn_is_a_span_under_the_call_and_travels_with_it() -> None:
 
     spans = {span.name: span for span in exporter.get_finished_spans()}
     root, turn = spans["call"], spans["turn"]
+    assert root.attributes is not None
+    assert root.attributes["trunkline.line"] == "websocket"
     assert turn.context is not None
     assert root.context is not None
     assert turn.parent is not None

@@ -12,7 +12,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 from gateway.socket_scene import KEY, Server
-from gateway.webrtc_scene import Microphone, without_candidates
+from gateway.webrtc_scene import Browser, Microphone, without_candidates
 from trunkline.gateway.dialects.webrtc import endpoint
 from trunkline.proto.placement import Declined
 
@@ -90,14 +90,10 @@ def test_no_port_left_is_no_room() -> None:
 
 def test_a_form_may_bring_the_session_with_the_offer() -> None:
     async def scenario(server: Server, sdp: str) -> None:
-        form = aiohttp.FormData()
-        form.add_field("sdp", sdp, content_type="application/sdp")
-        form.add_field("session", '{"type":"realtime","instructions":"Be brief."}', content_type="application/json")
-        status, _, _ = await post(server, form, kind="")
-        [call] = server.service._calls._calls.values()
+        async with Browser(server, session='{"type":"realtime","instructions":"Be brief."}') as browser:
+            created = await browser.until("session.created")
 
-        assert status == 201
-        assert call._asking.instructions == "Be brief."
+        assert created["session"]["instructions"] == "Be brief."
 
     run(scenario)
 
@@ -108,7 +104,7 @@ def test_a_form_may_bring_the_session_with_the_offer() -> None:
         ({"session": "{}"}, "sdp", "missing_required_parameter"),
         ({"sdp": "garbage"}, "sdp", "invalid_offer"),
         ({"sdp": None, "session": "{"}, "session", "invalid_json"),
-        ({"sdp": None, "session": '{"voices":1}'}, "session.voices", "unknown_parameter"),
+        ({"sdp": None, "session": '{"type":"realtime","voices":1}'}, "session.voices", "unknown_parameter"),
         (
             {"sdp": None, "session": '{"type":"realtime","audio":{"output":{"speed":9}}}'},
             "session.audio.output.speed",
@@ -143,11 +139,10 @@ def test_a_wrong_key_is_refused() -> None:
 def test_an_ephemeral_key_opens_the_call_it_is_bound_to() -> None:
     async def scenario(server: Server, sdp: str) -> None:
         _, secret = await server.mint({"session": {"type": "realtime", "instructions": "Be brief."}})
-        status, _, _ = await post(server, sdp, key=secret["value"], model="")
-        [call] = server.service._calls._calls.values()
+        async with Browser(server, key=secret["value"], path="/v1/realtime/calls") as browser:
+            created = await browser.until("session.created")
 
-        assert status == 201
-        assert call._asking.instructions == "Be brief."
+        assert created["session"]["instructions"] == "Be brief."
 
     run(scenario)
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import count
 from typing import Any
 
+import aiohttp
 import av
 import msgspec
 import numpy as np
@@ -48,6 +49,7 @@ class Browser:
     """`async with Browser(server) as browser`: connected, and its channel open. heard: what came, at RATE_HZ.
 
     spell: what it makes of the offer, before that is sent. silent: it opens no channel.
+    session: JSON, sent with the offer in one form; empty for the offer alone.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Browser:
         path: str = "/v1/realtime/calls?model=gpt-realtime",
         spell: Callable[[str], str] = lambda sdp: sdp,
         silent: bool = False,
+        session: str = "",
     ) -> None:
+        self._session = session
         self._spell = spell
         self._server = server
         self._key = key
@@ -85,8 +89,15 @@ class Browser:
     async def offer(self) -> str:
         """The answer; nobody connects yet."""
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/sdp"}
-        body = self._spell(without_candidates(self.pc.localDescription.sdp))
+        headers = {"Authorization": f"Bearer {self._key}"}
+        body: str | aiohttp.FormData = self._spell(without_candidates(self.pc.localDescription.sdp))
+        if self._session:
+            form = aiohttp.FormData()
+            form.add_field("sdp", body, content_type="application/sdp")
+            form.add_field("session", self._session, content_type="application/json")
+            body = form
+        else:
+            headers["Content-Type"] = "application/sdp"
         async with self._server.client.post(self._path, data=body, headers=headers) as answer:
             text = await answer.text()
             assert answer.status == 201, text
@@ -145,7 +156,7 @@ class Browser:
             if not audio or next(numbers) % every:
                 await send(data)
 
-        ice._send = lose  # type: ignore[method-assign]
+        ice._send = lose
 
     def _track(self, track: MediaStreamTrack) -> None:
         self._listening = asyncio.create_task(self._listen(track))

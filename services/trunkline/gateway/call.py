@@ -74,6 +74,7 @@ class Call:
 
     wish: Callable[[Attached], Wishes] | None = None
     abandoned = False
+    line = ""  # how its caller came, for the trace
     _over: CallOver | None = None
     unsaid: Mapping[str, Interrupt] = {}  # by response: what its client has of it, till it is said on
 
@@ -172,7 +173,8 @@ class Call:
                 self.end("failed: not placed")
             raise
         if self.hub == 1:
-            tracing.start_call(self.call_id, "call", {"trunkline.gateway": self._gateway})
+            facts = {"trunkline.gateway": self._gateway, "trunkline.line": self.line}
+            tracing.start_call(self.call_id, "call", facts)
 
     @property
     def workers(self) -> dict[Stage, str]:

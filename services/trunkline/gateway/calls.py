@@ -65,9 +65,13 @@ class Calls:
     def start(self) -> None:
         self._watch()
 
-    async def place(self, agent: str) -> Call:
-        """agent: by name, empty for the default. Raises StageUnavailable, and BadInput for an unknown agent."""
+    async def place(self, agent: str, line: str = "websocket") -> Call:
+        """agent: by name, empty for the default. line: how the caller comes, for the trace.
+
+        Raises StageUnavailable, and BadInput for an unknown agent.
+        """
         call = self._make(new_call_id(random.randrange(SHARDS)), agent)
+        call.line = line
         with metrics.placing_s.time():
             await call.place()
         if call.ended:  # lost a worker in the very turn in which it was placed

@@ -38,15 +38,17 @@ class Opening:
         self._calls = calls
         self.aliases = aliases
 
-    async def open(self, admitted: Admitted, model: str, asked: SessionPatch | None = None) -> Opened:
-        """model, asked: the client's own, as it calls.
+    async def open(
+        self, admitted: Admitted, model: str, asked: SessionPatch | None = None, line: str = "websocket"
+    ) -> Opened:
+        """model, asked: the client's own, as it calls. line: as of `Calls.place`.
 
         Raises StageUnavailable, and BadInput: for an unknown agent with code model_not_found, or for a session that
         this agent can't have. Then there is no call.
         """
         patches = [patch for patch in (bound_to(admitted), asked) if patch is not None]
         model = next((patch.model for patch in patches if patch.model), model)
-        call = await self._calls.place(self.aliases.get(model, model))
+        call = await self._calls.place(self.aliases.get(model, model), line)
         attached = call.attached
         assert attached is not None, "the call is placed"
         offer = Offer.of(attached, self.aliases, call.speaking.voices, call.listening.languages)

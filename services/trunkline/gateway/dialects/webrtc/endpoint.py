@@ -76,7 +76,7 @@ class WebrtcEndpoint:
         except (StageUnavailable, BadInput) as error:
             return not_opened(error)
         try:
-            opened = await self._opening.open(admitted, request.query.get("model", ""), asked)
+            opened = await self._opening.open(admitted, request.query.get("model", ""), asked, "webrtc")
         except BaseException as error:
             await line.close()
             if isinstance(error, StageUnavailable | BadInput):
