@@ -107,7 +107,7 @@ export async function guardrail({ connect, session, microphone }) {
   await seen.until(() => seen.told.includes("guardrail_tripped"), "the guardrail");
   const responses = await seen.responses(2);
   const { response } = await seen.frame("response.created", 2);
-  await seen.until(() => deltas(seen, response.id), "words on it");
+  await seen.until(() => deltas(seen, response.id).includes("blocked"), "words on it");
   return finish(seen, mouth, { responses, answer: deltas(seen, response.id) });
 }
 
