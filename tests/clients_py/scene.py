@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.realtime_referee import require_vendors
 from system.whole import KEY, Whole, hum
@@ -86,6 +88,14 @@ class Line:
             assert event.type != "error", event.error
         return event
 
+    async def closed(self) -> int | None:
+        """The code with which the server closes."""
+        while True:
+            try:
+                await self.next()
+            except ConnectionClosed as end:
+                return end.rcvd.code if end.rcvd is not None else None
+
     async def error(self) -> Any:
         return (await self.until("error")).error
 
@@ -138,9 +148,21 @@ def transcript(events: Sequence[Any]) -> str:
 
 
 @asynccontextmanager
-async def line(desk: Desk, model: str = "gpt-realtime", key: str = KEY) -> AsyncIterator[Line]:
+async def line(desk: Desk, model: str = "gpt-realtime", key: str = KEY, **options: Any) -> AsyncIterator[Line]:
     """A call by `client.realtime.connect`, whose session has been told."""
-    async with desk.client.with_options(api_key=key) as client, client.realtime.connect(model=model) as connection:
+    async with (
+        desk.client.with_options(api_key=key) as client,
+        client.realtime.connect(model=model, **options) as connection,
+    ):
         made = Line(connection)
         await made.until("session.created")
         yield made
+
+
+async def refused(desk: Desk, **options: Any) -> tuple[int, Any]:
+    """Of a call that isn't let in: the status, and the error."""
+    with pytest.raises(InvalidStatus) as refusal:
+        async with line(desk, **options):
+            pass
+    answer = refusal.value.response
+    return answer.status_code, msgspec.json.decode(answer.body or b"null")["error"]

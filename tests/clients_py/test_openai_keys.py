@@ -3,13 +3,11 @@
 import asyncio
 from typing import Any
 
-import msgspec
 import openai
 import pytest
 from openai.types.realtime import ClientSecretCreateResponse
-from websockets.exceptions import InvalidStatus
 
-from clients_py.scene import Desk, line
+from clients_py.scene import Desk, line, refused
 from clients_py.test_openai_client import OPEN
 from support.virtual import run_over_sockets
 
@@ -62,15 +60,6 @@ def test_a_call_goes_on_after_its_key_and_no_other_begins() -> None:
             assert "expired" in error["message"]
 
     run_over_sockets(main())
-
-
-async def refused(desk: Desk, **options: Any) -> tuple[int, Any]:
-    """Of a call that isn't let in: the status, and the error."""
-    with pytest.raises(InvalidStatus) as refusal:
-        async with line(desk, **options):
-            pass
-    answer = refusal.value.response
-    return answer.status_code, msgspec.json.decode(answer.body)["error"]
 
 
 @pytest.mark.parametrize("key", ["sk-wrong", "ek_none", "tampered"])

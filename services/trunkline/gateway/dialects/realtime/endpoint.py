@@ -39,6 +39,12 @@ FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
 STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
 
+NOT_SERVED = {
+    "call_id": "a second socket to a call is not supported: a call has one client",
+    "intent": "sessions for transcription alone are not supported: leave intent out",
+}
+"""What an address may ask for, and must not be passed over."""
+
 log = logs.get(__name__)
 
 
@@ -74,6 +80,9 @@ class RealtimeEndpoint:
         ready = websocket.can_prepare(request)
         if not ready:
             return refuse(426, "upgrade_required", "this address is a WebSocket")
+        for name, problem in NOT_SERVED.items():
+            if name in request.query:
+                return refuse(400, "not_supported", problem, param=name)
         ours = ready.protocol == resume_event.SUBPROTOCOL
         if token:
             return await self._resume(request, websocket, token, admitted, ours)
