@@ -1,7 +1,10 @@
 // What a call's events come to: who said what, in which phase, how far it was heard, and how long the caller waited.
 // Pure: no page, no network, no clock. A view is never changed; an entry that stays the same stays the same object.
 
-/** How a call begins. `asked`: when the caller's last turn ended. `stopped`: when the caller last fell silent. */
+/**
+ * How a call begins. `asked`: when the caller was done with the turn that is to be answered. `spoke`: where and when
+ * his last words began and ended.
+ */
 export function begin() {
   return {
     session: null,
@@ -10,7 +13,7 @@ export function begin() {
     open: null, // id of the response that runs
     callerSpeaks: false,
     agentSpeaks: false,
-    stopped: null,
+    spoke: null,
     asked: null,
   };
 }
@@ -32,16 +35,20 @@ const CHANGES = {
   error: (view, event) => withNotice(view, event.error.message, event.error.code),
 
   // the caller
-  "input_audio_buffer.speech_started": (view) => ({ ...view, callerSpeaks: true }),
+  "input_audio_buffer.speech_started": (view, event, atMs) => ({
+    ...view,
+    callerSpeaks: true,
+    spoke: { item: event.item_id, beganMs: atMs, fromMs: event.audio_start_ms, endedMs: null },
+  }),
   "input_audio_buffer.speech_stopped": (view, event, atMs) => ({
     ...view,
     callerSpeaks: false,
-    stopped: { item: event.item_id, atMs },
+    spoke: { item: event.item_id, endedMs: lastWordMs(view.spoke, event, atMs) },
   }),
   "input_audio_buffer.committed": (view, event, atMs) => {
-    const stopped = view.stopped?.item === event.item_id ? view.stopped.atMs : atMs; // push to talk has no silence
+    const spoke = view.spoke?.item === event.item_id ? view.spoke.endedMs : null; // push to talk waits for no silence
     const withoutOrphans = dropHearing(view, event.item_id);
-    return putUser({ ...withoutOrphans, stopped: null, asked: stopped }, event.item_id, { state: "transcribing" });
+    return putUser({ ...withoutOrphans, asked: spoke ?? atMs }, event.item_id, { state: "transcribing" });
   },
   "conversation.item.input_audio_transcription.delta": (view, event) => {
     const text = (find(view, event.item_id)?.text ?? "") + (event.delta ?? "");
@@ -89,6 +96,12 @@ const CHANGES = {
   "output_audio_buffer.stopped": (view) => ({ ...view, agentSpeaks: false }),
   "output_audio_buffer.cleared": (view) => ({ ...view, agentSpeaks: false }),
 };
+
+/** The silence by which the end of a turn is known is part of the wait: words end where their audio does. */
+function lastWordMs(spoke, event, atMs) {
+  if (spoke?.item !== event.item_id || spoke.endedMs !== null) return atMs;
+  return Math.min(atMs, spoke.beganMs + event.audio_end_ms - spoke.fromMs);
+}
 
 // pieces of a view
 
@@ -156,12 +169,16 @@ function closeItem(view, item, response) {
   const entry = find(known, item.id);
   if (entry?.kind !== "agent") return known;
   const state = item.status === "incomplete" || entry.state === "cut" ? "cut" : "done";
-  return patch(known, item.id, { state, phase: item.phase ?? null, text: textOf(item) || entry.text });
+  const told = textOf(item) || entry.text;
+  const isShorter = state === "cut" && told !== entry.text && entry.text.startsWith(told); // only what was heard
+  const said = isShorter ? { heard: told } : { text: told };
+  return patch(known, item.id, { state, phase: item.phase ?? null, ...said });
 }
 
 function closeResponse(view, event) {
   const { id, status, status_details: details, output = [] } = event.response;
-  const settled = output.reduce((past, item) => settle(past, item, id, status), view);
+  const cut = status === "completed" ? view : cutOpen(view, id);
+  const settled = output.reduce((past, item) => closeItem(past, item, id), cut);
   const response = { askedMs: null, soundMs: null, ...view.responses[id], status };
   const over = { ...settled, open: view.open === id ? null : view.open, responses: { ...view.responses, [id]: response } };
   if (status === "failed") return withNotice(over, details?.error?.message ?? "The answer failed.", "response_failed");
@@ -169,11 +186,9 @@ function closeResponse(view, event) {
   return over;
 }
 
-function settle(view, item, response, status) {
-  const closed = closeItem(view, item, response);
-  const entry = find(closed, item.id);
-  const isOpen = entry?.kind === "agent" && entry.state === "speaking";
-  return isOpen && status !== "completed" ? patch(closed, item.id, { state: "cut" }) : closed;
+function cutOpen(view, response) {
+  const isOpen = (entry) => entry.kind === "agent" && entry.response === response && entry.state === "speaking";
+  return { ...view, entries: view.entries.map((entry) => (isOpen(entry) ? { ...entry, state: "cut" } : entry)) };
 }
 
 // tools
@@ -204,6 +219,7 @@ function addHeard(view, item) {
     source: entry.source || (item.source === "model" ? "" : item.source ?? ""),
     state: isCut ? "cut" : entry.state,
     heard: isCut ? item.heard_text : entry.heard,
+    text: isCut && item.text.startsWith(entry.text.trim()) ? item.text : entry.text, // with what was never begun
   };
   return Object.keys(fields).some((name) => fields[name] !== entry[name]) ? patch(view, item.id, fields) : view;
 }
