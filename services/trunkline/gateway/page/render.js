@@ -1,9 +1,9 @@
-// The transcript as list elements. What has changed is made anew; text only ever enters as text, never as markup.
+// The transcript as elements of the page. What has changed is made anew; text only ever enters as text, never as markup.
 
 import { argumentsText, asText, latencies, parts, waitMs } from "./transcript.js";
 
 const STATUS = { ok: "done", error: "failed", timeout: "timed out", denied: "denied", cancelled: "cancelled", unknown: "outcome unknown" };
-const shown = new WeakMap(); // list element -> the entry and wait that it shows
+const shown = new WeakMap(); // element -> the entry and wait that it shows
 const bottoms = new WeakMap(); // what scrolls -> where its bottom was
 const NEAR_PX = 80;
 
@@ -13,7 +13,7 @@ export function showLines(list, view) {
   const follows = scroller.scrollTop > (bottoms.get(scroller) ?? 0) - NEAR_PX;
   const old = new Map([...list.children].map((element) => [element.dataset.id, element]));
   view.entries.forEach((entry, index) => {
-    const element = old.get(entry.id) ?? create("li", { dataset: { id: entry.id } });
+    const element = old.get(entry.id) ?? create("div", { dataset: { id: entry.id } });
     old.delete(entry.id);
     if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
     showEntry(element, entry, waitMs(view, entry));
