@@ -117,6 +117,19 @@ def test_a_refusal_is_told_in_the_gateways_words(caller: Caller) -> None:
     assert caller.peer["track"] == "ended"
 
 
+def test_a_call_that_takes_too_long_can_be_cancelled(caller: Caller) -> None:
+    caller.desk.silent_about.add("POST v1/realtime/calls")
+    caller.open()
+    caller.page.get_by_role("button", name="Call", exact=True).click()
+    caller.page.wait_for_function("standIn.peers.length === 1")
+    caller.page.get_by_role("button", name="Cancel").click()
+    caller.page.get_by_role("button", name="Call", exact=True).wait_for()
+
+    assert caller.peer["isClosed"] is True
+    assert caller.peer["track"] == "ended"
+    assert not caller.page.get_by_role("alert").is_visible()
+
+
 # the microphone
 
 

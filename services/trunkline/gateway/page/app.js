@@ -3,12 +3,12 @@
 import { Refused, readRecord } from "./api.js";
 import { Call, NoMicrophone, openMicrophone } from "./call.js";
 import { keep, kept, takeFromAddress } from "./key.js";
-import { seconds, showLines, showWaits } from "./render.js";
+import { showLines, showWaits } from "./render.js";
 import { begin, fold, typed, withNotice, withRecord } from "./transcript.js";
 
 const RECORD_WAITS_MS = [150, 600, 2_000]; // the record may lag behind what was said
 const $ = (id) => document.getElementById(id);
-const page = { state: "idle", view: begin(), call: null, connectedMs: 0, muted: false, isDisturbed: false, busyUntilMs: 0 };
+const page = { state: "idle", view: begin(), call: null, connectedMs: 0, muted: false, isDisturbed: false, busyUntilMs: 0, attempts: 0 };
 
 // what is shown
 
@@ -50,7 +50,7 @@ function callText() {
 
 function showFacts() {
   const session = page.view.session;
-  $("fact-agent").textContent = session?.model || (session ? "default" : "–");
+  $("fact-agent").textContent = page.view.agent || session?.model || (session ? "default" : "–");
   $("fact-voice").textContent = session?.audio?.output?.voice || (session ? "default" : "–");
   $("fact-call").textContent = page.call?.id || "–";
 }
@@ -84,12 +84,11 @@ async function placeCall(wantsMicrophone) {
   keep(key);
   showKey();
   alertUser();
-  page.state = "connecting";
-  page.view = begin();
-  page.call = null;
+  Object.assign(page, { state: "connecting", view: begin(), call: null });
+  const attempt = ++page.attempts;
   paint();
   const microphone = wantsMicrophone ? await microphoneOrNone() : null;
-  if (page.state !== "connecting") return microphone?.getTracks().forEach((track) => track.stop()); // cancelled meanwhile
+  if (page.attempts !== attempt) return microphone?.getTracks().forEach((track) => track.stop()); // cancelled meanwhile
   const call = new Call({ key, microphone, player: $("player"), on: listener() });
   page.call = call;
   setMuted(false);
@@ -97,7 +96,7 @@ async function placeCall(wantsMicrophone) {
   try {
     await call.start();
   } catch (error) {
-    if (page.call === call && page.state === "connecting") fail(error);
+    if (page.attempts === attempt) fail(error);
   }
 }
 
@@ -145,11 +144,14 @@ function leave(why) {
   page.isDisturbed = false;
   page.view = withNotice(page.view, `${why} ${$("clock").textContent}`);
   paint();
-  readBack(page.call, page.view.open);
+  readBack(page.call, null);
   $("call").focus();
 }
 
-/** Tools of the server, and what was heard, stand in the record; a key for one call can't read it. */
+/**
+ * Tools of the server, and what was heard, stand in the record; a key for one call can't read it. response: id of the
+ * one that is to be in it, null for the end of the call.
+ */
 async function readBack(call, response) {
   if (call.key.startsWith("ek_") || !call.id) return;
   for (const waitMs of RECORD_WAITS_MS) {
@@ -159,7 +161,8 @@ async function readBack(call, response) {
     if (record === null) continue;
     page.view = withRecord(page.view, record);
     paint();
-    if (record.events.some((event) => event.type === "response_done" && event.response === response)) return;
+    const isThere = (event) => (response === null ? event.type === "ended" : event.type === "response_done" && event.response === response);
+    if (record.events.some(isThere)) return;
   }
 }
 
@@ -199,10 +202,9 @@ function waitFor(waitS) {
 }
 
 function cancel() {
-  const call = page.call;
-  page.state = "idle";
-  page.call = null;
-  call?.close();
+  page.call?.close();
+  Object.assign(page, { state: "idle", call: null, attempts: page.attempts + 1 });
+  alertUser();
   paint();
 }
 

@@ -8,6 +8,7 @@
 export function begin() {
   return {
     session: null,
+    agent: "", // who speaks, once the record has told
     entries: [],
     responses: {},
     open: null, // id of the response that runs
@@ -207,8 +208,9 @@ function giveResult(view, call, fields) {
 
 /** What the call's record (GET /v1/calls/<id>) knows besides: the server's tools, what was heard, who worded what. */
 export function withRecord(view, record) {
-  const told = record.items.reduce(addHeard, view);
-  return record.tools.reduce(addTool, told);
+  const speaker = record.items.findLast((item) => item.agent)?.agent ?? record.agent ?? "";
+  const named = speaker === view.agent ? view : { ...view, agent: speaker };
+  return record.tools.reduce(addTool, record.items.reduce(addHeard, named));
 }
 
 function addHeard(view, item) {
