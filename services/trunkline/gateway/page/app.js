@@ -38,7 +38,7 @@ function stateText() {
 
 function soundOf(view) {
   if (view.callerSpeaks) return "caller";
-  return view.agentSpeaks ? "agent" : "none";
+  return view.sounding ? "agent" : "none";
 }
 
 function callText() {

@@ -13,7 +13,7 @@ export function begin() {
     responses: {},
     open: null, // id of the response that runs
     callerSpeaks: false,
-    agentSpeaks: false,
+    sounding: null, // id of the response that is heard
     spoke: null,
     asked: null,
   };
@@ -89,19 +89,23 @@ const CHANGES = {
   "response.done": closeResponse,
   "output_audio_buffer.started": (view, event, atMs) => {
     const response = view.responses[event.response_id];
-    const begun = { ...view, agentSpeaks: true };
+    const begun = { ...view, sounding: event.response_id };
     if (!response || response.soundMs !== null) return begun;
     const responses = { ...view.responses, [event.response_id]: { ...response, soundMs: atMs } };
     return { ...begun, responses };
   },
-  "output_audio_buffer.stopped": (view) => ({ ...view, agentSpeaks: false }),
-  "output_audio_buffer.cleared": (view) => ({ ...view, agentSpeaks: false }),
+  "output_audio_buffer.stopped": fallSilent,
+  "output_audio_buffer.cleared": fallSilent,
 };
 
 /** The silence by which the end of a turn is known is part of the wait: words end where their audio does. */
 function lastWordMs(spoke, event, atMs) {
   if (spoke?.item !== event.item_id || spoke.endedMs !== null) return atMs;
   return Math.min(atMs, spoke.beganMs + event.audio_end_ms - spoke.fromMs);
+}
+
+function fallSilent(view, event) {
+  return view.sounding === event.response_id ? { ...view, sounding: null } : view;
 }
 
 // pieces of a view
