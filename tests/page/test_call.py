@@ -1,5 +1,6 @@
 """A call from the page through a whole stack with real engines, over WebRTC: spoken, interrupted, written."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ CALLERS = Path(__file__).parents[1] / "data/callers"
 RATE_HZ = 48_000
 GREETING_S = 5.0
 LIMIT_MS = 30_000
+NOTICED_S = 5.0  # that a page is gone; a silent connection is given up later
 KEEP_PEERS = """window.peers = [];
 window.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(...given) { super(...given); window.peers.push(this); }
@@ -70,6 +72,12 @@ def hang_up(page: Any) -> str:
     return str(page.locator("#fact-call").text_content())
 
 
+def end_of(stack: RunningStack, call: str) -> str:
+    """Why it ended, "" while it goes on."""
+    ends = [event["reason"] for event in stack.json("show", call)["events"] if event["type"] == "ended"]
+    return ends[0] if ends else ""
+
+
 def wait_s(page: Any, kind: str) -> float:
     return float(page.locator(f"#lines .{kind} .wait").last.inner_text().removesuffix(" s"))
 
@@ -88,8 +96,7 @@ def test_a_spoken_question_is_read_heard_and_answered(stack: RunningStack, tmp_p
 
     assert 0.1 < waits[0] < waits[1] < 10
     assert loudness > 0.01
-    ended = next(event for event in stack.json("show", call)["events"] if event["type"] == "ended")
-    assert ended["reason"] == "caller_hung_up"
+    assert end_of(stack, call) == "caller_hung_up"
 
 
 def test_an_interruption_is_marked_where_the_answer_was_cut(stack: RunningStack, tmp_path: Path) -> None:
@@ -116,3 +123,15 @@ def test_a_written_question_is_answered_without_a_microphone(stack: RunningStack
         words(page, "user", "When are you open on sunday?").wait_for()
         words(page, "answer", "We are closed on Sunday.").wait_for()
         hang_up(page)
+
+
+def test_a_page_that_goes_away_has_hung_up(stack: RunningStack, tmp_path: Path) -> None:
+    with page_of(stack, microphone(tmp_path / "heard.wav", 60.0)) as page:
+        words(page, "greeting", "How can I help you?").wait_for()
+        call = str(page.locator("#fact-call").text_content())
+        page.goto("about:blank")
+        began_s = time.monotonic()
+        while not (ended := end_of(stack, call)) and time.monotonic() < began_s + NOTICED_S:
+            time.sleep(0.1)
+
+    assert ended == "caller_hung_up"

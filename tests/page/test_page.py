@@ -283,15 +283,22 @@ def test_what_is_said_never_becomes_markup(caller: Caller) -> None:
 # the end
 
 
-def test_hanging_up_ends_the_call_at_both_sides(caller: Caller) -> None:
+def test_hanging_up_closes_connection_and_microphone(caller: Caller) -> None:
     caller.open().call()
     caller.page.get_by_role("button", name="Hang up").click()
     caller.page.get_by_role("button", name="Call again").wait_for()
 
     assert caller.peer["isClosed"] is True
     assert caller.peer["track"] == "ended"
-    assert (f"POST v1/realtime/calls/{CALL}/hangup", "ek_made", "") in caller.desk.asked
     assert caller.page.locator(".notice").inner_text().startswith("You hung up.")
+
+
+def test_a_page_that_goes_away_hangs_up(caller: Caller) -> None:
+    caller.open().call()
+    with caller.page.expect_request("**/hangup"):
+        caller.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+
+    assert (f"POST v1/realtime/calls/{CALL}/hangup", KEY, "") in caller.desk.asked
 
 
 @pytest.mark.parametrize(

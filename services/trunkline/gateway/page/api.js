@@ -22,7 +22,7 @@ export async function offerCall(key, sdp, signal) {
   return { sdp: await answer.text(), call };
 }
 
-/** Ends a call, even while the page goes away. Raises Refused. */
+/** Ends a call, even while the page goes away. Raises Refused, as it does for a key that opens calls only. */
 export async function hangUp(key, call) {
   await request(`v1/realtime/calls/${encodeURIComponent(call)}/hangup`, key, { method: "POST", keepalive: true });
 }

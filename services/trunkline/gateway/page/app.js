@@ -153,7 +153,7 @@ function leave(why) {
  * one that is to be in it, null for the end of the call.
  */
 async function readBack(call, response) {
-  if (call.key.startsWith("ek_") || !call.id) return;
+  if (!call.opensMoreThanCalls || !call.id) return;
   for (const waitMs of RECORD_WAITS_MS) {
     await new Promise((resolve) => setTimeout(resolve, waitMs));
     const record = await readRecord(call.key, call.id).catch(() => null);
@@ -244,7 +244,7 @@ $("mute").addEventListener("click", () => {
   paint();
 });
 $("hang-up").addEventListener("click", () => page.call.hangUp());
-addEventListener("pagehide", () => page.state === "live" && page.call.hangUp());
+addEventListener("pagehide", () => page.state === "live" && page.call.abandon());
 addEventListener("hashchange", () => takeFromAddress() && showKey());
 setInterval(showClock, 500);
 

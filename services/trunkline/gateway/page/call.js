@@ -42,10 +42,15 @@ export class Call {
     this.stopper = new AbortController();
   }
 
+  /** Whether the key reads records too. */
+  get opensMoreThanCalls() {
+    return !this.key.startsWith("ek_");
+  }
+
   /** Until the data channel is open. Raises Refused, or Error where no connection comes about; then it is over. */
   async start() {
     try {
-      const secret = this.key.startsWith("ek_") ? this.key : await mintKey(this.key, this.stopper.signal);
+      const secret = this.opensMoreThanCalls ? await mintKey(this.key, this.stopper.signal) : this.key;
       await this.connect(secret);
     } catch (error) {
       this.close();
@@ -56,7 +61,6 @@ export class Call {
   async connect(secret) {
     const peer = new RTCPeerConnection();
     this.peer = peer;
-    this.secret = secret;
     peer.ontrack = ({ track, streams }) => this.play(streams[0] ?? new MediaStream([track]));
     peer.onconnectionstatechange = () => this.watch();
     const track = this.microphone?.getAudioTracks()[0];
@@ -67,7 +71,6 @@ export class Call {
     await peer.setLocalDescription();
     const { sdp, call } = await offerCall(secret, peer.localDescription.sdp, this.stopper.signal);
     this.id = call;
-    if (this.isOver) return this.tellGateway();
     await peer.setRemoteDescription({ type: "answer", sdp });
     await opened;
   }
@@ -157,12 +160,13 @@ export class Call {
   }
 
   hangUp() {
-    this.tellGateway();
     this.end("here");
   }
 
-  tellGateway() {
-    if (this.id) hangUp(this.secret, this.id).catch(() => {}); // the connection's end says the same, a little later
+  /** The page goes away, and its connection may not say so by itself. */
+  abandon() {
+    if (this.id && this.opensMoreThanCalls) hangUp(this.key, this.id).catch(() => {});
+    this.end("here");
   }
 
   end(reason) {
