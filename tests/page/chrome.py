@@ -6,24 +6,19 @@ Without a gateway nothing leaves the browser: the test answers what the page ask
 import importlib.util
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from js.chromium import PROGRAMS, program
 from trunkline.gateway.page.serving import HEADERS, read_files
 
 HERE = Path(__file__).parent
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ADDRESS = "http://localhost:9/"  # nothing listens there
 CALL = "rtc_07_k3jqx2a7m4"
 KEY = "sk-given"
 Event = dict[str, Any]
-
-
-def program() -> str:
-    return next(filter(None, map(shutil.which, PROGRAMS)), "")
 
 
 def missing() -> str:

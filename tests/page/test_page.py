@@ -37,7 +37,7 @@ def alert(caller: Caller) -> str:
 
 def message(name: str, phase: str | None, status: str = "in_progress", text: str = "") -> dict[str, object]:
     content = [{"type": "output_audio", "transcript": text}] if text else []
-    item = {"id": name, "type": "message", "role": "assistant", "status": status, "content": content}
+    item: dict[str, object] = {"id": name, "type": "message", "role": "assistant", "status": status, "content": content}
     return item | ({"phase": phase} if phase else {})
 
 
@@ -345,6 +345,16 @@ def test_every_control_has_a_name_and_the_transcript_is_read_out(caller: Caller)
     assert caller.page.evaluate(UNLABELLED) == []
     log = caller.page.get_by_role("log", name="Transcript")
     assert log.get_attribute("aria-live") == "polite"
+
+
+def test_the_state_is_read_out_and_who_speaks_only_seen(caller: Caller) -> None:
+    caller.open().call()
+    caller.hears("input_audio_buffer.speech_started", item_id="item_u", audio_start_ms=0)
+
+    assert caller.page.get_by_role("status").text_content() == "Connected"
+    assert caller.page.locator("#sound").inner_text() == "Hearing you"
+    caller.hears("input_audio_buffer.speech_stopped", item_id="item_u", audio_end_ms=100)
+    assert caller.page.get_by_role("status").inner_text() == "Connected"
 
 
 def test_the_keyboard_is_enough_to_call_write_and_hang_up(caller: Caller) -> None:

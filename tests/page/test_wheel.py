@@ -21,6 +21,4 @@ def test_the_wheel_has_the_whole_page(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {Path(name).name: archive.read(name) for name in archive.namelist() if "/gateway/page/" in name}
 
-    assert {name: packed.get(name) for name in read_files()} == {
-        name: file.body for name, file in read_files().items()
-    }
+    assert {name: packed.get(name) for name in read_files()} == {name: file.body for name, file in read_files().items()}

@@ -17,8 +17,7 @@ function paint() {
   $("begin").hidden = page.state === "live";
   $("live").hidden = page.state !== "live";
   $("intro").hidden = page.view.entries.length > 0 || page.state === "live";
-  $("state-text").textContent = stateText();
-  document.body.dataset.sound = page.state === "live" ? soundOf(page.view) : "";
+  showState();
   $("call-text").textContent = callText();
   $("call").disabled = page.busyUntilMs > performance.now();
   $("silent").hidden = page.state === "connecting";
@@ -28,17 +27,24 @@ function paint() {
   showClock();
 }
 
+/** Who speaks is seen and not read out: whoever needs that hears it. */
+function showState() {
+  const sound = page.state === "live" && !page.isDisturbed ? soundOf(page.view) : "";
+  document.body.dataset.sound = sound;
+  $("sound").textContent = { caller: "Hearing you", agent: "Agent speaks" }[sound] ?? "";
+  $("state").classList.toggle("hidden", Boolean($("sound").textContent));
+  if ($("state").textContent !== stateText()) $("state").textContent = stateText();
+}
+
 function stateText() {
-  if (page.state === "connecting") return "Connecting…";
-  if (page.state === "ended") return "Call ended";
-  if (page.state !== "live") return "Ready";
+  if (page.state !== "live") return { idle: "Ready", connecting: "Connecting…", ended: "Call ended" }[page.state];
   if (page.isDisturbed) return "Connection disturbed…";
-  return { caller: "Hearing you", agent: "Agent speaks", none: page.muted ? "Muted" : "Connected" }[soundOf(page.view)];
+  return page.muted ? "Muted" : "Connected";
 }
 
 function soundOf(view) {
   if (view.callerSpeaks) return "caller";
-  return view.sounding ? "agent" : "none";
+  return view.sounding ? "agent" : "";
 }
 
 function callText() {

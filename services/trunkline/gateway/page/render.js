@@ -83,7 +83,7 @@ function agentLabel(entry) {
 function label(text, wait = null, what = "") {
   const line = create("p", { className: "label" }, text);
   if (wait !== null) {
-    const title = `From the end of your turn to this ${what}`;
+    const title = `From your last word to this ${what}`;
     line.append(" ", create("span", { className: "wait", title }, seconds(wait)));
   }
   return line;
