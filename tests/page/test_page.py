@@ -268,7 +268,7 @@ def test_an_error_of_the_gateway_is_shown(caller: Caller) -> None:
     caller.open().call()
     caller.hears("error", error={"type": "server_error", "code": "stage_lost", "message": "no agent is left"})
 
-    assert caller.page.locator(".notice").inner_text() == "no agent is left"
+    assert caller.page.locator(".notice.bad").inner_text() == "no agent is left"
 
 
 def test_what_is_said_never_becomes_markup(caller: Caller) -> None:

@@ -63,7 +63,7 @@ const LOOKS = {
   },
 
   notice(entry) {
-    return { name: "notice", content: [create("p", {}, entry.text)] };
+    return { name: entry.code ? "notice bad" : "notice", content: [create("p", {}, entry.text)] };
   },
 };
 
