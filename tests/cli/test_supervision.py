@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from trunkline.cli import stack, up
 from trunkline.cli.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, ending, last_line, next_pause_s
@@ -96,3 +97,24 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
     plan = up.Plan(Path("run"), "::1", 8080, "sk-x", "a.py:a", {}, {}, 1.0)
 
     assert plan.url == "http://[::1]:8080"
+
+
+def test_the_page_is_given_a_key_that_was_made_here_and_no_key_of_the_operators() -> None:
+    plan = up.Plan(Path("run"), "127.0.0.1", 8080, "sk-a+b", "a.py:a", {}, {}, 1.0)
+
+    assert plan.page == "http://127.0.0.1:8080/"
+    assert structs.replace(plan, own_key=True).page == "http://127.0.0.1:8080/#key=sk-a%2Bb"
+
+
+def test_the_lines_of_up_end_with_the_one_that_says_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = up.Plan(Path("run"), "127.0.0.1", 8080, "sk-x", "a.py:a", {"stt": 2}, {}, 1.0, own_key=True)
+
+    up.announce(plan)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "agent a.py:a",
+        "workers 2 stt",
+        "key sk-x",
+        "page http://127.0.0.1:8080/#key=sk-x",
+        "ready http://127.0.0.1:8080",
+    ]

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -42,7 +43,10 @@ _DEFAULT_AGENT = Path(__file__).with_name("default_agent.py")
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to run, checked. agent: an agent file's spec. key: of the API. grace_s: for calls at the end."""
+    """What to run, checked. agent: an agent file's spec. key: of the API. grace_s: for calls at the end.
+
+    own_key: made here, and not one of the operator's.
+    """
 
     directory: Path
     host: str
@@ -52,11 +56,17 @@ class Plan(msgspec.Struct, frozen=True):
     workers: dict[Stage, int]
     environ: dict[str, str]
     grace_s: float
+    own_key: bool = False
 
     @property
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def page(self) -> str:
+        """Of the page to call from the browser; with the key behind the `#`, which browsers send nowhere."""
+        return f"{self.url}/#key={quote(self.key, safe='')}" if self.own_key else f"{self.url}/"
 
 
 def up(parsed: argparse.Namespace) -> int:
@@ -69,7 +79,8 @@ def up(parsed: argparse.Namespace) -> int:
         key = _key(directory, parsed.host, os.environ)
         environ = _environment(os.environ, parsed.host, port, agent, engines, directory)
         environ[VAULT_KEY] = _vault_key(directory, os.environ)
-        plan = Plan(directory, parsed.host, port, key, agent, workers, environ, _grace_s(os.environ))
+        own_key = not _given_keys(os.environ)
+        plan = Plan(directory, parsed.host, port, key, agent, workers, environ, _grace_s(os.environ), own_key)
         return asyncio.run(_run(plan))
 
 
@@ -95,7 +106,7 @@ class _Stack:
         server = await self._supervisor.start(nats.job)
         try:
             if await self._start(nats):
-                self._announce()
+                announce(self._plan)
                 await self._stopped.wait()
         finally:
             await self._stop(server)
@@ -153,11 +164,6 @@ class _Stack:
             logs = self._plan.directory / "logs"
             raise StartFailed("the stack", f"{missing} wasn't ready within {READY_LIMIT_S:g} s", logs) from None
 
-    def _announce(self) -> None:
-        plan = self._plan
-        counted = ", ".join(f"{count} {stage}" for stage, count in plan.workers.items())
-        print(f"agent {plan.agent}\nworkers {counted}\nkey {plan.key}\nready {plan.url}", flush=True)
-
     async def _stop(self, server: Child) -> None:
         """Gateways first: they end the calls that the others serve."""
         grace_s = self._plan.grace_s + STOP_SLACK_S
@@ -173,6 +179,18 @@ class _Stack:
         self._stopped.set()
         if self._signals > 1:
             self._supervisor.kill(child for children in self._services.values() for child in children)
+
+
+def announce(plan: Plan) -> None:
+    """The last line says that calls can be placed."""
+    lines = (
+        f"agent {plan.agent}",
+        "workers " + ", ".join(f"{count} {stage}" for stage, count in plan.workers.items()),
+        f"key {plan.key}",
+        f"page {plan.page}",
+        f"ready {plan.url}",
+    )
+    print("\n".join(lines), flush=True)
 
 
 async def _missing(address: Address, wanted: Mapping[Stage, int]) -> str:
@@ -238,15 +256,19 @@ def _free(host: str, port: int) -> int:
 
 def _key(directory: Path, host: str, environ: Mapping[str, str]) -> str:
     """The first of the operator's keys, else the one kept in the run directory, else a new one. Raises BadInput."""
-    given = [key for key in environ.get("TRUNKLINE_API_KEYS", "").split(",") if key.strip()]
+    given = _given_keys(environ)
     if given:
-        return given[0].strip()
+        return given[0]
     if not options.is_loopback(host):
         raise BadInput(
             "--host", f"{host} can be reached by others, and no key is set", "TRUNKLINE_API_KEYS, or loopback"
         )
     kept = stack.read(directory)
     return kept.key if kept else f"sk-{secrets.token_urlsafe(24)}"
+
+
+def _given_keys(environ: Mapping[str, str]) -> list[str]:
+    return [key.strip() for key in environ.get("TRUNKLINE_API_KEYS", "").split(",") if key.strip()]
 
 
 def _vault_key(directory: Path, environ: Mapping[str, str]) -> str:

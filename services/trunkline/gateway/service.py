@@ -18,6 +18,7 @@ from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.hanging_up import HangingUp
 from trunkline.gateway.http import Http, vendor_errors
+from trunkline.gateway.page.serving import Page
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import Resumption
 from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of
@@ -72,6 +73,7 @@ class GatewayService:
         self._webrtc.add_routes(app)
         HangingUp(context.exchange, self._calls, resumption, keys).add_routes(app)
         Http(keys, store, self._roster).add_routes(app)
+        Page().add_routes(app)
         deciding = Deciding(context.exchange)
         self._calls.on_answered = deciding.hear
         Approvals(keys, store, deciding).add_routes(app)

@@ -1,0 +1,1 @@
+"""The page at `/`: what the gateway serves to browsers, and its serving."""

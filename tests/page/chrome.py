@@ -1,0 +1,138 @@
+"""The page in a headless Chromium of the system's own; without a gateway, or in front of a real one.
+
+Without a gateway nothing leaves the browser: the test answers what the page asks, and stand_in.js is its WebRTC.
+"""
+
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from js.chromium import PROGRAMS, program
+from trunkline.gateway.page.serving import HEADERS, read_files
+
+HERE = Path(__file__).parent
+ADDRESS = "http://localhost:9/"  # nothing listens there
+CALL = "rtc_07_k3jqx2a7m4"
+KEY = "sk-given"
+Event = dict[str, Any]
+
+
+def missing() -> str:
+    """Why no browser can run here, "" if one can."""
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright isn't installed"
+    return "" if program() else f"no browser is installed: {' or '.join(PROGRAMS)}"
+
+
+@contextmanager
+def running(heard: Path | None = None) -> Iterator[Any]:
+    """Playwright's browser. heard: WAV file that its microphone hears, once, from when a page opens it."""
+    from playwright.sync_api import sync_playwright
+
+    options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    if heard is not None:
+        options.append(f"--use-file-for-fake-audio-capture={heard}%noloop")
+    with sync_playwright() as playwright:
+        sandbox = os.geteuid() != 0
+        browser = playwright.chromium.launch(executable_path=program(), args=options, chromium_sandbox=sandbox)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Desk:
+    """What stands in for the gateway: answers by path, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []  # method and path, bearer, body
+        self.silent_about: set[str] = set()
+        self.answers: dict[str, dict[str, Any]] = {
+            "POST v1/realtime/client_secrets": {"json": {"value": "ek_made"}},
+            "POST v1/realtime/calls": {
+                "status": 201,
+                "body": "v=0\r\n",
+                "headers": {"Location": f"/v1/realtime/calls/{CALL}"},
+            },
+            f"POST v1/realtime/calls/{CALL}/hangup": {"status": 200},
+            f"GET v1/calls/{CALL}": {"json": {"events": [], "items": [], "tools": []}},
+        }
+
+    def answer(self, route: Any) -> None:
+        path = route.request.url.partition("#")[0].removeprefix(ADDRESS)
+        file = read_files().get(path.removeprefix("page/") or "index.html")
+        if file is not None:
+            route.fulfill(body=file.body, headers=HEADERS | {"Content-Type": file.content_type})
+            return
+        asked = f"{route.request.method} {path}"
+        bearer = route.request.headers.get("authorization", "").removeprefix("Bearer ")
+        self.asked.append((asked, bearer, route.request.post_data or ""))
+        if asked not in self.silent_about:
+            route.fulfill(**self.answers[asked])
+
+    def paths(self) -> list[str]:
+        return [path for path, _, _ in self.asked]
+
+
+class Caller:
+    """Someone at the page. page: Playwright's."""
+
+    def __init__(self, page: Any, desk: Desk) -> None:
+        self.page, self.desk = page, desk
+
+    def open(self, fragment: str = f"#key={KEY}") -> "Caller":
+        self.page.goto(f"{ADDRESS}{fragment}")
+        return self
+
+    def call(self, button: str = "Call") -> "Caller":
+        self.page.get_by_role("button", name=button, exact=True).click()
+        self.page.get_by_role("button", name="Hang up").wait_for()
+        return self
+
+    def hears(self, type: str, **fields: object) -> None:
+        self.page.evaluate("event => standIn.tell(event)", {"type": type, "event_id": "event_1", **fields})
+
+    def writes(self, text: str) -> None:
+        self.page.get_by_label("Message to the agent").fill(text)
+        self.page.keyboard.press("Enter")
+
+    @property
+    def sent(self) -> list[Event]:
+        found: list[Event] = self.page.evaluate("standIn.sent")
+        return found
+
+    @property
+    def sent_types(self) -> list[str]:
+        return [event["type"] for event in self.sent]
+
+    @property
+    def peer(self) -> Event:
+        """What became of the connection and of the microphone."""
+        found = self.page.evaluate(
+            "(({direction, isClosed, track}) => JSON.stringify({direction, isClosed: !!isClosed,"
+            " enabled: track?.enabled, track: track?.readyState}))(standIn.peers.at(-1))"
+        )
+        told: Event = json.loads(found)
+        return told
+
+
+@contextmanager
+def caller(browser: Any, **context: object) -> Iterator[Caller]:
+    """context: of Playwright's new_context. An error in the page fails the test."""
+    desk, problems = Desk(), list[str]()
+    opened = browser.new_context(**({"viewport": {"width": 390, "height": 844}} | context))
+    try:
+        opened.route(f"{ADDRESS}**", desk.answer)
+        page = opened.new_page()
+        page.set_default_timeout(10_000)
+        page.add_init_script(path=HERE / "stand_in.js")
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+        yield Caller(page, desk)
+    finally:
+        opened.close()
+    assert problems == []

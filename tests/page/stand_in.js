@@ -1,0 +1,47 @@
+// Stands in for WebRTC in the page: what it sends is kept in `standIn.sent`, and a test tells it what it hears.
+window.standIn = {
+  sent: [],
+  peers: [],
+  tell(event) {
+    this.peers.at(-1).channel.onmessage({ data: JSON.stringify(event) });
+  },
+  lose() {
+    const peer = this.peers.at(-1);
+    peer.connectionState = "failed";
+    peer.onconnectionstatechange();
+  },
+  end() {
+    this.peers.at(-1).channel.onclose();
+  },
+};
+
+window.RTCPeerConnection = class {
+  connectionState = "new";
+  localDescription = { type: "offer", sdp: "v=0\r\n" };
+
+  constructor() {
+    window.standIn.peers.push(this);
+  }
+  addTrack(track) {
+    this.track = track;
+  }
+  addTransceiver(kind, options) {
+    this.direction = options.direction;
+  }
+  createDataChannel(label) {
+    const channel = { label, readyState: "connecting", send: (text) => window.standIn.sent.push(JSON.parse(text)), close() { this.readyState = "closed"; } };
+    this.channel = channel;
+    return channel;
+  }
+  async setLocalDescription() {}
+  async setRemoteDescription() {
+    this.connectionState = "connected";
+    setTimeout(() => {
+      this.channel.readyState = "open";
+      this.channel.onopen();
+    });
+  }
+  close() {
+    this.isClosed = true;
+  }
+};
