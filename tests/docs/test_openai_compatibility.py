@@ -86,7 +86,7 @@ def sent() -> set[str]:
 
 
 @cache
-def tests_in(path: str) -> set[str]:
+def names_in(path: str) -> set[str]:
     file = ROOT / path
     if file.suffix == ".py":
         tree = ast.parse(file.read_text())
@@ -119,7 +119,9 @@ def test_a_server_event_is_supported_if_the_gateway_sends_it() -> None:
 def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
     named = {name for line in lines(title) for name in line.name.split("`, `")}
 
-    assert sorted(set(fields(model)) - named) == []
+    missing = [field for field in fields(model) if not any(f"{field}.".startswith(f"{name}.") for name in named)]
+
+    assert missing == []
 
 
 def test_every_kind_of_item_has_its_line() -> None:
@@ -141,7 +143,7 @@ def test_every_line_names_tests_that_exist() -> None:
         f"{line.name}: {test or 'no test'}"
         for line in all_lines()
         for test in line.tests or ("",)
-        if "::" not in test or test.split("::")[1] not in tests_in(test.split("::")[0])
+        if "::" not in test or test.split("::")[1] not in names_in(test.split("::")[0])
     ]
 
     assert missing == []
