@@ -107,7 +107,7 @@ def test_an_interruption_is_marked_where_the_answer_was_cut(stack: RunningStack,
         words(page, "user", "I have another question").wait_for()
         page.locator("#lines .answer .cut", has_text="interrupted at").wait_for()
         cut = page.locator("#lines .answer", has=page.locator(".cut")).first.locator(".words")
-        page.wait_for_function("document.querySelector('#lines .answer .lost')?.textContent")
+        page.locator("#lines .answer .lost:not(:empty)").first.wait_for()
         shown, lost = cut.inner_text(), cut.locator("s").inner_text()
         call = hang_up(page)
 

@@ -120,8 +120,8 @@ def test_a_refusal_is_told_in_the_gateways_words(caller: Caller) -> None:
 def test_a_call_that_takes_too_long_can_be_cancelled(caller: Caller) -> None:
     caller.desk.silent_about.add("POST v1/realtime/calls")
     caller.open()
-    caller.page.get_by_role("button", name="Call", exact=True).click()
-    caller.page.wait_for_function("standIn.peers.length === 1")
+    with caller.page.expect_request("**/v1/realtime/calls"):
+        caller.page.get_by_role("button", name="Call", exact=True).click()
     caller.page.get_by_role("button", name="Cancel").click()
     caller.page.get_by_role("button", name="Call", exact=True).wait_for()
 
