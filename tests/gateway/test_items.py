@@ -282,11 +282,17 @@ def test_what_is_put_behind_words_that_are_still_to_come_waits_for_them() -> Non
     with_caller(scenario)
 
 
-def test_an_item_without_words_is_no_anchor_for_the_agent() -> None:
+@pytest.mark.parametrize("outcome", ["nothing", "failed"])
+def test_an_item_without_words_is_no_anchor_for_the_agent(outcome: str) -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await create(caller, message("u1", "one"))
         item = await commits(server, caller)
-        finish(server, "")
+        if outcome == "nothing":
+            finish(server, "")
+        else:
+            [order] = server.scene.stt.last.all(s.Finish)
+            assert isinstance(order, s.Finish)
+            server.scene.stt.last.say(s.RecognitionFailed(order.utterance, "the engine is gone"))
         await settle()
         done = await create(caller, message("u2", "two"), previous_item_id=item)
         await settle()

@@ -64,11 +64,9 @@ class ItemWords:
         self._send(self._projection.add(given.shown, previous))
 
     def _anchor(self, previous: str) -> str:
-        """The item itself, or the nearest before it of which the agent knows: not of a caller's without words."""
-        found = self._items.get(previous)
-        while isinstance(found, events_out.Item) and found.role == "user" and found.content[0].transcript == "":
+        """The item itself, or the nearest before it of which the agent knows."""
+        while previous in self._projection.wordless:
             previous = self._items.before(previous) or ROOT
-            found = self._items.get(previous)
         return previous
 
     def retrieve(self, item: str) -> None:

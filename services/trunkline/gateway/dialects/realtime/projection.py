@@ -35,6 +35,7 @@ class Projection:
         self._open: dict[str, OpenResponse] = {}
         self._expected: dict[str, Manner] = {}  # by response, of those that have their own
         self.items = ItemList()
+        self.wordless: set[str] = set()  # the caller's items of which the agent is never told
 
     def follow(self, manner: Manner) -> None:
         """The session's, from now on; its format from the next audio on."""
@@ -81,15 +82,15 @@ class Projection:
                 yield out.Committed(event_id=self._id(), item_id=event.item, previous_item_id=self.items.last)
                 yield from self.add(message(event.item, "user", [out.Part("input_audio", transcript=None)]))
             case call.TimedOut():
+                self.wordless.add(event.item)
                 start_ms, end_ms = _ms(event.from_sample), _ms(event.to_sample)
                 yield out.TimeoutTriggered(
                     event_id=self._id(), audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=event.item
                 )
             case call.Transcribed() if event.item in self.items:  # it may have been deleted meanwhile
                 yield from self._transcribed(event)
-            case call.TranscriptionFailed() if event.item in self.items and self.transcribes:
-                problem = out.Problem(type="transcription_error", code="transcription_failed", message=event.reason)
-                yield out.TranscriptionFailed(event_id=self._id(), item_id=event.item, content_index=0, error=problem)
+            case call.TranscriptionFailed() if event.item in self.items:
+                yield from self._not_transcribed(event)
             case call.ResponseOpened():
                 yield self._open_response(event)
             case call.ItemOpened():
@@ -122,6 +123,8 @@ class Projection:
 
     def _transcribed(self, event: call.Transcribed) -> Iterator[out.ServerEvent]:
         """The words come at once: what STT has of them before may still change."""
+        if not event.text:
+            self.wordless.add(event.item)
         known = self._message(event.item)
         if known is not None:
             self.items.put(msgspec.structs.replace(known, content=[out.Part("input_audio", transcript=event.text)]))
@@ -136,6 +139,12 @@ class Projection:
             transcript=event.text,
             usage=out.Duration("duration", round(event.audio_s, 3)),
         )
+
+    def _not_transcribed(self, event: call.TranscriptionFailed) -> Iterator[out.ServerEvent]:
+        self.wordless.add(event.item)
+        if self.transcribes:
+            problem = out.Problem(type="transcription_error", code="transcription_failed", message=event.reason)
+            yield out.TranscriptionFailed(event_id=self._id(), item_id=event.item, content_index=0, error=problem)
 
     # the agent's
 
