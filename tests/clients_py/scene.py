@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ from support.realtime_referee import require_vendors
 from system.whole import KEY, Whole, hum
 from trunkline.agent.models.scripted import Script, ScriptedModel, Words
 from trunkline.agent.models.seam import ModelEvent, ModelRequest
+from trunkline.bus.port import Bus
 from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.subjects import Stage
 from trunkline.record import CallView
+from trunkline.runtime.process import Process, Service
+from trunkline.runtime.settings import CoreSettings
 
 DESK = Path(__file__).parent / "desk.py"
 STEP_S = 0.02
@@ -55,11 +59,26 @@ class Desk(Whole):
 
     def __init__(self, script: Script = SAYS, *says: str, **options: Any) -> None:
         self.asked = Model(script)
+        self._settings: dict[Stage, tuple[CoreSettings, Callable[[Process, CoreSettings], Service]]] = {}
         super().__init__(*(says or ("How are you?",)), model=self.asked, agent_file=DESK, **options)
 
     @property
     def client(self) -> AsyncOpenAI:
         return AsyncOpenAI(base_url=f"{self.addresses[0].base}/v1", api_key=KEY, max_retries=0)
+
+    async def spare(self, stage: Stage) -> Bus:
+        """Another worker of this stage is there; the first one's bus, for it dies with that."""
+        first = self.processes[stage]
+        settings, build = self._settings[stage]
+        await self._start(stage, settings, build, 2)
+        await self._beats()
+        return first.bus
+
+    async def _start(
+        self, stage: Stage, settings: CoreSettings, build: Callable[[Process, CoreSettings], Service], number: int = 1
+    ) -> None:
+        self._settings[stage] = settings, build
+        await super()._start(stage, settings, build, number)
 
     async def the_record(self) -> CallView:
         """Of the only call, once it is over."""

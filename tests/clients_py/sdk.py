@@ -92,6 +92,18 @@ class Sdk:
         assert self._failure is None, self._failure
 
     @property
+    def messages(self) -> list[tuple[str, str, str]]:
+        """Of its history: id, role and text of each."""
+        items = zip(self.session._history, self.history, strict=True)
+        return [(item.item_id, entry.who, entry.text) for item, entry in items if item.type == "message"]
+
+    @property
+    def waits(self) -> bool:
+        """A response.create is unanswered, or a response isn't over: the SDK would hold back its next."""
+        model: Any = self.session.model
+        return bool(model._ongoing_response) or model._response_control != "free"
+
+    @property
     def history(self) -> list[Entry]:
         return [_entry(item) for item in self.session._history]
 

@@ -39,11 +39,16 @@ async def open_page(page: str) -> str:
     return f"{page} is open"
 
 
-async def speaks(mine: Sdk, seconds: float = 0.6, silence_s: float = 1.2) -> None:
-    audio = hum(seconds).samples.tobytes() + bytes(2 * int(silence_s * SPEECH_RATE_HZ))
+async def sends(mine: Sdk, audio: bytes, silence_s: float = 1.2) -> None:
+    """As a microphone does; silence follows."""
+    audio += bytes(2 * int(silence_s * SPEECH_RATE_HZ))
     for at in range(0, len(audio), STEP_BYTES):
         await mine.session.send_audio(audio[at : at + STEP_BYTES])
         await asyncio.sleep(STEP_S)
+
+
+async def speaks(mine: Sdk, seconds: float = 0.6, silence_s: float = 1.2) -> None:
+    await sends(mine, hum(seconds).samples.tobytes(), silence_s)
 
 
 @pytest.mark.parametrize("modality", ["audio", "text"])

@@ -95,12 +95,6 @@ async def record_of(stack: RunningStack, mine: Sdk) -> CallRecord:
             await asyncio.sleep(0.1)
 
 
-def messages(mine: Sdk) -> list[tuple[str, str, str]]:
-    """As the SDK has them: id, role and text."""
-    items = zip(mine.session._history, mine.history, strict=True)
-    return [(item.item_id, entry.who, entry.text) for item, entry in items if item.type == "message"]
-
-
 def recorded(record: CallRecord) -> list[tuple[str, str, str]]:
     return [(item.id, item.role, item.heard_text) for item in record.items]
 
@@ -125,11 +119,11 @@ def test_speech_is_answered_in_speech_and_the_history_is_the_record(pairs: Runni
 
     mine, record = asyncio.run(call())
 
-    item, _, text = messages(mine)[-1]
+    item, _, text = mine.messages[-1]
     assert judge.word_error_rate(text, heard(mine, item)) < NEAR
     assert [(tool.name, tool.status) for tool in record.tools] == [("get_weather", "ok")]
-    assert messages(mine) == recorded(record)
-    assert [role for _, role, _ in messages(mine)] == ["user", "assistant", "assistant"]
+    assert mine.messages == recorded(record)
+    assert [role for _, role, _ in mine.messages] == ["user", "assistant", "assistant"]
 
 
 def test_a_client_s_tool_runs_for_what_was_said(pairs: RunningStack) -> None:
@@ -146,7 +140,7 @@ def test_a_client_s_tool_runs_for_what_was_said(pairs: RunningStack) -> None:
         ("open_map", "the map of paris is open.")
     ]
     assert [(tool.name, tool.status) for tool in record.tools] == [("open_map", "ok")]
-    assert messages(mine) == recorded(record)
+    assert mine.messages == recorded(record)
 
 
 def test_speech_over_the_answer_cuts_it_to_what_was_heard(pairs: RunningStack) -> None:
@@ -165,7 +159,7 @@ def test_speech_over_the_answer_cuts_it_to_what_was_heard(pairs: RunningStack) -
     cut = [item for item in record.items if item.status == "interrupted"]
     assert len(cut) == 1
     assert 0 < len(cut[0].heard_text) < len(cut[0].text)
-    assert (cut[0].id, "assistant", cut[0].heard_text) in messages(mine)
+    assert mine.messages == recorded(record)
 
 
 def test_a_client_stays_connected_while_each_stage_is_killed_and_its_history_is_right(pairs: RunningStack) -> None:
@@ -187,6 +181,7 @@ def test_a_client_stays_connected_while_each_stage_is_killed_and_its_history_is_
             await mine.when(lambda: len(mine.sound) > sounded, REPLY_S)
             kill(await serving(pairs, "tts"))
             await answered(mine, 3)
+            assert not mine.waits
         return mine, await record_of(pairs, mine)
 
     mine, record = asyncio.run(call())
@@ -194,7 +189,7 @@ def test_a_client_stays_connected_while_each_stage_is_killed_and_its_history_is_
     moved = [event["stage"] for event in record.events if event["type"] == "moved"]
     assert {"stt", "tts"} <= set(moved)
     assert len({str(event["worker"]) for event in record.events if event["type"] == "owner"}) == 2
-    assert messages(mine) == recorded(record)
-    assert [role for _, role, _ in messages(mine)] == ["user", "assistant", "assistant"] * 3
+    assert mine.messages == recorded(record)
+    assert [role for _, role, _ in mine.messages] == ["user", "assistant", "assistant"] * 3
     assert [(tool.name, tool.status) for tool in record.tools] == [("ask_weather_station", "ok")] * 3
     assert len(mine.told("response.created")) == len(mine.told("response.done")) == 3
