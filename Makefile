@@ -41,7 +41,7 @@ up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C end
 	@$(BIN)/trunkline up --agent examples/agents/frontdesk.py
 
 test: $(READY) $(LLM_READY) $(CLIENTS_READY) ## every test but the benchmarks: real engines, a real model, stock clients, real NATS, the whole stack, 10,000 simulated calls
-	@$(BIN)/python -m pytest -m "not bench"
+	@$(BIN)/python -m pytest -rs -m "not bench"
 
 sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults (in STAGES); SEEDS=1 tells one in full
 	@PYTHONPATH=tests $(BIN)/python -m sim --from $(FROM) --seeds $(SEEDS) $(if $(STAGES),--stages $(STAGES))

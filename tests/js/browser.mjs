@@ -11,7 +11,8 @@ export async function run(order) {
   const clips = Object.fromEntries(await Promise.all(order.clips.map(async (name) => [name, await samples(name)])));
   const line = order.microphone === "line" ? new Line(clips) : undefined;
   if (line) navigator.mediaDevices.getUserMedia = async () => line.stream;
-  return scenarios[order.scenario]({ ...order, microphone: (session) => equip(session, line, clips) });
+  const { kill } = globalThis; // the test's own
+  return scenarios[order.scenario]({ ...order, kill, microphone: (session) => equip(session, line, clips) });
 }
 
 function equip(session, line, clips) {

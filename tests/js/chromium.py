@@ -6,7 +6,7 @@ Its microphone is a file and nothing it asks for is beyond loopback: names of ot
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -40,11 +40,13 @@ class Browser:
         self._address = address
         self._lines = list(lines)
 
-    def run(self, order: dict[str, object]) -> clients.Facts:
-        """What a scenario gives, in a page of its own."""
+    def run(self, order: dict[str, object], kill: Callable[[str], None] | None = None) -> clients.Facts:
+        """What a scenario gives, in a page of its own. kill: ends what serves its call of a stage."""
         context = self._browser.new_context()
         try:
             page = context.new_page()
+            if kill is not None:
+                page.expose_function("kill", kill)
             page.goto(f"{self._address}/page.html")
             facts: clients.Facts = page.evaluate(RUN, order | {"clips": self._lines})
             return facts

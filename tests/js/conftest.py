@@ -16,7 +16,8 @@ DESK = Path(__file__).with_name("desk.py")
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("js"), "--agent", f"{DESK}:desk").start()
+    options = ("--agent", f"{DESK}:desk", "--workers", "stt=2,agent=2,tts=2")
+    running = RunningStack(tmp_path_factory.mktemp("js"), *options).start()
     yield running
     assert running.stop() == 0
 

@@ -76,3 +76,13 @@ def history_edited(facts: Facts) -> None:
     hello, greeting, question, answer = facts["before"]
     assert [item["itemId"] for item in facts["history"]] == ["item_first", hello, "item_between", question, answer]
     assert [frame["item_id"] for frame in clients.of(facts, "conversation.item.deleted")] == [greeting]
+
+
+def lived_on(facts: Facts) -> None:
+    """Three turns, each answered once and in full, whatever died."""
+    sound(facts)
+    assert [response["status"] for response in facts["responses"]] == ["completed"] * 3
+    assert ["4712" in text or "four seven one two" in text for text in clients.texts(facts, "user")] == [True] * 3
+    said = clients.texts(facts, "assistant")
+    assert ["looking up" in text for text in said] == [True, False] * 3
+    assert ["4 7 1 2 was shipped" in text for text in said] == [False, True] * 3

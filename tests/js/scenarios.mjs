@@ -129,6 +129,29 @@ export async function history({ connect, session, microphone }) {
   return finish(seen, mouth, { before: before.map((item) => item.itemId), question: question.itemId });
 }
 
+/** Each stage dies in mid-turn: as it listens, as it thinks, as it speaks. `kill` ends what serves the call of a stage. */
+export async function survivor({ connect, session, microphone, kill }) {
+  const seen = await call(connect, watching, { session });
+  const mouth = await microphone(seen.session);
+  const saying = mouth.say("order_status");
+  await seen.frame("input_audio_buffer.speech_started");
+  await kill("stt");
+  await saying;
+  await seen.responses(1);
+  await mouth.quiet();
+  await mouth.say("order_status");
+  await seen.frame("response.created", 1);
+  await kill("agent");
+  await seen.responses(2);
+  await mouth.quiet();
+  seen.session.sendMessage("Where is my order, four seven one two?");
+  await seen.frame("response.output_audio_transcript.delta", deltasOf(seen).length);
+  await kill("tts");
+  const responses = await seen.responses(3);
+  await mouth.quiet();
+  return finish(seen, mouth, { responses });
+}
+
 function story() {
   return tool({
     name: "tell_story",
@@ -149,8 +172,12 @@ function transcript(seen, index) {
 
 /** What is said, in one response or in all. */
 function deltas(seen, response) {
-  const frames = seen.of("response.output_audio_transcript.delta");
-  return frames.filter((frame) => !response || frame.response_id === response).map((frame) => frame.delta).join("");
+  const frames = deltasOf(seen).filter((frame) => !response || frame.response_id === response);
+  return frames.map((frame) => frame.delta).join("");
+}
+
+function deltasOf(seen) {
+  return seen.of("response.output_audio_transcript.delta");
 }
 
 function after(seen, type, earlier) {

@@ -3,7 +3,9 @@
 What a client does is in scenarios.mjs, what is right of it in expected.py.
 """
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -31,12 +33,19 @@ def browser(clips: dict[str, str], vendor: VendorHost, tmp_path_factory: pytest.
         yield running
 
 
-def converse(browser: Browser, stack: RunningStack, scenario: str, transport: str = "webrtc") -> Facts:
+def converse(
+    browser: Browser,
+    stack: RunningStack,
+    scenario: str,
+    transport: str = "webrtc",
+    kill: Callable[[str], None] | None = None,
+) -> Facts:
     """By a key that opens this stack alone, spoken to through a line of the test's."""
     url = f"{stack.address.base}/v1/realtime/calls" if transport == "webrtc" else stack.address.realtime
     connect = {"apiKey": clients.secret(stack.address, model="gpt-realtime-2"), "url": url}
     return browser.run(
-        {"scenario": scenario, "connect": connect, "session": {"transport": transport}, "microphone": "line"}
+        {"scenario": scenario, "connect": connect, "session": {"transport": transport}, "microphone": "line"},
+        kill,
     )
 
 
@@ -83,9 +92,8 @@ def test_an_output_guardrail_stops_what_is_said(browser: Browser, stack: Running
     assert "output_audio_buffer.clear" in facts["sent"]
 
 
-@pytest.mark.parametrize("transport", ["webrtc", "websocket"])
-def test_history_is_edited_where_the_client_says(transport: str, browser: Browser, stack: RunningStack) -> None:
-    facts = converse(browser, stack, "history", transport)
+def test_history_is_edited_where_the_client_says(browser: Browser, stack: RunningStack) -> None:
+    facts = converse(browser, stack, "history")
 
     expected.history_edited(facts)
 
@@ -95,3 +103,18 @@ def test_a_page_can_use_a_websocket_and_give_its_key_as_a_subprotocol(browser: B
 
     expected.tool_run(facts)
     assert facts["loudest"] > LOUD
+
+
+def test_a_call_outlives_what_listens_thinks_and_speaks(browser: Browser, stack: RunningStack) -> None:
+    killed = []
+
+    def kill(stage: str) -> None:
+        (serving,) = [row for row in stack.json("ps") if row["stage"] == stage and row["calls"]]
+        os.kill(serving["pid"], signal.SIGKILL)
+        killed.append(stage)
+
+    facts = converse(browser, stack, "survivor", kill=kill)
+
+    assert killed == ["stt", "agent", "tts"]
+    expected.lived_on(facts)
+    assert facts["microphone"]["loudMs"] > 3 * SECOND_MS
