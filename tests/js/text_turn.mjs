@@ -27,4 +27,4 @@ const done = await new Promise((resolve, reject) => {
   realtime.socket.addEventListener("close", () => reject(new Error(`closed: ${errors.join(", ")}`)));
 });
 realtime.close();
-process.stdout.write(JSON.stringify({ frames, errors, answer, response: done.response }), () => process.exit(0));
+process.stdout.write(JSON.stringify({ frames, errors, answer, response: done.response }));
