@@ -19,7 +19,7 @@ from trunkline.agent.models.seam import (
     ToolOffer,
     ToolOutputItem,
 )
-from trunkline.agents import end_call, load_agent_file, tool
+from trunkline.agents import ModelSettings, end_call, load_agent_file, tool
 from trunkline.proto.tool import ToolStatus
 
 FRONTDESK = Path(__file__).parents[2] / "examples" / "agents" / "frontdesk.py"
@@ -39,6 +39,35 @@ def reply(said: str, *before: HistoryItem) -> tuple[str, str, dict[str, object]]
             case ToolCall():
                 tool, arguments = event.name, msgspec.json.decode(event.arguments, type=dict[str, object])
     return text, tool, arguments
+
+
+@pytest.mark.parametrize(
+    ("choice", "said", "tool"),
+    [
+        ("auto", "Tell me something nice.", ""),
+        ("none", "What is the weather in Tokyo?", ""),
+        ("required", "What is the weather in Tokyo?", "get_weather"),
+        ("required", "Tell me something nice.", "ping"),
+        ("look", "What is the weather in Tokyo?", "look"),
+    ],
+)
+def test_a_choice_of_tools_is_kept_to(choice: str, said: str, tool: str) -> None:
+    bare = [ToolOffer(name, words, {}) for name, words in (("ping", "Pings the line."), ("look", "Looks up a page."))]
+    settings = ModelSettings(tool_choice=choice)
+    request = ModelRequest("", (user(said),), (*bare, *OFFERS), "rtc_00_a", settings=settings)
+
+    events = reply_to(request)
+
+    assert [event.name for event in events if isinstance(event, ToolCall)] == ([tool] if tool else [])
+
+
+def test_a_tool_that_must_be_used_has_its_arguments_from_the_caller() -> None:
+    request = ModelRequest("", (user("Hello."),), OFFERS, "rtc_00_a", settings=ModelSettings(tool_choice="get_weather"))
+
+    [question, done] = reply_to(request)
+
+    assert question == TextDelta("Which city is it, please?", "final_answer")
+    assert isinstance(done, RoundDone)
 
 
 def user(text: str) -> MessageItem:

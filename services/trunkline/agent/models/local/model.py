@@ -11,7 +11,7 @@ import msgspec
 
 from trunkline.agent.models.history import WITHHELD
 from trunkline.agent.models.limit import limited
-from trunkline.agent.models.local.choose import choose
+from trunkline.agent.models.local.choose import Choice, choose
 from trunkline.agent.models.local.fill import fill
 from trunkline.agent.models.local.parameters import ParameterNeed, Value, parameters_of
 from trunkline.agent.models.local.say import COMMENTARY, answer_for, no_tool_fits, question_for, small_talk
@@ -67,7 +67,9 @@ class _Asked(NamedTuple):
 
 
 def reply_to(request: ModelRequest) -> list[ModelEvent]:
-    """A round: commentary and a tool call, or the final answer."""
+    """A round: commentary and a tool call, or the final answer. A tool that must be used still needs its arguments from
+    the caller, who is asked for them."""
+    request = msgspec.structs.replace(request, tools=_choosable(request))
     utterance, outputs = _last_turn(request)
     if outputs:
         return [TextDelta(answer_for(outputs), "final_answer"), RoundDone()]
@@ -105,8 +107,22 @@ def _last_turn(request: ModelRequest) -> tuple[str, list[ToolOutputItem]]:
     return "", outputs
 
 
+def _choosable(request: ModelRequest) -> tuple[ToolOffer, ...]:
+    """The tools that the choice of tools leaves."""
+    choice = request.settings.tool_choice
+    if choice == "none":
+        return ()
+    return tuple(tool for tool in request.tools if choice in ("auto", "required", tool.name))
+
+
+def _must_choose(request: ModelRequest) -> Choice | None:
+    """The first tool, where one must be used whatever the words are."""
+    must = request.settings.tool_choice != "auto" and bool(request.tools)
+    return Choice(request.tools[0], 0.0, frozenset()) if must else None
+
+
 def _intent(utterance: str, request: ModelRequest) -> _Intent | None:
-    choice = choose(utterance, request.tools)
+    choice = choose(utterance, request.tools) or _must_choose(request)
     asked = _asked(request)
     if choice is None and (asked is None or small_talk(utterance)):
         return None
