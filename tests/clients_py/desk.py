@@ -1,4 +1,4 @@
-"""A desk for stock clients: one tool of its own, beside whatever a client brings."""
+"""A desk for stock clients: one tool of its own, beside whatever a client brings; another desk at night."""
 
 from trunkline.agents import Agent, tool
 
@@ -10,3 +10,4 @@ async def look_up(word: str) -> str:
 
 
 desk = Agent("desk", instructions="Be brief.", tools=[look_up])
+night = Agent("night", instructions="Whisper.")

@@ -127,9 +127,9 @@ def loop_time() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def sdk(address: Address, agent: RealtimeAgent[Any], **settings: Any) -> AsyncIterator[Sdk]:
-    """settings: the model's, as `initial_model_settings` has them."""
-    config: Any = {"url": address.realtime, "api_key": address.key, "initial_model_settings": settings}
+async def sdk(address: Address, agent: RealtimeAgent[Any], *, query: str = "", **settings: Any) -> AsyncIterator[Sdk]:
+    """settings: the model's, as `initial_model_settings` has them. query: of the address."""
+    config: Any = {"url": address.realtime + query, "api_key": address.key, "initial_model_settings": settings}
     with loop_time():
         async with await RealtimeRunner(agent).run(model_config=config) as session:
             made = Sdk(session)

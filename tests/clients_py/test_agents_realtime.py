@@ -13,6 +13,7 @@ from clients_py.test_openai_client import BOTH, OPENS, SEGMENT_MS
 from support.virtual import run_over_sockets
 from system.whole import hum
 from trunkline.agent.models.scripted import Call, Script, Words
+from trunkline.cli.stack import Address
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
 LONG_MS = 3_000
@@ -179,6 +180,36 @@ def test_a_handoff_goes_to_the_other_agent_of_the_client_s() -> None:
             assert "Speak of the sea." not in last.instructions
             assert {tool.name for tool in first.tools} == {"look_up", "transfer_to_billing"}
             assert {tool.name for tool in last.tools} == {"look_up", "open_page"}
+
+    run_over_sockets(main())
+
+
+@pytest.mark.parametrize("where", ["session", "address"])
+def test_the_agent_at_the_server_is_chosen_by_model(where: str) -> None:
+    """An SDK that is given none names the vendor's, which means the agent that the call has."""
+
+    async def main() -> None:
+        named: Any = {"model_name": "night"} if where == "session" else {}
+        query = "?model=night" if where == "address" else ""
+        async with Desk() as desk, sdk(desk.addresses[0], RealtimeAgent("plain"), query=query, **named) as mine:
+            await mine.session.send_message("Hello")
+            await mine.done()
+
+            assert desk.asked.requests[-1].agent == "night"
+            assert "Whisper." in desk.asked.requests[-1].instructions
+
+    run_over_sockets(main())
+
+
+def test_an_ephemeral_key_opens_the_call() -> None:
+    async def main() -> None:
+        async with Desk() as desk, desk.client as client:
+            secret = await client.realtime.client_secrets.create()
+            async with sdk(Address(desk.addresses[0].base, secret.value), BRIEF) as mine:
+                await mine.session.send_message("Hello")
+                response = await mine.done()
+
+                assert response["status"] == "completed"
 
     run_over_sockets(main())
 
