@@ -100,6 +100,15 @@ def test_a_client_shortens_over_the_segments_of_an_item_in_order() -> None:
         require_sent([one, two], 2_001)
 
 
+def test_a_client_may_count_what_it_was_sent_up_to_the_next_millisecond() -> None:
+    one = segment(24_001, 1)
+    one.take(24_001)
+
+    require_sent([one], 1_001)
+    with pytest.raises(BadInput, match="0 to 1001"):
+        require_sent([one], 1_002)
+
+
 CHUNKS = st.lists(st.integers(1, 6_000), min_size=1, max_size=12)
 
 

@@ -157,8 +157,8 @@ class Said:
 
 
 def require_sent(segments: list[Segment], end_ms: int) -> None:
-    """Raises BadInput for an end beyond what was sent of an item."""
-    sent_ms = sum(segment.sent for segment in segments) * 1000 // SPEECH_RATE_HZ
+    """Raises BadInput for an end beyond what was sent of an item; clients round that up to milliseconds."""
+    sent_ms = -(-sum(segment.sent for segment in segments) * 1000 // SPEECH_RATE_HZ)
     if end_ms > sent_ms:
         raise BadInput("audio_end_ms", f"{end_ms} ms is beyond the {sent_ms} ms of audio", f"0 to {sent_ms}")
 
