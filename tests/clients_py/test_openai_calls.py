@@ -7,6 +7,7 @@ import pytest
 
 from clients_py.scene import Desk, line, refused
 from support.virtual import run_over_sockets
+from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
 
 
 def test_a_call_is_hung_up() -> None:
@@ -49,7 +50,7 @@ def test_what_is_for_telephones_says_that_there_are_none(act: str) -> None:
 
 def test_an_offer_that_is_broken_is_refused() -> None:
     async def main() -> None:
-        async with Desk() as desk, desk.client as client:
+        async with Desk(webrtc=WebrtcEndpoint) as desk, desk.client as client:
             with pytest.raises(openai.BadRequestError) as refusal:
                 await client.realtime.calls.create(sdp="v=0")
 

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.scene import Scene, settle
 from support.realtime_referee import require_vendors
-from trunkline.gateway.service import GatewayService
+from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.record import Bucket, MemoryBucket, MemoryRecordStore
 from trunkline.runtime.process import Context
@@ -22,9 +22,10 @@ Event = dict[str, Any]
 
 
 class Server:
-    """`async with Server() as server`: a Scene whose calls come over real sockets."""
+    """`async with Server() as server`: a Scene whose calls come over real sockets. webrtc: as of GatewayService."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, webrtc: MakeEndpoint | None = None, **settings: object) -> None:
+        self._webrtc = webrtc
         self.scene = Scene()
         given = {"port": 0, "api_keys": f"{KEY}, sk-other", "message_limit_bytes": LIMIT_BYTES} | settings
         self.settings = msgspec.convert(given, GatewaySettings)
@@ -36,7 +37,9 @@ class Server:
     async def __aenter__(self) -> "Server":
         await self.scene.__aenter__()
         context = Context(self.scene.bus, self.scene.exchange, "gateway-1", self.settings)
-        self.service = GatewayService(context, self.settings, self.store, self.sessions, lambda: self.wall_s)
+        self.service = GatewayService(
+            context, self.settings, self.store, self.sessions, lambda: self.wall_s, self._webrtc
+        )
         await self.service.start()
         self.client = aiohttp.ClientSession(f"http://127.0.0.1:{self.service.port}")
         await settle(0.15)  # the first heartbeats

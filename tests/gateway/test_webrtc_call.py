@@ -9,7 +9,7 @@ import pytest
 
 from gateway import scene as gateway_scene
 from gateway.socket_scene import Event, Server
-from gateway.webrtc_scene import RATE_HZ, Browser
+from gateway.webrtc_scene import RATE_HZ, Browser, RtcServer
 from trunkline.audio import pcm, wav
 from trunkline.audio.resample import resample
 from trunkline.gateway.dialects.webrtc import line
@@ -27,7 +27,7 @@ def play(scenario: Callable[[Server, Browser], Awaitable[None]], answer: str = "
     """answer: of the agent, empty for none."""
 
     async def main() -> None:
-        async with Server() as server:
+        async with RtcServer() as server:
             server.scene.agent_mind.answer = answer
             async with Browser(server) as browser:
                 await scenario(server, browser)
@@ -114,7 +114,7 @@ def test_lost_packets_are_silence_and_positions_follow_the_clock() -> None:
 
 def test_a_caller_without_a_data_channel_is_served_and_told_nothing() -> None:
     async def main() -> None:
-        async with Server() as server, Browser(server, silent=True) as browser:
+        async with RtcServer() as server, Browser(server, silent=True) as browser:
             await asyncio.sleep(0.4)
             [call] = server.service._calls._calls.values()
             browser.microphone.say(np.full(RATE_HZ // 5, 3_000))
@@ -221,7 +221,7 @@ def test_an_event_too_large_for_the_channel_is_told_of_in_its_place() -> None:
     async def main() -> None:
         limit = "a=max-message-size:20000"
         spell = lambda sdp: sdp.replace("a=max-message-size:262144", limit)  # noqa: E731
-        async with Server() as server, Browser(server, spell=spell) as browser:
+        async with RtcServer() as server, Browser(server, spell=spell) as browser:
             browser.send(type="session.update", session={"type": "realtime", "instructions": "x" * 30_000})
             error = (await browser.until("error"))["error"]
             browser.send(type="session.update", session={"type": "realtime", "instructions": "short"})
@@ -283,7 +283,7 @@ def test_who_never_connects_leaves_no_call_behind(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(line, "CONNECT_LIMIT_S", 0.3)
 
     async def main() -> None:
-        async with Server() as server:
+        async with RtcServer() as server:
             browser = Browser(server)
             await browser.offer()
             assert len(server.service._calls) == 1

@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,8 +10,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 from gateway.socket_scene import KEY, Server
-from gateway.webrtc_scene import Browser, Microphone, without_candidates
-from trunkline.gateway.dialects.webrtc import endpoint
+from gateway.webrtc_scene import Browser, Microphone, RtcServer, without_candidates
 from trunkline.proto.placement import Declined
 
 Told = tuple[int, Any, Any]  # status, body, headers
@@ -39,11 +36,11 @@ async def post(
         return answer.status, body, answer.headers
 
 
-def run(scenario: Callable[[Server, str], Awaitable[None]], **settings: object) -> None:
+def run(scenario: Callable[[RtcServer, str], Awaitable[None]], **settings: object) -> None:
     async def main() -> None:
-        async with Server(**settings) as server:
+        async with RtcServer(**settings) as server:
             await scenario(server, await offer())
-            for task in server.service._webrtc._lines:
+            for task in server.endpoint._lines:
                 task.cancel()
             await asyncio.sleep(0.05)
             assert server.service.load()[0] == 0
@@ -52,7 +49,7 @@ def run(scenario: Callable[[Server, str], Awaitable[None]], **settings: object) 
 
 
 def test_an_offer_is_answered_with_the_call_and_with_addresses_to_reach_it() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         status, answer, headers = await post(server, sdp)
 
         assert (status, headers["Content-Type"].partition(";")[0]) == (201, "application/sdp")
@@ -66,8 +63,8 @@ def test_an_offer_is_answered_with_the_call_and_with_addresses_to_reach_it() -> 
 
 
 def test_behind_a_nat_the_public_addresses_and_the_ports_of_the_settings_are_told() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
-        hosts = [host for host in server.service._webrtc._reach.hosts if host != "127.0.0.1"]
+    async def scenario(server: RtcServer, sdp: str) -> None:
+        hosts = [host for host in server.endpoint._reach.hosts if host != "127.0.0.1"]
         _, answer, _ = await post(server, sdp)
         told = CANDIDATE.findall(answer)
 
@@ -78,7 +75,7 @@ def test_behind_a_nat_the_public_addresses_and_the_ports_of_the_settings_are_tol
 
 
 def test_no_port_left_is_no_room() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         first = await post(server, sdp)
         status, body, headers = await post(server, sdp)
 
@@ -89,7 +86,7 @@ def test_no_port_left_is_no_room() -> None:
 
 
 def test_a_form_may_bring_the_session_with_the_offer() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         async with Browser(server, session='{"type":"realtime","instructions":"Be brief."}') as browser:
             created = await browser.until("session.created")
 
@@ -115,7 +112,7 @@ def test_a_form_may_bring_the_session_with_the_offer() -> None:
 def test_a_form_that_lacks_something_or_a_bad_session_is_refused_by_name(
     fields: dict[str, str | None], param: str, code: str
 ) -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         form = aiohttp.FormData(default_to_multipart=True)
         for name, value in fields.items():
             form.add_field(name, sdp if value is None else value)
@@ -127,7 +124,7 @@ def test_a_form_that_lacks_something_or_a_bad_session_is_refused_by_name(
 
 
 def test_a_wrong_key_is_refused() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         for key in ("sk-wrong", "ek_wrong", ""):
             status, body, _ = await post(server, sdp, key=key)
 
@@ -137,7 +134,7 @@ def test_a_wrong_key_is_refused() -> None:
 
 
 def test_an_ephemeral_key_opens_the_call_it_is_bound_to() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         _, secret = await server.mint({"session": {"type": "realtime", "instructions": "Be brief."}})
         async with Browser(server, key=secret["value"], path="/v1/realtime/calls") as browser:
             created = await browser.until("session.created")
@@ -161,7 +158,7 @@ def test_an_ephemeral_key_opens_the_call_it_is_bound_to() -> None:
     ],
 )
 def test_what_is_no_offer_gets_the_vendor_s_error(body: bytes, kind: str, status: int, code: str) -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         found, told, _ = await post(server, body, kind=kind)
 
         assert (found, told["error"]["code"]) == (status, code)
@@ -183,7 +180,7 @@ def test_what_is_no_offer_gets_the_vendor_s_error(body: bytes, kind: str, status
     ],
 )
 def test_an_offer_that_only_its_parser_stumbles_over_is_refused_too(old: str, new: str) -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         assert old in sdp
         status, body, _ = await post(server, sdp.replace(old, new))
 
@@ -193,18 +190,18 @@ def test_an_offer_that_only_its_parser_stumbles_over_is_refused_too(old: str, ne
 
 
 def test_an_unknown_model_is_not_found_and_leaves_nothing_open() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         server.scene.agent.declines = Declined("unknown_agent", "no such agent")
         status, body, _ = await post(server, sdp, model="nobody")
 
         assert (status, body["error"]["code"], body["error"]["param"]) == (404, "model_not_found", "model")
-        assert server.service._webrtc._lines == set()
+        assert server.endpoint._lines == set()
 
     run(scenario)
 
 
 def test_a_full_gateway_says_when_to_come_back() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         first = await post(server, sdp)
         status, body, headers = await post(server, sdp)
 
@@ -214,19 +211,8 @@ def test_a_full_gateway_says_when_to_come_back() -> None:
     run(scenario, capacity=1)
 
 
-def test_a_gateway_without_webrtc_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "find_spec", lambda name: None)
-
-    async def scenario(server: Server, sdp: str) -> None:
-        status, body, _ = await post(server, sdp)
-
-        assert (status, body["error"]["code"]) == (501, "not_supported")
-
-    run(scenario)
-
-
 def test_a_browser_s_page_may_read_where_its_call_is() -> None:
-    async def scenario(server: Server, sdp: str) -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/sdp", "Origin": "https://a.example"}
         async with server.client.post("/v1/realtime/calls", data=sdp, headers=headers) as answer:
             exposed = answer.headers["Access-Control-Expose-Headers"]
@@ -234,14 +220,3 @@ def test_a_browser_s_page_may_read_where_its_call_is() -> None:
         assert "Location" in exposed
 
     run(scenario)
-
-
-def test_a_gateway_starts_without_the_packages_of_the_extra() -> None:
-    program = (
-        "import sys\n"
-        "sys.modules |= dict.fromkeys(('aiortc', 'aioice', 'av', 'ifaddr'))\n"  # importing one of them fails
-        "import trunkline.gateway.service"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr

@@ -13,10 +13,27 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from gateway.socket_scene import KEY, Event, Server
+from trunkline.gateway.auth import Keys
+from trunkline.gateway.calls import Calls
+from trunkline.gateway.dialects.realtime.opening import Opening
+from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
+from trunkline.gateway.settings import GatewaySettings
 
 RATE_HZ = 48_000
 FRAME = 960
 CONNECT_LIMIT_S = 10.0
+
+
+class RtcServer(Server):
+    """It serves WebRTC."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(self._make, **settings)
+        self.endpoint: WebrtcEndpoint
+
+    def _make(self, calls: Calls, keys: Keys, opening: Opening, settings: GatewaySettings) -> WebrtcEndpoint:
+        self.endpoint = WebrtcEndpoint(calls, keys, opening, settings)
+        return self.endpoint
 
 
 class Microphone(MediaStreamTrack):

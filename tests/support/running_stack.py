@@ -96,12 +96,13 @@ class RunningStack:
         return msgspec.json.decode(done.stdout)
 
     def pids(self) -> dict[str, list[int]]:
-        """Live processes by stage, nats among them."""
+        """Live processes by stage, nats and webrtc among them."""
         found: dict[str, list[int]] = {}
         for child in children(self.pid):
             command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
             module = next((part for part in command if part.startswith("trunkline.")), "trunkline.nats.main")
-            found.setdefault(module.split(".")[1], []).append(child)
+            program = "webrtc" if module.endswith(".webrtc_main") else module.split(".")[1]
+            found.setdefault(program, []).append(child)
         return found
 
 

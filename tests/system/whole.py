@@ -21,7 +21,7 @@ from trunkline.cli.caller import Caller
 from trunkline.cli.line import Line
 from trunkline.cli.listener import HeardTurn
 from trunkline.cli.stack import Address
-from trunkline.gateway.service import GatewayService
+from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ
@@ -62,6 +62,7 @@ class Whole:
         stt: str = "scripted",
         segment_ms: int = 300,
         window_s: float = 15.0,
+        webrtc: MakeEndpoint | None = None,
     ) -> None:
         self.broker = MemoryBroker()
         self.store = MemoryRecordStore()
@@ -75,6 +76,7 @@ class Whole:
         self._stt_engine = stt
         self._segment_ms = segment_ms
         self._window_s = window_s
+        self._webrtc = webrtc
         self.processes: dict[Stage, Process] = {}  # the last of each
         self.gateways: list[GatewayService] = []
         self._gateway_processes: list[Process] = []
@@ -183,7 +185,9 @@ class Whole:
 
     def _gateway(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, GatewaySettings)
-        self.gateways.append(GatewayService(process.context, settings, self.store, self.sessions, time.time))
+        self.gateways.append(
+            GatewayService(process.context, settings, self.store, self.sessions, time.time, self._webrtc)
+        )
         return self.gateways[-1]
 
     async def _beats(self) -> None:

@@ -155,41 +155,46 @@ class Process:
         )
 
 
-def run(stage: Stage, settings_type: type[S], build: Build[S]) -> NoReturn:
-    """main() of a service: runs until SIGTERM or SIGINT and exits 0; a failed start says one line and exits 1 or 2."""
+def run(stage: Stage, settings_type: type[S], build: Build[S], *, name: str = "") -> NoReturn:
+    """main() of a service: runs until SIGTERM or SIGINT and exits 0; a failed start says one line and exits 1 or 2.
+
+    name: that its workers' ids and that line begin with, where it isn't the stage's.
+    """
+    name = name or stage
     try:
         settings = settings_module.load(settings_type, os.environ)
         if settings.worker_id and not is_worker_id(settings.worker_id):
             allowed = f"up to {WORKER_ID_CHARACTERS} letters, digits, - and _"
             raise BadSettings("TRUNKLINE_WORKER_ID", repr(settings.worker_id), allowed)
     except BadInput as error:
-        sys.exit(_say(stage, error, EXIT_BAD_SETTINGS))
+        sys.exit(_say(name, error, EXIT_BAD_SETTINGS))
+    settings = msgspec.structs.replace(settings, worker_id=settings.worker_id or new_worker_id(name))
     logs.configure(settings.log_level, stage, settings.worker_id)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         threads = ThreadPoolExecutor(thread_name_prefix="work")
         runner.get_loop().set_default_executor(threads)
-        status = _run(runner, stage, settings, build)
+        status = _run(runner, stage, name, settings, build)
         threads.shutdown(wait=False, cancel_futures=True)
         leave_if_threads_hang(status)  # before the runner waits for them
     sys.exit(status)
 
 
-def _run(runner: asyncio.Runner, stage: Stage, settings: S, build: Build[S]) -> int:
+def _run(runner: asyncio.Runner, stage: Stage, name: str, settings: S, build: Build[S]) -> int:
     """The exit status."""
     try:
         runner.run(_live(stage, settings, build))
     except BadInput as error:
-        return _say(stage, error, EXIT_BAD_SETTINGS)
+        return _say(name, error, EXIT_BAD_SETTINGS)
     except (OSError, TrunklineError) as error:
-        return _say(stage, error, EXIT_FAILED)
+        return _say(name, error, EXIT_FAILED)
     except Exception as error:  # the rim of the process
         log.error("process failed", error=repr(error), exc_info=error)
         return EXIT_FAILED
     return 0
 
 
-def _say(stage: str, error: Exception, status: int) -> int:
-    print(f"trunkline-{stage.replace('_', '-')}: {error or type(error).__name__}", file=sys.stderr)  # noqa: T201
+def _say(name: str, error: Exception, status: int) -> int:
+    print(f"trunkline-{name.replace('_', '-')}: {error or type(error).__name__}", file=sys.stderr)  # noqa: T201
     return status
 
 
@@ -198,11 +203,10 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
-    worker = settings.worker_id or new_worker_id(stage)
-    logs.configure(settings.log_level, stage, worker)
+    worker = settings.worker_id
     tracing.configure(stage, worker, sample_ratio=settings.trace_ratio)
     bus = NatsBus()
-    process = Process(stage, _named(settings, worker), bus)
+    process = Process(stage, settings, bus)
     service = build(process.context, settings)
     try:
         opened = await _unless(asked_to_stop, bus.open(settings.nats_urls, worker))
@@ -229,7 +233,3 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> boo
     finally:
         for task in (working, stopping):
             task.cancel()
-
-
-def _named(settings: CoreSettings, worker: str) -> CoreSettings:
-    return msgspec.structs.replace(settings, worker_id=worker)

@@ -3,7 +3,7 @@
 import importlib.metadata
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Literal
 
 from trunkline.proto.errors import BadInput
 from trunkline.proto.subjects import STAGES, Stage
@@ -14,20 +14,24 @@ BUILT_IN_ENGINES: Mapping[str, tuple[str, ...]] = {
     "tts": ("piper", "tone"),
     "model": ("local", "scripted", "responses", "chat"),
 }
+Program = Stage | Literal["webrtc"]
+"""What `up` runs several of: a stage, or the gateway that serves WebRTC, which is a program of its own."""
+PROGRAMS: tuple[Program, ...] = (*STAGES, "webrtc")
 WORKERS_LIMIT = 64  # of one stage on one machine
 PORTS = range(65_536)
 
 
-def workers(text: str) -> dict[Stage, int]:
-    """text: `stt=2,agent=2`; a stage that isn't named has one worker. Raises BadInput."""
-    counts: dict[Stage, int] = dict.fromkeys(STAGES, 1)
+def workers(text: str) -> dict[Program, int]:
+    """text: `stt=2,agent=2`; what isn't named has one worker, and only webrtc may have none. Raises BadInput."""
+    counts: dict[Program, int] = dict.fromkeys(PROGRAMS, 1)
     for part in filter(None, (part.strip() for part in text.split(","))):
         stage, equals, number = part.partition("=")
-        if stage not in get_args(Stage) or not equals:
-            raise BadInput("--workers", f"{part!r} is unusable", f"STAGE=N with a stage of {', '.join(STAGES)}")
-        if not number.isdecimal() or not 1 <= int(number) <= WORKERS_LIMIT:
-            raise BadInput("--workers", f"{part!r} has no usable number", f"1 to {WORKERS_LIMIT}")
-        counts[stage] = int(number)  # type: ignore[index]  # it is a Stage: looked up above
+        if stage not in PROGRAMS or not equals:
+            raise BadInput("--workers", f"{part!r} is unusable", f"STAGE=N with a stage of {', '.join(PROGRAMS)}")
+        least = 0 if stage == "webrtc" else 1
+        if not number.isdecimal() or not least <= int(number) <= WORKERS_LIMIT:
+            raise BadInput("--workers", f"{part!r} has no usable number", f"{least} to {WORKERS_LIMIT}")
+        counts[stage] = int(number)
     return counts
 
 

@@ -86,7 +86,10 @@ def _up(parser: Parser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", default="8080", help="port to listen on, 0 for any free one (default: %(default)s)")
     parser.add_argument(
-        "--workers", metavar="STAGE=N,…", default="", help="more than one worker of a stage: stt=2,tts=2"
+        "--workers",
+        metavar="STAGE=N,…",
+        default="",
+        help="more than one worker of a stage: stt=2,tts=2; webrtc=0: no WebRTC",
     )
     parser.add_argument(
         "--engine", metavar="SEAM=NAME", action="append", default=[], help="stt=…, tts=… or model=…; may be repeated"

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -24,10 +25,11 @@ from trunkline.cli import api, options, stack
 from trunkline.cli.embedded_nats import EmbeddedNats, free_port
 from trunkline.cli.errors import CommandFailed, DirectoryTaken, PortTaken, StartFailed
 from trunkline.cli.listing import WorkerLine
+from trunkline.cli.options import Program
 from trunkline.cli.stack import Address, Stack
 from trunkline.cli.supervisor import Child, Job, Supervisor, ending, last_line
 from trunkline.proto.errors import BadInput
-from trunkline.proto.subjects import Stage
+from trunkline.proto.subjects import STAGES, Stage
 
 READY_LIMIT_S = 60.0
 STOP_SLACK_S = 10.0  # on top of the services' own grace
@@ -37,8 +39,11 @@ NOT_PASSED_ON = (
     "PYTHONDONTWRITEBYTECODE",  # services start again and again, and needn't compile each time
 )
 VAULT_KEY = "TRUNKLINE_VAULT_KEY"
-KEEPERS: tuple[Stage, ...] = ("agent", "tool_runner")
+KEEPERS: tuple[Program, ...] = ("agent", "tool_runner")
 _POLL_S = 0.1
+GATEWAYS: tuple[Program, ...] = ("gateway", "webrtc")
+MODULES: Mapping[Program, str] = {"webrtc": "trunkline.gateway.webrtc_main"}  # of the others: trunkline.<stage>.main
+LOOPBACK = "127.0.0.1"
 _DEFAULT_AGENT = Path(__file__).with_name("default_agent.py")
 
 
@@ -53,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
     port: int
     key: str
     agent: str
-    workers: dict[Stage, int]
+    workers: dict[Program, int]
     environ: dict[str, str]
     grace_s: float
     own_key: bool = False
@@ -70,7 +75,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def up(parsed: argparse.Namespace) -> int:
-    workers, engines = options.workers(parsed.workers), options.engines(parsed.engine)
+    workers, engines = _with_what_is_installed(options.workers(parsed.workers)), options.engines(parsed.engine)
     port = options.port(parsed.port)
     agent = _agent(parsed.agent)
     directory = _make(Path(parsed.dir).absolute())
@@ -93,7 +98,7 @@ class _Stack:
         """Needs a running loop."""
         self._plan = plan
         self._supervisor = Supervisor(_say)
-        self._services: dict[Stage, list[Child]] = {}
+        self._services: dict[Program, list[Child]] = {}
         self._stopped = asyncio.Event()
         self._signals = 0
 
@@ -140,26 +145,31 @@ class _Stack:
             "TRUNKLINE_API_KEYS": _keys(plan, os.environ),
             "TRUNKLINE_SHARE_PORT": str(plan.workers["gateway"] > 1).lower(),
         }
-        for stage, count in plan.workers.items():
-            jobs = [self._job(stage, number, environ) for number in range(1, count + 1)]
-            self._services[stage] = [await self._supervisor.start(job) for job in jobs]
+        offers = [str(free_port(LOOPBACK)) for _ in range(plan.workers["webrtc"])]
+        if offers:
+            environ["TRUNKLINE_WEBRTC_URLS"] = ",".join(f"http://{LOOPBACK}:{port}" for port in offers)
+        for program, count in plan.workers.items():
+            own = [_for_webrtc(environ, port) for port in offers] if program == "webrtc" else [environ] * count
+            jobs = [self._job(program, number, each) for number, each in enumerate(own, 1)]
+            self._services[program] = [await self._supervisor.start(job) for job in jobs]
         await self._all_heard()
         self._supervisor.settled = True
 
-    def _job(self, stage: Stage, number: int, environ: dict[str, str]) -> Job:
-        command = (sys.executable, "-P", "-m", f"trunkline.{stage}.main")  # no file of this folder is a module there
-        environ = environ if stage in KEEPERS else _without_key(environ)
-        return Job(stage, command, environ, self._plan.directory / "logs" / f"{stage}-{number}.log")
+    def _job(self, program: Program, number: int, environ: dict[str, str]) -> Job:
+        module = MODULES.get(program, f"trunkline.{program}.main")
+        command = (sys.executable, "-P", "-m", module)  # no file of this folder is a module there
+        environ = environ if program in KEEPERS else _without_key(environ)
+        return Job(program, command, environ, self._plan.directory / "logs" / f"{program}-{number}.log")
 
     async def _all_heard(self) -> None:
         """Until a gateway hears as many workers of each stage as were started. Raises StartFailed."""
         address = Address(self._plan.url, self._plan.key)
-        missing = "its gateway"
+        missing, wanted = "its gateway", _stages(self._plan.workers)
         try:
             async with asyncio.timeout(READY_LIMIT_S):
                 while missing:
                     await asyncio.sleep(_POLL_S)
-                    missing = await _missing(address, self._plan.workers)
+                    missing = await _missing(address, wanted)
         except TimeoutError:
             logs = self._plan.directory / "logs"
             raise StartFailed("the stack", f"{missing} wasn't ready within {READY_LIMIT_S:g} s", logs) from None
@@ -167,8 +177,8 @@ class _Stack:
     async def _stop(self, server: Child) -> None:
         """Gateways first: they end the calls that the others serve."""
         grace_s = self._plan.grace_s + STOP_SLACK_S
-        gateways = self._services.get("gateway", [])
-        rest = [child for stage, children in self._services.items() if stage != "gateway" for child in children]
+        gateways = [child for program in GATEWAYS for child in self._services.get(program, [])]
+        rest = [child for children in self._services.values() for child in children if child not in gateways]
         await self._supervisor.stop(gateways, grace_s)
         await self._supervisor.stop(rest, grace_s)
         await self._supervisor.stop([server], STOP_SLACK_S)
@@ -185,12 +195,36 @@ def announce(plan: Plan) -> None:
     """The last line says that calls can be placed."""
     lines = (
         f"agent {plan.agent}",
-        "workers " + ", ".join(f"{count} {stage}" for stage, count in plan.workers.items()),
+        "workers " + ", ".join(f"{count} {program}" for program, count in plan.workers.items() if count),
         f"key {plan.key}",
         f"page {plan.page}",
         f"ready {plan.url}",
     )
     print("\n".join(lines), flush=True)
+
+
+def _with_what_is_installed(workers: dict[Program, int]) -> dict[Program, int]:
+    """WebRTC is optional: without its extra the stack does without, and says so."""
+    if not workers["webrtc"] or find_spec("aiortc") is not None:
+        return workers
+    _say("WebRTC is not installed (trunkline[webrtc]): callers come over WebSocket alone")
+    return workers | {"webrtc": 0}
+
+
+def _stages(workers: Mapping[Program, int]) -> dict[Stage, int]:
+    """As the bus has them, where what serves WebRTC is a gateway."""
+    return {stage: workers[stage] + (workers["webrtc"] if stage == "gateway" else 0) for stage in STAGES}
+
+
+def _for_webrtc(environ: dict[str, str], port: str) -> dict[str, str]:
+    """port: where the gateways bring their offers; nobody else comes there. Its callers' audio comes where they do."""
+    return {
+        **environ,
+        "TRUNKLINE_HOST": LOOPBACK,
+        "TRUNKLINE_PORT": port,
+        "TRUNKLINE_SHARE_PORT": "false",
+        "TRUNKLINE_WEBRTC_HOST": environ.get("TRUNKLINE_WEBRTC_HOST") or environ["TRUNKLINE_HOST"],
+    }
 
 
 async def _missing(address: Address, wanted: Mapping[Stage, int]) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp import web
 
@@ -14,14 +15,14 @@ from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndpoint
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.dialects.realtime.opening import Opening
-from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
+from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.hanging_up import HangingUp
 from trunkline.gateway.http import Http, vendor_errors
 from trunkline.gateway.page.serving import Page
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import Resumption
-from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of
+from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of, webrtc_urls_of
 from trunkline.placement.roster import Roster
 from trunkline.record import Bucket, RecordStore
 from trunkline.runtime.process import Context
@@ -29,8 +30,16 @@ from trunkline.runtime.process import Context
 REQUEST_LIMIT_BYTES = 160 * 1024  # of a request's body: a session with all its tools; events come over the socket
 
 
+class Endpoint(Protocol):
+    def add_routes(self, app: web.Application) -> None: ...
+
+
+MakeEndpoint = Callable[[Calls, Keys, Opening, GatewaySettings], Endpoint]
+
+
 class GatewayService:
-    """sessions: that are bound to ephemeral keys. wall_s: seconds since 1970."""
+    """sessions: that are bound to ephemeral keys. wall_s: seconds since 1970. webrtc: makes what serves callers over
+    WebRTC; None hands their offers on to gateways that have it."""
 
     digest = ""
     agents: tuple[str, ...] = ()
@@ -42,6 +51,7 @@ class GatewayService:
         store: RecordStore,
         sessions: Bucket,
         wall_s: Callable[[], float] = time.time,
+        webrtc: MakeEndpoint | None = None,
     ) -> None:
         self._bus = context.bus
         self._settings = settings
@@ -69,8 +79,10 @@ class GatewayService:
         realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, settings.message_limit_bytes)
         ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
         app.router.add_get("/v1/realtime", realtime.handle)
-        self._webrtc = WebrtcEndpoint(self._calls, keys, opening, settings)
-        self._webrtc.add_routes(app)
+        offers: Endpoint = (
+            webrtc(self._calls, keys, opening, settings) if webrtc else Forwarding(keys, webrtc_urls_of(settings))
+        )
+        offers.add_routes(app)
         HangingUp(context.exchange, self._calls, resumption, keys).add_routes(app)
         Http(keys, store, self._roster).add_routes(app)
         Page().add_routes(app)
@@ -106,7 +118,6 @@ class GatewayService:
 
     async def stop(self) -> None:
         await self._adoption.stop()
-        await self._webrtc.stop()
         await self._runner.cleanup()
         self._calls.stop()
         await self._roster.stop()

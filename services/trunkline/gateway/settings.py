@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from yarl import URL
+
 from trunkline.proto.errors import BadSettings
 from trunkline.runtime.settings import CoreSettings, variable
 
@@ -38,8 +40,10 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
-    webrtc_host: address on which WebRTC's audio arrives, empty for host; webrtc_public_ips: comma-separated, told to
-    callers instead, behind a NAT that maps one to one; webrtc_ports: UDP, such as 50000-50999, empty for any.
+    webrtc_urls: comma-separated, of the gateways that serve WebRTC, for those that don't.
+    Of a gateway that serves WebRTC: webrtc_host: address on which its audio arrives, empty for host; webrtc_public_ips:
+    comma-separated, told to callers instead, behind a NAT that maps one to one; webrtc_ports: UDP, such as
+    50000-50999, empty for any.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +55,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     record_replicas: Literal[1, 3] = 1
     resume_secret: str = ""
     cors_origins: str = "*"
+    webrtc_urls: str = ""
     webrtc_host: str = ""
     webrtc_public_ips: str = ""
     webrtc_ports: str = ""
@@ -68,6 +73,21 @@ def origins_of(settings: GatewaySettings) -> list[str]:
         if origin != "*" and (scheme not in ("http", "https") or not host or "/" in host or "*" in host):
             raise BadSettings(variable("cors_origins"), f"{origin!r}", "*, or origins like https://desk.example:8443")
     return origins
+
+
+def webrtc_urls_of(settings: GatewaySettings) -> list[URL]:
+    """Raises BadSettings."""
+    return [_address(text) for text in (part.strip() for part in settings.webrtc_urls.split(",")) if text]
+
+
+def _address(text: str) -> URL:
+    try:
+        url = URL(text)
+        if url.scheme in ("http", "https") and url.host and url == url.origin() / "":
+            return url
+    except ValueError:
+        pass
+    raise BadSettings(variable("webrtc_urls"), f"{text!r}", "addresses like http://10.0.0.7:8080, comma-separated")
 
 
 def aliases_of(settings: GatewaySettings) -> dict[str, str]:

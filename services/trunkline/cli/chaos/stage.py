@@ -62,7 +62,7 @@ class StageUnderTest:
     async def __aenter__(self) -> "StageUnderTest":
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "script.json").write_bytes(scene.script())
-        counts = ",".join(f"{name}={count}" for name, count in scene.WORKERS.items())
+        counts = ",".join([*(f"{name}={count}" for name, count in scene.WORKERS.items()), "webrtc=0"])
         command = [sys.executable, "-m", "trunkline.cli.main", "up", "--dir", str(self.directory / "run"), *OPTIONS]
         command += ["--agent", f"{desk.__file__}:desk", "--workers", counts]
         with (self.directory / "up.out").open("wb") as out, (self.directory / "up.err").open("wb") as err:

@@ -1,11 +1,9 @@
 """POST /v1/realtime/calls: an SDP offer in, its answer out, and a call that waits for its caller to connect.
 
-Whatever can be refused is refused before a stage is placed. Needs the extra `webrtc`.
+Whatever can be refused is refused before a stage is placed. Needs the extra `webrtc`: only webrtc_main imports this.
 """
 
 import asyncio
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import hdrs, web
@@ -17,15 +15,13 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.opening import Opened, Opening, not_opened
 from trunkline.gateway.dialects.realtime.session import SessionPatch
 from trunkline.gateway.dialects.realtime.validation import explain_validation
-from trunkline.gateway.dialects.webrtc.offer import Offer, read_offer
+from trunkline.gateway.dialects.webrtc.addresses import reach_of
+from trunkline.gateway.dialects.webrtc.line import Line
+from trunkline.gateway.dialects.webrtc.offer import PATH, Offer, read_offer
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.telemetry import logs
 
-if TYPE_CHECKING:
-    from trunkline.gateway.dialects.webrtc.line import Line
-
-PATH = "/v1/realtime/calls"
 SDP, FORM = "application/sdp", "multipart/form-data"
 CLOSE_LIMIT_S = 2.0  # for connections to say goodbye, when the gateway stops
 
@@ -43,20 +39,15 @@ class WebrtcEndpoint:
         self._opening = opening
         self._limit_bytes = settings.message_limit_bytes
         self._lines: set[asyncio.Task[None]] = set()
-        self._installed = find_spec("aiortc") is not None
-        if self._installed:
-            from trunkline.gateway.dialects.webrtc.addresses import reach_of
-            from trunkline.gateway.dialects.webrtc.line import Line
-
-            self._line = Line
-            host = settings.webrtc_host or settings.host
-            self._reach = reach_of(host, settings.webrtc_public_ips, settings.webrtc_ports)
+        host = settings.webrtc_host or settings.host
+        self._reach = reach_of(host, settings.webrtc_public_ips, settings.webrtc_ports)
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(PATH, self._call)
+        app.on_shutdown.append(self._close)
 
-    async def stop(self) -> None:
-        """Every connection that is left is closed."""
+    async def _close(self, app: web.Application) -> None:
+        """Every connection that is left."""
         for line in self._lines:
             line.cancel()
         if self._lines:
@@ -64,8 +55,6 @@ class WebrtcEndpoint:
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         admitted = await self._keys.admit(request)
-        if not self._installed:
-            return refuse(501, "not_supported", "WebRTC is not installed here: trunkline[webrtc]")
         if request.content_type not in (SDP, FORM):
             problem = f"the content type is {request.content_type[:80]!r}; allowed: {SDP}, {FORM}"
             return refuse(415, "unsupported_content_type", problem)
@@ -86,11 +75,11 @@ class WebrtcEndpoint:
         headers = {hdrs.LOCATION: f"{PATH}/{opened.call.call_id}"}
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
-    async def _answer(self, offer: Offer) -> tuple["Line", str]:
-        line = self._line(offer)
+    async def _answer(self, offer: Offer) -> tuple[Line, str]:
+        line = Line(offer)
         return line, await line.answer(self._reach)
 
-    def _serve(self, line: "Line", opened: Opened) -> None:
+    def _serve(self, line: Line, opened: Opened) -> None:
         async def serve() -> None:
             try:
                 await line.serve(opened, self._limit_bytes)

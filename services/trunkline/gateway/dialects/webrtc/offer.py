@@ -8,6 +8,7 @@ import msgspec
 
 from trunkline.proto.errors import BadInput
 
+PATH = "/v1/realtime/calls"  # where offers are posted
 OPUS = "opus/48000/2"  # RFC 7587: always told like this, mono or not
 DIGESTS = ("sha-256", "sha-384", "sha-512")  # of a certificate
 SECTIONS = 8
