@@ -1,4 +1,4 @@
-# One image per stage: docker build --target gateway|stt|agent|tool-runner|tts .
+# One image per stage, and one for WebRTC: docker build --target gateway|webrtc|stt|agent|tool-runner|tts .
 # Every package is checked against the hashes of requirements.lock, and an image holds its own stage's only.
 ARG PYTHON=3.11-slim-bookworm
 
@@ -17,6 +17,11 @@ COPY services services
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist .
 
 FROM build AS gateway-venv
+RUN k8s/images/install-stage gateway otlp
+COPY --from=wheel /dist /dist
+RUN uv pip install --python /opt/trunkline --no-deps /dist/*.whl
+
+FROM build AS webrtc-venv
 RUN k8s/images/install-stage gateway webrtc otlp
 COPY --from=wheel /dist /dist
 RUN uv pip install --python /opt/trunkline --no-deps /dist/*.whl
@@ -53,6 +58,11 @@ FROM service AS gateway
 COPY --from=gateway-venv /opt/trunkline /opt/trunkline
 EXPOSE 8080
 ENTRYPOINT ["trunkline-gateway"]
+
+FROM service AS webrtc
+COPY --from=webrtc-venv /opt/trunkline /opt/trunkline
+EXPOSE 8080 50000-50999/udp
+ENTRYPOINT ["trunkline-webrtc"]
 
 FROM service AS stt
 COPY --from=stt-venv /opt/trunkline /opt/trunkline

@@ -80,7 +80,7 @@ def test_an_option_is_never_guessed_from_its_beginning(capsys: pytest.CaptureFix
         (["--engine", "stt=whisperer"], ["stt has no engine 'whisperer'", "digits, moonshine, scripted"]),
         (["--engine", "model=gpt"], ["model has no engine 'gpt'", "local, scripted"]),
         (["--engine", "nose=long"], ["'nose=long' is unusable", "stt=NAME, tts=NAME, model=NAME"]),
-        (["--workers", "nose=2"], ["'nose=2' is unusable", "gateway, stt, agent, tool_runner, tts"]),
+        (["--workers", "nose=2"], ["'nose=2' is unusable", "gateway, stt, agent, tool_runner, tts, webrtc"]),
         (["--workers", "stt=none"], ["'stt=none' has no usable number", "1 to 64"]),
         (["--workers", "stt=0"], ["'stt=0' has no usable number", "1 to 64"]),
         (["--port", "http"], ["'http' is no port", "0 to 65535"]),
@@ -169,9 +169,10 @@ def test_a_gateway_that_does_not_answer_ends_with_status_1(capsys: pytest.Captur
 
 
 def test_workers_that_are_not_named_are_one_each() -> None:
-    expected = {"gateway": 1, "stt": 2, "agent": 1, "tool_runner": 3, "tts": 1}
+    expected = {"gateway": 1, "stt": 2, "agent": 1, "tool_runner": 3, "tts": 1, "webrtc": 1}
 
     assert options.workers("stt=2, tool_runner=3") == expected
+    assert options.workers("stt=2, tool_runner=3, webrtc=0") == expected | {"webrtc": 0}
 
 
 def test_the_last_choice_of_an_engine_wins() -> None:

@@ -83,6 +83,27 @@ def test_options_win_over_variables_and_no_two_workers_share_an_id() -> None:
     assert "TRUNKLINE_WORKER_ID" not in made
 
 
+def test_the_gateway_for_webrtc_is_reached_by_gateways_alone_and_its_audio_where_callers_come() -> None:
+    environ = up._environment({}, "10.0.0.7", 8080, "a.py:a", {}, Path("run"))
+
+    made = up._for_webrtc(environ, "4711")
+    told = up._for_webrtc({**environ, "TRUNKLINE_WEBRTC_HOST": "0.0.0.0"}, "4711")
+
+    assert (made["TRUNKLINE_HOST"], made["TRUNKLINE_PORT"]) == ("127.0.0.1", "4711")
+    assert (made["TRUNKLINE_WEBRTC_HOST"], told["TRUNKLINE_WEBRTC_HOST"]) == ("10.0.0.7", "0.0.0.0")
+
+
+def test_a_stack_without_the_extra_has_no_webrtc_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(up, "find_spec", lambda name: None)
+
+    assert up._with_what_is_installed({"gateway": 1, "webrtc": 0}) == {"gateway": 1, "webrtc": 0}
+    assert capsys.readouterr().err == ""
+    assert up._with_what_is_installed({"gateway": 1, "webrtc": 2}) == {"gateway": 1, "webrtc": 0}
+    assert "trunkline[webrtc]" in capsys.readouterr().err
+
+
 def test_services_keep_what_they_compile_for_their_next_start() -> None:
     made = up._environment({"PYTHONDONTWRITEBYTECODE": "1"}, "127.0.0.1", 8080, "a.py:a", {}, Path("run"))
 
@@ -107,7 +128,7 @@ def test_the_page_is_given_a_key_that_was_made_here_and_no_key_of_the_operators(
 
 
 def test_the_lines_of_up_end_with_the_one_that_says_ready(capsys: pytest.CaptureFixture[str]) -> None:
-    plan = up.Plan(Path("run"), "127.0.0.1", 8080, "sk-x", "a.py:a", {"stt": 2}, {}, 1.0, own_key=True)
+    plan = up.Plan(Path("run"), "127.0.0.1", 8080, "sk-x", "a.py:a", {"stt": 2, "webrtc": 0}, {}, 1.0, own_key=True)
 
     up.announce(plan)
 

@@ -78,10 +78,13 @@ def code_of(body: bytes) -> str:
 
 def test_an_offer_at_an_ordinary_gateway_becomes_a_call_at_one_for_webrtc() -> None:
     async def main() -> None:
-        async with RtcServer() as there, Server(webrtc_urls=f"http://127.0.0.1:{there.service.port}") as here:
-            async with Browser(here) as browser:
-                created = await browser.until("session.created")
-                loads = here.service.load()[0], there.service.load()[0]
+        async with (
+            RtcServer() as there,
+            Server(webrtc_urls=f"http://127.0.0.1:{there.service.port}") as here,
+            Browser(here) as browser,
+        ):
+            created = await browser.until("session.created")
+            loads = here.service.load()[0], there.service.load()[0]
 
         assert created["session"]["id"] == browser.call_id
         assert loads == (0, 1)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import av
@@ -34,6 +34,12 @@ class RtcServer(Server):
     def _make(self, calls: Calls, keys: Keys, opening: Opening, settings: GatewaySettings) -> WebrtcEndpoint:
         self.endpoint = WebrtcEndpoint(calls, keys, opening, settings)
         return self.endpoint
+
+
+class Called(Protocol):
+    """client: of the gateway's address."""
+
+    client: aiohttp.ClientSession
 
 
 class Microphone(MediaStreamTrack):
@@ -71,7 +77,7 @@ class Browser:
 
     def __init__(
         self,
-        server: Server,
+        server: Called,
         key: str = KEY,
         path: str = "/v1/realtime/calls?model=gpt-realtime",
         spell: Callable[[str], str] = lambda sdp: sdp,

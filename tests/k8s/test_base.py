@@ -24,7 +24,7 @@ from trunkline.runtime.admin import Admin
 from trunkline.runtime.settings import CoreSettings, load, variable
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("gateway", "stt", "agent", "tool-runner", "tts")
+SERVICES = ("gateway", "webrtc", "stt", "agent", "tool-runner", "tts")
 SPARE_S = 30  # between the end of the drain's grace and the kill
 Manifest = dict[str, Any]
 
@@ -79,7 +79,7 @@ def environment(service: str) -> dict[str, str]:
 
 
 def settings_type(service: str) -> type[CoreSettings]:
-    package = f"trunkline.{service.replace('-', '_')}"
+    package = "trunkline.gateway" if service == "webrtc" else f"trunkline.{service.replace('-', '_')}"
     members = vars(importlib.import_module(f"{package}.service")).values()
     (own,) = [
         c for c in members if inspect.isclass(c) and issubclass(c, CoreSettings) and c.__module__.startswith(package)
@@ -141,6 +141,37 @@ def test_the_overlay_of_the_page_builds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     mounted = [m for m in yaml.safe_load_all(done.stdout) if "agents" in str(m.get("spec", {}).get("template"))]
     assert {m["metadata"]["name"] for m in mounted} == {"agent", "tool-runner"}
+
+
+def test_the_overlay_for_webrtc_on_the_nodes_builds(tmp_path: Path) -> None:
+    (patch,) = re.findall(
+        r"^```yaml webrtc\n(.*?)^```$", (ROOT / "k8s" / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    shutil.copytree(ROOT / "k8s" / "base", tmp_path / "base")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(f"resources: [../base]\n{patch}")
+
+    done = subprocess.run([tool("kubectl"), "kustomize", overlay], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    on_nodes = [m for m in yaml.safe_load_all(done.stdout) if "hostNetwork" in str(m.get("spec", {}).get("template"))]
+    assert [m["metadata"]["name"] for m in on_nodes] == ["webrtc"]
+
+
+def test_the_gateways_know_where_webrtc_is_served() -> None:
+    chosen: Any = settings("gateway")
+    (served,) = manifest("Service", "webrtc")["spec"]["ports"]
+
+    assert chosen.webrtc_urls == "http://webrtc"
+    assert (served["port"], served["targetPort"]) == (80, "http")
+    assert port_of("webrtc", "http") == settings("webrtc").port  # type: ignore[attr-defined]  # of the gateway's
+
+
+def test_only_the_image_for_webrtc_holds_its_extra() -> None:
+    holders = [name for name, text in targets().items() if re.search(r"install-stage .*\bwebrtc\b", text)]
+
+    assert holders == ["webrtc-venv"]
 
 
 def test_no_secret_is_in_the_base() -> None:

@@ -48,7 +48,9 @@ def started(directory: Path, *options: str) -> RunningStack:
     script.write_bytes(msgspec.json.encode([[[{"type": "say", "text": "".join(ANSWER), "phase": "final_answer"}]]]))
     environ = {"TRUNKLINE_MODEL_SCRIPT": str(script), "TRUNKLINE_TONE_SEGMENT_MS": str(SEGMENT_MS)}
     engines = ("--engine", "stt=digits", "--engine", "tts=tone", "--engine", "model=scripted")
-    return RunningStack(directory / "run", "--workers", "gateway=2", *engines, *options, environ=environ).start()
+    return RunningStack(
+        directory / "run", "--workers", "gateway=2,webrtc=0", *engines, *options, environ=environ
+    ).start()
 
 
 def keyed(digits: str) -> Line:

@@ -19,7 +19,7 @@ from trunkline.cli.record_json import CallRecord
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
 AGENTS = Path(__file__).parent / "agents.py"
-TWO_OF_EACH = "stt=2,agent=2,tts=2,tool_runner=2,gateway=2"
+TWO_OF_EACH = "stt=2,agent=2,tts=2,tool_runner=2,gateway=2,webrtc=0"
 NEAR = 0.2  # word error rate between two recognitions of undisturbed calls: "is 18", "was aching"; "rain", "grain"
 REPLY_LIMIT_S = 40.0
 

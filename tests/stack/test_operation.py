@@ -20,6 +20,7 @@ from trunkline.cli import api
 AGENT = f"{Path(__file__).parent / 'agents.py'}:quick"
 NULL_ENGINES = ("--engine", "stt=scripted", "--engine", "tts=tone", "--engine", "model=scripted")
 STAGES = ["agent", "gateway", "stt", "tool_runner", "tts"]
+LISTED = sorted([*STAGES, "gateway"])  # with the one for WebRTC
 
 
 @pytest.fixture
@@ -41,10 +42,10 @@ def workers(stack: RunningStack, stage: str) -> list[int]:
     return [worker["pid"] for worker in stack.json("ps") if worker["stage"] == stage]
 
 
-def test_five_stages_are_five_processes(stack: RunningStack) -> None:
+def test_five_stages_and_webrtc_are_six_processes(stack: RunningStack) -> None:
     listed = stack.json("ps")
 
-    assert sorted(worker["stage"] for worker in listed) == STAGES
+    assert sorted(worker["stage"] for worker in listed) == LISTED
     assert sorted(worker["pid"] for worker in listed) == sorted(
         pid for stage, pids in stack.pids().items() if stage != "nats" for pid in pids
     )
@@ -136,7 +137,7 @@ def test_two_workers_of_a_stage_both_serve_and_two_gateways_share_the_port(tmp_p
     finally:
         assert running.stop() == 0
 
-    assert counts == {"nats": 1, "gateway": 2, "stt": 2, "agent": 1, "tool_runner": 1, "tts": 2}
+    assert counts == {"nats": 1, "gateway": 2, "stt": 2, "agent": 1, "tool_runner": 1, "tts": 2, "webrtc": 1}
     assert len(asked) == 3
 
 
@@ -145,7 +146,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(light: RunningStack) -> No
 
     os.kill(light.pid, signal.SIGKILL)
 
-    assert len(pids) == 6
+    assert len(pids) == 7
     until(lambda: not any(_alive(pid) for pid in pids), limit_s=5.0)
 
 

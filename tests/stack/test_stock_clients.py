@@ -47,7 +47,7 @@ CALLER = RealtimeAgent("caller", tools=[open_map])
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     directory = tmp_path_factory.mktemp("stock")
-    options = ("--agent", f"{AGENTS}:quick", "--workers", "stt=2,agent=2,tts=2,tool_runner=2,gateway=2")
+    options = ("--agent", f"{AGENTS}:quick", "--workers", "stt=2,agent=2,tts=2,tool_runner=2,gateway=2,webrtc=0")
     running = RunningStack(directory, *options).start()
     yield running
     assert running.stop() == 0

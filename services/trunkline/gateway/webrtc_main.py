@@ -15,7 +15,7 @@ def build(context: Context, settings: GatewaySettings) -> GatewayService:
     try:
         from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
     except ImportError as error:
-        raise BadInput("", f"it needs {error.name}", "install trunkline[webrtc]") from error
+        raise BadInput(error.name or "aiortc", "is not installed", "install trunkline[webrtc]") from error
     return ordinary.build(context, settings, WebrtcEndpoint)
 
 
