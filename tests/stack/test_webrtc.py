@@ -1,6 +1,7 @@
 """WebRTC in `trunkline up`: offers come to the one port, a process of its own serves them, and its death is its own."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from gateway.webrtc_scene import Browser
 from support.running_stack import RunningStack
 from trunkline.cli import record_json
+from trunkline.cli.record_json import CallRecord
 
 AGENT = f"{Path(__file__).parent / 'agents.py'}:quick"
 NULL_ENGINES = ("--engine", "stt=scripted", "--engine", "tts=tone", "--engine", "model=local")
@@ -25,7 +27,8 @@ LOUD = 1_000  # of samples up to 32,767
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("webrtc"), "--agent", AGENT, *NULL_ENGINES).start()
+    directory, soon = tmp_path_factory.mktemp("webrtc"), {"TRUNKLINE_RESUME_WINDOW_S": "2"}
+    running = RunningStack(directory, "--agent", AGENT, *NULL_ENGINES, environ=soon).start()
     yield running
     assert running.stop() == 0
 
@@ -52,8 +55,9 @@ class Door:
         """Returns once offers are read."""
         async with asyncio.timeout(LIMIT_S):
             while True:
-                if await self.offered() == 400:
-                    return
+                with contextlib.suppress(aiohttp.ClientError):  # no gateway listens, yet
+                    if await self.offered() == 400:
+                        return
                 await asyncio.sleep(0.1)
 
     @asynccontextmanager
@@ -92,6 +96,16 @@ async def asked_over(socket: aiohttp.ClientWebSocketResponse) -> None:
             pass
 
 
+async def ended(stack: RunningStack, browser: Browser) -> CallRecord:
+    """Its record, which has its end."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            record = await record_json.fetch(stack.address, browser.call_id)
+            if record.ended:
+                return record
+            await asyncio.sleep(0.1)
+
+
 def sounds(browser: Browser) -> bool:
     return bool(np.abs(browser.sound()).max(initial=0) > LOUD)
 
@@ -109,8 +123,7 @@ def test_a_browser_calls_the_one_port_and_is_heard_by_the_process_for_webrtc(lig
         async with door.browser() as browser:
             await browser.until("session.created")
             await asked(browser)
-        await until(lambda: bool(light.json("show", browser.call_id)["ended_at"]))
-        record = await record_json.fetch(light.address, browser.call_id)
+        record = await ended(light, browser)
         holders = [str(event["gateway"]) for event in record.events if event["type"] == "attached"]
 
         assert [tool.name for tool in record.tools] == ["get_weather"]
@@ -121,7 +134,7 @@ def test_a_browser_calls_the_one_port_and_is_heard_by_the_process_for_webrtc(lig
 
 def test_its_death_ends_no_call_over_a_socket_and_later_browsers_get_through(light: RunningStack) -> None:
     async def scenario(door: Door) -> None:
-        async with door.socket() as socket, door.browser():
+        async with door.socket() as socket, door.browser() as lost:
             (dead,) = light.pids()["webrtc"]
             os.kill(dead, signal.SIGKILL)
             await asked_over(socket)
@@ -130,11 +143,28 @@ def test_its_death_ends_no_call_over_a_socket_and_later_browsers_get_through(lig
             async with door.browser() as browser:
                 await asked(browser)
             await asked_over(socket)
+        record = await ended(light, lost)
         (alive,) = light.pids()["webrtc"]
 
         assert refused in (400, 503)  # it may be there again already
         assert alive != dead
+        assert [event["reason"] for event in record.events if event["type"] == "ended"] == ["lost"]
         assert f"trunkline: webrtc (pid {dead}) was ended by SIGKILL: starting it again" in light.said
+
+    visit(light, scenario)
+
+
+def test_the_death_of_an_ordinary_gateway_is_not_noticed_by_a_browser_s_call(light: RunningStack) -> None:
+    async def scenario(door: Door) -> None:
+        async with door.browser() as browser:
+            (dead,) = light.pids()["gateway"]
+            os.kill(dead, signal.SIGKILL)
+            await asked(browser)
+            await door.opens()
+        record = await ended(light, browser)
+
+        assert [tool.name for tool in record.tools] == ["get_weather"]
+        assert len([event for event in record.events if event["type"] == "attached"]) == 1  # to the same as before
 
     visit(light, scenario)
 
