@@ -1,11 +1,15 @@
 """The sockets of one call: opened on the addresses and ports that the settings allow, told as callers reach them.
 
-aioice would take every address of the host but loopback, any port, and tell them as they are.
+aioice would take every address of the host but loopback, any port, and tell them as they are. It would also hand on
+whatever anybody sends to such a port: rule: nothing but STUN comes in from where the caller hasn't shown its password.
 """
 
 import asyncio
+import contextlib
 import random
+import struct
 from collections.abc import Iterable
+from typing import Any
 
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.ice import Connection, StunProtocol
@@ -16,6 +20,9 @@ from trunkline.proto.errors import StageUnavailable
 from trunkline.telemetry import logs
 
 COMPONENT = 1  # RTP and RTCP share one (RFC 5761)
+STUN_BEFORE = 4  # the first byte of all STUN is below (RFC 7983)
+SOURCES = 100  # that a caller's checks may come from: each is checked in turn (RFC 8445, 19.5.1)
+WAITING = 1_024  # datagrams that wait to be read: more than a receiver's window of events
 
 log = logs.get(__name__)
 
@@ -33,6 +40,23 @@ def redirect(transport: RTCIceTransport, reach: Reach) -> None:
 def is_lost(transport: RTCIceTransport) -> bool:
     """Whether the caller's side answers no more; while aiortc hasn't been told to close it."""
     return transport._connection._closing
+
+
+class Door(StunProtocol):
+    """One socket. Who knows the caller's password is known by its address from then on."""
+
+    receiver: Connection
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        if not data or isinstance(data, str):
+            return
+        known = any(one._network_host == addr[0] and one.port == addr[1] for one in self.receiver._remote_candidates)
+        is_stun = data[0] < STUN_BEFORE
+        if is_stun and (known or len(self.receiver._remote_candidates) < SOURCES):
+            with contextlib.suppress(struct.error):  # aioice's, of an attribute that is cut short
+                super().datagram_received(data, addr)
+        elif known and not is_stun and self.receiver._queue.qsize() < WAITING:
+            self.receiver.data_received(data, COMPONENT)
 
 
 async def _gather(connection: Connection, reach: Reach) -> None:
@@ -60,7 +84,7 @@ async def _open(connection: Connection, host: str, reach: Reach) -> StunProtocol
     error: OSError | None = None
     for port in _ports(reach):
         try:
-            _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(connection), local_addr=(host, port))
+            _, protocol = await loop.create_datagram_endpoint(lambda: Door(connection), local_addr=(host, port))
             return protocol
         except OSError as problem:
             error = problem
