@@ -172,7 +172,8 @@ def test_what_is_no_offer_gets_the_vendor_s_error(body: bytes, kind: str, status
     ("old", "new"),
     [
         ("UDP/TLS/RTP/SAVPF", "udp-tls"),
-        ("a=mid:0", "a=extmap:x y z"),
+        ("a=mid:0", "a=mid:0\r\na=extmap:x y z"),
+        ("a=mid:0", "a=mid:0 "),
         ("a=rtcp-mux", "a=nothing"),
         ("a=sctp-port:5000", "a=sctp-port:five"),
         ("opus/48000/2", "opus/48000/2\r\na=fmtp:7 x=1"),

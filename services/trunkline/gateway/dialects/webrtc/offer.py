@@ -14,6 +14,7 @@ DIGESTS = ("sha-256", "sha-384", "sha-512")  # of a certificate
 SECTIONS = 8
 LINE_CHARACTERS = 4_096
 MESSAGE_BYTES = 65_536  # that a data channel takes whose offer doesn't say (RFC 8841, 6.1)
+BUNDLE = "a=group:BUNDLE"
 _ADDRESSES = ("a=candidate:", "a=end-of-candidates", "a=remote-candidates:")
 
 
@@ -49,6 +50,7 @@ def read_offer(body: bytes) -> Offer:
                 f"has a section {kind[2:42]!r}, which is not supported", "audio and a data channel", unserved=True
             )
         _require_secure(session + section)
+    _require_names(session, sections)
     _require_opus(sections[kinds.index("m=audio")])
     channel = "m=application" in kinds
     limit = _message_bytes(sections[kinds.index("m=application")]) if channel else 0
@@ -75,6 +77,18 @@ def _require_secure(lines: list[str]) -> None:
             raise _bad(f"has no {name}", "ICE, as a browser offers it")
     if not any(line.strip() in ("a=setup:actpass", "a=setup:active", "a=setup:passive") for line in lines):
         raise _bad("has no usable a=setup", "actpass, active or passive")
+
+
+def _require_names(session: list[str], sections: list[list[str]]) -> None:
+    """Each section has one of its own, and what shares a transport is named by it (RFC 9143)."""
+    names = [
+        line.removeprefix("a=mid:").strip() for section in sections for line in section if line.startswith("a=mid:")
+    ]
+    if len(names) != len(sections) or len(set(names)) != len(names) or not all(names):
+        raise _bad("has a section without a name of its own", "a=mid in each")
+    groups = [line.split()[1:] for line in session if line.startswith(BUNDLE)]
+    if any(not group or group[0] not in names for group in groups):
+        raise _bad("has a bad a=group:BUNDLE", f"one that begins with {' or '.join(names)}")
 
 
 def _require_opus(audio: list[str]) -> None:

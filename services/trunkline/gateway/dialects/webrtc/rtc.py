@@ -23,7 +23,7 @@ from trunkline.gateway.dialects.webrtc.addresses import Reach
 from trunkline.gateway.dialects.webrtc.arrivals import RTP_RATE_HZ, Packet
 from trunkline.gateway.dialects.webrtc.mouth import Mouth
 from trunkline.gateway.dialects.webrtc.offer import Offer
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.telemetry import logs
 
 CHANNELS = 1  # that are listened to: further ones are closed
@@ -63,25 +63,30 @@ class Rtc:
         transceiver.setCodecPreferences([OPUS])
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+            _tap(transceiver.receiver, self._on_packet)
+            self._ice = transceiver.receiver.transport.transport
+            transports = {self._ice}
+            if self._pc.sctp is not None:
+                transports.add(self._pc.sctp.transport.transport)
+            for transport in transports:
+                gathering.redirect(transport, reach)
+            await self._pc.setLocalDescription(await self._pc.createAnswer())
+        except StageUnavailable:
+            raise
         except Exception as error:  # a parser of others, at what anybody may send: it raises whatever it stumbles over
             log.info("offer not understood", reason=repr(error)[:200])
             raise BadInput(
                 "sdp", "can't be understood", "an offer as a browser makes it", code="invalid_offer"
             ) from error
-        _tap(transceiver.receiver, self._on_packet)
-        self._ice = transceiver.receiver.transport.transport
-        transports = {self._ice}
-        if self._pc.sctp is not None:
-            transports.add(self._pc.sctp.transport.transport)
-        for transport in transports:
-            gathering.redirect(transport, reach)
-        await self._pc.setLocalDescription(await self._pc.createAnswer())
         return self._pc.localDescription.sdp
 
     async def close(self) -> None:
         """The caller sees its connection end."""
         self._gone = True
-        await self._pc.close()
+        try:
+            await self._pc.close()
+        except Exception as error:  # aiortc's, of what it has set up by half: that has no sockets yet
+            log.info("connection not closed in order", reason=repr(error)[:200])
 
     def _channel_came(self, channel: RTCDataChannel) -> None:
         self._channels += 1
