@@ -62,6 +62,24 @@ def test_what_one_process_has_put_another_has_at_once(nats_server: NatsServer, c
 
 
 @pytest.mark.nats
+@pytest.mark.parametrize("verb", ["delete", "purge"])
+def test_a_value_that_an_operator_takes_away_is_gone(nats_server: NatsServer, call: str, verb: str) -> None:
+    async def main() -> None:
+        client = await nats_server.connect()
+        bucket = NatsBucket(client, "CALLS_TEST", ttl_s=60.0)
+        await bucket.ensure()
+        await bucket.put(call, b"one")
+        operators = await client.jetstream().key_value("CALLS_TEST")
+        await getattr(operators, verb)(call)
+
+        assert await bucket.get(call) is None
+        await bucket.close()
+        await client.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.nats
 def test_a_bucket_that_is_away_keeps_nothing_and_says_so(
     tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

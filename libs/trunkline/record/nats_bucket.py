@@ -53,7 +53,7 @@ class NatsBucket:
         for wait_s in backoff(READ_LIMIT_S):
             last = await self._writes.last(stream, self._subject(key))
             if last is not None:
-                return last.data if last.seq else None
+                return last.data if last.seq and not last.removed else None
             await asyncio.sleep(wait_s)
         raise StoreUnavailable(key, READ_LIMIT_S)
 

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import Header
 from nats.js.errors import NotFoundError
+from nats.js.kv import KV_DEL, KV_OP, KV_PURGE
 
 from trunkline.record.replies import Answer, Replies
 from trunkline.record.store import EntryTooLarge, StoredEntry, StoreUnavailable, WrongSequence
@@ -115,7 +116,8 @@ class NatsWrites:
         except (NatsError, TimeoutError):
             return None
         headers = message.headers or {}
-        return StoredEntry(message.seq or 0, headers.get(Header.MSG_ID.value, ""), message.data or b"")
+        entry, removed = headers.get(Header.MSG_ID.value, ""), headers.get(KV_OP) in (KV_DEL, KV_PURGE)
+        return StoredEntry(message.seq or 0, entry, message.data or b"", removed=removed)
 
     def _publish_guarded(self, write: Write) -> asyncio.Future[int]:
         headers = {

@@ -51,13 +51,15 @@ def new_entry_id() -> str:
 class StoredEntry(NamedTuple):
     """seq: of the store, rising, not dense. entry: the id its writer gave it. data: an encoded RecordEntry.
 
-    stored_at: by the store's clock, RFC 3339; empty from a store that keeps none.
+    stored_at: by the store's clock, RFC 3339; empty from a store that keeps none. removed: it says that what was there
+    before it was taken away.
     """
 
     seq: int
     entry: str
     data: bytes
     stored_at: str = ""
+    removed: bool = False
 
 
 class RecordStore(Protocol):
