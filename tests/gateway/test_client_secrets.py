@@ -413,6 +413,19 @@ def test_a_browsers_websocket_brings_its_key_in_a_subprotocol(ephemeral: bool) -
     over_http(scenario)
 
 
+def test_a_key_in_a_subprotocol_is_not_logged_where_no_other_is_offered(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Server() as server:
+            async with server.client.ws_connect("/v1/realtime", protocols=[f"openai-insecure-api-key.{KEY}"]) as socket:
+                created = await socket.receive_json()
+
+            assert created["type"] == "session.created"
+
+    asyncio.run(main())
+
+    assert not [record for record in caplog.records if KEY in record.getMessage()]
+
+
 def test_a_wrong_key_in_a_subprotocol_is_refused() -> None:
     async def scenario(server: Server) -> None:
         protocols = ("realtime", "openai-insecure-api-key.ek_wrong")

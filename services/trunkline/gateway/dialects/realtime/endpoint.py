@@ -5,6 +5,7 @@ once, so that it doesn't try again, and is told on its socket when its turn has 
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 
 import msgspec
@@ -66,6 +67,7 @@ class RealtimeEndpoint:
         self._tokens = tokens
         self._opening = opening
         self._limit_bytes = message_limit_bytes
+        logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
