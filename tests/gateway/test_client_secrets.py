@@ -296,6 +296,23 @@ def test_what_is_bound_is_where_a_clients_update_begins() -> None:
     over_http(scenario)
 
 
+@pytest.mark.parametrize("other", ["backoffice", "sesame"])
+def test_a_bound_model_stands_for_the_whole_call(other: str) -> None:
+    async def scenario(server: Server) -> None:
+        server.scene.agent.attached = r.Attached("nightdesk", "d1", agents=("nightdesk", "backoffice"))
+        async with server.connect(await minted(server, BOUND)) as caller:
+            await caller.until("session.created")
+            await caller.send(type="session.update", session={"type": "realtime", "model": other})
+            error = await caller.error()
+            await caller.send(type="session.update", session={"type": "realtime", "model": "gpt-realtime"})
+            await caller.until("session.updated")
+
+            assert (error["code"], error["param"]) == ("model_not_found", "session.model")
+            assert server.scene.agent.sessions[0].all(r.Summon) == []
+
+    over_http(scenario, model_aliases="sesame=backoffice")
+
+
 def test_one_key_opens_calls_until_it_expires_and_an_open_call_goes_on() -> None:
     async def scenario(server: Server) -> None:
         key = await minted(server, expires_after={"seconds": 10})

@@ -20,7 +20,7 @@ from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.offer import Offer
-from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, not_opened, overloaded
+from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
 from trunkline.gateway.dialects.realtime.outbox import Outbox
 from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
@@ -94,10 +94,10 @@ class RealtimeEndpoint:
         self, request: web.Request, websocket: web.WebSocketResponse, admitted: Admitted, ours: bool
     ) -> web.StreamResponse:
         try:
-            call, session, model, _ = await self._opening.open(admitted, request.query.get("model", ""))
+            call, session, model, _, bound = await self._opening.open(admitted, request.query.get("model", ""))
         except (StageUnavailable, BadInput) as error:
             return not_opened(error)
-        terms = self._terms(call.call_id, model, ours)
+        terms = self._terms(call.call_id, model, ours, bound)
         websocket.headers[TOKEN_HEADER] = terms.token
         try:
             await websocket.prepare(request)
@@ -161,13 +161,16 @@ class RealtimeEndpoint:
     ) -> None:
         call_id = record.view.call
         session: Session | None = None
+        model_bound = False
 
         def wish(attached: Attached) -> Wishes:
-            nonlocal session
+            nonlocal session, model_bound
             session = new_session(call_id, record.view.agent, attached.instructions, attached.voice)
             offer = Offer.of(attached, self._opening.aliases)
             try:
                 bound = bound_to(admitted)
+                model_bound = names_model(bound)
+                offer = Offer.of(attached, self._opening.aliases, bound=model_bound)
                 if bound is not None:
                     session = merge(
                         session, msgspec.structs.replace(bound, model=UNSET), offer
@@ -184,13 +187,13 @@ class RealtimeEndpoint:
             await _apologise(websocket, _code(error), str(error))
             await websocket.close(code=CLOSE_MOVED)
             return
-        terms = self._terms(call_id, record.view.agent, told is not None)
+        terms = self._terms(call_id, record.view.agent, told is not None, model_bound)
         outbox = Outbox(websocket, request.transport)
         connection = Connection(Peer(taken.call, outbox, terms, session), outbox)
         await self._serve(connection.run(websocket, taken, told), taken.call)
 
-    def _terms(self, call: str, model: str, ours: bool) -> Terms:
-        return Terms(model, self._tokens.issue(call), self._limit_bytes, ours, self._opening.aliases)
+    def _terms(self, call: str, model: str, ours: bool, bound: bool) -> Terms:
+        return Terms(model, self._tokens.issue(call), self._limit_bytes, ours, self._opening.aliases, bound)
 
 
 async def _apologise(websocket: web.WebSocketResponse, code: str, message: str) -> None:

@@ -35,9 +35,8 @@ class Offer(msgspec.Struct, frozen=True):
 
     def agent_of(self, model: str) -> str:
         """The agent that a model's name means, empty for the call's own."""
-        if self.aliases is not None and model in self.aliases:
-            return self.aliases[model]
-        return model if model in self.agents else ""
+        agent = model if self.aliases is None else self.aliases.get(model, model)
+        return agent if agent in (self.agent, *self.agents) else ""
 
     def require_model(self, model: str) -> None:
         """Raises BadInput."""
@@ -74,9 +73,12 @@ class Offer(msgspec.Struct, frozen=True):
         aliases: Mapping[str, str] | None,
         voices: tuple[str, ...] = (),
         languages: tuple[str, ...] = (),
+        *,
+        bound: bool = False,
     ) -> "Offer":
-        own = attached.agent, attached.instructions, attached.voice, attached.tools, attached.agents
-        return cls(*own, aliases, voices, languages)
+        """bound: to the call's own agent; there is no other to choose."""
+        own = attached.agent, attached.instructions, attached.voice, attached.tools
+        return cls(*own, () if bound else attached.agents, aliases, voices, languages)
 
 
 ANYTHING = Offer()

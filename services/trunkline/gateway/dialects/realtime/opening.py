@@ -1,7 +1,7 @@
 """Opening a call for whom the keys admit, whatever will carry it: at the agent that its model names, its session told.
 
-What is bound to an ephemeral key comes first, then what the client asks for as it calls; but a bound model stands. So
-whoever makes a key decides which agent it reaches, and a stock client, which names a model of its own, reaches it.
+What is bound to an ephemeral key comes first, then what the client asks for; but a bound model stands, for the whole
+call. So whoever makes a key decides which agent it reaches, and a stock client, which names one of its own, reaches it.
 """
 
 from typing import NamedTuple
@@ -23,12 +23,13 @@ _patches: msgspec.json.Decoder[SessionPatch | None] = msgspec.json.Decoder(Sessi
 
 
 class Opened(NamedTuple):
-    """session: effective from the first event on. model: as it was spelt. aliases: see Offer."""
+    """session: effective from the first event on. model: as it was spelt. aliases, bound: see Offer."""
 
     call: Call
     session: Session
     model: str
     aliases: dict[str, str]
+    bound: bool
 
 
 class Opening:
@@ -46,7 +47,8 @@ class Opening:
         Raises StageUnavailable, and BadInput: for an unknown agent with code model_not_found, or for a session that
         this agent can't have. Then there is no call.
         """
-        patches = [patch for patch in (bound_to(admitted), asked) if patch is not None]
+        bound = bound_to(admitted)
+        patches = [patch for patch in (bound, asked) if patch is not None]
         model = next((patch.model for patch in patches if patch.model), model)
         call = await self._calls.place(self.aliases.get(model, model), line)
         attached = call.attached
@@ -61,7 +63,7 @@ class Opening:
             raise
         session = msgspec.structs.replace(session, model=model)
         call.configure(wishes(session, offer))  # nothing is said before its client is there
-        return Opened(call, session, model, self.aliases)
+        return Opened(call, session, model, self.aliases, names_model(bound))
 
 
 def bound_to(admitted: Admitted) -> SessionPatch | None:
@@ -72,6 +74,10 @@ def bound_to(admitted: Admitted) -> SessionPatch | None:
         return _patches.decode(admitted.session)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise explain_validation(error) from error
+
+
+def names_model(bound: SessionPatch | None) -> bool:
+    return bound is not None and bool(bound.model)
 
 
 def not_opened(error: StageUnavailable | BadInput) -> web.Response:

@@ -49,13 +49,14 @@ class Wire(Protocol):
 
 class Terms(msgspec.Struct, frozen=True):
     """How a client comes. model: as it spelt it. token: to come back with, empty for none. limit_bytes: of one event.
-    ours: it can come back by itself. aliases: see Offer."""
+    ours: it can come back by itself. aliases, bound: see Offer."""
 
     model: str
     token: str
     limit_bytes: int
     ours: bool = False
     aliases: Mapping[str, str] | None = None
+    bound: bool = False
 
 
 class Peer:
@@ -68,7 +69,8 @@ class Peer:
         self.terms = terms
         self._wire = wire
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
-        self._offer = Offer.of(attached, terms.aliases, call.speaking.voices, call.listening.languages)
+        engines = call.speaking.voices, call.listening.languages
+        self._offer = Offer.of(attached, terms.aliases, *engines, bound=terms.bound)
         self._session = session or new_session(call.call_id, terms.model, attached.instructions, attached.voice)
         conversation = f"conv_{call.call_id.partition('_')[2]}"
         manner = manner_of(self._session)

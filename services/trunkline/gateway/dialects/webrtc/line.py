@@ -65,7 +65,7 @@ class Line:
     async def serve(self, opened: Opened, limit_bytes: int) -> None:
         """Until either side ends it. The call has ended then. limit_bytes: of one event of the client's."""
         call = opened.call
-        terms = Terms(opened.model, "", limit_bytes, aliases=opened.aliases)
+        terms = Terms(opened.model, "", limit_bytes, aliases=opened.aliases, bound=opened.bound)
         self._peer = peer = RtcPeer(call, self._wire, terms, opened.session, self._mouth)
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
