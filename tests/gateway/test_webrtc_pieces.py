@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.gateway.dialects.webrtc.addresses import Reach, reach_of
-from trunkline.gateway.dialects.webrtc.arrivals import AHEAD, GAP_LIMIT, Arrivals, Packet
+from trunkline.gateway.dialects.webrtc.arrivals import AHEAD, GAP_LIMIT, RTP_RATE_HZ, Arrivals, Packet
+from trunkline.gateway.dialects.webrtc.ear import AHEAD_S, RtpEar
 from trunkline.gateway.dialects.webrtc.mouth import FRAME_BYTES, LIMIT_BYTES, Waiting
 from trunkline.gateway.dialects.webrtc.offer import read_offer
 from trunkline.gateway.dialects.webrtc.sounding import Sign, Sounding
 from trunkline.gateway.dialects.webrtc.wire import ChannelWire
+from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput, BadSettings
 
 FRAME = 960
@@ -167,6 +169,26 @@ def test_a_sender_that_begins_anew_is_heard_at_once() -> None:
     told = positions(Arrivals(), [packet(0), packet(1), packet(0, first=9_000, time=77)])
 
     assert told[-1] == (b"0", 0)
+
+
+def test_a_few_packets_that_claim_long_silences_are_no_hours_of_audio() -> None:
+    heard: list[np.ndarray] = []
+    ear = RtpEar(heard.append, lambda: 7.0)
+    for number in range(1_000):
+        ear.take(Packet(number, number * 3 * RTP_RATE_HZ, b""))
+
+    assert 0 < sum(map(len, heard)) <= AHEAD_S * CALLER_RATE_HZ
+
+
+def test_who_keeps_to_the_clock_is_heard_for_ever() -> None:
+    heard: list[np.ndarray] = []
+    at_s = 0.0
+    ear = RtpEar(heard.append, lambda: at_s)
+    for number in range(1_000):
+        ear.take(Packet(number, number * RTP_RATE_HZ % 2**32, b""))
+        at_s += 1.0
+
+    assert sum(map(len, heard)) >= 998 * CALLER_RATE_HZ
 
 
 def test_silence_that_was_made_up_meanwhile_is_not_made_up_again_and_has_an_end() -> None:

@@ -17,6 +17,8 @@ from trunkline.gateway.dialects.webrtc.arrivals import RTP_RATE_HZ, Arrivals, Pa
 from trunkline.proto.audio import CALLER_RATE_HZ
 
 QUIET_S = 0.3  # without a packet: beyond a network's jitter
+AHEAD_S = 10.0  # of audio that a caller may be ahead of the clock: more than any network holds back
+FASTEST = 1.5  # times the clock: a caller who is faster for long is none
 FRAME_SAMPLES = RTP_RATE_HZ // 50
 
 
@@ -33,6 +35,7 @@ class RtpEar:
         self._decoder.layout = "mono"
         self._decoder.sample_rate = RTP_RATE_HZ
         self._came_at_s = 0.0
+        self._room_samples, self._counted_at_s = AHEAD_S * RTP_RATE_HZ, now_s()
 
     def take(self, packet: Packet) -> None:
         """As it came from the network."""
@@ -64,6 +67,13 @@ class RtpEar:
         return pcm.from_bytes(bytes(frames[0].planes[0]))[: frames[0].samples] if frames else EMPTY
 
     def _tell(self, samples: Samples) -> None:
+        """What is too far ahead of the clock is left out: a few packets could stand for hours of silence."""
+        now_s = self._now_s()
+        grown = (now_s - self._counted_at_s) * RTP_RATE_HZ * FASTEST
+        self._room_samples, self._counted_at_s = min(self._room_samples + grown, AHEAD_S * RTP_RATE_HZ), now_s
+        if self._room_samples < len(samples):
+            return
+        self._room_samples -= len(samples)
         heard = self._resampler.push(samples)
         if len(heard):
             self._hear(heard)
