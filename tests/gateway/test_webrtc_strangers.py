@@ -83,3 +83,19 @@ def test_a_check_with_an_attribute_that_is_cut_short_raises_nothing() -> None:
         )
 
     asyncio.run(main())
+
+
+@pytest.mark.programs
+def test_a_message_that_never_ends_ends_the_call() -> None:
+    async def main() -> None:
+        async with Server() as server, Browser(server) as browser:
+            await browser.until("session.created")
+            browser.pc.sctp._remote_max_message_size = 0  # it takes no notice of what it was told
+            browser.channel.send("x" * 3_000_000)
+            await asyncio.wait_for(browser.closed.wait(), 10.0)
+
+            left = len(browser.pc.sctp._sent_queue) + len(browser.pc.sctp._outbound_queue)
+
+            assert (len(server.service._calls), left > 0) == (0, True)
+
+    asyncio.run(main())

@@ -1,8 +1,9 @@
 """One peer connection: the offer's answer, and what comes and goes over it.
 
-aiortc speaks ICE, DTLS, SCTP and RTP. Reached into are its ICE sockets, which bind and tell what the settings say, and
-the buffer that a caller's packets go through, which would hold back each for 80 ms and, after one loss, for 320. All of
-that is in `_tap` and `gathering`; a test of each fails when a release of aiortc has them elsewhere.
+aiortc speaks ICE, DTLS, SCTP and RTP. Reached into are its ICE sockets, which bind and tell what the settings say, the
+buffer that a caller's packets go through, which would hold back each for 80 ms and, after one loss, for 320, and what
+it keeps of a message that isn't whole, which would have no bound. All of that is in `_tap`, `_hold_to_window` and
+`gathering`; a test of each fails when a release of aiortc has them elsewhere.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from aiortc import (
     RTCIceTransport,
     RTCPeerConnection,
     RTCRtpReceiver,
+    RTCSctpTransport,
     RTCSessionDescription,
 )
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
+from aiortc.rtcsctptransport import DataChunk
 from aiortc.rtp import RtpPacket
 
 from trunkline.gateway.dialects.webrtc import gathering
@@ -67,6 +70,7 @@ class Rtc:
             self._ice = transceiver.receiver.transport.transport
             transports = {self._ice}
             if self._pc.sctp is not None:
+                _hold_to_window(self._pc.sctp, self._flooded)
                 transports.add(self._pc.sctp.transport.transport)
             for transport in transports:
                 gathering.redirect(transport, reach)
@@ -110,6 +114,12 @@ class Rtc:
             lost = self._pc.connectionState == "failed" or (self._ice is not None and gathering.is_lost(self._ice))
             self._on_gone(not lost)
 
+    def _flooded(self) -> None:
+        if not self._gone:
+            self._gone = True
+            log.warning("caller sends more than it may")
+            self._on_gone(False)
+
 
 class _Tap:
     """Stands where aiortc keeps packets until they are decoded in a thread of its own: none gets there."""
@@ -126,3 +136,16 @@ def _tap(receiver: RTCRtpReceiver, on_packet: Callable[[Packet], None]) -> None:
     buffer = "_RTCRtpReceiver__jitter_buffer"
     assert hasattr(receiver, buffer), "this release of aiortc keeps its packets elsewhere"
     setattr(receiver, buffer, _Tap(on_packet))
+
+
+def _hold_to_window(sctp: RTCSctpTransport, on_flood: Callable[[], None]) -> None:
+    """aiortc tells a caller how much it takes, and takes more: a message without an end would grow for ever."""
+    receive = sctp._receive_data_chunk
+
+    async def take(chunk: DataChunk) -> None:
+        if sctp._advertised_rwnd <= 0:
+            on_flood()
+        elif chunk.user_data:  # empty ones, which no sender has a use for, would cost the window nothing
+            await receive(chunk)
+
+    sctp._receive_data_chunk = take  # type: ignore[method-assign]  # of this one connection
