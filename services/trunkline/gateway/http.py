@@ -77,7 +77,8 @@ class Http:
 
 @web.middleware
 async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refused keys, and aiohttp's own refusals (unknown path, wrong method, body too large), in the vendor's shape."""
+    """Refused keys, and aiohttp's own refusals (unknown path, wrong method, a body that is too large or torn), in the
+    vendor's shape."""
     try:
         return await handler(request)
     except KeyRefused as error:
@@ -87,3 +88,6 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status, "invalid_request")
         return refuse(error.status, code, f"{request.method} {request.path}: {error.reason}")
+    except (web.RequestPayloadError, ConnectionError) as error:  # whose client may be gone
+        log.info("client gone, or its body torn", path=request.path, reason=repr(error)[:200])
+        return refuse(400, "invalid_request", f"{request.method} {request.path}: the body can't be read")
