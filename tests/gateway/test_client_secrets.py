@@ -179,12 +179,10 @@ def test_a_body_that_is_none_gets_the_vendors_error(body: bytes, kind: str, stat
     over_http(scenario)
 
 
-@pytest.mark.parametrize("path", ["client_secrets", "calls"])
-def test_a_body_that_is_torn_gets_the_vendors_error(path: str) -> None:
+def test_a_body_that_is_torn_gets_the_vendors_error() -> None:
     async def scenario(server: Server) -> None:
-        kind = {"client_secrets": "application/json", "calls": "application/sdp"}[path]
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": kind, "Content-Encoding": "gzip"}
-        async with server.client.post(f"/v1/realtime/{path}", data=b"no gzip", headers=headers) as answered:
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", "Content-Encoding": "gzip"}
+        async with server.client.post("/v1/realtime/client_secrets", data=b"no gzip", headers=headers) as answered:
             told = await answered.json()
 
             assert (answered.status, told["error"]["code"]) == (400, "invalid_request")

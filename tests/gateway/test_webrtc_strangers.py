@@ -8,8 +8,7 @@ import pytest
 from aioice.candidate import Candidate
 from aioice.ice import Connection
 
-from gateway.socket_scene import Server
-from gateway.webrtc_scene import Browser
+from gateway.webrtc_scene import Browser, RtcServer
 from trunkline.gateway.dialects.webrtc import gathering
 from trunkline.gateway.dialects.webrtc.gathering import SOURCES, WAITING, Door
 
@@ -26,7 +25,7 @@ def source(host: str, port: int) -> Candidate:
 @pytest.mark.parametrize("datagram", [b"", b"\x17", b"\x80\x6f" + bytes(40), b"\x16\xfe\xfd" + bytes(40)])
 def test_a_call_goes_on_whatever_a_stranger_sends_to_its_port(datagram: bytes) -> None:
     async def main() -> None:
-        async with Server() as server, Browser(server) as browser:
+        async with RtcServer() as server, Browser(server) as browser:
             await browser.until("session.created")
             answer = browser.pc.remoteDescription.sdp
             candidate = next(one for one in answer.splitlines() if one.startswith("a=candidate:")).split()
@@ -88,7 +87,7 @@ def test_a_check_with_an_attribute_that_is_cut_short_raises_nothing() -> None:
 @pytest.mark.programs
 def test_a_message_that_never_ends_ends_the_call() -> None:
     async def main() -> None:
-        async with Server() as server, Browser(server) as browser:
+        async with RtcServer() as server, Browser(server) as browser:
             await browser.until("session.created")
             browser.pc.sctp._remote_max_message_size = 0  # it takes no notice of what it was told
             browser.channel.send("x" * 3_000_000)
