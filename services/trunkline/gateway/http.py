@@ -88,6 +88,6 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status, "invalid_request")
         return refuse(error.status, code, f"{request.method} {request.path}: {error.reason}")
-    except (web.RequestPayloadError, ConnectionError) as error:  # whose client may be gone
-        log.info("client gone, or its body torn", path=request.path, reason=repr(error)[:200])
+    except web.RequestPayloadError as error:
+        log.info("body not read", path=request.path, reason=repr(error)[:200])
         return refuse(400, "invalid_request", f"{request.method} {request.path}: the body can't be read")
