@@ -96,8 +96,8 @@ def _require_opus(audio: list[str]) -> None:
     maps = [line.removeprefix("a=rtpmap:").split() for line in audio if line.startswith("a=rtpmap:")]
     if not any(len(one) == 2 and one[0] in formats and one[1].lower() == OPUS for one in maps):
         raise _bad("offers no Opus", f"audio as {OPUS}")
-    if "a=inactive" in audio:
-        raise _bad("offers audio in no direction", "sendrecv, sendonly or recvonly")
+    if "a=inactive" in audio or "a=sendonly" in audio:
+        raise _bad("offers no audio towards the caller", "sendrecv or recvonly", unserved=True)
 
 
 def _message_bytes(application: list[str]) -> int:
