@@ -74,6 +74,24 @@ def test_checks_from_ever_more_addresses_are_passed_over(monkeypatch: pytest.Mon
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("method", [1, 3])
+def test_a_check_without_the_password_is_not_answered(method: int) -> None:
+    sent: list[bytes] = []
+
+    class Transport:
+        def sendto(self, data: bytes, addr: tuple[str, int]) -> None:
+            sent.append(data)
+
+    async def main() -> None:
+        door = Door(Connection(ice_controlling=False))
+        door.connection_made(Transport())  # type: ignore[arg-type]  # of which this is all that is used
+        door.datagram_received(pack("!HHI12s", method, 0, COOKIE, bytes(12)), STRANGER)
+
+        assert sent == []
+
+    asyncio.run(main())
+
+
 def test_a_check_with_an_attribute_that_is_cut_short_raises_nothing() -> None:
     async def main() -> None:
         priority = pack("!HHB3x", 0x0024, 1, 7)

@@ -13,6 +13,7 @@ from typing import Any
 
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.ice import Connection, StunProtocol
+from aioice.stun import Message
 from aiortc import RTCIceTransport
 
 from trunkline.gateway.dialects.webrtc.addresses import Reach
@@ -21,6 +22,7 @@ from trunkline.telemetry import logs
 
 COMPONENT = 1  # RTP and RTCP share one (RFC 5761)
 STUN_BEFORE = 4  # the first byte of all STUN is below (RFC 7983)
+UNKNOWN = (400, 401)  # a check that isn't authenticated (RFC 8489, 9.1.3)
 SOURCES = 100  # that a caller's checks may come from: each is checked in turn (RFC 8445, 19.5.1)
 WAITING = 1_024  # datagrams that wait to be read: more than a receiver's window of events
 
@@ -57,6 +59,11 @@ class Door(StunProtocol):
                 super().datagram_received(data, addr)
         elif known and not is_stun and self.receiver._queue.qsize() < WAITING:
             self.receiver.data_received(data, COMPONENT)
+
+    def send_stun(self, message: Message, addr: tuple[str, int]) -> None:
+        """Who doesn't know the password isn't told so: its address may be somebody else's."""
+        if message.error_code not in UNKNOWN:
+            super().send_stun(message, addr)
 
 
 async def _gather(connection: Connection, reach: Reach) -> None:
