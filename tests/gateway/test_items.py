@@ -303,6 +303,38 @@ def test_an_item_without_words_is_no_anchor_for_the_agent(outcome: str) -> None:
     with_caller(scenario)
 
 
+def test_what_stands_behind_an_output_stands_there_for_the_agent_too_which_has_it_with_its_call() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        call = {"type": "function_call", "id": "f1", "call_id": "call_x", "name": "look", "arguments": "{}"}
+        output = {"type": "function_call_output", "id": "o1", "call_id": "call_x", "output": "seen"}
+        await create(caller, call)
+        await create(caller, message("u1", "And meanwhile?"))
+        await create(caller, output)
+        await create(caller, message("u3", "Thanks."))
+        done = await create(caller, message("u2", "So what is it?"), previous_item_id="o1")
+        await settle()
+
+        assert done["previous_item_id"] == "o1"
+        assert told(server, r.Turn)[-1].previous == "u1"
+
+    with_caller(scenario)
+
+
+def test_an_output_may_be_put_behind_the_call_that_the_client_added() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        call = {"type": "function_call", "id": "f1", "call_id": "call_x", "name": "look", "arguments": "{}"}
+        output = {"type": "function_call_output", "id": "o1", "call_id": "call_x", "output": "seen"}
+        await create(caller, call)
+        await create(caller, message("u1", "And meanwhile?"))
+        elsewhere = await refused(caller, CREATE, item=output, previous_item_id="root")
+        done = await create(caller, output, previous_item_id="f1")
+
+        assert elsewhere == ("previous_item_id", "not_supported")
+        assert done["previous_item_id"] == "f1"
+
+    with_caller(scenario)
+
+
 async def speaks(server: Server, caller: Caller) -> str:
     """The agent is in the middle of a long message. Returns its item."""
     server.scene.agent_mind.answer = LONG
@@ -327,6 +359,25 @@ def test_a_message_that_is_deleted_is_said_no_further() -> None:
         got = [m for m in server.scene.agent.last.got if isinstance(m, r.Interrupt | r.Retract)]
         assert [type(m).__name__ for m in got] == ["Interrupt", "Retract"]
         assert await refused(caller, RETRIEVE, item_id=item) == ("item_id", "item_retrieve_invalid_item_id")
+
+    with_caller(scenario)
+
+
+def test_a_message_that_is_deleted_is_said_no_further_though_another_response_waits() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await commits(server, caller)
+        await caller.send(type="response.create")
+        await settle()
+        agent = server.scene.agent.last
+        server.scene.agent_mind.speak(agent, "resp_news", 0, LONG)  # by itself, while words are waited for
+        added = await caller.until("conversation.item.added")
+        await caller.send(type=DELETE, item_id=added["item"]["id"])
+        cut = await caller.until("response.done")
+        finish(server, "Hello?")
+        answer = await caller.until("response.done")
+
+        assert (cut["response"]["id"], cut["response"]["status"]) == ("resp_news", "cancelled")
+        assert answer["response"]["status"] == "completed"
 
     with_caller(scenario)
 

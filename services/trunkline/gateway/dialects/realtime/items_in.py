@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from trunkline.gateway.call import Call
 from trunkline.gateway.dialects.realtime import events_in, events_out
-from trunkline.gateway.dialects.realtime.items import call_item, has_audio
+from trunkline.gateway.dialects.realtime.items import has_audio
 from trunkline.gateway.dialects.realtime.new_items import Given, read_item
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.proto.errors import BadInput
@@ -50,7 +50,7 @@ class ItemWords:
         """previous: an item that is there, ROOT, or empty for the end."""
         told, conversation, anchor = given.told, self._call.conversation, self._anchor(previous)
         if told.kind == "function_call_output":
-            if previous not in ("", self._items.last, call_item(told.call_id)):
+            if previous not in ("", self._items.last) and not self._is_call(previous, told.call_id):
                 allowed = "the last item, that of the call, or leave it out"
                 raise BadInput("previous_item_id", "an output stands behind its call", allowed, code="not_supported")
             conversation.answer(told.item, told.call_id, told.text, anchor)
@@ -64,10 +64,18 @@ class ItemWords:
         self._send(self._projection.add(given.shown, previous))
 
     def _anchor(self, previous: str) -> str:
-        """The item itself, or the nearest before it of which the agent knows."""
-        while previous in self._projection.wordless:
+        """The item itself, or the nearest before it that has a place with the agent: a caller's without words has none,
+        and an output stands with its call there."""
+        while (found := self._items.get(previous)) is not None and self._is_placeless(found):
             previous = self._items.before(previous) or ROOT
         return previous
+
+    def _is_call(self, item: str, call_id: str) -> bool:
+        found = self._items.get(item)
+        return isinstance(found, events_out.FunctionCall) and found.call_id == call_id
+
+    def _is_placeless(self, item: events_out.AnyItem) -> bool:
+        return isinstance(item, events_out.FunctionOutput) or item.id in self._projection.wordless
 
     def retrieve(self, item: str) -> None:
         found = self._find(item, "item_retrieve_invalid_item_id")
@@ -77,7 +85,7 @@ class ItemWords:
         """What is being said is not said on: it would be in no conversation."""
         found = self._find(item, "item_delete_invalid_item_id")
         if found.status == "in_progress":
-            self._call.cancel(None)
+            self._call.cancel(self._projection.response_saying(item))
         if isinstance(found, events_out.FunctionCall):
             self._call.client_tools.call_deleted(found.call_id)
         elif isinstance(found, events_out.FunctionOutput):

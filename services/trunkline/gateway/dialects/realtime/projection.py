@@ -62,8 +62,13 @@ class Projection:
         yield out.ItemAdded(event_id=self._id(), item=made, previous_item_id=previous)
         yield out.ItemDone(event_id=self._id(), item=made, previous_item_id=previous)
 
+    def response_saying(self, item: str) -> str:
+        """The open response that the item is of."""
+        return next(opened.id for opened in self._open.values() if item in opened.items)
+
     def delete(self, item: str) -> out.ServerEvent:
         self.items.remove(item)
+        self.wordless.discard(item)  # its id may be another's from here on
         return out.ItemDeleted(event_id=self._id(), item_id=item)
 
     def translate(self, event: call.CallEvent) -> list[out.ServerEvent]:
