@@ -314,6 +314,30 @@ def test_a_caller_s_turn_ends_what_is_out_of_band_and_leaves_what_waits() -> Non
     with_caller(scenario)
 
 
+def test_what_the_client_asks_for_answers_a_turn_that_waits_too() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        detection = {"type": "server_vad", "interrupt_response": False}
+        await caller.send(
+            type="session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        )
+        server.scene.agent_mind.answer = LONG
+        await ask(caller, "evt_a", **NONE)
+        await caller.until("response.output_audio.delta")
+        stt = server.scene.stt.sessions[0]
+        stt.say(s.SpeechStarted(1, 0))
+        stt.say(s.SpeechStopped(1, 8_000))
+        stt.say(s.Final(1, "Hello?", 0, 8_000))
+        await caller.until("conversation.item.input_audio_transcription.completed")
+        await ask(caller, "evt_main")
+        responses = [await done(caller) for _ in range(2)]
+        await settle(5.0)
+
+        assert ["conversation_id" in one for one in responses] == [False, True]
+        assert len(orders(server)) == 2
+
+    with_caller(scenario)
+
+
 # every one is answered
 
 

@@ -117,6 +117,7 @@ class Asking:
             return
         if self._first is not None:
             if not self._turns.unsettled:
+                self._later = False  # this answers that turn too
                 self._respond(self._line.pop(0))
         elif self._later:
             self._later = False
