@@ -91,6 +91,7 @@ def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"max_output_tokens": 4097}, "session.max_output_tokens"),
         ({"truncation": "disabled"}, "session.truncation"),
+        ({"truncation": msgspec.Raw(b"1e999999")}, "session.truncation"),
         ({"truncation": {"type": "retention_ratio", "retention_ratio": 0.5}}, "session.truncation"),
         ({"prompt": {"id": "pmpt_1"}}, "session.prompt"),
         ({"include": ["item.input_audio_transcription.logprobs"]}, "session.include"),

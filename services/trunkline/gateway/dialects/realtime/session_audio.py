@@ -1,5 +1,6 @@
 """The audio of a session, in and out: formats, transcription, voice and speed, and what an update changes. Pure."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -112,9 +113,16 @@ def merge_audio(old: Audio, patch: AudioPatch | UnsetType | None, offer: Offer) 
 
 def require_default(param: str, raw: msgspec.Raw | UnsetType, *allowed: object) -> None:
     """Of what isn't served. allowed: the default, as clients may spell it. Raises BadInput."""
-    if raw is not UNSET and msgspec.json.decode(raw) not in allowed:
+    if raw is not UNSET and not _is_one_of(raw, allowed):
         words = msgspec.json.encode(allowed[0]).decode()
         raise BadInput(param, "is not supported yet", f"{words}, or leave it out", code="not_supported")
+
+
+def _is_one_of(raw: msgspec.Raw, allowed: Sequence[object]) -> bool:
+    try:
+        return msgspec.json.decode(raw) in allowed
+    except msgspec.MsgspecError:  # a number out of range, which is looked at only here
+        return False
 
 
 def _merge_input(old: Input, patch: InputPatch | UnsetType | None, offer: Offer) -> Input:
