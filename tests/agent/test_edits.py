@@ -380,3 +380,18 @@ def test_a_model_is_not_asked_again_for_a_tool_call_that_was_deleted_meanwhile()
             assert len(scene.finished) == 1
 
     run_virtual(scenario())
+
+
+def test_what_was_deleted_while_it_was_heard_is_heard_by_nobody() -> None:
+    async def scenario() -> None:
+        async with Scene(YES) as scene:
+            await scene.place()
+            await told(scene, typed(1, "item_1", "Well?"), ANSWER)
+            (said,) = [one for one in scene.told if isinstance(one, Say)]
+            scene.link.send(Retract(0, said.item))
+            scene.played(said.item, 0)
+            await asyncio.sleep(1)
+
+            assert (await scene.view()).strays == 0
+
+    run_virtual(scenario())

@@ -258,15 +258,15 @@ def test_a_torn_append_loses_nothing_of_the_others() -> None:
     with_caller(scenario)
 
 
-@pytest.mark.parametrize("size", [LIMIT_BYTES + 1, LIMIT_BYTES * 5])
-def test_an_oversized_message_closes_the_socket_with_1009(size: int) -> None:
+@pytest.mark.parametrize("text", ["x" * (LIMIT_BYTES + 1), "x" * LIMIT_BYTES * 5, "\u6f22" * (LIMIT_BYTES // 2)])
+def test_an_oversized_message_closes_the_socket_with_1009(text: str) -> None:
     async def scenario(server: Server, caller: Caller) -> None:
-        await caller.socket.send_str("x" * size)
+        await caller.socket.send_str(text)
         code = await caller.closed()
         await settle(0.1)
 
         assert code == 1009
-        if size < LIMIT_BYTES * 4:
+        if len(text) < LIMIT_BYTES * 4:
             assert [e["error"]["code"] for e in caller.seen if e["type"] == "error"] == ["event_too_large"]
         assert server.scene.stt.sessions[0].closed
 

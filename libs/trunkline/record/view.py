@@ -148,8 +148,6 @@ class CallView(Items):
                 self.transfers.append(event)
             case record.ClientEquipped():
                 self.equipped = event
-            case record.ItemInserted():
-                self.strays += 1
             case _:
                 self._change_item(event)
 

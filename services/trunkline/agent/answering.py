@@ -177,13 +177,15 @@ class Answering:
         self._desk.interrupted(response, asked)
 
     def played(self, heard: SegmentHeard) -> None:
-        """A segment was heard to its end; told again it changes nothing."""
+        """A segment was heard to its end; told again, or of a message that was deleted, it changes nothing."""
         held = self._takeover.held if self._takeover is not None else {}
         of_item = (key for key, said in held.items() if any(getattr(one, "item", "") == heard.item for one in said))
         if (response := next(of_item, None)) is not None:
             self._catch_up(response, with_it=True)
-        item = self._conversation.view.items.get(heard.item)
-        if item is None or heard.index not in item.played:
+        view = self._conversation.view
+        item = view.items.get(heard.item)
+        known = heard.item in view.deleted if item is None else heard.index in item.played
+        if not known:
             event = record.PlayedOut(self._now_us(), heard.item, heard.index, heard.heard_samples)
             self._conversation.append(event)
 

@@ -144,10 +144,11 @@ class Peer:
     def take(self, text: str) -> None:
         """One message of the client's."""
         limit = self.terms.limit_bytes
-        if len(text) <= limit:
+        size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))  # audio is ASCII
+        if size <= limit:
             self.receive(text)
             return
-        problem = f"the event has {len(text)} bytes"
+        problem = f"the event has {size} bytes"
         self.send_error(BadInput("", problem, f"{limit} bytes", code="event_too_large"), None)
         self._wire.finish(CLOSE_TOO_LARGE, "event too large")
         self.call.end("failed: event too large")
