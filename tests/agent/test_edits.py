@@ -395,3 +395,38 @@ def test_what_was_deleted_while_it_was_heard_is_heard_by_nobody() -> None:
             assert (await scene.view()).strays == 0
 
     run_virtual(scenario())
+
+
+SECRET = Insert(Inserted("function_call_output", "item_o", text="the secret", call_id="call_c"))
+
+
+def test_policy_sees_an_output_that_the_client_adds_before_the_model_does() -> None:
+    async def scenario() -> None:
+        async with Scene(YES, agent=Agent("desk", guardrails=[slow_eye])) as scene:
+            await scene.place()
+            await told(scene, typed(1, "item_1", "Well?"), LOOKS, SECRET, SECRET, ANSWER, after_s=0.8)
+            waits = len(scene.model.requests)
+            await asyncio.sleep(1.5)
+
+            assert waits == 0
+            assert scene.model.requests[0].items[-1] == ToolOutputItem("call_c", '"[withheld]"', "ok")
+            (added,) = [
+                one for one in await scene.events() if isinstance(one, ItemInserted) and "output" in one.item.kind
+            ]
+            assert (added.item.item, added.item.text) == ("item_o", '"[withheld]"')
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("output", [SECRET, ToolOutput("call_c", "the secret", "item_o")])
+def test_an_output_that_is_deleted_while_policy_looks_at_it_stays_deleted(output: Message) -> None:
+    async def scenario() -> None:
+        async with Scene(YES, agent=Agent("desk", guardrails=[slow_eye])) as scene:
+            await scene.place()
+            await told(scene, typed(1, "item_1", "Well?"), LOOKS, output, Retract(0, "item_o"), ANSWER, after_s=3)
+
+            assert read_by(scene) == [("user", "Well?")]
+            view = await scene.view()
+            assert (view.has("item_o"), view.tools["call_c"].status, view.strays) == (False, "ok", 0)
+
+    run_virtual(scenario())

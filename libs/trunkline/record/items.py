@@ -39,7 +39,7 @@ class Items:
         tool = self.tool_of(item) if item not in self.items else None
         if tool is None:
             return item in self.items
-        return not tool.call_deleted if item == tool.call_item else tool.status is not None and not tool.output_deleted
+        return not tool.call_deleted if item == tool.call_item else tool.has_output
 
     def is_aside(self, response: str) -> bool:
         """Whether what belongs to it is out of band. response: "" for none."""
@@ -117,7 +117,7 @@ class Items:
 
     def _insert_output(self, item: Inserted) -> bool:
         tool = self.tools.get(item.call_id)
-        if tool is None or not (tool.status is None or tool.output_deleted):
+        if tool is None or tool.has_output:
             return False
         tool.status, tool.output, tool.runner = "ok", item.text, "client"
         tool.item, tool.output_deleted = item.item, False

@@ -104,6 +104,11 @@ class ToolView:
         return self.item or f"item_{self.id}_output"
 
     @property
+    def has_output(self) -> bool:
+        """As an item of the conversation, which may be given again once it was deleted."""
+        return self.status is not None and not self.output_deleted
+
+    @property
     def stands(self) -> bool:
         """Nothing of it was deleted: a call and its output are told to a model together or not at all."""
         return not (self.call_deleted or self.output_deleted)

@@ -13,6 +13,7 @@ from trunkline.agent.errands import Keep
 from trunkline.agent.results import Redact, admitted
 from trunkline.agent.rulings import Bench
 from trunkline.proto.errors import TrunklineError
+from trunkline.proto.record import ItemDeleted
 from trunkline.proto.tool import ToolResult, ToolStatus
 from trunkline.record import ToolView
 from trunkline.telemetry import logs
@@ -46,6 +47,8 @@ class ClientTools:
         self._redact = redact
         self._conclude = conclude
         self._judging: dict[str, asyncio.Task[None]] = {}
+        self._items: dict[str, str] = {}  # by tool call, of the outputs that policy looks at
+        self._dropped: set[str] = set()  # of those, deleted meanwhile
 
     def due(self, response: str) -> list[ToolView]:
         """Of a response that goes on, what the client is to be asked as soon as nothing else is waited for."""
@@ -90,24 +93,39 @@ class ClientTools:
     def take(self, tool_call: str, output: str, item: str = "") -> None:
         """What the client says came of it; said again it changes nothing. item: see ToolOutput."""
         tool = self._conversation.view.tools.get(tool_call)
-        if tool is None or tool.runs != "client" or tool.status is not None or tool_call in self._judging:
+        if tool is not None and tool.runs == "client" and tool.status is None:
+            self.pass_on(tool_call, output, item, lambda passed: self._conclude(passed, item))
+
+    def pass_on(self, tool_call: str, output: str, item: str, record: Callable[[ToolResult], None]) -> None:
+        """Of a tool call that is known and has no output: it is recorded, now or when policy has had its look."""
+        if tool_call in self._judging:
             return
         result = ToolResult(tool_call, "ok", as_json(output), CLIENT)
-        if self._bench.looks("tool_result", tool.name):
-            self._judging[tool_call] = self._keep(self._judge(result, item))
+        if self._bench.looks("tool_result", self._conversation.view.tools[tool_call].name):
+            self._items[tool_call] = item
+            self._judging[tool_call] = self._keep(self._judge(result, item, record))
         else:
-            self._conclude(result, item)
+            record(result)
 
-    async def _judge(self, result: ToolResult, item: str) -> None:
+    def drop(self, item: str) -> None:
+        """An output that policy still looks at is deleted as soon as it is recorded."""
+        if item in self._items.values():
+            self._dropped.add(item)
+
+    async def _judge(self, result: ToolResult, item: str, record: Callable[[ToolResult], None]) -> None:
         """The task of policy's look at an output."""
+        view = self._conversation.view
         try:
             passed = await admitted(result, self._conversation, self._bench, self._redact)
-            if self._conversation.view.tools[result.tool_call].status is None:
-                self._conclude(passed, item)
+            if not view.tools[result.tool_call].has_output:
+                record(passed)
+            if item in self._dropped and view.has(item):
+                self._conversation.append(ItemDeleted(self._conversation.wall_us(), item))
         except TrunklineError as error:
             self._on_failure(error)
         finally:
-            del self._judging[result.tool_call]
+            self._dropped.discard(item)
+            del self._judging[result.tool_call], self._items[result.tool_call]
             self.on_judged()
 
     # pieces

@@ -6,7 +6,7 @@ id the last word holds.
 
 import msgspec
 
-from trunkline.agent.client_tools import as_json
+from trunkline.agent.client_tools import ClientTools
 from trunkline.agent.conversation import SUMMONED, Conversation, is_summons
 from trunkline.agent.redaction import Redaction
 from trunkline.proto import record
@@ -17,10 +17,11 @@ log = logs.get(__name__)
 
 
 class Edits:
-    """Of one call."""
+    """Of one call. client: what is known of its client's tools."""
 
-    def __init__(self, conversation: Conversation, redaction: Redaction) -> None:
+    def __init__(self, conversation: Conversation, redaction: Redaction, client: ClientTools) -> None:
         self._conversation = conversation
+        self._client = client
         self._redaction = redaction
 
     def hear(self, turn: Turn) -> None:
@@ -33,11 +34,17 @@ class Edits:
         )
 
     def insert(self, told: Insert) -> None:
-        conversation, item = self._conversation, told.item
+        item = told.item
         if not self._is_new(item):
             return
         if item.kind == "function_call_output":
-            item = msgspec.structs.replace(item, text=as_json(item.text))
+            self._client.pass_on(item.call_id, item.text, item.item, lambda passed: self._add(told, passed.output))
+        else:
+            self._add(told, item.text)
+
+    def _add(self, told: Insert, text: str) -> None:
+        conversation = self._conversation
+        item = msgspec.structs.replace(told.item, text=text)
         item = self._redaction.redact_inserted(conversation.log.call, item)
         conversation.append(record.ItemInserted(conversation.wall_us(), item, told.previous))
 
@@ -50,7 +57,7 @@ class Edits:
             case "function_call":
                 return tool is None or tool.call_deleted
             case "function_call_output" if tool is not None:
-                return tool.status is None or tool.output_deleted
+                return not tool.has_output
         log.warning("item can't be added", call_id=self._conversation.log.call, kind=item.kind, item=item.item)
         return False
 
@@ -58,6 +65,8 @@ class Edits:
         """A message, a tool call or an output."""
         if self._conversation.view.has(item):
             self._conversation.append(record.ItemDeleted(self._conversation.wall_us(), item))
+        else:
+            self._client.drop(item)
 
     def summon(self, agent: str, *, repeated: bool) -> None:
         """repeated: it may have been told to an earlier owner of the call, since when agents may have handed it on."""

@@ -178,7 +178,7 @@ class AgentSession:
             speakable=staff.redaction.spoken,
             follows=bool(self._order.reason),
         )
-        return _Owned(call_log, conversation, desk, answering, hooks, Edits(conversation, staff.redaction))
+        return _Owned(call_log, conversation, desk, answering, hooks, Edits(conversation, staff.redaction, desk.client))
 
     def _attach(self, owned: _Owned) -> None:
         self.link.epoch = owned.log.epoch

@@ -91,7 +91,7 @@ def _tools(view: CallView, item: str, outputs: Mapping[str, str] | None) -> Iter
         if not _is_told(tool) or view.is_aside(tool.response):
             continue
         yield function_call(tool.id, tool.name, tool.arguments, tool.call_item), True
-        if tool.status is not None and not tool.output_deleted:
+        if tool.has_output:
             name = (outputs or {}).get(tool.id, tool.output_item)
             yield function_output(name, tool.id, tool.output), outputs is None
 
