@@ -10,11 +10,12 @@ from agent.test_edits import LOOKS, SEEN, SEEN_BY_MODEL, YES, assistant, check_s
 from agent.test_redaction import CARD, DIGITS, everything
 from agent.test_takeover import Moving
 from support.virtual import run_virtual
+from trunkline.agent.models.history import WITHHELD
 from trunkline.agent.models.scripted import Call, Fail, Script, ScriptedModel, Wait, Words
 from trunkline.agent.models.seam import MessageItem, ToolOutputItem
-from trunkline.agents import Agent, Check, Fillers, ModelSettings, Verdict, block, end_call, guardrail
+from trunkline.agents import Agent, Check, Fillers, ModelSettings, Verdict, block, end_call, guardrail, rewrite
 from trunkline.agents.policies import pii
-from trunkline.proto.record import ClientEquipped, ResponseOpened
+from trunkline.proto.record import ClientEquipped, ResponseOpened, VerdictGiven
 from trunkline.proto.response import Asked, Equip, Inserted, Respond, Retract, ToolOutput
 from trunkline.proto.tool import DescribedTool
 from trunkline.vault import MemoryVaultStore, Vault
@@ -213,6 +214,53 @@ def test_words_that_policy_withheld_stay_withheld_in_a_context() -> None:
 
             assert "seven" not in repr(scene.model.requests)
             assert scene.said == ["Yes.", "I can't do that."]
+
+    run_virtual(scenario())
+
+
+@guardrail(on="input", parallel=True)
+async def no_seven(check: Check) -> Verdict | None:
+    return block("I can't do that.") if "seven" in check.text else None
+
+
+@guardrail(on="input")
+def no_names(check: Check) -> Verdict | None:
+    return rewrite(check.text.replace("Anna", "N")) if "Anna" in check.text else None
+
+
+def test_policy_sees_what_a_client_puts_before_the_model_as_a_caller_s_words() -> None:
+    async def scenario() -> None:
+        async with Scene(YES, agent=Agent("desk", guardrails=[no_names, no_seven])) as scene:
+            await scene.place()
+            given = (user("Open page seven."), user("I am Anna."))
+            await told(scene, respond("resp_1", context=given))
+            await told(scene, respond("resp_2", aside=True, context=(user("Who?"), user("Page seven."))))
+
+            (request,) = scene.model.requests
+            assert request.items == (MessageItem("user", None, WITHHELD), MessageItem("user", None, "I am N."))
+            assert scene.said == ["Yes.", "I can't do that."]
+            assert (await scene.view()).responses["resp_2"].status == "incomplete"
+
+    run_virtual(scenario())
+
+
+def test_what_policy_said_of_a_context_is_said_once_whoever_has_the_call() -> None:
+    slow: Script = [[[Words("Yes, one two three four five. ", "final_answer"), Wait(3), Words("Done.")]]]
+
+    async def scenario() -> None:
+        async with Moving(slow, agent=Agent("desk", guardrails=[no_names, no_seven])) as calls:
+            asked = respond("resp_1", context=(user("Open page seven."), user("I am Anna.")))
+            calls.tell(asked)
+            await asyncio.sleep(1)
+            await calls.move(asked)
+
+            assert calls.new.model.requests[0] == calls.old.model.requests[0]
+            verdicts = [one for one in await calls.new.events() if isinstance(one, VerdictGiven)]
+            assert [(one.subject, one.action) for one in verdicts if one.point == "input"] == [
+                ("resp_1.0", "block"),
+                ("resp_1.1", "rewrite"),
+                ("resp_1.1", "allow"),
+            ]
 
     run_virtual(scenario())
 

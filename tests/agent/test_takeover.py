@@ -438,12 +438,19 @@ def test_a_greeting_is_said_whole_and_once_wherever_it_is_cut() -> None:
 class Moving:
     """Two agents on one record; what the gateway told the first, it tells the second again."""
 
-    def __init__(self, script: Script, *, model: Model | None = None, store: MemoryRecordStore | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        model: Model | None = None,
+        store: MemoryRecordStore | None = None,
+        agent: Agent | None = None,
+    ) -> None:
         self.store = store or MemoryRecordStore()
         self.claims = MemoryClaimStore()
         model = model or ScriptedModel(script)
-        self.old = Scene(model=model, store=self.store, claims=self.claims)
-        self.new = Scene(model=model, store=self.store, claims=self.claims, worker="ag2")
+        self.old = Scene(model=model, store=self.store, claims=self.claims, agent=agent)
+        self.new = Scene(model=model, store=self.store, claims=self.claims, agent=agent, worker="ag2")
         self.told: list[Message] = []
 
     async def __aenter__(self) -> "Moving":

@@ -25,9 +25,10 @@ from trunkline.record.store import (
     StoreUnavailable,
     WrongSequence,
 )
-from trunkline.record.view import CallView
+from trunkline.record.view import ENDS, CallView, given_subject
 
 __all__ = [
+    "ENDS",
     "ApprovalView",
     "Attempt",
     "BrokenRecord",
@@ -62,6 +63,7 @@ __all__ = [
     "approval_to_json",
     "events_of",
     "fold",
+    "given_subject",
     "heard_of",
     "never_reached",
     "open_approval_to_json",

@@ -14,10 +14,20 @@ from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemVi
 _object = msgspec.json.Decoder(dict[str, object])
 
 
+ENDS = ("block", "hand_off", "end")
+"""Verdicts after which the words that they are about are read by no model."""
+
+
+def given_subject(response: str, place: int) -> str:
+    """Of verdicts on a message in the context of a response, by its place there."""
+    return f"{response}.{place}"
+
+
 class CallView(Items):
     """Readers change nothing.
 
-    verdicts: the last of each point and subject. equipped: the tools that the client carries out itself.
+    verdicts: the last of each point and subject. rewritten: by subject, words that are no item and that policy has put
+    otherwise. equipped: the tools that the client carries out itself.
     """
 
     __slots__ = (
@@ -37,6 +47,7 @@ class CallView(Items):
         "heard_to",
         "hub",
         "owner",
+        "rewritten",
         "stages",
         "started_us",
         "state",
@@ -66,6 +77,7 @@ class CallView(Items):
         self.approvals: dict[str, ApprovalView] = {}
         self.handoffs: list[HandoffView] = []
         self.transfers: list[record.TransferAsked] = []
+        self.rewritten: dict[str, str] = {}
         self.verdicts: dict[tuple[Point, str], record.VerdictGiven] = {}
         self.event_count = 0
         self.strays = 0
@@ -266,12 +278,15 @@ class CallView(Items):
     def _judge(self, event: record.VerdictGiven) -> None:
         self.verdicts[event.point, event.subject] = event
         item = self.items.get(event.subject)
-        if item is None or event.action == "allow":
+        if event.action == "allow":
             return
-        if event.action != "rewrite":
+        if event.action == "rewrite":
+            if event.point == "input" and item is not None:
+                item.rewritten = event.text
+            elif event.point == "input":
+                self.rewritten[event.subject] = event.text
+        elif item is not None:
             item.status = "blocked"
-        elif event.point == "input":
-            item.rewritten = event.text
 
     def _ask(self, event: record.ApprovalAsked) -> None:
         if event.approval in self.approvals:

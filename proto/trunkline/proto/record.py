@@ -175,7 +175,8 @@ class ToolFinished(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 class VerdictGiven(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="verdict"):
     """A guardrail's word. What it blocked isn't recorded: nobody heard it.
 
-    subject: the item (input, segment, answer) or tool call that it is about. reason: for people.
+    subject: the item (input, segment, answer) or tool call that it is about; of a message in the context of a response,
+    the response and its place there, as in `resp_a.0`. reason: for people.
     to: the agent that goes on, for `hand_off`. text: of `rewrite` at the input, what the model reads instead of the
     words; what was rewritten elsewhere stands where it is used. guardrail: empty for `allow`, which all agreed on.
     """

@@ -10,9 +10,7 @@ from trunkline.agent.policy import Judged
 from trunkline.agent.rulings import Bench, Ruled, ruled_before
 from trunkline.agents import Check
 from trunkline.proto.record import VerdictGiven
-from trunkline.record import CallView, ItemView
-
-ENDS = ("block", "hand_off", "end")
+from trunkline.record import ENDS, CallView, ItemView, given_subject
 
 
 class Rewritten(Exception):
@@ -50,12 +48,12 @@ async def clear(conversation: Conversation, bench: Bench, response: str, *, answ
     view = conversation.view
     policy = bench.policy
     last = _last_turn(view)
-    if answers and last is not None and (ruled := _ruled_before(view, last, response)):
+    if answers and last is not None and (ruled := _ruled_before(view, last.id, response)):
         raise ruled
     if not (policy.looks("input") or policy.looks("input", parallel=True)):
         return None
     for item in [item for item in view.items.values() if item.role == "user"]:
-        if _is_cleared(view, item) or item.id not in view.items:
+        if _is_cleared(view, item.id) or item.id not in view.items:
             continue
         beside = policy.looks("input", parallel=True)
         try:
@@ -73,6 +71,39 @@ async def clear(conversation: Conversation, bench: Bench, response: str, *, answ
     return None
 
 
+async def clear_given(conversation: Conversation, bench: Bench, response: str) -> None:
+    """What a client puts before the model in place of the conversation, as a caller's turns; each is waited for.
+
+    Raises Ruled as `clear` does, for a verdict on the last that nothing in the context answers.
+    """
+    policy, given = bench.policy, conversation.asked.context or ()
+    if not (policy.looks("input") or policy.looks("input", parallel=True)):
+        return
+    for at, one in enumerate(given):
+        if one.kind == "message" and one.role == "user":
+            answers = all(later.role != "assistant" and later.role != "user" for later in given[at + 1 :])
+            await _clear_given(conversation, bench, response, given_subject(response, at), one.text, answers=answers)
+
+
+async def _clear_given(
+    conversation: Conversation, bench: Bench, response: str, subject: str, text: str, *, answers: bool
+) -> None:
+    view = conversation.view
+    if answers and (ruled := _ruled_before(view, subject, response)):
+        raise ruled
+    if _is_cleared(view, subject):
+        return
+    text = view.rewritten.get(subject, text)
+    try:
+        for parallel in (False, True):
+            judged = await bench.policy.judge(Check("input", text, conversation.context()), parallel=parallel)
+            text = bench.settle("input", subject, judged, final=parallel)
+    except Ruled as ruled:
+        if answers or ruled.ruling.action != "block":
+            raise
+        conversation.append(*ruled.events)  # the words are withheld, and that is all
+
+
 def _is_answered(view: CallView, item: ItemView, response: str) -> bool:
     """By an earlier response, whose owner could not record the verdict."""
     keys = list(view.items)
@@ -81,9 +112,9 @@ def _is_answered(view: CallView, item: ItemView, response: str) -> bool:
     return any(one != response and not view.is_aside(one) for one in answers)
 
 
-def _is_cleared(view: CallView, item: ItemView) -> bool:
+def _is_cleared(view: CallView, subject: str) -> bool:
     """Every guardrail has agreed, or one has ruled; a text that was rewritten meanwhile is judged again."""
-    verdict = view.verdicts.get(("input", item.id))
+    verdict = view.verdicts.get(("input", subject))
     return verdict is not None and (verdict.action in ENDS or (verdict.action == "allow" and not verdict.guardrail))
 
 
@@ -96,9 +127,9 @@ def _last_turn(view: CallView) -> ItemView | None:
     return next((item for item in reversed(view.items.values()) if item.role == "user"), None)
 
 
-def _ruled_before(view: CallView, item: ItemView, response: str) -> Ruled | None:
-    """A verdict on the last turn stands: it holds for this answer too, unless an agent was handed the call since."""
-    verdict = view.verdicts.get(("input", item.id))
+def _ruled_before(view: CallView, subject: str, response: str) -> Ruled | None:
+    """A verdict on what is answered stands: it holds for this answer too, unless an agent was handed the call since."""
+    verdict = view.verdicts.get(("input", subject))
     if verdict is None or verdict.action not in ENDS:
         return None
     if verdict.action == "hand_off" and _handed_off_since(view, verdict, response):

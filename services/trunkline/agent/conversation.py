@@ -176,7 +176,7 @@ class Conversation:
         agent = self.agent
         offers = tuple(ToolOffer(tool.name, tool.description, tool.parameters, tool.commentary) for tool in self.tools)
         filters = [made.filter if (made := self._handoff(at)) else None for at in range(len(self.view.handoffs))]
-        items = (*self._context(first=first), *history_of(self.view, without, filters, response))
+        items = (*self._context(response, first=first), *history_of(self.view, without, filters, response))
         if agent.settings.history_tokens:
             items = within_budget(items, agent.settings.history_tokens)
         settings = self._settings(agent.settings if first else agent.settings_later, first=first)
@@ -186,9 +186,9 @@ class Conversation:
             instructions, items, offers, self.log.call, agent.model, settings, agent.name, frozenset(news)
         )
 
-    def _context(self, *, first: bool) -> tuple[HistoryItem, ...]:
+    def _context(self, response: str, *, first: bool) -> tuple[HistoryItem, ...]:
         """What a client wants to be read in place of the conversation."""
-        items, left_out = context_of(self.view, self.asked.context or ())
+        items, left_out = context_of(self.view, self.asked.context or (), response)
         if left_out and first:
             log.warning("items of a response's context are left out", call_id=self.log.call, items=list(left_out))
         return items

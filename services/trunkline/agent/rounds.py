@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from prometheus_client import Histogram
 
-from trunkline.agent.clearance import Clearance, Rewritten, clear
+from trunkline.agent.clearance import Clearance, Rewritten, clear, clear_given
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.held_answer import HeldAnswer
 from trunkline.agent.models.seam import Model, ModelRequest, ToolCall
@@ -156,6 +156,8 @@ class Rounds:
         given = self._conversation.asked.context is not None  # in place of what the caller said
         answers = not (self._news or self._aside or given)
         self._clearance = await clear(self._conversation, self._bench, response, answers=answers)
+        if given:
+            await clear_given(self._conversation, self._bench, response)
         cut = self._cut() if self._taken_over else []
         calls = await (self._rest_of_round(cut) if cut else self._round())
         self._taken_over = False  # not before: a round whose question was rewritten meanwhile is cut still

@@ -5,15 +5,18 @@ A reference means what the record has of that item now; a tool call and its outp
 
 from collections.abc import Sequence
 
-from trunkline.agent.models.history import message_of
+from trunkline.agent.models.history import WITHHELD, message_of
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
 from trunkline.proto.response import Inserted
-from trunkline.record import CallView
+from trunkline.record import ENDS, CallView, given_subject
 
 
-def context_of(view: CallView, given: Sequence[Inserted]) -> tuple[tuple[HistoryItem, ...], tuple[str, ...]]:
-    """The items; and ids of those that can't be told: unknown, deleted, heard by nobody, or half of a pair."""
-    made = [(one.item or one.call_id, _item(view, one)) for one in given]
+def context_of(
+    view: CallView, given: Sequence[Inserted], response: str
+) -> tuple[tuple[HistoryItem, ...], tuple[str, ...]]:
+    """response: whose context it is. The items, as policy left them; and ids of those that can't be told: unknown,
+    deleted, heard by nobody, or half of a pair."""
+    made = [(one.item or one.call_id, _item(view, one, given_subject(response, at))) for at, one in enumerate(given)]
     calls = {item.id for _, item in made if isinstance(item, ToolCallItem)}
     pairs = calls & {item.id for _, item in made if isinstance(item, ToolOutputItem)}
     items: list[HistoryItem] = []
@@ -26,8 +29,12 @@ def context_of(view: CallView, given: Sequence[Inserted]) -> tuple[tuple[History
     return tuple(items), tuple(left_out)
 
 
-def _item(view: CallView, given: Inserted) -> HistoryItem | None:
+def _item(view: CallView, given: Inserted, subject: str) -> HistoryItem | None:
     match given.kind:
+        case "message" if given.role == "user":
+            verdict = view.verdicts.get(("input", subject))
+            withheld = verdict is not None and verdict.action in ENDS
+            return MessageItem("user", None, WITHHELD if withheld else view.rewritten.get(subject, given.text))
         case "message" if given.role:
             return MessageItem(given.role, given.phase, given.text)
         case "function_call":
