@@ -412,6 +412,30 @@ def test_what_a_tool_found_meanwhile_is_told_in_the_conversation_not_out_of_band
     run_virtual(scenario())
 
 
+def test_news_that_an_answer_out_of_band_forestalls_is_told_behind_it() -> None:
+    class Waits(ScriptedModel):
+        def _round_of(self, request):  # type: ignore[no-untyped-def]  # the seam of a test
+            if request.news:
+                return [Wait(1), Words("It is in stock.", "final_answer")]
+            waits = any(isinstance(item, ToolOutputItem) for item in request.items)
+            return [Words("I'll see.", "final_answer")] if waits else [Call("check_stock")]
+
+    async def scenario() -> None:
+        async with Scene(model=Waits(), agent=Agent("desk", tools=[check_stock])) as scene:
+            scene.runner.took_s = 2.0
+            await scene.place()
+            scene.says("Is it in stock?")
+            await asyncio.sleep(2.5)  # the news are about to be told, of which the gateway doesn't know yet
+            news = scene.model.requests[-1].news
+            scene.link.send(CLASSIFY)
+            await asyncio.sleep(5)
+
+            assert news
+            assert scene.said == ["I'll see.", "I'll see.", "It is in stock."]
+
+    run_virtual(scenario())
+
+
 def test_an_end_that_was_meant_stands_whatever_is_asked_out_of_band() -> None:
     ends: Script = [[[Words("Goodbye.", "final_answer"), Call("end_call")]]]
 

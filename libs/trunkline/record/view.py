@@ -221,6 +221,9 @@ class CallView(Items):
             self.strays += 1
             return
         response.status, response.reason = event.status, event.reason
+        if event.reason == "superseded" and not response.items:  # by one out of band: any other tells the same
+            untold = (key for key in response.news if key in self.tools and self.tools[key].stands)
+            self.news.update(dict.fromkeys(untold))
         self._settle_open(response.items, "completed" if event.status == "completed" else "interrupted")
 
     def _settle_open(self, items: list[str], status: ItemStatus) -> None:
