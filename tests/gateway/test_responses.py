@@ -22,14 +22,20 @@ VENDOR: TypeAdapter[object] = TypeAdapter(RealtimeServerEvent)
 ACTIVE = "conversation_already_has_active_response"
 NONE = {"conversation": "none"}
 LONG = "This is a long answer of many words, which takes a while to be heard."
-USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is this?"}]}
+
+
+def user(text: str) -> Event:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
+USER = user("What is this?")
 
 
 def with_caller(scenario: Callable[[Server, Caller], Awaitable[None]], *, mute: bool = False) -> None:
     """Whatever was told is an event of the vendor's types. mute: the agent only takes notes."""
 
     async def main() -> None:
-        async with Server() as server:
+        async with Server(message_limit_bytes=1_000_000) as server:
             if mute:
                 server.scene.agent_mind.respond = lambda *_: None  # type: ignore[method-assign]
             async with server.connect() as caller:
@@ -190,6 +196,12 @@ BAD: dict[str, tuple[Event, str, str]] = {
         "item_not_found",
     ),
     "an item that is none": ({"input": [USER, {"type": "nonsense"}]}, "response.input[1].type", "not_supported"),
+    "much input": (
+        {"input": [user("x" * 99_000)] * 6},
+        "response.input",
+        "invalid_value",
+    ),
+    "many instructions": ({"instructions": "\u6f22" * 90_000}, "response.instructions", "invalid_value"),
     "an unknown format": (
         {"audio": {"output": {"format": {"type": "audio/mp3"}}}},
         "response.audio.output.format.type",

@@ -85,6 +85,7 @@ def test_the_agent_s_own_words_and_voice_are_no_wish() -> None:
         ({"type": "transcription"}, "session.type"),
         ({"id": "sess_other"}, "session.id"),
         ({"output_modalities": ["audio", "text"]}, "session.output_modalities"),
+        ({"instructions": "\u6f22" * 90_000}, "session.instructions"),
         ({"tool_choice": "perhaps"}, "session.tool_choice"),
         ({"tool_choice": {"type": "mcp", "server_label": "x"}}, "session.tool_choice.type"),
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, "session.tools[0].type"),

@@ -12,6 +12,7 @@ from trunkline.gateway.client_tools import OUTPUT_LIMIT_BYTES
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT, NULL, NewItem, NewPart
 from trunkline.gateway.dialects.realtime.items import Role, function_call, function_output, message
+from trunkline.gateway.dialects.realtime.validation import require_size
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_item_id, new_tool_call_id
 from trunkline.proto.response import ROOT, Inserted
@@ -111,9 +112,7 @@ def _call(item: NewItem, name: str, param: str) -> Given:
 def _output(item: NewItem, name: str, param: str) -> Given:
     call_id = _required(item.call_id, f"{param}.call_id")
     output = _required(item.output, f"{param}.output")
-    size = len(output.encode(errors="surrogatepass"))
-    if size > OUTPUT_LIMIT_BYTES:
-        raise BadInput(f"{param}.output", f"has {size} bytes", f"{OUTPUT_LIMIT_BYTES} bytes")
+    require_size(f"{param}.output", output, OUTPUT_LIMIT_BYTES)
     told = Inserted("function_call_output", name, text=output, call_id=call_id)
     return Given(told, function_output(name, call_id, output))
 

@@ -13,9 +13,9 @@ from trunkline.gateway.dialects.realtime.events_in import NewItem
 from trunkline.gateway.dialects.realtime.new_items import read_item
 from trunkline.gateway.dialects.realtime.open_response import Manner, manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
-from trunkline.gateway.dialects.realtime.session import Session, SessionPatch
+from trunkline.gateway.dialects.realtime.session import INSTRUCTIONS_LIMIT_BYTES, Session, SessionPatch
 from trunkline.gateway.dialects.realtime.session_audio import AudioPatch
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.dialects.realtime.validation import explain_validation, require_size
 from trunkline.gateway.script import Style
 from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
@@ -24,6 +24,7 @@ from trunkline.proto.ids import new_response_id
 from trunkline.proto.response import Asked, Inserted
 
 INPUT_LIMIT = 256  # items
+INPUT_LIMIT_BYTES = 512 * 1024  # of their texts together: with the instructions they are one message to the agent
 METADATA_LIMIT, KEY_LIMIT, VALUE_LIMIT = 16, 64, 512  # pairs; characters
 TOKENS_LIMIT = 4096  # what "inf" means for a response of a session that has a limit
 NULL = b"null"
@@ -97,6 +98,7 @@ class ResponseWords:
         own = {name: value for name, value in given.items() if name not in AS_IN_SESSION}
         options = _options.decode(msgspec.json.encode(own))
         _require_metadata(options.metadata or {})
+        require_size("response.instructions", options.instructions or "", INSTRUCTIONS_LIMIT_BYTES)
         session = self._sessions.current()
         alone = self._alone(session, {name: value for name, value in given.items() if name in AS_IN_SESSION})
         wishes = self._sessions.wishes(alone)
@@ -140,7 +142,9 @@ class ResponseWords:
     def _context(self, items: list[NewItem]) -> tuple[Inserted, ...]:
         if len(items) > INPUT_LIMIT:
             raise BadInput("response.input", f"has {len(items)} items", f"up to {INPUT_LIMIT}")
-        return tuple(self._given(item, f"response.input[{at}]") for at, item in enumerate(items))
+        given = tuple(self._given(item, f"response.input[{at}]") for at, item in enumerate(items))
+        require_size("response.input", "".join(one.text for one in given), INPUT_LIMIT_BYTES)
+        return given
 
     def _given(self, item: NewItem, param: str) -> Inserted:
         if item.type != "item_reference":

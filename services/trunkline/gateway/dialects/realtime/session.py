@@ -20,6 +20,7 @@ from trunkline.gateway.dialects.realtime.session_tools import (
 )
 from trunkline.gateway.dialects.realtime.session_tracing import TracingChoice, require_traceable
 from trunkline.gateway.dialects.realtime.turn_detection import ServerVad, policy_of, rules_of
+from trunkline.gateway.dialects.realtime.validation import require_size
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Equip
@@ -28,6 +29,7 @@ Modality = Literal["audio", "text"]
 Effort = Literal["minimal", "low", "medium", "high", "xhigh"]
 Limit = int | Literal["inf"]
 OUTPUT_TOKENS_LIMIT = 4_096
+INSTRUCTIONS_LIMIT_BYTES = 256 * 1024  # they travel with each order to respond, beside its context
 
 
 class Reasoning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +96,8 @@ def merge(session: Session, patch: SessionPatch, offer: Offer = ANYTHING) -> Ses
     model = patch.model or session.model
     if patch.model:
         offer.require_model(patch.model)
+    if patch.instructions:
+        require_size("session.instructions", patch.instructions, INSTRUCTIONS_LIMIT_BYTES)
     if patch.tracing is not UNSET:
         require_traceable(patch.tracing)
     tools = session.tools if patch.tools is UNSET else tools_of(patch.tools, offer.tools)

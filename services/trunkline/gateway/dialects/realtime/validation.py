@@ -39,3 +39,10 @@ def explain_validation(error: Exception) -> BadInput:
     if "base64" in problem:
         return BadInput(param or "audio", "is not base64", "base64 of audio in the session's input format")
     return BadInput(param, problem[:1].lower() + problem[1:], "")
+
+
+def require_size(param: str, text: str, limit_bytes: int) -> None:
+    """Raises BadInput."""
+    size = len(text.encode(errors="surrogatepass"))
+    if size > limit_bytes:
+        raise BadInput(param, f"has {size} bytes", f"{limit_bytes} bytes")
