@@ -367,6 +367,23 @@ def test_a_response_that_waits_for_the_slot_can_be_cancelled() -> None:
     with_caller(scenario)
 
 
+def test_a_client_of_ours_cancels_a_response_that_waits_by_the_name_that_it_gave_it() -> None:
+    async def main() -> None:
+        async with Server() as server, server.connect(ours=True) as caller:
+            await caller.until("session.created")
+            await ask(caller, "resp_a", **NONE)
+            await ask(caller, "resp_main")
+            await caller.send(type="response.cancel", response_id="resp_main")
+            responses = [await done(caller) for _ in range(2)]
+
+            assert [(one["id"], one["status"]) for one in responses] == [
+                ("resp_main", "cancelled"),
+                ("resp_a", "completed"),
+            ]
+
+    run_over_sockets(main())
+
+
 def test_whatever_waits_as_the_call_ends_is_answered_with_an_error() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         for name in ("evt_a", "evt_b"):

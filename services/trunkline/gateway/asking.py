@@ -99,10 +99,11 @@ class Asking:
         metrics.silences.inc()
         return self._respond(Wanted())
 
-    def withdraw(self) -> bool:
-        """The response of the conversation that waits isn't wanted any more. Whether there was one."""
+    def withdraw(self, response: str | None) -> bool:
+        """The response of the conversation that waits isn't wanted any more. response: None for whichever it is.
+        Whether there was one."""
         wanted = self._first
-        if wanted is None:
+        if wanted is None or response not in (None, wanted.response):
             return False
         del self._line[0]
         response = wanted.response or new_response_id()  # that the agent never hears of

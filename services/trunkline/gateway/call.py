@@ -259,7 +259,7 @@ class Call:
         self._asking.over = responses
 
     def cancel(self, response: str | None) -> None:
-        if response is not None or not self._asking.withdraw():
+        if not self._asking.withdraw(response):
             self._beating(self.speaking.cancel, response)
 
     def truncate(self, item: str, index: int, end_ms: int) -> None:
