@@ -473,4 +473,11 @@ def test_several_calls_of_one_response_out_of_band_are_asked_and_are_no_items() 
         named = [e["name"] for e in caller.seen if e["type"] == "response.function_call_arguments.done"]
         assert named == ["look", "look"]
 
+        await caller.send(
+            type="conversation.item.create", item={"type": "function_call_output", "call_id": "call_a", "output": "1"}
+        )
+        refused = await caller.until("error")
+
+        assert (refused["error"]["param"], refused["error"]["code"]) == ("item.call_id", "item_not_found")
+
     with_caller(scenario)

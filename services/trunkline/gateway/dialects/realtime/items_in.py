@@ -50,6 +50,9 @@ class ItemWords:
         """previous: an item that is there, ROOT, or empty for the end."""
         told, conversation, anchor = given.told, self._call.conversation, self._anchor(previous)
         if told.kind == "function_call_output":
+            if told.call_id in self._projection.aside:
+                allowed = "in the input of a response, behind its call"
+                raise BadInput("item.call_id", "was asked out of band", allowed, code="item_not_found")
             if previous not in ("", self._items.last) and not self._is_call(previous, told.call_id):
                 allowed = "the last item, that of the call, or leave it out"
                 raise BadInput("previous_item_id", "an output stands behind its call", allowed, code="not_supported")

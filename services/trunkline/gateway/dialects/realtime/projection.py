@@ -35,6 +35,7 @@ class Projection:
         self._open: dict[str, OpenResponse] = {}
         self._expected: dict[str, Manner] = {}  # by response, of those that have their own
         self.items = ItemList()
+        self.aside: set[str] = set()  # tool calls that the client was asked out of band
         self.wordless: set[str] = set()  # the caller's items of which the agent is never told
 
     def follow(self, manner: Manner) -> None:
@@ -228,6 +229,8 @@ class Projection:
 
     def _ask(self, event: call.ToolCalled) -> Iterator[out.ServerEvent]:
         opened = self._open[event.response]
+        if opened.manner.aside:
+            self.aside.add(event.tool_call)
         item = function_call(event.tool_call, event.name, event.arguments)
         yield from self._begin(opened, msgspec.structs.replace(item, status="in_progress", arguments=""))
         at = opened.call_place(item.id, event.tool_call)
