@@ -61,6 +61,16 @@ def test_a_choice_of_tools_is_kept_to(choice: str, said: str, tool: str) -> None
     assert [event.name for event in events if isinstance(event, ToolCall)] == ([tool] if tool else [])
 
 
+def test_a_tool_that_must_be_used_is_used_whatever_another_has_said() -> None:
+    known = (user("Ping it."), ToolCallItem("call_a", "ping", "{}"), ToolOutputItem("call_a", '"Pong."', "ok"))
+    tools = (ToolOffer("ping", "Pings the line.", {}), ToolOffer("look", "Looks up a page.", {}))
+    settings = [ModelSettings(), ModelSettings(tool_choice="look")]
+
+    rounds = [reply_to(ModelRequest("", known, tools, "rtc_00_a", settings=one)) for one in settings]
+
+    assert [[e.name for e in events if isinstance(e, ToolCall)] for events in rounds] == [[], ["look"]]
+
+
 def test_a_tool_that_must_be_used_has_its_arguments_from_the_caller() -> None:
     request = ModelRequest("", (user("Hello."),), OFFERS, "rtc_00_a", settings=ModelSettings(tool_choice="get_weather"))
 

@@ -28,7 +28,7 @@ def after(seed: int, acts: Sequence[str], notary: Notary, chance: random.Random,
             notes = Notes()
             client = AnyClient(Peer(call, notes, Terms("gpt-realtime", "", 100_000)), notes, scene, chance)
             client.peer.greet()
-            call.start(client.peer)
+            client.peer.enter()
             client.listens(None)
             for _ in range(STEPS):
                 getattr(client, chance.choice(acts))()

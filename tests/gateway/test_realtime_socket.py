@@ -13,7 +13,6 @@ from support.virtual import run_over_sockets
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
 from trunkline.proto.placement import Declined
-from trunkline.proto.response import Attached
 
 SILENCE = bytes(4_800)  # 100 ms at 24 kHz
 
@@ -130,24 +129,6 @@ def test_a_transcript_is_stored_before_it_is_told() -> None:
         assert got["item"]["content"] == [{"type": "input_audio", "transcript": "How are you?"}]
 
     with_caller(scenario)
-
-
-def test_a_greeting_opens_before_the_client_is_answered() -> None:
-    def prepare(server: Server) -> None:
-        server.scene.agent.attached = Attached("frontdesk", "d1", greeting="resp_hello")
-
-    async def main() -> None:
-        async with Server() as server:
-            prepare(server)
-            async with server.connect() as caller:
-                await caller.send(type="session.update", session={"type": "realtime"})
-                await settle(0.05)
-                server.scene.agent_mind.speak(server.scene.agent.sessions[0], "resp_hello", 0, "Hello.")
-                await caller.until("session.updated")
-
-                assert kinds(caller)[:2] == ["session.created", "response.created"]
-
-    run_over_sockets(main())
 
 
 def bad(type_: str, **fields: object) -> str:

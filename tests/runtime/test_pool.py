@@ -46,7 +46,7 @@ def test_a_call_that_raises_is_closed_and_reported_and_the_other_goes_on() -> No
         other.send(Silent(2))
         await asyncio.sleep(0.1)
         assert stage.heard["a"] == [Accepted(), CallFailed("RuntimeError: broken")]
-        assert stage.opened["a"].closed == ["failed: RuntimeError"]
+        assert stage.opened["a"].closed == ["broke here: RuntimeError"]
         assert stage.opened["b"].got == [Silent(2)]
         assert stage.pool.calls == 1
 

@@ -1,5 +1,6 @@
 """A client's session over all services: the agent that it names answers, and the model is asked as it says."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -95,5 +96,21 @@ def test_a_caller_who_says_nothing_is_asked_by_the_model() -> None:
 
         assert [request.instructions for request in model.asked] == ["Rhyme.", "Rhyme."]
         assert len(model.asked[1].items) == 2  # the caller's words and the answer to them: silence is no words
+
+    run_over_sockets(main())
+
+
+def test_a_call_that_its_gateway_ends_for_a_failure_has_its_end_on_record() -> None:
+    async def main() -> None:
+        async with Whole(model=Noting(), agent_file=DESKS) as whole:
+            async with client(whole) as mine:
+                await mine.socket.send_str(" " * 2_000_000)
+                while not mine.socket.closed:
+                    await mine.socket.receive()
+            await asyncio.sleep(0.5)
+            view = await record_of(whole)
+
+        assert view.ended is not None
+        assert view.ended.reason == "failed: event too large"
 
     run_over_sockets(main())

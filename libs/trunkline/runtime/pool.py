@@ -13,6 +13,8 @@ from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.placement import CallFailed, Declined, DeclineReason, Release, Superseded
 from trunkline.telemetry import logs
 
+BROKE = "broke here: "  # begins the reason by which a session is closed that failed here and goes on elsewhere
+
 log = logs.get(__name__)
 _calls = Gauge("trunkline_worker_calls", "Calls placed at this worker")
 _declined = Counter("trunkline_worker_declined_total", "Placements declined", ["reason"])
@@ -128,7 +130,7 @@ class CallPool:
         link.send(CallFailed(f"{type(error).__name__}: {error}"[:500]))
         placed = self._sessions.get(link.call)
         if placed is not None and placed[0] is link:
-            self._remove(link.call, f"failed: {type(error).__name__}")
+            self._remove(link.call, f"{BROKE}{type(error).__name__}")
         else:
             link.close()
 

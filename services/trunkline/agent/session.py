@@ -44,6 +44,7 @@ from trunkline.proto.response import (
 )
 from trunkline.proto.tool import CancelTool, RunTool
 from trunkline.record import CallLog, Outranked
+from trunkline.runtime.pool import BROKE
 from trunkline.telemetry import logs
 
 WAITING_MESSAGES = 64  # that may come before the record is taken
@@ -67,7 +68,7 @@ class _Owned(NamedTuple):
 
 def goes_on(reason: str) -> bool:
     """Whether another agent goes on with a call that ends here for this reason."""
-    return reason in ("moved", "superseded", "stopped") or reason.startswith("failed")
+    return reason in ("moved", "superseded", "stopped") or reason.startswith(BROKE)
 
 
 class AgentSession:

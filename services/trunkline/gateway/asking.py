@@ -28,6 +28,7 @@ class Asking:
 
     instructions: of the session, empty for the agent's own. interrupts: a turn does interrupt. over: responses that are
     over for a client that came back; one of them may be said again, of which it takes no notice.
+    greeting: the response that opens the call, behind which what a client asks for waits.
     deciding: a turn may be about to come, which is answered before what waits.
     """
 
@@ -44,6 +45,7 @@ class Asking:
         self.instructions = ""
         self.interrupts = True
         self.over: Collection[str] = ()
+        self.greeting = ""
         self.deciding = False
         self._call_id = call_id
         self._speaking = speaking
@@ -81,7 +83,7 @@ class Asking:
                 problem = f"{LINE_LIMIT} responses out of band wait already"
                 raise BadInput("response.conversation", problem, f"{LINE_LIMIT} at a time", code="too_many_responses")
             self._line.append(wanted)
-        elif self._first is not None or not self._speaking.says_only((*self.over, *self._aside)):
+        elif self._first is not None or not self._speaking.says_only((*self.over, *self._aside, self.greeting)):
             raise already_active()
         else:
             self._line.insert(0, wanted)

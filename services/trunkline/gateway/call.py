@@ -202,6 +202,7 @@ class Call:
         """Each agent of the call, the first and those that follow it."""
         self.attached = attached
         self._heeding.attach(attached)
+        self._asking.greeting = self._asking.greeting or attached.greeting
         wish, self.wish = self.wish, None
         if wish is not None:
             self.configure(wish(attached))
@@ -216,6 +217,10 @@ class Call:
         if self.leaving:
             self.ask_to_leave()
         self._beating(self.speaking.start)
+
+    def leave_greeting_out(self, greeting: str) -> None:
+        """greeting: the response that waits for the client to start; then it is never told of it."""
+        self.speaking.forgo(greeting)
 
     def suspend(self) -> None:
         """The client is away, and may come back, here or elsewhere."""

@@ -325,6 +325,12 @@ class Speaking:
             self._emit(ItemCut(item, 0, heard_ms(segments), self._said.heard_text(item), asked=False))
         self._telling.cut(unopened, reason)
 
+    def forgo(self, response: str) -> None:
+        """A response that nobody asked for, and of which no client has been told, is not said."""
+        self._cut(response, "client_cancelled")
+        self._synthesis.hush()
+        self._script = deque(line for line in self._script if line.response != response)
+
     def _cut(self, response: str, reason: Reason) -> None:
         metrics.interruptions.labels(reason).inc()
         self._tell_agent(self._said.interrupt(response, reason))

@@ -71,7 +71,7 @@ def reply_to(request: ModelRequest) -> list[ModelEvent]:
     the caller, who is asked for them."""
     request = msgspec.structs.replace(request, tools=_choosable(request))
     utterance, outputs = _last_turn(request)
-    if outputs:
+    if outputs and not (utterance and _must_choose(request)):
         return [TextDelta(answer_for(outputs), "final_answer"), RoundDone()]
     if utterance == WITHHELD:
         return [TextDelta(small_talk("hello"), "final_answer"), RoundDone()]

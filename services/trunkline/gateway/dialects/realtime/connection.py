@@ -40,19 +40,26 @@ class Connection:
             peer.greet()
             if taken is not None:
                 coming_back.restore(peer, taken, told)
-            self._call.start(peer, movable=peer.terms.ours)
+            peer.enter()
             if taken is not None and told is not None:
                 coming_back.make_up(peer, taken, told)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(peer.greeted.wait(), GREETING_LIMIT_S)
+            await self._let_greeting_open()
             await self._read(websocket)
         finally:
+            peer.leave()
             if self._hung_up:
                 self._call.end("caller_hung_up")
             self._call.suspend()
             self._outbox.finish(CLOSE_NORMAL, "")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(writer, FINISH_LIMIT_S)
+
+    async def _let_greeting_open(self) -> None:
+        """So that nothing that the client says next comes before it."""
+        if self._peer.entered and not self._peer.greeted.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._peer.greeted.wait(), GREETING_LIMIT_S)
+            self._peer.greeted.set()
 
     async def _read(self, websocket: web.WebSocketResponse) -> None:
         while True:
@@ -62,6 +69,7 @@ class Connection:
             match message.type:
                 case WSMsgType.TEXT:
                     self._peer.take(message.data)
+                    await self._let_greeting_open()
                 case WSMsgType.CLOSE:
                     self._hung_up = message.data != CLOSE_MOVED
                     return

@@ -29,6 +29,7 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_event_id
 from trunkline.telemetry import logs, tracing
 
+GREETING_PAUSE_S = 0.5  # for a client to say first that it wants no greeting
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
@@ -85,8 +86,11 @@ class Peer:
         self.responses = ResponseWords(call, self.projection, sessions)
         self._ear = Ear(self._session.audio.input.format)
         self.greeted = asyncio.Event()  # nothing that greets is still to open
-        if not attached.greeting:
+        self._greeting = attached.greeting
+        if not self._greeting:
             self.greeted.set()
+        self.entered = False
+        self._pause: asyncio.TimerHandle | None = None
         self._settled_ms = 0
         self._settled_at_s = 0.0
         self.named: set[str] = set()  # responses, by a client of ours or before
@@ -96,6 +100,45 @@ class Peer:
         """The session's first event."""
         token = events_out.Trunkline(self.terms.token) if self.terms.token else None
         self.send(events_out.SessionCreated(event_id=self.next_event_id(), session=self._session, trunkline=token))
+
+    # the call starts
+
+    def enter(self) -> None:
+        """Its call starts: at once, or, where a greeting waits, once it is known whether that is wanted.
+
+        It isn't by a client that brings instructions of its own, or that writes or asks before anything was said.
+        """
+        if self.terms.ours or not self._greeting:
+            self._start()
+        elif wishes(self._session, self._offer).instructions:
+            self._start(greets=False)
+        else:
+            self._pause = asyncio.get_running_loop().call_later(GREETING_PAUSE_S, self._start)
+
+    def leave(self) -> None:
+        """Its line is gone: nothing starts any more."""
+        self.entered = True
+        if self._pause is not None:
+            self._pause.cancel()
+
+    def _start(self, *, greets: bool = True) -> None:
+        self.leave()
+        try:
+            if not greets:
+                self.call.leave_greeting_out(self._greeting)
+                self.greeted.set()
+            self.call.start(self, movable=self.terms.ours)
+        except Exception as error:  # the rim of a call: it may be a timer's
+            self.call.fail(error)
+
+    def _hear_first(self, event: ClientEvent) -> None:
+        match event:
+            case events_in.UpdateSession():
+                pass  # it may bring instructions
+            case events_in.CreateItem() | events_in.CreateResponse():
+                self._start(greets=False)
+            case _:
+                self._start()
 
     def new_name(self, event_id: str | None) -> str:
         """For a response that a client of ours asks for: so it gets what it asked for once. Empty if it names none."""
@@ -167,6 +210,8 @@ class Peer:
             self.call.fail(error)
 
     def _obey(self, event: ClientEvent) -> None:
+        if not self.entered:
+            self._hear_first(event)
         match event:
             case events_in.AppendAudio(audio=audio):
                 self.call.hear(self._ear.hear(audio))
@@ -214,8 +259,11 @@ class Peer:
         if names and session.tracing != self._session.tracing:
             tracing.start_span("session", parent=tracing.call_context(self.call.call_id), attributes=names).end()
         self._session = session
-        self.call.configure(wishes(session, self._offer))
+        wished = wishes(session, self._offer)
+        self.call.configure(wished)
         self.send(events_out.SessionUpdated(event_id=self.next_event_id(), session=session))
+        if not self.entered and wished.instructions:
+            self._start(greets=False)
 
     # out
 

@@ -9,7 +9,6 @@ import contextlib
 from aiortc import RTCDataChannel
 
 from trunkline.audio.pcm import Samples
-from trunkline.gateway.dialects.realtime.connection import GREETING_LIMIT_S
 from trunkline.gateway.dialects.realtime.opening import Opened
 from trunkline.gateway.dialects.realtime.peer import Terms
 from trunkline.gateway.dialects.webrtc.addresses import Reach
@@ -24,7 +23,6 @@ from trunkline.telemetry import logs
 
 CONNECT_LIMIT_S = 20.0  # from the answer to a connection
 FINISH_LIMIT_S = 3.0  # to play and to send what waits, once the call is over
-HELD = 64  # messages that wait for the greeting to open
 LINGER_S = 0.25  # that the caller's side still plays what it has
 
 log = logs.get(__name__)
@@ -36,7 +34,6 @@ class Line:
     def __init__(self, offer: Offer) -> None:
         self._offer = offer
         self._peer: RtcPeer | None = None
-        self._held: list[str | bytes] | None = []  # messages that came before the greeting; None once it is open
         self._begun = asyncio.Event()  # the caller is there, or won't come
         self._over = asyncio.Event()
         self._ear = RtpEar(self._hear, asyncio.get_running_loop().time)
@@ -70,14 +67,12 @@ class Line:
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await self._begun.wait()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(peer.greeted.wait(), GREETING_LIMIT_S)
-            self._release()
             await self._over.wait()
             await self._finish()
         except TimeoutError:
             log.info("caller never connected", call_id=call.call_id)
         finally:
+            peer.leave()
             call.end("lost")
             await self._rtc.close()
 
@@ -105,22 +100,9 @@ class Line:
         assert peer is not None, "nobody connects before the answer is told"
         self._begun.set()
         peer.greet()
-        peer.call.start(peer)
+        peer.enter()
 
     def _take(self, message: str | bytes) -> None:
-        if self._held is None:
-            self._obey(message)
-        else:
-            self._held.append(message)
-            if len(self._held) > HELD:
-                self._release()
-
-    def _release(self) -> None:
-        held, self._held = self._held or [], None
-        for message in held:
-            self._obey(message)
-
-    def _obey(self, message: str | bytes) -> None:
         peer = self._peer
         if peer is None or peer.call.ended:
             return
