@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -146,13 +146,14 @@ class _Stack:
             "TRUNKLINE_SHARE_PORT": str(plan.workers["gateway"] > 1).lower(),
         }
         offers = [str(free_port(LOOPBACK)) for _ in range(plan.workers["webrtc"])]
+        webrtc_urls = [f"http://{LOOPBACK}:{port}" for port in offers]
         if offers:
-            environ["TRUNKLINE_WEBRTC_URLS"] = ",".join(f"http://{LOOPBACK}:{port}" for port in offers)
+            environ["TRUNKLINE_WEBRTC_URLS"] = ",".join(webrtc_urls)
         for program, count in plan.workers.items():
             own = [_for_webrtc(environ, port) for port in offers] if program == "webrtc" else [environ] * count
             jobs = [self._job(program, number, each) for number, each in enumerate(own, 1)]
             self._services[program] = [await self._supervisor.start(job) for job in jobs]
-        await self._all_heard()
+        await self._all_heard([plan.url, *webrtc_urls])
         self._supervisor.settled = True
 
     def _job(self, program: Program, number: int, environ: dict[str, str]) -> Job:
@@ -161,15 +162,16 @@ class _Stack:
         environ = environ if program in KEEPERS else _without_key(environ)
         return Job(program, command, environ, self._plan.directory / "logs" / f"{program}-{number}.log")
 
-    async def _all_heard(self) -> None:
-        """Until a gateway hears as many workers of each stage as were started. Raises StartFailed."""
-        address = Address(self._plan.url, self._plan.key)
+    async def _all_heard(self, urls: Sequence[str]) -> None:
+        """Until a gateway at each of these hears as many workers of each stage as were started. Raises StartFailed."""
         missing, wanted = "its gateway", _stages(self._plan.workers)
         try:
             async with asyncio.timeout(READY_LIMIT_S):
-                while missing:
-                    await asyncio.sleep(_POLL_S)
-                    missing = await _missing(address, wanted)
+                for url in urls:
+                    missing = "its gateway"
+                    while missing:
+                        await asyncio.sleep(_POLL_S)
+                        missing = await _missing(Address(url, self._plan.key), wanted)
         except TimeoutError:
             logs = self._plan.directory / "logs"
             raise StartFailed("the stack", f"{missing} wasn't ready within {READY_LIMIT_S:g} s", logs) from None
