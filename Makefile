@@ -9,8 +9,8 @@ READY := $(VENV)/.ready
 LLM_READY := $(VENV)/.ready-llm
 CLIENTS_READY := $(VENV)/.ready-clients
 SOURCES := proto libs services
-LONG := agent agents_sdk docs gateway runtime tool_servers
-QUICK := -m "not nats and not programs and not engines and not stack and not bench and not sim and not llm and not node and not browser" --hypothesis-profile=check
+LONG := agent agents_sdk gateway runtime tool_servers
+QUICK := -m "not nats and not programs and not engines and not stack and not bench and not sim and not llm and not node and not browser and not clients" --hypothesis-profile=check
 SEEDS ?= 1000
 FROM ?= 0
 

@@ -16,6 +16,8 @@ from trunkline.agent.models.scripted import Call, Script, Words
 from trunkline.cli.stack import Address
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
+pytestmark = pytest.mark.clients
+
 LONG_MS = 3_000
 STEP_S = 0.02
 STEP_BYTES = 2 * int(STEP_S * SPEECH_RATE_HZ)

@@ -15,6 +15,8 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import StageMoved
 from trunkline.proto.subjects import Stage
 
+pytestmark = pytest.mark.clients
+
 MOMENTS: dict[str, Callable[[Sdk], object]] = {
     "while the caller speaks": lambda mine: mine.told("input_audio_buffer.speech_started"),
     "before the answer": lambda mine: mine.told("input_audio_buffer.committed"),

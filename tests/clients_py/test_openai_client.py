@@ -14,6 +14,8 @@ from trunkline.agent.models.scripted import Call, Script, Words
 from trunkline.audio import g711, resample
 from trunkline.proto.audio import SPEECH_RATE_HZ
 
+pytestmark = pytest.mark.clients
+
 SEGMENT_MS = 300
 LONG_MS = 3_000
 PAGE = {"type": "object", "properties": {"page": {"type": "string"}}, "required": ["page"]}

@@ -8,6 +8,8 @@ import pytest
 from clients_py.scene import Desk, line, sound
 from support.virtual import run_over_sockets
 
+pytestmark = pytest.mark.clients
+
 LONG_MS = 3_000
 LONG_ANSWER = "You said How long is the road to the sea."
 CUTS = ("conversation.item.truncated", "response.done")

@@ -9,6 +9,8 @@ from clients_py.scene import Desk, line
 from clients_py.test_openai_client import OPEN
 from support.virtual import run_over_sockets
 
+pytestmark = pytest.mark.clients
+
 SERVER_VAD: Any = {
     "type": "server_vad",
     "threshold": 0.4,

@@ -18,6 +18,8 @@ from trunkline.gateway.dialects.webrtc import forwarding
 from trunkline.gateway.settings import GatewaySettings, webrtc_urls_of
 from trunkline.proto.errors import BadSettings
 
+pytestmark = pytest.mark.programs  # real sockets, in real time
+
 PATH = "/v1/realtime/calls"
 ERROR = b'{"error": {"message": "full", "type": "server_error", "param": null, "code": "overloaded"}}'
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -13,6 +13,8 @@ from gateway.socket_scene import KEY, Server
 from gateway.webrtc_scene import Browser, Microphone, RtcServer, without_candidates
 from trunkline.proto.placement import Declined
 
+pytestmark = pytest.mark.programs  # real sockets, in real time
+
 Told = tuple[int, Any, Any]  # status, body, headers
 CANDIDATE = re.compile(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host")
 

@@ -12,6 +12,8 @@ from gateway.webrtc_scene import Browser, RtcServer
 from trunkline.gateway.dialects.webrtc import gathering
 from trunkline.gateway.dialects.webrtc.gathering import SOURCES, WAITING, Door
 
+pytestmark = pytest.mark.programs  # real sockets, in real time
+
 CALLER, STRANGER = ("192.0.2.1", 4_000), ("192.0.2.2", 4_000)
 COOKIE = 0x2112A442
 
