@@ -18,7 +18,8 @@ from trunkline.agents.policies import pii
 from trunkline.proto.record import ClientEquipped, ResponseOpened, VerdictGiven
 from trunkline.proto.response import Asked, Equip, Inserted, Respond, Retract, ToolOutput
 from trunkline.proto.tool import DescribedTool
-from trunkline.vault import MemoryVaultStore, Vault
+from trunkline.record import MemoryBucket
+from trunkline.vault import Vault
 
 CLOSE = DescribedTool("close_page", "Closes the page.", SCHEMA)
 TALK = (typed(1, "item_1", "Open page seven."), assistant("item_2", "One moment."), LOOKS, SEEN)
@@ -268,7 +269,7 @@ def test_what_policy_said_of_a_context_is_said_once_whoever_has_the_call() -> No
 def test_a_card_number_in_a_context_is_taken_out() -> None:
     async def scenario() -> None:
         agent = Agent("desk", guardrails=[pii()])
-        async with Scene(YES, agent=agent, vault=Vault(bytes(32), MemoryVaultStore())) as scene:
+        async with Scene(YES, agent=agent, vault=Vault(bytes(32), MemoryBucket())) as scene:
             await scene.place()
             await told(scene, respond(context=(user(f"It is {CARD}."),)))
 

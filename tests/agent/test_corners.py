@@ -43,8 +43,8 @@ from trunkline.proto.ids import new_tool_call_id
 from trunkline.proto.record import Claim
 from trunkline.proto.response import Converse, HangUp, ItemStarted, ResponseStarted, SegmentHeard
 from trunkline.proto.tool import CancelTool, ToolProgress, ToolResult
-from trunkline.record import Attempt, MemoryRecordStore, StoredClaim, StoreUnavailable
-from trunkline.vault import MemoryVaultStore, Vault
+from trunkline.record import Attempt, MemoryBucket, MemoryRecordStore, StoredClaim, StoreUnavailable
+from trunkline.vault import Vault
 
 FOLLOWS = Converse(hub=1, gateway="gw", reason="ag: killed")
 
@@ -659,7 +659,7 @@ def test_a_token_in_the_words_of_a_tool_is_spoken_in_words() -> None:
     async def scenario() -> None:
         script = [[[Call("lookup", {"order": msgspec.Raw(b'"{words}"')})], [Words("Done.", "final_answer")]]]
         agent = Agent("desk", tools=[lookup], guardrails=[pii()])
-        async with Scene(script, agent=agent, vault=Vault(bytes(32), MemoryVaultStore())) as scene:
+        async with Scene(script, agent=agent, vault=Vault(bytes(32), MemoryBucket())) as scene:
             scene.runner.took_s = 1
             await scene.place()
             scene.says("It is 4111 1111 1111 1111.")

@@ -16,7 +16,8 @@ from trunkline.agents.policies import pii
 from trunkline.proto.envelope import Message
 from trunkline.proto.record import ItemDeleted, ItemInserted, ToolFinished
 from trunkline.proto.response import ROOT, Converse, Insert, Inserted, Recall, Respond, Retract, Say, ToolOutput, Turn
-from trunkline.vault import MemoryVaultStore, Vault
+from trunkline.record import MemoryBucket
+from trunkline.vault import Vault
 
 YES: Script = [[[Words("Yes.", "final_answer")]]]
 LOOKS = Insert(Inserted("function_call", "item_c", text='{"page":7}', call_id="call_c", name="open_page"))
@@ -315,7 +316,7 @@ def test_a_card_number_in_what_a_client_adds_is_taken_out() -> None:
 
     async def scenario() -> None:
         agent = Agent("desk", tools=[lookup], guardrails=[pii()])
-        async with Scene(YES, agent=agent, vault=Vault(bytes(32), MemoryVaultStore())) as scene:
+        async with Scene(YES, agent=agent, vault=Vault(bytes(32), MemoryBucket())) as scene:
             await scene.place()
             await told(scene, EQUIP, *edits, ANSWER)
 

@@ -13,8 +13,8 @@ from trunkline.agents.policies import pii
 from trunkline.agents.sensitive import TOKEN
 from trunkline.proto.record import ToolFinished
 from trunkline.proto.tool import RunTool, ToolResult
-from trunkline.record import MemoryRecordStore, StoreUnavailable
-from trunkline.vault import MemoryVaultStore, Vault
+from trunkline.record import MemoryBucket, MemoryRecordStore, StoreUnavailable
+from trunkline.vault import Vault
 
 KEY = bytes(32)
 CARD = "4111 1111 1111 1111"
@@ -39,7 +39,7 @@ async def everything(scene: Scene) -> str:
 
 def test_a_card_number_never_reaches_record_model_order_or_gateway() -> None:
     async def scenario() -> None:
-        vault = Vault(KEY, MemoryVaultStore())
+        vault = Vault(KEY, MemoryBucket())
         async with Scene(PAYS, agent=desk(), vault=vault) as scene:
             await scene.place()
             scene.says(f"It is {CARD}.")
@@ -55,7 +55,7 @@ def test_a_card_number_never_reaches_record_model_order_or_gateway() -> None:
 
 def test_what_a_tool_gives_is_taken_out_before_it_is_recorded() -> None:
     async def scenario() -> None:
-        async with Scene(PAYS, agent=desk(), vault=Vault(KEY, MemoryVaultStore())) as scene:
+        async with Scene(PAYS, agent=desk(), vault=Vault(KEY, MemoryBucket())) as scene:
             scene.runner.answer = lambda order: ToolResult(order.tool_call, "ok", f'{{"card": {DIGITS}, "n": 1}}', "tr")
             await scene.place()
             scene.says("What card is it?")
@@ -73,7 +73,7 @@ def test_the_next_agent_makes_the_same_token_of_a_turn_that_is_told_again() -> N
         tokens = []
         for _ in range(2):
             store = MemoryRecordStore()
-            async with Scene(PAYS, agent=desk(), store=store, vault=Vault(KEY, MemoryVaultStore())) as scene:
+            async with Scene(PAYS, agent=desk(), store=store, vault=Vault(KEY, MemoryBucket())) as scene:
                 await scene.place()
                 scene.says(f"It is {CARD}.", respond=False)
                 await asyncio.sleep(1)
@@ -85,16 +85,16 @@ def test_the_next_agent_makes_the_same_token_of_a_turn_that_is_told_again() -> N
     run_virtual(scenario())
 
 
-class SlowStore(MemoryVaultStore):
+class SlowStore(MemoryBucket):
     def __init__(self, *, broken: bool) -> None:
         super().__init__()
         self._broken = broken
 
-    async def put(self, call: str, token: str, sealed: bytes) -> None:
+    async def put(self, key: str, value: bytes) -> None:
         await asyncio.sleep(3)
         if self._broken:
-            raise StoreUnavailable(token, 3.0)
-        await super().put(call, token, sealed)
+            raise StoreUnavailable(key, 3.0)
+        await super().put(key, value)
 
 
 def test_a_tool_is_ordered_once_it_can_have_the_value() -> None:

@@ -17,17 +17,14 @@ from trunkline.record import (
     NatsBucket,
     NatsClaimStore,
     NatsRecordStore,
-    NatsVaultStore,
     RecordStore,
 )
-from trunkline.vault import MemoryVaultStore, VaultStore
 
 OpenStore = Callable[[], AbstractAsyncContextManager[RecordStore]]
-OpenVault = Callable[[], AbstractAsyncContextManager[VaultStore]]
 OpenBucket = Callable[[], AbstractAsyncContextManager[Bucket]]
 OpenClaims = Callable[[], AbstractAsyncContextManager[ClaimStore]]
 
-VAULT_TTL_S = BUCKET_TTL_S = 1.0  # of the stores under test
+BUCKET_TTL_S = 1.0  # of the stores under test
 _calls = itertools.count()
 
 
@@ -85,29 +82,6 @@ def open_claims(request: pytest.FixtureRequest) -> OpenClaims:
         yield claims
         await claims.close()
         await records.close()
-        await client.close()
-
-    return open_nats
-
-
-@asynccontextmanager
-async def open_memory_vault() -> AsyncIterator[VaultStore]:
-    yield MemoryVaultStore(ttl_s=VAULT_TTL_S)
-
-
-@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
-def open_vault_store(request: pytest.FixtureRequest) -> OpenVault:
-    if request.param == "memory":
-        return open_memory_vault
-    server: NatsServer = request.getfixturevalue("nats_server")
-
-    @asynccontextmanager
-    async def open_nats() -> AsyncIterator[VaultStore]:
-        client = await server.connect()
-        values = NatsVaultStore(client, ttl_s=VAULT_TTL_S)
-        await values.ensure()
-        yield values
-        await values.close()
         await client.close()
 
     return open_nats

@@ -29,6 +29,7 @@ def test_each_key_has_the_value_that_was_put_last(open_bucket: OpenBucket, call:
 
             assert await bucket.get(f"{call}.a") == b"three"
             assert await bucket.get(f"{call}.b") == b"\0two"
+            assert await bucket.get(f"{call}x.a") is None
 
     asyncio.run(main())
 
@@ -57,6 +58,25 @@ def test_what_one_process_has_put_another_has_at_once(nats_server: NatsServer, c
             await bucket.close()
         for client in clients:
             await client.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.nats
+def test_a_bucket_that_an_operator_has_made_otherwise_stays_as_it_is(nats_server: NatsServer, call: str) -> None:
+    async def main() -> None:
+        client = await nats_server.connect()
+        first, second = (NatsBucket(client, "CALLS_OTHER", ttl_s=ttl_s) for ttl_s in (BUCKET_TTL_S, 60.0))
+        await first.ensure()
+        await second.ensure()
+        await second.put(call, b"one")
+
+        assert await first.get(call) == b"one"
+        await asyncio.sleep(BUCKET_TTL_S * 2)
+        assert await second.get(call) is None
+        await first.close()
+        await second.close()
+        await client.close()
 
     asyncio.run(main())
 
@@ -93,6 +113,8 @@ def test_a_bucket_that_is_away_keeps_nothing_and_says_so(
 
         with pytest.raises(StoreUnavailable):
             await bucket.put(call, b"one")
+        with pytest.raises(StoreUnavailable):
+            await bucket.get(call)
         await bucket.close()
         with contextlib.suppress(ConnectionError):
             await client.close()

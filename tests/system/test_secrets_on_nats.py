@@ -10,7 +10,9 @@ from support.nats_server import NatsServer, running
 from system.test_tool_on_nats import Counter, on_bus
 from trunkline.agent.models.seam import ToolCall
 from trunkline.agent.redaction import Redaction
-from trunkline.record import NatsClaimStore, NatsVaultStore
+from trunkline.bus.nats import NatsBus
+from trunkline.proto.subjects import VAULT_BUCKET
+from trunkline.record import NatsBucket, NatsClaimStore
 from trunkline.runtime.process import Context
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
 from trunkline.vault import Vault, key_of
@@ -31,6 +33,10 @@ desk = Agent("desk", tools=[charge], guardrails=[pii()])
 """
 
 
+def values(bus: NatsBus) -> NatsBucket:
+    return NatsBucket(bus.client, VAULT_BUCKET, ttl_s=60.0)
+
+
 def test_a_card_number_gets_to_the_tool_and_is_in_no_file_of_the_server(tmp_path: Path) -> None:
     desk_file = tmp_path / "desk.py"
     desk_file.write_text(DESK)
@@ -43,11 +49,11 @@ def test_a_card_number_gets_to_the_tool_and_is_in_no_file_of_the_server(tmp_path
             on_bus(server, "tool_runner", "runner-1") as (runner_bus, runner),
         ):
             await counter.open(agent_bus, agent)
-            redaction = Redaction(counter.file, Vault(key_of(KEY), NatsVaultStore(agent_bus.client)))
+            redaction = Redaction(counter.file, Vault(key_of(KEY), values(agent_bus)))
             await redaction.start()
-            values, claims = NatsVaultStore(runner_bus.client), NatsClaimStore(runner_bus.client)
+            claims = NatsClaimStore(runner_bus.client)
             service = ToolRunnerService(
-                Context(runner_bus, runner, runner.worker, settings), settings, claims, values=values
+                Context(runner_bus, runner, runner.worker, settings), settings, claims, values=values(runner_bus)
             )
             await service.start()
 

@@ -6,8 +6,9 @@ from support.virtual import run_virtual
 from tool_runner.desk import CALL, Desk, an_order, words
 from trunkline.agents import ToolContext, tool
 from trunkline.agents.sensitive import TOKEN
+from trunkline.record import MemoryBucket
 from trunkline.tool_runner.secrecy import Secrecy
-from trunkline.vault import MemoryVaultStore, Vault
+from trunkline.vault import Vault
 
 KEY = bytes(32)
 CARD = "4111111111111111"
@@ -34,7 +35,7 @@ def desk(vault: Vault | None, *kinds: str) -> Desk:
 
 def test_a_tool_gets_the_value_and_its_result_claim_and_state_hold_the_token() -> None:
     async def scenario() -> None:
-        vault = Vault(KEY, MemoryVaultStore())
+        vault = Vault(KEY, MemoryBucket())
         token = vault.keep(CALL, "card", CARD)
         await vault.kept(CALL)
         here = desk(vault, "card")
@@ -51,7 +52,7 @@ def test_a_tool_gets_the_value_and_its_result_claim_and_state_hold_the_token() -
 
 def test_what_a_tool_gives_can_be_had_by_the_next() -> None:
     async def scenario() -> None:
-        store = MemoryVaultStore()
+        store = MemoryBucket()
         vault = Vault(KEY, store)
         here = desk(vault, "card", "email")
         here.send(an_order("charge", f'{{"card": "{CARD}"}}'))
@@ -65,7 +66,7 @@ def test_what_a_tool_gives_can_be_had_by_the_next() -> None:
 
 def test_what_a_tool_says_as_it_fails_holds_no_value() -> None:
     async def scenario() -> None:
-        vault = Vault(KEY, MemoryVaultStore())
+        vault = Vault(KEY, MemoryBucket())
         token = vault.keep(CALL, "card", CARD)
         here = desk(vault, "card")
         here.send(an_order("decline", f'{{"card": "{token}"}}'))
@@ -78,7 +79,7 @@ def test_what_a_tool_says_as_it_fails_holds_no_value() -> None:
 def test_a_tool_whose_value_is_no_longer_kept_is_not_run_and_the_model_is_told_to_ask() -> None:
     async def scenario() -> None:
         seen.clear()
-        here = desk(Vault(KEY, MemoryVaultStore()), "card")
+        here = desk(Vault(KEY, MemoryBucket()), "card")
         here.send(an_order("charge", '{"card": "card_abcdefg2"}'))
         result = await here.result()
 

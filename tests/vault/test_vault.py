@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.virtual import run_virtual
 from trunkline.agents.sensitive import KINDS, TOKEN, Kind
 from trunkline.proto.errors import BadSettings
-from trunkline.record import StoreUnavailable
-from trunkline.vault import MemoryVaultStore, NoLongerKept, Vault, checked_ttl_s, has_tokens, key_of, open_vault
+from trunkline.record import MemoryBucket, StoreUnavailable
+from trunkline.vault import NoLongerKept, Vault, checked_ttl_s, has_tokens, key_of, open_vault
 from trunkline.vault.json_text import changed
 from trunkline.vault.sealing import Seal
 
@@ -54,7 +54,7 @@ def test_a_sealed_value_opens_only_as_what_it_was_sealed_as() -> None:
 
 def test_what_is_taken_out_of_words_is_put_back_into_arguments() -> None:
     async def scenario() -> None:
-        store = MemoryVaultStore()
+        store = MemoryBucket()
         vault = Vault(KEY, store)
         text = vault.redact(CALL, "It is 4111 1111 1111 1111, or anna at example dot com.", KINDS)
         await vault.kept(CALL)
@@ -70,7 +70,7 @@ def test_what_is_taken_out_of_words_is_put_back_into_arguments() -> None:
 
 def test_what_another_call_said_is_not_put_in() -> None:
     async def scenario() -> None:
-        vault = Vault(KEY, MemoryVaultStore())
+        vault = Vault(KEY, MemoryBucket())
         token = vault.keep(CALL, "card", CARD)
         await vault.kept(CALL)
 
@@ -82,7 +82,7 @@ def test_what_another_call_said_is_not_put_in() -> None:
 
 def test_a_value_is_forgotten_after_its_time_and_kept_from_its_last_mention_on() -> None:
     async def scenario() -> None:
-        vault = Vault(KEY, MemoryVaultStore(ttl_s=60, now_s=asyncio.get_running_loop().time))
+        vault = Vault(KEY, MemoryBucket(ttl_s=60, now_s=asyncio.get_running_loop().time))
         arguments = f'{{"card": "{vault.keep(CALL, "card", CARD)}"}}'
         await asyncio.sleep(50)
         vault.keep(CALL, "card", CARD)
@@ -96,16 +96,16 @@ def test_a_value_is_forgotten_after_its_time_and_kept_from_its_last_mention_on()
     run_virtual(scenario())
 
 
-class SlowStore(MemoryVaultStore):
+class SlowStore(MemoryBucket):
     """Takes a second, or never gets there."""
 
     broken = False
 
-    async def put(self, call: str, token: str, sealed: bytes) -> None:
+    async def put(self, key: str, value: bytes) -> None:
         await asyncio.sleep(1)
         if self.broken:
-            raise StoreUnavailable(token, 1.0)
-        await super().put(call, token, sealed)
+            raise StoreUnavailable(key, 1.0)
+        await super().put(key, value)
 
 
 def test_the_token_is_there_at_once_and_kept_waits_for_the_calls_values_only() -> None:
@@ -161,7 +161,7 @@ def test_a_closed_vault_leaves_no_task_behind() -> None:
 
 def test_of_a_result_strings_and_whole_numbers_are_taken_out_and_the_rest_stays() -> None:
     async def scenario() -> None:
-        vault = Vault(KEY, MemoryVaultStore())
+        vault = Vault(KEY, MemoryBucket())
         result = (
             '{"card":  "4111-1111 1111\\u00201111", "n": 4111111111111111, "price": 4111.111111111111,'
             ' "order": "5551234567", "phone": "5551234567", "anna@example.com": [1.10, null]}'
@@ -224,8 +224,8 @@ def test_a_key_may_be_written_in_either_alphabet() -> None:
 
 def test_without_a_key_nothing_that_needs_one_starts() -> None:
     with pytest.raises(BadSettings, match="TRUNKLINE_VAULT_KEY: is not set"):
-        open_vault("", MemoryVaultStore(), needed=True)
-    assert open_vault("", MemoryVaultStore(), needed=False) is None
+        open_vault("", MemoryBucket(), needed=True)
+    assert open_vault("", MemoryBucket(), needed=False) is None
 
 
 @pytest.mark.parametrize("seconds", [0, 86_401, float("nan")])

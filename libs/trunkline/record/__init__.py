@@ -11,7 +11,6 @@ from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_store import NatsRecordStore
-from trunkline.record.nats_vault import NatsVaultStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
 from trunkline.record.recorder import Outranked, Recorder
@@ -47,7 +46,6 @@ __all__ = [
     "NatsBucket",
     "NatsClaimStore",
     "NatsRecordStore",
-    "NatsVaultStore",
     "Outranked",
     "Reading",
     "RecordStore",

@@ -2,16 +2,13 @@
 
 from trunkline.agents.sensitive import TOKEN
 from trunkline.proto.errors import BadSettings
-from trunkline.vault.memory import MemoryVaultStore
+from trunkline.record import Bucket
 from trunkline.vault.sealing import VARIABLE, key_of
-from trunkline.vault.store import VaultStore
 from trunkline.vault.vault import NoLongerKept, Vault
 
 __all__ = [
-    "MemoryVaultStore",
     "NoLongerKept",
     "Vault",
-    "VaultStore",
     "checked_ttl_s",
     "has_tokens",
     "key_of",
@@ -32,8 +29,8 @@ def checked_ttl_s(setting_s: float) -> float:
     return setting_s
 
 
-def open_vault(key: str, store: VaultStore, *, needed: bool) -> Vault | None:
-    """key: as the setting has it. needed: a guardrail takes values out. None where there is neither.
+def open_vault(key: str, values: Bucket, *, needed: bool) -> Vault | None:
+    """key: as the setting has it. values: see Vault. needed: a guardrail takes values out. None where there is neither.
 
     Raises BadSettings.
     """
@@ -42,4 +39,4 @@ def open_vault(key: str, store: VaultStore, *, needed: bool) -> Vault | None:
     if not key:
         why = "is not set, and the agent file has a guardrail for sensitive values"
         raise BadSettings(VARIABLE, why, "32 random bytes in base64")
-    return Vault(key_of(key), store)
+    return Vault(key_of(key), values)

@@ -9,10 +9,10 @@ from collections.abc import Collection
 
 from trunkline.agents.sensitive import TOKEN, Kind, Span, find_sensitive, replaced
 from trunkline.proto.errors import TrunklineError
+from trunkline.record import Bucket
 from trunkline.telemetry import logs
 from trunkline.vault import json_text
 from trunkline.vault.sealing import Seal
-from trunkline.vault.store import VaultStore
 
 WRITES_LIMIT = 64  # at a time
 LEAST_CHARACTERS = 6  # of a value: a@b.de
@@ -30,17 +30,20 @@ class NoLongerKept(TrunklineError):
 
 
 class Vault:
-    """key: of sealing.KEY_BYTES, the same in all processes. Needs a running loop from the first value on."""
+    """key: of sealing.KEY_BYTES, the same in all processes. values: where they are kept for a while, sealed.
 
-    def __init__(self, key: bytes, store: VaultStore) -> None:
+    Needs a running loop from the first value on.
+    """
+
+    def __init__(self, key: bytes, values: Bucket) -> None:
         self._seal = Seal(key)
-        self._store = store
+        self._values = values
         self._writes: dict[str, set[asyncio.Task[None]]] = {}
         self._room = asyncio.Semaphore(WRITES_LIMIT)
 
     async def start(self) -> None:
         """Raises StoreUnavailable."""
-        await self._store.ensure()
+        await self._values.ensure()
 
     async def close(self) -> None:
         """What has not been written by then isn't."""
@@ -48,7 +51,7 @@ class Vault:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._store.close()
+        await self._values.close()
 
     # taking values out
 
@@ -106,7 +109,7 @@ class Vault:
         return json_text.changed(arguments, lambda text, _: TOKEN.sub(lambda match: values[match.group(1)], text))
 
     async def _value(self, call: str, token: str) -> str:
-        sealed = await self._store.get(call, token)
+        sealed = await self._values.get(_key(call, token))
         value = self._seal.open(call, token, sealed) if sealed is not None else None
         if value is None:
             raise NoLongerKept(token)
@@ -116,7 +119,7 @@ class Vault:
 
     async def _write(self, call: str, token: str, sealed: bytes) -> None:
         async with self._room:
-            await self._store.put(call, token, sealed)
+            await self._values.put(_key(call, token), sealed)
 
     def _written(self, call: str, task: asyncio.Task[None]) -> None:
         of_call = self._writes[call]
@@ -125,3 +128,7 @@ class Vault:
             del self._writes[call]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("a sensitive value could not be kept", call_id=call, error=str(error))
+
+
+def _key(call: str, token: str) -> str:
+    return f"{call}.{token}"

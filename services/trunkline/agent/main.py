@@ -5,7 +5,8 @@ from typing import NoReturn
 from trunkline.agent.service import AgentService, load_file, load_model
 from trunkline.agent.settings import AgentSettings
 from trunkline.bus.nats import NatsBus
-from trunkline.record import NatsClaimStore, NatsRecordStore, NatsVaultStore
+from trunkline.proto.subjects import VAULT_BUCKET
+from trunkline.record import NatsBucket, NatsClaimStore, NatsRecordStore
 from trunkline.runtime.process import Context, run
 from trunkline.vault import checked_ttl_s, open_vault
 
@@ -14,7 +15,7 @@ def build(context: Context, settings: AgentSettings) -> AgentService:
     assert isinstance(context.bus, NatsBus)  # the record lives in JetStream
     client, replicas = context.bus.client, settings.record_replicas
     file = load_file(settings)
-    values = NatsVaultStore(client, ttl_s=checked_ttl_s(settings.vault_ttl_s), replicas=replicas)
+    values = NatsBucket(client, VAULT_BUCKET, ttl_s=checked_ttl_s(settings.vault_ttl_s), replicas=replicas)
     return AgentService(
         context.exchange,
         file,

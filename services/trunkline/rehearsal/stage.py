@@ -24,7 +24,7 @@ from trunkline.proto.approval import Choice
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import new_call_id
 from trunkline.proto.subjects import Stage as StageName
-from trunkline.record import MemoryClaimStore
+from trunkline.record import MemoryBucket, MemoryClaimStore
 from trunkline.rehearsal.clock import LeapingLoop
 from trunkline.rehearsal.line import Line
 from trunkline.rehearsal.model import Fake, Watched
@@ -32,7 +32,7 @@ from trunkline.rehearsal.play import Play, Record
 from trunkline.runtime import settings as settings_module
 from trunkline.runtime.process import Context
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
-from trunkline.vault import MemoryVaultStore, open_vault
+from trunkline.vault import open_vault
 
 T = TypeVar("T")
 LEAVE_S = 2.0  # for the thread to end
@@ -113,7 +113,7 @@ class Stage:
         gateway = await self._exchange(broker, "gateway")
         agents = await self._exchange(broker, "agent")
         runners = await self._exchange(broker, "tool_runner")
-        key, values = base64.b64encode(secrets.token_bytes(32)).decode(), MemoryVaultStore(ttl_s=VALUES_S)
+        key, values = base64.b64encode(secrets.token_bytes(32)).decode(), MemoryBucket(ttl_s=VALUES_S)
         settings = ToolRunnerSettings(vault_key=key)
         place = Context(runners.bus, runners, runners.worker, settings)
         runner = ToolRunnerService(place, settings, claims, values=values, file=self._file)

@@ -3,7 +3,8 @@
 from typing import NoReturn
 
 from trunkline.bus.nats import NatsBus
-from trunkline.record import NatsClaimStore, NatsVaultStore
+from trunkline.proto.subjects import VAULT_BUCKET
+from trunkline.record import NatsBucket, NatsClaimStore
 from trunkline.runtime.process import Context, run
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
 from trunkline.vault import checked_ttl_s
@@ -12,7 +13,7 @@ from trunkline.vault import checked_ttl_s
 def build(context: Context, settings: ToolRunnerSettings) -> ToolRunnerService:
     assert isinstance(context.bus, NatsBus)  # claims live in JetStream
     client = context.bus.client
-    values = NatsVaultStore(client, ttl_s=checked_ttl_s(settings.vault_ttl_s))
+    values = NatsBucket(client, VAULT_BUCKET, ttl_s=checked_ttl_s(settings.vault_ttl_s))
     return ToolRunnerService(context, settings, NatsClaimStore(client), values=values)
 
 

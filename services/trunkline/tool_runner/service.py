@@ -10,7 +10,7 @@ from trunkline.proto import subjects
 from trunkline.proto.envelope import Envelope
 from trunkline.proto.errors import BadInput, BadSettings
 from trunkline.proto.tool import DescribeTools
-from trunkline.record import ClaimStore
+from trunkline.record import Bucket, ClaimStore
 from trunkline.runtime.process import Context
 from trunkline.runtime.settings import CoreSettings
 from trunkline.telemetry import logs
@@ -19,7 +19,7 @@ from trunkline.tool_runner.claiming import Claimant
 from trunkline.tool_runner.runner import Runner
 from trunkline.tool_runner.secrecy import Secrecy
 from trunkline.tool_runner.servers.port import ServedTools
-from trunkline.vault import VaultStore, open_vault
+from trunkline.vault import open_vault
 
 RESULT_SHARE = 4  # a result stands in one message of the record beside other events: at most this part of a payload
 RUNS = 64  # at a time: tools mostly wait for other systems
@@ -53,7 +53,7 @@ class ToolRunnerService:
         settings: ToolRunnerSettings,
         claims: ClaimStore,
         environ: Mapping[str, str] = os.environ,
-        values: VaultStore | None = None,
+        values: Bucket | None = None,
         *,
         file: AgentFile | None = None,
     ) -> None:
@@ -141,7 +141,7 @@ def _load(agent_file: str) -> AgentFile:
     return load_agent_file(agent_file)
 
 
-def _secrecy(file: AgentFile, key: str, values: VaultStore | None) -> Secrecy:
+def _secrecy(file: AgentFile, key: str, values: Bucket | None) -> Secrecy:
     """Raises BadSettings."""
     vault = open_vault(key, values, needed=file.keeps_sensitive) if values is not None else None
     return Secrecy(vault, file.sensitive("tool_result"))
