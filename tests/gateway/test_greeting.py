@@ -118,3 +118,36 @@ def test_a_client_that_leaves_before_it_is_greeted_leaves_nothing_behind() -> No
         assert call.ended
 
     with_greeting(scenario)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": []}},
+        {"type": "response.create", "response": {"metadata": {"x" * 100: "y"}}},
+    ],
+)
+def test_a_first_word_that_is_refused_costs_no_greeting(word: dict[str, object]) -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.send(**word)
+        await caller.until("error")
+        await caller.until("response.created")
+
+        assert opened(caller) == [HELLO]
+        assert interrupted(server) == []
+
+    with_greeting(scenario)
+
+
+def test_a_call_that_ends_while_its_greeting_waits_is_over_for_its_client_at_once() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        await caller.until("session.created")
+        call = next(iter(server.service._calls._calls.values()))
+        since_s = asyncio.get_running_loop().time()
+        call.end("hung_up")
+
+        assert await caller.closed() == 1000
+        assert asyncio.get_running_loop().time() - since_s < GREETING_PAUSE_S / 2
+        assert opened(caller) == []
+
+    with_greeting(scenario)

@@ -295,6 +295,21 @@ def test_who_never_connects_leaves_no_call_behind(monkeypatch: pytest.MonkeyPatc
     asyncio.run(main())
 
 
+def test_a_call_that_is_hung_up_before_anybody_connects_lets_go_of_its_sockets() -> None:
+    async def main() -> None:
+        async with RtcServer() as server:
+            browser = Browser(server)
+            await browser.offer()
+            [line] = [task for task in asyncio.all_tasks() if task.get_name() == f"webrtc {browser.call_id}"]
+            server.service._calls.hang_up(browser.call_id)
+            await asyncio.wait_for(line, 2.0)
+            await browser.pc.close()
+
+            assert server.scene.agent.sessions[0].closed == "hung_up"
+
+    asyncio.run(main())
+
+
 def test_an_agent_that_hangs_up_is_heard_to_its_last_word_and_the_connection_ends() -> None:
     async def scenario(server: Server, browser: Browser) -> None:
         await ask(browser)

@@ -97,9 +97,10 @@ def test_a_check_without_the_password_is_not_answered(method: int) -> None:
 def test_a_check_with_an_attribute_that_is_cut_short_raises_nothing() -> None:
     async def main() -> None:
         priority = pack("!HHB3x", 0x0024, 1, 7)
-        Door(Connection(ice_controlling=False)).datagram_received(
-            pack("!HHI12s", 1, len(priority), COOKIE, bytes(12)) + priority, STRANGER
-        )
+        connection = Connection(ice_controlling=False)
+        Door(connection).datagram_received(pack("!HHI12s", 1, len(priority), COOKIE, bytes(12)) + priority, STRANGER)
+
+        assert connection._remote_candidates == []
 
     asyncio.run(main())
 

@@ -3,9 +3,6 @@
 Its microphone is a file and nothing it asks for is beyond loopback: names of other machines don't resolve.
 """
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,21 +12,15 @@ from threading import Thread
 from typing import Any
 
 from js import clients
+from support import chromium
 from support.vendor_host import NAME, VendorHost
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 RUN = "async (order) => (await import('/browser.mjs')).run(order)"
-
-
-def program() -> str:
-    return next(filter(None, map(shutil.which, PROGRAMS)), "")
 
 
 def missing() -> str:
     """Why no browser can run here, "" if one can."""
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright isn't installed"
-    return clients.missing() or ("" if program() else f"no browser is installed: {' or '.join(PROGRAMS)}")
+    return clients.missing() or chromium.missing()
 
 
 class Browser:
@@ -83,21 +74,11 @@ def _served(speech: Path) -> Iterator[str]:
 def running(clips: dict[str, str], heard: Path, vendor: VendorHost) -> Iterator[Browser]:
     """clips: files of one directory, by name. heard: WAV file for the machine's microphone, heard once from the moment
     that a page opens it."""
-    from playwright.sync_api import sync_playwright
-
-    options = [
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={heard}%noloop",
+    speech = Path(next(iter(clips.values()))).parent
+    options = (
         "--autoplay-policy=no-user-gesture-required",
         f"--host-resolver-rules=MAP {NAME}:443 127.0.0.1:{vendor.port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         f"--ignore-certificate-errors-spki-list={vendor.fingerprint}",
-    ]
-    speech = Path(next(iter(clips.values()))).parent
-    sandbox = os.geteuid() != 0  # Chromium has none for root
-    with _served(speech) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program(), args=options, chromium_sandbox=sandbox)
-        try:
-            yield Browser(browser, address, list(clips))
-        finally:
-            browser.close()
+    )
+    with _served(speech) as address, chromium.browser(*options, heard=heard) as browser:
+        yield Browser(browser, address, list(clips))

@@ -1,17 +1,14 @@
-"""The page in a headless Chromium of the system's own; without a gateway, or in front of a real one.
+"""The page in a headless Chromium without a gateway: the test answers what it asks, and stand_in.js is its WebRTC.
 
-Without a gateway nothing leaves the browser: the test answers what the page asks, and stand_in.js is its WebRTC.
+Nothing leaves the browser.
 """
 
-import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from js.chromium import PROGRAMS, program
 from trunkline.gateway.page.serving import HEADERS, read_files
 
 HERE = Path(__file__).parent
@@ -19,30 +16,6 @@ ADDRESS = "http://localhost:9/"  # nothing listens there
 CALL = "rtc_07_k3jqx2a7m4"
 KEY = "sk-given"
 Event = dict[str, Any]
-
-
-def missing() -> str:
-    """Why no browser can run here, "" if one can."""
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright isn't installed"
-    return "" if program() else f"no browser is installed: {' or '.join(PROGRAMS)}"
-
-
-@contextmanager
-def running(heard: Path | None = None) -> Iterator[Any]:
-    """Playwright's browser. heard: WAV file that its microphone hears, once, from when a page opens it."""
-    from playwright.sync_api import sync_playwright
-
-    options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    if heard is not None:
-        options.append(f"--use-file-for-fake-audio-capture={heard}%noloop")
-    with sync_playwright() as playwright:
-        sandbox = os.geteuid() != 0
-        browser = playwright.chromium.launch(executable_path=program(), args=options, chromium_sandbox=sandbox)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 class Desk:

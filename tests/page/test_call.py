@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from js import clients
-from page import chrome
+from support import chromium
 from support.running_stack import RunningStack
 from trunkline.audio import resample, wav
 
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.stack,
     pytest.mark.timeout(120),
-    pytest.mark.skipif(bool(chrome.missing()), reason=chrome.missing()),
+    pytest.mark.skipif(bool(chromium.missing()), reason=chromium.missing()),
 ]
 CALLERS = Path(__file__).parents[1] / "data/callers"
 RATE_HZ = 48_000
@@ -53,7 +53,7 @@ def page_of(stack: RunningStack, heard: Path, button: str = "Call", key: str = "
     lines = (stack.directory / "up.out").read_text().splitlines()
     printed = next(line for line in lines if line.startswith("page ")).removeprefix("page ")
     address = f"{stack.address.base}/#key={key}" if key else printed
-    with chrome.running(heard) as browser:
+    with chromium.browser(heard=heard) as browser:
         page = browser.new_page()
         page.set_default_timeout(LIMIT_MS)
         page.add_init_script(KEEP_PEERS)

@@ -7,10 +7,11 @@ import pytest
 
 from page import chrome
 from page.chrome import CALL, KEY, Caller
+from support import chromium
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(bool(chrome.missing()), reason=chrome.missing()),
+    pytest.mark.skipif(bool(chromium.missing()), reason=chromium.missing()),
 ]
 NO_MICROPHONE = (
     "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
@@ -21,7 +22,7 @@ UNLABELLED = """() => [...document.querySelectorAll('button, input')].filter(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chrome.running() as running:
+    with chromium.browser() as running:
         yield running
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from trunkline.proto import record
 from trunkline.proto.approval import OpenApproval
+from trunkline.proto.ids import item_of_tool_call
 from trunkline.proto.response import Asked, Phase, ResponseStatus, Source, TurnSource
 from trunkline.proto.tool import RunsAt, ToolStatus
 
@@ -96,12 +97,12 @@ class ToolView:
     @property
     def call_item(self) -> str:
         """Id of the call as an item of the conversation."""
-        return self.inserted or f"item_{self.id}"
+        return self.inserted or item_of_tool_call(self.id)
 
     @property
     def output_item(self) -> str:
         """Id of its output as an item, once there is one."""
-        return self.item or f"item_{self.id}_output"
+        return self.item or f"{item_of_tool_call(self.id)}_output"
 
     @property
     def has_output(self) -> bool:

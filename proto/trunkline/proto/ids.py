@@ -29,6 +29,11 @@ def new_item_id() -> str:
     return f"item_{_random(18)}"
 
 
+def item_of_tool_call(tool_call: str) -> str:
+    """The item by which a client is asked to carry it out: the same at every gateway."""
+    return f"item_{tool_call}"
+
+
 def new_response_id() -> str:
     return f"resp_{_random(18)}"
 

@@ -207,20 +207,23 @@ class Call:
         if wish is not None:
             self.configure(wish(attached))
 
-    def start(self, client: Client, *, movable: bool = False) -> None:
-        """The client is there; a greeting that waits begins now. movable: it can take its call elsewhere by itself."""
-        self._client, self._movable = client, movable
+    def belong(self, client: Client) -> None:
+        """To be told of it from now on, were it that it is over."""
+        self._client = client
         if self._over is not None:
             client.on_event(self._over)
+
+    def start(self, client: Client, *, movable: bool = False) -> None:
+        """The client is there; a greeting that waits begins now. movable: it can take its call elsewhere by itself."""
+        if client is not self._client:
+            self.belong(client)
+        if self.ended:
             return
+        self._movable = movable
         self._vigil.client_came()
         if self.leaving:
             self.ask_to_leave()
         self._beating(self.speaking.start)
-
-    def leave_greeting_out(self, greeting: str) -> None:
-        """greeting: the response that waits for the client to start; then it is never told of it."""
-        self.speaking.forgo(greeting)
 
     def suspend(self) -> None:
         """The client is away, and may come back, here or elsewhere."""

@@ -11,7 +11,6 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Equip, ToolOutput
 from trunkline.record import CallView
 
-OUTPUT_LIMIT_BYTES = 64 * 1024
 REMEMBERED = 1_000  # tool calls of one call, the newest
 
 
@@ -64,9 +63,6 @@ class ClientTools:
             raise BadInput("item.call_id", f"{tool_call[:80]!r} is unknown", allowed, code="item_not_found")
         if answered:
             raise BadInput("item.call_id", f"{tool_call!r} has its output", "one output for each call")
-        size = len(output.encode(errors="surrogatepass"))
-        if size > OUTPUT_LIMIT_BYTES:
-            raise BadInput("item.output", f"has {size} bytes", f"{OUTPUT_LIMIT_BYTES} bytes")
         self._answered[tool_call] = True
         if tool_call in self._added:
             return True

@@ -38,6 +38,11 @@ ticker_late_s = Histogram(
 slow_clients = Counter("trunkline_gateway_slow_clients_total", "Clients closed since they read too slowly")
 client_errors = Counter("trunkline_gateway_client_errors_total", "Error events sent to clients", ["code"])
 rtp_lost = Counter("trunkline_gateway_rtp_lost_total", "Callers' packets over WebRTC that never came, or too late")
+rtp_left_out = Counter(
+    "trunkline_gateway_rtp_left_out_seconds_total",
+    "Sound over WebRTC that was too far ahead of the clock",
+    ["direction"],
+)
 ring_dropped = Counter("trunkline_gateway_ring_dropped_samples_total", "Caller's audio pushed out of a full ring")
 speech_missing = Counter("trunkline_gateway_speech_missing_total", "Segments of which audio was ordered again")
 speech_failed = Counter("trunkline_gateway_speech_failed_total", "Segments that TTS could not speak")

@@ -66,7 +66,7 @@ class Speaking:
         self._clock = clock
         self._emit = emit
         self._tell_agent = tell_agent
-        self._on_hang_up = on_hang_up
+        self._on_free, self._on_hang_up = on_free, on_hang_up
         self._synthesis = Synthesis(clock)
         self._started = False
         self._script: deque[Line] = deque()
@@ -326,10 +326,11 @@ class Speaking:
         self._telling.cut(unopened, reason)
 
     def forgo(self, response: str) -> None:
-        """A response that nobody asked for, and of which no client has been told, is not said."""
+        """A response that nobody asked for, and of which no client has been told, is not said: the slot is free."""
         self._cut(response, "client_cancelled")
         self._synthesis.hush()
         self._script = deque(line for line in self._script if line.response != response)
+        self._on_free(0)
 
     def _cut(self, response: str, reason: Reason) -> None:
         metrics.interruptions.labels(reason).inc()

@@ -43,7 +43,8 @@ class Connection:
             peer.enter()
             if taken is not None and told is not None:
                 coming_back.make_up(peer, taken, told)
-            await self._let_greeting_open()
+            if peer.entered:
+                await self._let_greeting_open()
             await self._read(websocket)
         finally:
             peer.leave()
@@ -56,10 +57,9 @@ class Connection:
 
     async def _let_greeting_open(self) -> None:
         """So that nothing that the client says next comes before it."""
-        if self._peer.entered and not self._peer.greeted.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._peer.greeted.wait(), GREETING_LIMIT_S)
-            self._peer.greeted.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._peer.greeted.wait(), GREETING_LIMIT_S)
+        self._peer.greeted.set()
 
     async def _read(self, websocket: web.WebSocketResponse) -> None:
         while True:
@@ -69,7 +69,8 @@ class Connection:
             match message.type:
                 case WSMsgType.TEXT:
                     self._peer.take(message.data)
-                    await self._let_greeting_open()
+                    if self._peer.entered and not self._peer.greeted.is_set():
+                        await self._let_greeting_open()
                 case WSMsgType.CLOSE:
                     self._hung_up = message.data != CLOSE_MOVED
                     return

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from trunkline.gateway.dialects.realtime import events_out as out
+from trunkline.proto.ids import item_of_tool_call
 from trunkline.proto.response import Phase
 
 REALTIME_ITEM = "realtime.item"
@@ -23,15 +24,10 @@ def message(
     )
 
 
-def call_item(tool_call: str) -> str:
-    """Id of the item by which the client is asked: the same at every gateway."""
-    return f"item_{tool_call}"
-
-
 def function_call(tool_call: str, name: str, arguments: str, item: str = "") -> out.FunctionCall:
     """item: its id, empty for one by which the client is asked."""
     return out.FunctionCall(
-        id=item or call_item(tool_call),
+        id=item or item_of_tool_call(tool_call),
         object=REALTIME_ITEM,
         type="function_call",
         status="completed",

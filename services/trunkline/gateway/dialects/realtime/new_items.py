@@ -8,7 +8,6 @@ from typing import NamedTuple, NoReturn, get_args
 
 import msgspec
 
-from trunkline.gateway.client_tools import OUTPUT_LIMIT_BYTES
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT, NULL, NewItem, NewPart
 from trunkline.gateway.dialects.realtime.items import Role, function_call, function_output, message
@@ -29,6 +28,7 @@ _FIELDS = {
     "function_call_output": ("call_id", "output"),
 }
 NAME_LIMIT = 64
+OUTPUT_LIMIT_BYTES = 64 * 1024
 _object = msgspec.json.Decoder(dict[str, object])
 
 

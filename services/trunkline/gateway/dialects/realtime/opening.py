@@ -15,11 +15,8 @@ from trunkline.gateway.auth import Admitted, refuse
 from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.offer import Offer
-from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, read_patch, wishes
 from trunkline.proto.errors import BadInput, StageUnavailable
-
-_patches: msgspec.json.Decoder[SessionPatch | None] = msgspec.json.Decoder(SessionPatch | None)
 
 
 class Opened(NamedTuple):
@@ -68,12 +65,7 @@ class Opening:
 
 def bound_to(admitted: Admitted) -> SessionPatch | None:
     """None for a key that nothing is bound to. Raises BadInput where a later version of the gateway has bound it."""
-    if admitted.session is None:
-        return None
-    try:
-        return _patches.decode(admitted.session)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise explain_validation(error) from error
+    return None if admitted.session is None else read_patch(admitted.session)
 
 
 def names_model(bound: SessionPatch | None) -> bool:

@@ -108,6 +108,7 @@ class Peer:
 
         It isn't by a client that brings instructions of its own, or that writes or asks before anything was said.
         """
+        self.call.belong(self)
         if self.terms.ours or not self._greeting:
             self._start()
         elif wishes(self._session, self._offer).instructions:
@@ -123,22 +124,15 @@ class Peer:
 
     def _start(self, *, greets: bool = True) -> None:
         self.leave()
+        if self.call.ended:
+            return
         try:
             if not greets:
-                self.call.leave_greeting_out(self._greeting)
+                self.call.speaking.forgo(self._greeting)
                 self.greeted.set()
             self.call.start(self, movable=self.terms.ours)
         except Exception as error:  # the rim of a call: it may be a timer's
             self.call.fail(error)
-
-    def _hear_first(self, event: ClientEvent) -> None:
-        match event:
-            case events_in.UpdateSession():
-                pass  # it may bring instructions
-            case events_in.CreateItem() | events_in.CreateResponse():
-                self._start(greets=False)
-            case _:
-                self._start()
 
     def new_name(self, event_id: str | None) -> str:
         """For a response that a client of ours asks for: so it gets what it asked for once. Empty if it names none."""
@@ -203,15 +197,22 @@ class Peer:
             self.send_error(bad.cause, bad.event_id)
             return
         try:
-            self._obey(event)
+            self._heed(event)
         except BadInput as error:
             self.send_error(error, event.event_id)
         except Exception as error:  # the rim of a call: other calls of this process don't notice
             self.call.fail(error)
 
+    def _heed(self, event: ClientEvent) -> None:
+        """Raises BadInput. A first word that was refused decides nothing."""
+        speaks_first = isinstance(event, events_in.CreateItem | events_in.CreateResponse)
+        if not (self.entered or speaks_first or isinstance(event, events_in.UpdateSession)):
+            self._start()
+        self._obey(event)
+        if not self.entered and (speaks_first or wishes(self._session, self._offer).instructions):
+            self._start(greets=False)
+
     def _obey(self, event: ClientEvent) -> None:
-        if not self.entered:
-            self._hear_first(event)
         match event:
             case events_in.AppendAudio(audio=audio):
                 self.call.hear(self._ear.hear(audio))
@@ -259,11 +260,8 @@ class Peer:
         if names and session.tracing != self._session.tracing:
             tracing.start_span("session", parent=tracing.call_context(self.call.call_id), attributes=names).end()
         self._session = session
-        wished = wishes(session, self._offer)
-        self.call.configure(wished)
+        self.call.configure(wishes(session, self._offer))
         self.send(events_out.SessionUpdated(event_id=self.next_event_id(), session=session))
-        if not self.entered and wished.instructions:
-            self._start(greets=False)
 
     # out
 

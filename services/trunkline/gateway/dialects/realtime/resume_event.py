@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
-from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge
+from trunkline.gateway.dialects.realtime.session import Session, merge, read_patch
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.resuming import Progress
 from trunkline.gateway.turns import Begun
@@ -83,10 +83,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
 
     def configure(self, session: Session) -> Session:
         """As this client has it. Raises BadInput; then nothing has changed."""
-        try:
-            patch = _patches.decode(self.session)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise explain_validation(error) from error
+        patch = read_patch(self.session)
         if patch is None:
             return session
         if patch.type is UNSET:  # gateways of earlier releases confirmed such updates
@@ -107,7 +104,6 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
 
 
 _decoder = msgspec.json.Decoder(ResumeEvent)
-_patches = msgspec.json.Decoder(SessionPatch | None)
 
 
 def decode(text: str) -> ResumeEvent:

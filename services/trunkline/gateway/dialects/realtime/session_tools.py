@@ -115,6 +115,4 @@ def _decoded(raw: msgspec.Raw, kind: type[T], param: str) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        problem = explain_validation(error)
-        place = ".".join(part for part in (param, problem.param) if part).replace(".[", "[")
-        raise BadInput(place, problem.problem, problem.allowed, code=problem.code) from error
+        raise explain_validation(error, param) from error

@@ -20,25 +20,31 @@ RENAMED = {
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
 
 
-def explain_validation(error: Exception) -> BadInput:
-    """msgspec says what is wrong and where; the place becomes the parameter, spelt as the client spells it."""
+def explain_validation(error: Exception, within: str = "") -> BadInput:
+    """msgspec says what is wrong and where; the place becomes the parameter, spelt as the client spells it. within: the
+    parameter that was read by itself."""
     text = str(error)
     place = _PLACE.search(text)
-    param = place[1] if place else ""
+    param = _joined(within, place[1] if place else "")
     problem = text[: place.start()] if place else text
     unknown = _UNKNOWN_FIELD.match(problem)
     if unknown:
-        param = f"{param}.{unknown[1]}".lstrip(".")
+        param = _joined(param, unknown[1])
         if param in RENAMED:
             return BadInput(param, "is a name of the beta", RENAMED[param], code="unknown_parameter")
         return BadInput(param, "is unknown or not supported yet", "", code="unknown_parameter")
     missing = re.match(r"Object missing required field `(.*?)`", problem)
     if missing:
-        param = f"{param}.{missing[1]}".lstrip(".")
+        param = _joined(param, missing[1])
         return BadInput(param, "is missing", "", code="missing_required_parameter")
     if "base64" in problem:
         return BadInput(param or "audio", "is not base64", "base64 of audio in the session's input format")
     return BadInput(param, problem[:1].lower() + problem[1:], "")
+
+
+def _joined(param: str, part: str) -> str:
+    dot = "." if param and part and not part.startswith("[") else ""
+    return f"{param}{dot}{part}"
 
 
 def require_size(param: str, text: str, limit_bytes: int) -> None:

@@ -72,6 +72,7 @@ class RtpEar:
         grown = (now_s - self._counted_at_s) * RTP_RATE_HZ * FASTEST
         self._room_samples, self._counted_at_s = min(self._room_samples + grown, AHEAD_S * RTP_RATE_HZ), now_s
         if self._room_samples < len(samples):
+            metrics.rtp_left_out.labels("in").inc(len(samples) / RTP_RATE_HZ)
             return
         self._room_samples -= len(samples)
         heard = self._resampler.push(samples)

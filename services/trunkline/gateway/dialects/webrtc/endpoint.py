@@ -5,7 +5,6 @@ Whatever can be refused is refused before a stage is placed. Needs the extra `we
 
 import asyncio
 
-import msgspec
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDictProxy
@@ -13,8 +12,7 @@ from multidict import MultiDictProxy
 from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.opening import Opened, Opening, not_opened
-from trunkline.gateway.dialects.realtime.session import SessionPatch
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.dialects.realtime.session import SessionPatch, read_patch
 from trunkline.gateway.dialects.webrtc.addresses import reach_of
 from trunkline.gateway.dialects.webrtc.line import Line
 from trunkline.gateway.dialects.webrtc.offer import PATH, Offer, read_offer
@@ -26,7 +24,6 @@ SDP, FORM = "application/sdp", "multipart/form-data"
 CLOSE_LIMIT_S = 2.0  # for connections to say goodbye, when the gateway stops
 
 log = logs.get(__name__)
-_patches = msgspec.json.Decoder(SessionPatch)
 
 
 class WebrtcEndpoint:
@@ -102,7 +99,7 @@ async def _read(request: web.Request) -> tuple[Offer, SessionPatch | None]:
     sdp, session = _field(form, "sdp"), _field(form, "session")
     if sdp is None:
         raise BadInput("sdp", "is missing", "an SDP offer", code="missing_required_parameter")
-    return read_offer(sdp), None if session is None else _patch(session)
+    return read_offer(sdp), None if session is None else read_patch(session)
 
 
 def _field(form: "MultiDictProxy[str | bytes | bytearray | web.FileField]", name: str) -> bytes | None:
@@ -110,14 +107,3 @@ def _field(form: "MultiDictProxy[str | bytes | bytearray | web.FileField]", name
     if isinstance(value, web.FileField):
         return value.file.read()
     return value.encode() if isinstance(value, str) else None if value is None else bytes(value)
-
-
-def _patch(session: bytes) -> SessionPatch:
-    try:
-        return _patches.decode(session)
-    except msgspec.ValidationError as error:
-        cause = explain_validation(error)
-        param = f"session.{cause.param}" if cause.param else "session"
-        raise BadInput(param, cause.problem, cause.allowed, code=cause.code) from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadInput("session", "is not JSON", "a JSON object", code="invalid_json") from error

@@ -45,7 +45,7 @@ class Line:
             on_channel=self._channel_opens,
             on_gone=self._gone,
         )
-        self._wire = ChannelWire(offer.message_bytes, on_too_large=self._too_large, on_finished=self._over.set)
+        self._wire = ChannelWire(offer.message_bytes, on_too_large=self._too_large, on_finished=self._finished)
 
     async def answer(self, reach: Reach) -> str:
         """The SDP. Raises BadInput, StageUnavailable; then the line is closed."""
@@ -64,6 +64,7 @@ class Line:
         call = opened.call
         terms = Terms(opened.model, "", limit_bytes, aliases=opened.aliases, bound=opened.bound)
         self._peer = peer = RtcPeer(call, self._wire, terms, opened.session, self._mouth)
+        call.belong(peer)
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await self._begun.wait()
@@ -126,5 +127,8 @@ class Line:
     def _gone(self, orderly: bool) -> None:
         if self._peer is not None:
             self._peer.call.end("caller_hung_up" if orderly else "lost")
+        self._finished()
+
+    def _finished(self) -> None:
         self._begun.set()
         self._over.set()

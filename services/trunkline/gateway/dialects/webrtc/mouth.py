@@ -13,6 +13,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.codec.context import CodecContext
 
+from trunkline.gateway import metrics
 from trunkline.gateway.dialects.webrtc.arrivals import RTP_RATE_HZ
 from trunkline.proto.audio import FRAME_MS, SAMPLE_BYTES, SPEECH_RATE_HZ
 
@@ -80,7 +81,7 @@ class Mouth(MediaStreamTrack):
     def say(self, pcm: bytes) -> None:
         """pcm: int16 LE at SPEECH_RATE_HZ."""
         self.silent.clear()
-        self._speech.add(pcm)
+        metrics.rtp_left_out.labels("out").inc(self._speech.add(pcm) / SAMPLE_BYTES / SPEECH_RATE_HZ)
 
     def hush(self) -> None:
         """Nothing of what waits is played."""
