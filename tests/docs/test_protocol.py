@@ -151,9 +151,7 @@ def subject_functions() -> dict[str, Any]:
 
 def subject_constants() -> dict[str, str]:
     names = [
-        name
-        for name in vars(subjects)
-        if name.startswith("ALL_") or name in ("INDEX_BUCKET", "VAULT_BUCKET", "SESSIONS_BUCKET", "DEPARTED")
+        name for name in vars(subjects) if name.startswith("ALL_") or name.endswith("_BUCKET") or name == "DEPARTED"
     ]
     return {name: getattr(subjects, name) for name in names}
 

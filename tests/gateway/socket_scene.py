@@ -12,7 +12,8 @@ from gateway.scene import Scene, settle
 from support.realtime_referee import require_vendors
 from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
-from trunkline.record import Bucket, MemoryBucket, MemoryRecordStore
+from trunkline.gateway.stores import Stores
+from trunkline.record import Bucket, FileStore, MemoryBucket, MemoryFileStore, MemoryRecordStore
 from trunkline.runtime.process import Context
 
 KEY = "sk-test"
@@ -31,15 +32,16 @@ class Server:
         self.settings = msgspec.convert(given, GatewaySettings)
         self.store = MemoryRecordStore()
         self.sessions: Bucket = MemoryBucket()
+        self.responses: Bucket = MemoryBucket()
+        self.files: FileStore = MemoryFileStore(lambda: self.wall_s)
         self.wall_s = WALL_S
         self.service: GatewayService
 
     async def __aenter__(self) -> "Server":
         await self.scene.__aenter__()
         context = Context(self.scene.bus, self.scene.exchange, "gateway-1", self.settings)
-        self.service = GatewayService(
-            context, self.settings, self.store, self.sessions, lambda: self.wall_s, self._webrtc
-        )
+        self.stores = Stores(self.store, self.sessions, self.responses, self.files)
+        self.service = GatewayService(context, self.settings, self.stores, lambda: self.wall_s, self._webrtc)
         await self.service.start()
         self.client = aiohttp.ClientSession(f"http://127.0.0.1:{self.service.port}")
         await settle(0.15)  # the first heartbeats

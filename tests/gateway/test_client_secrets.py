@@ -530,7 +530,7 @@ def test_what_operators_read_is_not_for_pages_of_other_origins() -> None:
 def test_a_key_of_one_gateway_opens_a_call_at_another() -> None:
     async def scenario(server: Server) -> None:
         context = Context(server.scene.bus, server.scene.exchange, "gateway-2", server.settings)
-        other = GatewayService(context, server.settings, server.store, server.sessions, lambda: server.wall_s)
+        other = GatewayService(context, server.settings, server.stores, lambda: server.wall_s)
         await other.start()
         await settle(0.2)
         key = await minted(server, BOUND)

@@ -21,8 +21,9 @@ from trunkline.agent.service import AgentService
 from trunkline.agents import AgentFile
 from trunkline.gateway.service import GatewayService
 from trunkline.gateway.settings import GatewaySettings
+from trunkline.gateway.stores import Stores
 from trunkline.proto.subjects import STAGES, Stage
-from trunkline.record import MemoryBucket
+from trunkline.record import MemoryBucket, MemoryFileStore
 from trunkline.runtime.process import Process, Service
 from trunkline.runtime.settings import CoreSettings
 from trunkline.tool_runner.service import ToolRunnerService, ToolRunnerSettings
@@ -166,7 +167,8 @@ class World:
         match worker.stage:
             case "gateway":
                 settings = GatewaySettings(worker_id=worker.name, api_keys=KEY, resume_window_s=WINDOW_S)
-                return GatewayService(process.context, settings, self.store(), MemoryBucket(), self.wall_s)
+                stores = Stores(self.store(), MemoryBucket(), MemoryBucket(), MemoryFileStore())
+                return GatewayService(process.context, settings, stores, self.wall_s)
             case "stt":
                 return SimStt(process.exchange)
             case "agent":

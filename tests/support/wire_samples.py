@@ -1,8 +1,11 @@
 """One sample of everything that travels or is kept; golden.txt holds the bytes of each, by name."""
 
-from trunkline.proto import approval, placement, record, response, speaking, speech, tool
+from trunkline.proto import approval, generation, placement, record, response, speaking, speech, tool
 from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
 from trunkline.proto.envelope import Envelope, Message, attach_number, encode
+from trunkline.proto.image import ShownImage
+
+PICTURE = ShownImage("file_a", 5, "high", "image/png", 640, 480, 12_345)
 
 HEARD = response.SegmentHeard("item_a", 1, 4800, 24000)
 
@@ -106,6 +109,15 @@ MESSAGES: list[Message] = [
     response.Insert(response.Inserted("message", "item_s", "system", "Be kind."), response.ROOT),
     response.Summon("billing"),
     placement.Accepted(("joe",), ("en",)),
+    response.Turn(1, "item_u", "Look: this.", "text", previous="item_p", images=(PICTURE,)),
+    response.Insert(response.Inserted("message", "item_s", "user", "Look: this.", images=(PICTURE,)), response.ROOT),
+    generation.Generate(2, 140_000),
+    generation.PromptPart(b"\x9a\xa0"),
+    generation.GeneratedText("One moment.", "commentary"),
+    generation.GeneratedMessageEnded(),
+    generation.GeneratedCall("call_a", "get_weather", '{"city":"Tokyo"}'),
+    generation.Generated(120, 30, 64, 8, "max_output_tokens", "gpt-5.5"),
+    generation.GenerationFailed("context_length_exceeded", "it is too long", "input", True),
 ]
 
 EVENTS: list[record.Event] = [
@@ -142,6 +154,7 @@ EVENTS: list[record.Event] = [
     record.ResponseOpened(6, "resp_a", 0, "Be short.", ("call_a",), ASKED),
     record.ToolFinished(15, "call_a", "ok", '"opened"', "client", 12.5, "{}", "item_o"),
     record.ItemInserted(25, response.Inserted("message", "item_s", "system", "Be kind."), response.ROOT),
+    record.CallerSaid(4, 1, "item_u", "Look: this.", "text", previous="item_p", images=(PICTURE,)),
 ]
 
 

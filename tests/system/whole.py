@@ -23,11 +23,12 @@ from trunkline.cli.listener import HeardTurn
 from trunkline.cli.stack import Address
 from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
+from trunkline.gateway.stores import Stores
 from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import Event
 from trunkline.proto.subjects import Stage
-from trunkline.record import CallView, MemoryBucket, MemoryClaimStore, MemoryRecordStore, read_call
+from trunkline.record import CallView, MemoryBucket, MemoryClaimStore, MemoryFileStore, MemoryRecordStore, read_call
 from trunkline.runtime.process import Process, Service
 from trunkline.runtime.settings import CoreSettings
 from trunkline.stt.service import SttService
@@ -67,6 +68,8 @@ class Whole:
         self.broker = MemoryBroker()
         self.store = MemoryRecordStore()
         self.sessions = MemoryBucket()
+        self.responses = MemoryBucket()
+        self.files = MemoryFileStore()
         self.claims = MemoryClaimStore()
         self.model = model or LocalModel()
         self._says = says
@@ -185,9 +188,8 @@ class Whole:
 
     def _gateway(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, GatewaySettings)
-        self.gateways.append(
-            GatewayService(process.context, settings, self.store, self.sessions, time.time, self._webrtc)
-        )
+        stores = Stores(self.store, self.sessions, self.responses, self.files)
+        self.gateways.append(GatewayService(process.context, settings, stores, time.time, self._webrtc))
         return self.gateways[-1]
 
     async def _beats(self) -> None:

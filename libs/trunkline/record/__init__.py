@@ -3,10 +3,12 @@
 from trunkline.record.bucket import Bucket
 from trunkline.record.call_log import CallLog
 from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
+from trunkline.record.files import FileFacts, FileStore, Purpose
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.heard import Heard, heard_of
 from trunkline.record.memory_bucket import MemoryBucket
 from trunkline.record.memory_claims import MemoryClaimStore
+from trunkline.record.memory_files import MemoryFileStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
@@ -36,17 +38,21 @@ __all__ = [
     "CallView",
     "ClaimStore",
     "EntryTooLarge",
+    "FileFacts",
+    "FileStore",
     "HandoffView",
     "Heard",
     "ItemStatus",
     "ItemView",
     "MemoryBucket",
     "MemoryClaimStore",
+    "MemoryFileStore",
     "MemoryRecordStore",
     "NatsBucket",
     "NatsClaimStore",
     "NatsRecordStore",
     "Outranked",
+    "Purpose",
     "Reading",
     "RecordStore",
     "RecordedEvent",

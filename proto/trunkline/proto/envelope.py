@@ -6,7 +6,7 @@ enough of the envelope to acknowledge it; anything else that can't be read raise
 
 import msgspec
 
-from trunkline.proto import approval, placement, response, speaking, speech, tool
+from trunkline.proto import approval, generation, placement, response, speaking, speech, tool
 from trunkline.proto.audio import U32, U64
 from trunkline.proto.errors import Undecodable, UnknownTag
 
@@ -69,6 +69,13 @@ Message = (
     | response.Insert
     | response.Summon
     | placement.HangUpCall
+    | generation.Generate
+    | generation.PromptPart
+    | generation.GeneratedText
+    | generation.GeneratedMessageEnded
+    | generation.GeneratedCall
+    | generation.Generated
+    | generation.GenerationFailed
 )
 
 

@@ -59,6 +59,21 @@ def new_order_id() -> str:
     return f"order_{_random(18)}"
 
 
+def new_request_id() -> str:
+    """One request of the HTTP APIs at the stage that serves it; stands where a call id would."""
+    return f"req_{_random(18)}"
+
+
+def new_message_id() -> str:
+    """A message in the output of a Responses request."""
+    return f"msg_{_random(18)}"
+
+
+def new_file_id() -> str:
+    """Not to be guessed: of what is kept of a call."""
+    return f"file_{_random(24)}"
+
+
 def new_event_id() -> str:
     """An event sent to a Realtime client."""
     return f"event_{_random(18)}"

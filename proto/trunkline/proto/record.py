@@ -9,6 +9,7 @@ import msgspec
 
 from trunkline.proto.approval import ApprovalKind, Choice, Decision, OpenApproval
 from trunkline.proto.errors import Undecodable
+from trunkline.proto.image import ShownImage
 from trunkline.proto.policy import Action, Point
 from trunkline.proto.response import Asked, Inserted, Phase, ResponseStatus, Source, TurnSource
 from trunkline.proto.tool import DescribedTool, RunsAt, ToolResult, ToolStatus
@@ -45,7 +46,9 @@ class HubAttached(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="a
 
 
 class CallerSaid(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="user_item"):
-    """A turn of the caller. Samples at CALLER_RATE_HZ since the call began; both 0 for typed text."""
+    """A turn of the caller. Samples at CALLER_RATE_HZ since the call began; both 0 for typed text.
+
+    images: that typed text shows; their bytes lie in the file store."""
 
     at_us: int
     turn: int
@@ -55,6 +58,7 @@ class CallerSaid(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="us
     from_sample: int = 0
     to_sample: int = 0
     previous: str = ""
+    images: tuple[ShownImage, ...] = ()
 
 
 class ItemDeleted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="item_deleted"):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from trunkline.proto.image import ShownImage
 from trunkline.proto.tool import DescribedTool
 
 Phase = Literal["commentary", "final_answer"]
@@ -57,7 +58,7 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, tag="attached"):
 
 class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
     """Gateway -> agent: a committed turn of the caller, as item `item` after `previous`: an item's id, empty for the
-    end of the conversation, ROOT for its beginning.
+    end of the conversation, ROOT for its beginning. images: that a typed one shows.
 
     from_sample, to_sample: in the caller's audio; both 0 for typed text. respond: answer it now.
     response: the id that the answer shall have, so that a turn told again is answered once; empty: the agent mints one.
@@ -72,6 +73,7 @@ class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="turn"):
     respond: bool = True
     previous: str = ""
     response: str = ""
+    images: tuple[ShownImage, ...] = ()
 
 
 class Retract(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="retract"):
@@ -87,6 +89,7 @@ class Inserted(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     kind: "reference" to an item of the conversation, which alone has only an id; "message" (role, text, phase);
     "function_call" (call_id, name, text: its arguments as a JSON object); "function_call_output" (call_id, text).
+    images: of a user's message, or of an output.
     """
 
     kind: Literal["reference", "message", "function_call", "function_call_output"]
@@ -96,6 +99,7 @@ class Inserted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     phase: Phase | None = None
     call_id: str = ""
     name: str = ""
+    images: tuple[ShownImage, ...] = ()
 
 
 class Insert(msgspec.Struct, frozen=True, array_like=True, tag="insert"):

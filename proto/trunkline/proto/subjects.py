@@ -25,6 +25,8 @@ UNHEARD = "unheard"  # begins the last token of a reply subject: nobody listens 
 ALL_DEAD = f"{ROOT}.dead.*"
 INDEX_BUCKET = "CALLS_INDEX"  # key-value bucket: call id -> CallSummary
 VAULT_BUCKET = "CALLS_VAULT"  # key-value bucket: call id.token -> sealed value, for a while
+RESPONSES_BUCKET = "RESPONSES"  # key-value bucket: response id -> what it was asked and answered, for a while
+FILES_BUCKET = "FILES"  # object store: file id -> its bytes, with what it is as its description
 SESSIONS_BUCKET = "CALLS_SESSIONS"  # key-value bucket: id of an ephemeral key -> the session bound to it, for a while
 
 

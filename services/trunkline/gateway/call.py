@@ -180,6 +180,10 @@ class Call:
     def workers(self) -> dict[Stage, str]:
         return self.staffing.workers
 
+    def look(self) -> None:
+        """At heartbeats, drains and progress."""
+        self.staffing.look()
+
     def contain(self, link: Link, error: Exception) -> None:
         """What was done for a message of this link failed, or its peer takes nothing any more."""
         if isinstance(error, PeerTakesNothing):

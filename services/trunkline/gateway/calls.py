@@ -11,6 +11,7 @@ from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.farewell import Farewell
+from trunkline.gateway.requests import Requests
 from trunkline.gateway.shared import Reliefs, Shared
 from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
@@ -51,6 +52,7 @@ class Calls:
         self._peak = self._most = 0  # calls at a time, since there were none, and since memory was last given back
         self._leaving: list[Farewell] = []  # of calls that are over
         self._handles = count(1)
+        self.requests = Requests(self._shared, self._handles, self._note_empty)
         self._watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         exchange.on_failure = self._contain
@@ -121,7 +123,7 @@ class Calls:
 
     async def drain(self, grace_s: float) -> None:
         """Takes no call; returns when the last has ended or moved; after grace_s those left are ended or let go."""
-        self.draining = True
+        self.draining = self.requests.draining = True
         for call in list(self._calls.values()):
             call.ask_to_leave()
         self._note_empty()
@@ -170,7 +172,7 @@ class Calls:
         self._note_empty()
 
     def _note_empty(self) -> None:
-        if self.draining and not self._calls and not self._leaving:
+        if self.draining and not self._calls and not self._leaving and not len(self.requests):
             self._empty.set()
 
     def _loose(self, envelope: Envelope, headers: Headers | None) -> None:
@@ -183,24 +185,26 @@ class Calls:
                 self.on_answered(envelope.message)
 
     def _contain(self, link: Link, error: Exception) -> None:
-        call = self._calls.get((link.call, hub_of(link.attach)))
-        if call is not None:
-            call.contain(link, error)
+        held = self._calls.get((link.call, hub_of(link.attach))) or self.requests.find(link.call)
+        if held is not None:
+            held.contain(link, error)
 
     def _gone(self, stage: Stage, worker: str, reason: str) -> None:
         for call in list(self._calls.values()):
             call.staffing.gone(stage, worker, reason)
+        for request in self.requests:
+            request.gone(stage, worker, reason)
 
     def _unheard(self, peer: str) -> None:
         stage, _, worker = peer.partition(".")
         self._roster.gone(stage, worker, "nobody listens at its inbox")
 
     def _watch(self) -> None:
-        for call in list(self._calls.values()):
+        for held in (*self._calls.values(), *self.requests):
             try:
-                call.staffing.look()
+                held.look()
             except Exception as error:  # the rim of a call: the others are still watched
-                call.fail(error)
+                held.fail(error)
         over = [farewell for farewell in self._leaving if farewell.look()]
         self._leaving = [farewell for farewell in self._leaving if farewell not in over]
         self.abandoned = self.abandoned or any(farewell.unwritten for farewell in over)

@@ -4,16 +4,24 @@ from trunkline.bus.nats import NatsBus
 from trunkline.gateway.ephemeral_keys import KEPT_S
 from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
-from trunkline.proto.subjects import SESSIONS_BUCKET
-from trunkline.record import NatsBucket, NatsRecordStore
+from trunkline.gateway.stores import Stores
+from trunkline.proto.subjects import RESPONSES_BUCKET, SESSIONS_BUCKET
+from trunkline.record import MemoryFileStore, NatsBucket, NatsRecordStore
 from trunkline.runtime.process import Context, run
+
+RESPONSES_KEPT_S = 30 * 86_400.0  # as long as the vendor keeps them
 
 
 def build(context: Context, settings: GatewaySettings, webrtc: MakeEndpoint | None = None) -> GatewayService:
     assert isinstance(context.bus, NatsBus)
     client, replicas = context.bus.client, settings.record_replicas
-    sessions = NatsBucket(client, SESSIONS_BUCKET, ttl_s=KEPT_S, replicas=replicas)
-    return GatewayService(context, settings, NatsRecordStore(client, replicas=replicas), sessions, webrtc=webrtc)
+    stores = Stores(
+        record=NatsRecordStore(client, replicas=replicas),
+        sessions=NatsBucket(client, SESSIONS_BUCKET, ttl_s=KEPT_S, replicas=replicas),
+        responses=NatsBucket(client, RESPONSES_BUCKET, ttl_s=RESPONSES_KEPT_S, replicas=replicas),
+        files=MemoryFileStore(),
+    )
+    return GatewayService(context, settings, stores, webrtc=webrtc)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ calls = Gauge("trunkline_gateway_calls", "Calls at this gateway")
 refused = Counter("trunkline_gateway_refused_total", "Calls refused before the upgrade", ["reason"])
 ended = Counter("trunkline_gateway_ended_total", "Calls ended", ["how"])
 placing_s = Histogram("trunkline_gateway_placing_seconds", "From the request to a call placed at all stages")
+requests = Counter("trunkline_gateway_requests_total", "Requests of the HTTP APIs that were placed", ["api"])
 moves = Counter("trunkline_gateway_moves_total", "Calls of which a stage got another worker", ["stage", "kind"])
 moving_s = Histogram(
     "trunkline_gateway_moving_seconds",

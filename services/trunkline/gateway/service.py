@@ -23,8 +23,8 @@ from trunkline.gateway.page.serving import Page
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import Resumption
 from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of, webrtc_urls_of
+from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
-from trunkline.record import Bucket, RecordStore
 from trunkline.runtime.process import Context
 
 REQUEST_LIMIT_BYTES = 160 * 1024  # of a request's body: a session with all its tools; events come over the socket
@@ -38,7 +38,7 @@ MakeEndpoint = Callable[[Calls, Keys, Opening, GatewaySettings], Endpoint]
 
 
 class GatewayService:
-    """sessions: that are bound to ephemeral keys. wall_s: seconds since 1970. webrtc: makes what serves callers over
+    """wall_s: seconds since 1970. webrtc: makes what serves callers over
     WebRTC; None hands their offers on to gateways that have it."""
 
     digest = ""
@@ -48,18 +48,17 @@ class GatewayService:
         self,
         context: Context,
         settings: GatewaySettings,
-        store: RecordStore,
-        sessions: Bucket,
+        stores: Stores,
         wall_s: Callable[[], float] = time.time,
         webrtc: MakeEndpoint | None = None,
     ) -> None:
         self._bus = context.bus
         self._settings = settings
-        self._store = store
-        self._sessions = sessions
+        self._stores = stores
+        store = stores.record
         self._roster = Roster(context.exchange.now_s)
         self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
-        ephemeral = EphemeralKeys(settings.resume_secret, keys_of(settings), sessions, wall_s)
+        ephemeral = EphemeralKeys(settings.resume_secret, keys_of(settings), stores.sessions, wall_s)
         keys = Keys(keys_of(settings), ephemeral)
         tokens = ResumeTokens(settings.resume_secret, keys_of(settings))
         resumption = Resumption(self._calls, store)
@@ -95,8 +94,7 @@ class GatewayService:
 
     async def start(self) -> None:
         """Raises OSError when the port is taken."""
-        await self._store.ensure()
-        await self._sessions.ensure()
+        await self._stores.ensure()
         await self._roster.start(self._bus)
         self._calls.start()
         self._adoption.start()
@@ -121,5 +119,4 @@ class GatewayService:
         await self._runner.cleanup()
         self._calls.stop()
         await self._roster.stop()
-        await self._sessions.close()
-        await self._store.close()
+        await self._stores.close()

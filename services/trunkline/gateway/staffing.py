@@ -93,7 +93,7 @@ class _Seat:
 
 class Staffing:
     """hub: this gateway's number for the call. on_given_up: (stage, reason), nobody could be found for so long.
-    on_superseded: another gateway has the call. on_failure: a bug.
+    on_superseded: another gateway has the call. on_failure: a bug. on_record: its agent writes how it ends.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Staffing:
         on_given_up: Callable[[Stage, str], None],
         on_superseded: Callable[[], None],
         on_failure: Callable[[Exception], None],
+        on_record: bool = True,
     ) -> None:
         self.farewell: Farewell | None = None  # of a call that has had an agent and is over
         self._call_id = call_id
@@ -118,6 +119,7 @@ class Staffing:
         self._on_given_up = on_given_up
         self._on_superseded = on_superseded
         self._on_failure = on_failure
+        self._on_record = on_record
         self._released = ""  # with this reason
 
     @property
@@ -203,8 +205,8 @@ class Staffing:
     def release(self, reason: str) -> None:
         """The call is over here; once. reason: for the record, unless it is `moved`: then it goes on elsewhere."""
         self._released = reason
-        agent = self._seats["agent"]
-        if agent.taken and reason != "moved":
+        agent = self._seats["agent"] if self._on_record else None
+        if agent is not None and agent.taken and reason != "moved":
             contested = agent.abandoned  # one of these may have the record, and not who serves
             last, post = agent.asked or (None if contested else agent.serving), agent.post
             self.farewell = Farewell(self._call_id, self._placer, self._roster, post, last, reason, self._now_s)
