@@ -18,9 +18,14 @@ ECHO_DB = -20.0
 # What the front desk tells, and what differs from it in one word alone.
 WEATHERS = [
     "The weather in Tokyo is 18 degrees and light rain.",
-    *(f"The weather in Tokyo is {number} degrees and light rain." for number in (8, 16, 17, 19)),
+    *(f"The weather in Tokyo is {number} degrees and light rain." for number in (6, 16, 17, 19)),
     *(f"The weather in Tokyo is 18 degrees and {sky}." for sky in ("drizzle", "light snow", "sunny")),
     *(f"The weather in {city} is 18 degrees and light rain." for city in ("Cairo", "Oslo")),
+]
+ORDERS = [
+    "Order 4 7 1 2 was shipped yesterday and arrives tomorrow.",
+    *(f"Order {digits} was shipped yesterday and arrives tomorrow." for digits in ("4 7 1 3", "4 7 1", "1 2 3 4")),
+    *(f"Order 4 7 1 2 {status}." for status in ("is not in our books", "was cancelled", "arrives on Friday")),
 ]
 
 
@@ -34,15 +39,19 @@ def test_a_call_is_answered_in_speech_that_another_recogniser_understands(stack:
 
     report, record, caller = placing.place(stack, said)
 
-    weather, order = (_heard_of(caller, turn.items[-1].item).lower() for turn in caller.listener.turns[1:])
-    told = _sound_of(caller, caller.listener.turns[1].items[-1].item)
-    print(weather, order)
+    answers = [turn.items[-1].item for turn in caller.listener.turns[1:]]
+    heard, sounds = [_heard_of(caller, item) for item in answers], [_sound_of(caller, item) for item in answers]
+    print(heard)
     assert [(tool.name, tool.status) for tool in record.tools] == [("get_weather", "ok"), ("lookup_order", "ok")]
-    assert judge.likeliest(told, SPEECH_RATE_HZ, WEATHERS) == WEATHERS[0] == report.turns[0].answer
-    assert all(word in weather for word in ("tokyo", "degrees"))
-    assert all(word in order for word in ("order", "yesterday", "tomorrow"))
-    assert judge.word_error_rate(report.turns[0].answer, weather) < 0.4
-    assert judge.word_error_rate(report.turns[1].answer, order) < 0.4
+    assert [
+        judge.likeliest(sounds[0], SPEECH_RATE_HZ, WEATHERS),
+        judge.likeliest(sounds[1], SPEECH_RATE_HZ, ORDERS),
+    ] == [
+        WEATHERS[0],
+        ORDERS[0],
+    ]
+    assert [turn.answer for turn in report.turns] == [WEATHERS[0], ORDERS[0]]
+    assert all(judge.word_error_rate(turn.answer, words) < 0.5 for turn, words in zip(report.turns, heard, strict=True))
     assert [item.phase for item in record.items if item.role == "assistant"] == [
         "final_answer",  # the greeting
         *["commentary", "final_answer"] * 2,
