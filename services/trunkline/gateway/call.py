@@ -11,32 +11,24 @@ from trunkline.bus.exchange import Link
 from trunkline.bus.link import PeerTakesNothing
 from trunkline.gateway import metrics
 from trunkline.gateway.agent_line import AgentLine
+from trunkline.gateway.announcing import announcement
 from trunkline.gateway.asking import Asking
 from trunkline.gateway.call_events import (
-    AudioCommitted,
     AudioSaid,
     CallEvent,
     CallOver,
     Client,
     MoveAsked,
     ResponseEnded,
-    SpeechBegan,
-    SpeechEnded,
-    Transcribed,
-    TranscriptionFailed,
 )
 from trunkline.gateway.casting import Casting
 from trunkline.gateway.client_tools import ClientTools
 from trunkline.gateway.conversation import Conversation
 from trunkline.gateway.decisions import (
-    AnnounceStarted,
-    AnnounceStopped,
     AnswerAfterAll,
     Change,
-    CommitAudio,
     Decision,
     Flush,
-    GiveUp,
     Hold,
     OrderDiscard,
     OrderFinish,
@@ -53,7 +45,7 @@ from trunkline.gateway.turns import Begun, Turns
 from trunkline.gateway.vigil import Vigil
 from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
-from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
+from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.ids import new_item_id
 from trunkline.proto.response import Attached, Converse, Interrupt
 from trunkline.proto.subjects import Stage
@@ -282,6 +274,9 @@ class Call:
     def _carry_out(self, decisions: list[Decision]) -> None:
         self._asking.deciding = True
         for decision in decisions:
+            told = announcement(decision)
+            if told is not None:
+                self._emit(told)
             match decision:
                 case Hold():
                     self.speaking.hold()
@@ -289,14 +284,6 @@ class Call:
                     self._beating(self.speaking.resume)
                 case Flush():
                     self._beating(self.speaking.interrupt, "turn_detected")
-                case AnnounceStarted(item=item, at_sample=at_sample):
-                    self._emit(SpeechBegan(item, at_sample))
-                case AnnounceStopped(item=item, at_sample=at_sample):
-                    self._emit(SpeechEnded(item, at_sample))
-                case CommitAudio(item=item):
-                    self._emit(AudioCommitted(item))
-                case GiveUp(item=item, reason=reason):
-                    self._emit(TranscriptionFailed(item, reason))
                 case OrderFinish():
                     self.listening.finish(decision.utterance, decision.from_sample, decision.to_sample)
                 case OrderDiscard(from_sample=from_sample, to_sample=to_sample):
@@ -311,9 +298,6 @@ class Call:
         self._asking.go_on()
 
     def _take(self, turn: TakeTurn) -> None:
-        if turn.source == "speech":
-            audio_s = (turn.to_sample - turn.from_sample) / CALLER_RATE_HZ
-            self._emit(Transcribed(turn.item, turn.text, audio_s))
         if turn.text:
             self._vigil.caller_said(turn.to_sample)
             self._asking.take(turn, self.listening.clock_of(turn.to_sample))

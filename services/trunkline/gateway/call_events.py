@@ -37,10 +37,21 @@ class TimedOut(msgspec.Struct, frozen=True, gc=False):
     to_sample: int
 
 
+class TranscribedSoFar(msgspec.Struct, frozen=True, gc=False):
+    """All words so far of an item that is still being said; they may still change."""
+
+    item: str
+    text: str
+
+
 class Transcribed(msgspec.Struct, frozen=True, gc=False):
+    """from_sample, to_sample: of what was said in it."""
+
     item: str
     text: str
     audio_s: float
+    from_sample: int = 0
+    to_sample: int = 0
 
 
 class TranscriptionFailed(msgspec.Struct, frozen=True, gc=False):
@@ -148,6 +159,7 @@ CallEvent = (
     | SpeechEnded
     | AudioCommitted
     | TimedOut
+    | TranscribedSoFar
     | Transcribed
     | TranscriptionFailed
     | ResponseOpened

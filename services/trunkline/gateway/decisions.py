@@ -33,6 +33,13 @@ class CommitAudio(msgspec.Struct, frozen=True):
     item: str
 
 
+class AnnounceWords(msgspec.Struct, frozen=True):
+    """The words so far of an utterance that may go on; they may still change."""
+
+    item: str
+    text: str
+
+
 class TakeTurn(msgspec.Struct, frozen=True):
     """turn: from 1, in order; 0, with empty text, when a client bounded an utterance without words: an item alone."""
 
@@ -82,6 +89,7 @@ Decision = (
     | Flush
     | AnnounceStarted
     | AnnounceStopped
+    | AnnounceWords
     | CommitAudio
     | TakeTurn
     | Change

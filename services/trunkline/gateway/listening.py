@@ -66,7 +66,9 @@ class EchoCheck:
 
 
 class Listening:
-    """decide: carries out what the turns decide. busy: a response is on its way or heard."""
+    """decide: carries out what the turns decide. busy: a response is on its way or heard.
+
+    on_progress: STT has said something, and all of that is carried out."""
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Listening:
         clock: Callable[[], int],
         busy: Callable[[], bool],
         decide: Callable[[list[Decision]], None],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.ring = Ring(RING_SAMPLES)
         self.languages: tuple[str, ...] = ()
@@ -87,6 +90,7 @@ class Listening:
         self._clock = clock
         self._busy = busy
         self._decide = decide
+        self._on_progress = on_progress
         self._stt: Link | None = None
         self._progress = Progress(0)
         self._finishes: dict[int, Finish] = {}  # without an answer, by utterance
@@ -113,6 +117,11 @@ class Listening:
     def settled_to(self) -> int:
         """The caller's audio before need never be heard again."""
         return self.ring.first
+
+    @property
+    def judged_to(self) -> int:
+        """STT, as it is placed now, has listened up to there."""
+        return self._progress.judged_to
 
     def stt_placed(self, stt: Link, from_sample: int) -> None:
         """From now on this worker listens. from_sample: of its Listen; what was said since comes at once."""
@@ -180,8 +189,9 @@ class Listening:
                 progress.judged(at_sample, now)
                 progress.ended(number, now)
                 self._decide(turns.speech_stopped(number, at_sample))
-            case Partial(to_sample=to_sample):
+            case Partial(utterance=number, text=text, to_sample=to_sample):
                 progress.judged(to_sample, now)
+                self._decide(turns.partial(number, text))
             case Final(utterance=number, text=text, from_sample=from_sample, to_sample=to_sample):
                 progress.judged(to_sample, now)
                 self._answered(number)
@@ -201,6 +211,7 @@ class Listening:
             case AudioMissing(from_sample=from_sample):
                 self._send_again(from_sample)
         self.ring.trim(turns.settled_to(self._silent_to))
+        self._on_progress()
 
     def _answered(self, utterance: int) -> None:
         self._progress.worded(utterance)

@@ -27,7 +27,7 @@ def _moved(placement: Placement) -> list[Placed]:
 
 
 class SttPost:
-    """rules: for the end of a turn, as of now. tell: the agent."""
+    """rules: for the end of a turn, as of now. tell: the agent. language: of the caller, ISO 639-1."""
 
     movable = True
 
@@ -39,16 +39,18 @@ class SttPost:
         rules: Callable[[], TurnRules],
         tell: Tell,
         now_s: Callable[[], float],
+        language: Callable[[], str] = lambda: "en",
     ) -> None:
         self._handle = handle
         self._listening = listening
+        self._language = language
         self._rules = rules
         self._tell = tell
         self._now_s = now_s
         self._ordered = Listen(handle, 0, TurnRules())
 
     def order(self, reason: str) -> Listen:
-        self._ordered = Listen(self._handle, self._listening.replay_from, self._rules())
+        self._ordered = Listen(self._handle, self._listening.replay_from, self._rules(), self._language())
         return self._ordered
 
     def declined(self) -> None:

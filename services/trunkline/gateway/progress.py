@@ -11,7 +11,7 @@ OWED_SAMPLES = CALLER_RATE_HZ * 3 // 2  # of unjudged audio: it says something o
 
 class Progress:
     def __init__(self, from_sample: int) -> None:
-        self._given_to = self._judged_to = from_sample
+        self._given_to = self.judged_to = from_sample
         self._waits_since: int | None = None  # its last word, or the first audio after that
         self._words_due: dict[int, int] = {}  # utterance -> when its end was known
 
@@ -21,8 +21,8 @@ class Progress:
             self._waits_since = now
 
     def judged(self, to_sample: int, now: int) -> None:
-        self._judged_to = max(self._judged_to, to_sample)
-        self._waits_since = now if self._given_to > self._judged_to else None
+        self.judged_to = max(self.judged_to, to_sample)
+        self._waits_since = now if self._given_to > self.judged_to else None
 
     def ended(self, utterance: int, now: int) -> None:
         """A Final is owed."""
@@ -32,6 +32,6 @@ class Progress:
         self._words_due.pop(utterance, None)
 
     def stalled(self, now: int) -> bool:
-        owed = self._given_to - self._judged_to >= OWED_SAMPLES
+        owed = self._given_to - self.judged_to >= OWED_SAMPLES
         mute = owed and self._waits_since is not None and now - self._waits_since > LIMIT_SAMPLES
         return mute or any(now - since > LIMIT_SAMPLES for since in self._words_due.values())

@@ -112,6 +112,7 @@ class Requests:
 
     def __init__(self, shared: Shared, handles: "count[int]", on_empty: Callable[[], None]) -> None:
         self.draining = False
+        self.now_s = shared.exchange.now_s
         self._shared = shared
         self._handles = handles
         self._on_empty = on_empty

@@ -12,6 +12,7 @@ import msgspec
 from trunkline.gateway.decisions import (
     AnnounceStarted,
     AnnounceStopped,
+    AnnounceWords,
     AnswerAfterAll,
     Change,
     CommitAudio,
@@ -172,6 +173,12 @@ class Turns:
     def speech_stopped(self, number: int, at_sample: int) -> list[Decision]:
         utterance = self._find(number)
         return self._stop(utterance, at_sample) if utterance is not None else []
+
+    def partial(self, number: int, text: str) -> list[Decision]:
+        utterance = self._find(number)
+        if utterance is None or not utterance.announced or utterance.outcome is not None:
+            return []
+        return [AnnounceWords(utterance.item, text)]
 
     def final(self, number: int, text: str, from_sample: int, to_sample: int) -> list[Decision]:
         utterance = self._find(number)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from trunkline.gateway.transcribing import require_language
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Attached
 
@@ -61,10 +62,8 @@ class Offer(msgspec.Struct, frozen=True):
             raise BadInput(VOICE, f"there is no voice {voice[:80]!r}", allowed)
 
     def require_language(self, param: str, language: str) -> None:
-        """Raises BadInput. language: a region after it doesn't count."""
-        if self.languages and language.replace("_", "-").split("-")[0].lower() not in self.languages:
-            problem = f"{language[:80]!r} is no language of the recogniser"
-            raise BadInput(param, problem, ", ".join(self.languages), code="not_supported")
+        """Raises BadInput."""
+        require_language(param, language, self.languages)
 
     @classmethod
     def of(

@@ -114,7 +114,9 @@ class Projection:
             case call.MoveAsked(reason=reason):
                 if self._ours:
                     yield out.Move(event_id=self._id(), reason=reason)
-            case call.Silenced() | call.Transcribed() | call.TranscriptionFailed() | call.CallOver():
+            case call.TranscribedSoFar() | call.Silenced() | call.CallOver():
+                return
+            case call.Transcribed() | call.TranscriptionFailed():
                 return
 
     # what an earlier gateway has told of
