@@ -23,6 +23,7 @@ from trunkline.proto.placement import Declined
 from trunkline.proto.response import Converse
 from trunkline.proto.tool import DescribeTools, ToolsDescribed
 from trunkline.record import ClaimStore, Recorder, RecordStore
+from trunkline.record.files import FileStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
@@ -41,11 +42,14 @@ def load_file(settings: AgentSettings) -> AgentFile:
     return load_agent_file(settings.agent_file)
 
 
-def load_model(settings: AgentSettings) -> Model:
-    return choose(settings)
+def load_model(settings: AgentSettings, files: FileStore | None = None) -> Model:
+    """files: see choose."""
+    return choose(settings, files)
 
 
 class AgentService:
+    """files: that the model reads pictures from; None where there are none."""
+
     def __init__(
         self,
         exchange: Exchange,
@@ -58,6 +62,7 @@ class AgentService:
         lost_window_s: float = 0.0,
         wall_us: Callable[[], int] = system_wall_us,
         vault: Vault | None = None,
+        files: FileStore | None = None,
     ) -> None:
         self.digest = file.digest
         self.agents = tuple(file.agents)
@@ -65,6 +70,7 @@ class AgentService:
         self._file = file
         self._store = store
         self._claims = claims
+        self._files = files
         self._model = model
         self._recorder = Recorder(store, now_us=wall_us)
         self._policies = Policies(file)
@@ -97,6 +103,8 @@ class AgentService:
     async def start(self) -> None:
         await self._store.ensure()
         await self._claims.ensure()
+        if self._files is not None:
+            await self._files.ensure()
         await self._redaction.start()
         await self._decisions.start()
         self._catalog.start()
@@ -121,6 +129,8 @@ class AgentService:
         await self._model.close()
         await self._recorder.close()
         await self._redaction.stop()
+        if self._files is not None:
+            await self._files.close()
         await self._claims.close()
         await self._store.close()
 

@@ -11,13 +11,15 @@ from trunkline.agent.models.scripted import ScriptedModel, load_script
 from trunkline.agent.models.seam import Model
 from trunkline.agent.settings import AgentSettings
 from trunkline.proto.errors import BadSettings
+from trunkline.record.files import FileStore
 
 GROUP = "trunkline.model_engines"
 BUILT_IN = ("local", "scripted", "responses", "chat")
 
 
-def choose(settings: AgentSettings) -> Model:
-    """A plugin is called without arguments. Raises BadSettings."""
+def choose(settings: AgentSettings, files: FileStore | None = None) -> Model:
+    """files: where pictures lie, for engines that show them; None: none can be shown. A plugin is called without
+    arguments. Raises BadSettings."""
     match settings.engine_model:
         case "local":
             return LocalModel()

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from trunkline.agents import ModelSettings
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Phase
 from trunkline.proto.tool import ToolStatus
 
@@ -17,11 +18,12 @@ Role = Literal["user", "assistant", "system"]
 
 class MessageItem(msgspec.Struct, frozen=True, gc=False):
     """phase: of an assistant's message; None where it never had one, and always for the others'. role: "system" for
-    what the client told the model itself, in between."""
+    what the client told the model itself, in between. images: of a user's message, in the order of their `at`."""
 
     role: Role
     phase: Phase | None
     text: str
+    images: tuple[ShownImage, ...] = ()
 
 
 class ToolCallItem(msgspec.Struct, frozen=True, gc=False):
@@ -35,12 +37,13 @@ class ToolCallItem(msgspec.Struct, frozen=True, gc=False):
 class ToolOutputItem(msgspec.Struct, frozen=True, gc=False):
     """output: what the model reads: JSON of the return value, or what went wrong in words.
 
-    status: None while it runs.
+    status: None while it runs. images: that the tool gave beside its words.
     """
 
     id: str
     output: str
     status: ToolStatus | None
+    images: tuple[ShownImage, ...] = ()
 
 
 HistoryItem = MessageItem | ToolCallItem | ToolOutputItem
