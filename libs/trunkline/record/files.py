@@ -4,12 +4,13 @@ from typing import Literal, Protocol
 
 import msgspec
 
-Purpose = Literal["vision", "user_data"]
+Purpose = Literal["vision", "user_data", "inline"]
+"""What it was uploaded for; inline: it wasn't, it came within a message."""
 
 
 class FileFacts(msgspec.Struct, frozen=True):
-    """id: `file_…`. name: as its giver calls it. size: bytes. at_s, expires_s: seconds since 1970; expires_s 0: with
-    the store's own time. width, height: pixels, of a picture; 0 otherwise."""
+    """id: `file_…`. name: as its giver calls it, empty where it has none. size: bytes. at_s, expires_s: seconds since
+    1970; expires_s 0: with the store's own time. width, height: pixels, of a picture; 0 otherwise."""
 
     id: str
     name: str
