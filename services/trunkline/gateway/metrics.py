@@ -26,6 +26,11 @@ first_answer_s = Histogram(
     "From the caller's last voiced sample to the first answer audio of the turn; commentary never closes it",
     buckets=VOICE_BUCKETS_S,
 )
+first_speech_s = Histogram(
+    "trunkline_gateway_speech_first_byte_seconds",
+    "From a request for speech to the first byte of its answer",
+    buckets=VOICE_BUCKETS_S,
+)
 playout_late_s = Histogram(
     "trunkline_gateway_playout_late_seconds",
     "Silence within a segment since its audio came too late",
