@@ -49,6 +49,7 @@ rtp_left_out = Counter(
     "Sound over WebRTC that was too far ahead of the clock",
     ["direction"],
 )
+transcribed_s = Counter("trunkline_gateway_transcribed_seconds_total", "Sound of files that clients had transcribed")
 ring_dropped = Counter("trunkline_gateway_ring_dropped_samples_total", "Caller's audio pushed out of a full ring")
 speech_missing = Counter("trunkline_gateway_speech_missing_total", "Segments of which audio was ordered again")
 speech_failed = Counter("trunkline_gateway_speech_failed_total", "Segments that TTS could not speak")

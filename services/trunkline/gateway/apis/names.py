@@ -7,6 +7,16 @@ from collections.abc import Collection, Mapping
 
 from trunkline.proto.errors import BadInput
 
+TRANSCRIPTION_MODELS = (
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-03-20",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-4o-transcribe",
+    "gpt-transcribe",
+    "whisper-1",
+)
+"""Without the vendor's model that tells speakers apart, for nothing here does."""
+
 SPEECH_MODELS = (
     "gpt-4o-mini-tts",
     "gpt-4o-mini-tts-2025-03-20",
