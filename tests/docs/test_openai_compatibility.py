@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from openai.types.audio.transcription_create_params import TranscriptionCreateParamsStreaming
 from openai.types.realtime import (
     ConversationItemParam,
     RealtimeClientEvent,
@@ -122,6 +123,16 @@ def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
     missing = [field for field in fields(model) if not any(f"{field}.".startswith(f"{name}.") for name in named)]
 
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("title", "params"),
+    [("Transcriptions", TranscriptionCreateParamsStreaming)],
+)
+def test_every_field_of_a_request_has_its_line(title: str, params: type) -> None:
+    named = {name for line in lines(title) for name in line.name.split("`, `")}
+
+    assert named == params.__required_keys__ | params.__optional_keys__  # type: ignore[attr-defined]  # of a TypedDict
 
 
 def test_every_kind_of_item_has_its_line() -> None:

@@ -40,7 +40,7 @@ class _Source(Protocol):
 class SoundFile:
     """Blocking; for one thread at a time."""
 
-    def __init__(self, data: bytes, to_hz: int, param: str, limit_s: float) -> None:
+    def __init__(self, data: bytes | bytearray, to_hz: int, param: str, limit_s: float) -> None:
         """param: what a BadInput names. limit_s: longer files raise BadInput, here or as soon as it shows."""
         self._param = param
         self._limit_s = limit_s
@@ -74,7 +74,7 @@ class SoundFile:
             raise BadInput(self._param, "is too long", f"up to {self._limit_s / 60:g} minutes of sound")
 
 
-def _open(data: bytes, param: str) -> _Source:
+def _open(data: bytes | bytearray, param: str) -> _Source:
     """Raises BadInput."""
     if not data:
         raise BadInput(param, "is empty", ALLOWED)
@@ -93,7 +93,7 @@ def _open(data: bytes, param: str) -> _Source:
     return source
 
 
-def _kind(data: bytes) -> str:
+def _kind(data: bytes | bytearray) -> str:
     """By its first bytes, whatever its name says; empty for none that is known."""
     head = data[:12]
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
@@ -111,7 +111,7 @@ def _kind(data: bytes) -> str:
     return ""
 
 
-def _open_wav(data: bytes, param: str) -> _Source:
+def _open_wav(data: bytes | bytearray, param: str) -> _Source:
     try:
         reader = wav.Reader(data, param)
     except wav.UnknownCoding:
@@ -124,7 +124,7 @@ def _open_wav(data: bytes, param: str) -> _Source:
 class _Decoded:
     """By libsndfile."""
 
-    def __init__(self, data: bytes, param: str) -> None:
+    def __init__(self, data: bytes | bytearray, param: str) -> None:
         import soundfile  # type: ignore[import-untyped]  # ships no types
 
         self._error: type[Exception] = soundfile.SoundFileError

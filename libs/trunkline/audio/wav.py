@@ -67,7 +67,7 @@ class Reader:
     frames: that are there. missing_bytes: of data that the header promises beyond what is there.
     """
 
-    def __init__(self, data: bytes, param: str) -> None:
+    def __init__(self, data: bytes | bytearray, param: str) -> None:
         self._layout, self._body, promised = _find_data(memoryview(data), param)
         self.rate_hz = self._layout.rate_hz
         self.missing_bytes = promised - len(self._body)

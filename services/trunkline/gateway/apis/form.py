@@ -26,7 +26,7 @@ class Form(msgspec.Struct):
     """fields: in order; a name may come again. file: None without one. held_bytes: of both."""
 
     fields: list[tuple[str, str]] = []
-    file: bytes | None = None
+    file: bytearray | None = None
     held_bytes: int = 0
 
 
@@ -77,7 +77,7 @@ class Forms:
         except UnicodeDecodeError as error:
             raise BadInput(name, "is no text", "UTF-8") from error
 
-    async def _body(self, form: Form, part: BodyPartReader, limit_bytes: int) -> bytes:
+    async def _body(self, form: Form, part: BodyPartReader, limit_bytes: int) -> bytearray:
         body = bytearray()
         while piece := await part.read_chunk(PIECE_BYTES):
             if len(body) + len(piece) > limit_bytes:
@@ -87,7 +87,7 @@ class Forms:
             self._free_bytes -= len(piece)
             form.held_bytes += len(piece)
             body += piece
-        return bytes(body)
+        return body
 
     def _too_large(self, size_bytes: int) -> web.HTTPRequestEntityTooLarge:
         limit = f"a file has at most {self._file_bytes} bytes, another field {FIELD_BYTES}"

@@ -80,7 +80,7 @@ class TranscriptionApi:
             asked = read(form.fields, self._aliases)
             return await while_present(request, self._answer(request, asked, form.file))
 
-    async def _answer(self, request: web.Request, asked: TranscriptionAsked, file: bytes) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, asked: TranscriptionAsked, file: bytearray) -> web.StreamResponse:
         sound = await self._on_thread(partial(SoundFile, file, CALLER_RATE_HZ, "file", LIMIT_S))
         dictation = Dictation(self._requests, asked.rules, asked.wanted_languages, lambda: self._on_thread(sound.read))
         try:
