@@ -24,6 +24,10 @@ _ENDLESS = (0, 0xFFFFFFFF)  # data sizes of writers that couldn't seek back: the
 _RATES_HZ = range(1_000, 384_001)
 
 
+class UnknownCoding(BadInput):
+    """A WAV file as such; another reader may know its coding."""
+
+
 class Clip(msgspec.Struct, frozen=True):
     """samples: mono."""
 
@@ -53,17 +57,29 @@ def read_file(path: Path | str) -> Clip:
 
 def read_bytes(data: bytes, param: str) -> Clip:
     """param: what a BadInput names. A file cut short in its data gives what is there."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise BadInput(param, "is no WAV file", _ALLOWED)
-    layout: _Format | None = None
-    for name, body in _chunks(data):
-        if name == b"fmt ":
-            layout = _read_format(body, param)
-        elif name == b"data":
-            if layout is None:
-                raise BadInput(param, "has its data before its format", _ALLOWED)
-            return Clip(_mix_down(_decode(body, layout), layout.channels), layout.rate_hz)
-    raise BadInput(param, "has no data chunk", _ALLOWED)
+    reader = Reader(data, param)
+    return Clip(reader.read(reader.frames), reader.rate_hz)
+
+
+class Reader:
+    """A file in memory, decoded piece by piece. Raises BadInput, its param as given.
+
+    frames: that are there. missing_bytes: of data that the header promises beyond what is there.
+    """
+
+    def __init__(self, data: bytes, param: str) -> None:
+        self._layout, self._body, promised = _find_data(memoryview(data), param)
+        self.rate_hz = self._layout.rate_hz
+        self.missing_bytes = promised - len(self._body)
+        self._width = self._layout.bits // 8 * self._layout.channels
+        self.frames = len(self._body) // self._width
+        self._at = 0
+
+    def read(self, frames: int) -> Samples:
+        """The next so many, mono; fewer at the end."""
+        begin, self._at = self._at, min(self._at + frames, self.frames)
+        body = bytes(self._body[begin * self._width : self._at * self._width])
+        return _mix_down(_decode(body, self._layout), self._layout.channels)
 
 
 def write_bytes(samples: Samples, rate_hz: int) -> bytes:
@@ -81,13 +97,28 @@ def write_file(path: Path | str, samples: Samples, rate_hz: int) -> None:
     Path(path).write_bytes(write_bytes(samples, rate_hz))
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _find_data(data: memoryview, param: str) -> tuple[_Format, memoryview, int]:
+    """The format, the data, and how many bytes of it the file says there are."""
+    if bytes(data[:4]) != b"RIFF" or bytes(data[8:12]) != b"WAVE":
+        raise BadInput(param, "is no WAV file", _ALLOWED)
+    layout: _Format | None = None
+    for name, body, size in _chunks(data):
+        if name == b"fmt ":
+            layout = _read_format(bytes(body), param)
+        elif name == b"data":
+            if layout is None:
+                raise BadInput(param, "has its data before its format", _ALLOWED)
+            return layout, body, size
+    raise BadInput(param, "has no data chunk", _ALLOWED)
+
+
+def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview, int]]:
     at = 12
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
         if name == b"data" and size in _ENDLESS:
             size = len(data) - at - 8
-        yield name, data[at + 8 : at + 8 + size]
+        yield name, data[at + 8 : at + 8 + size], size
         at += 8 + size + size % 2  # chunks are padded to even sizes
 
 
@@ -98,7 +129,7 @@ def _read_format(body: bytes, param: str) -> _Format:
     if coding == _EXTENSIBLE and len(body) >= 26:
         coding = struct.unpack_from("<H", body, 24)[0]  # the sub-format's first field is the plain coding
     if (coding, bits) not in {(_PCM, 8), (_PCM, 16), (_PCM, 24), (_PCM, 32), (_FLOAT, 32)}:
-        raise BadInput(param, f"is coded as format {coding:#06x} with {bits} bits", _ALLOWED)
+        raise UnknownCoding(param, f"is coded as format {coding:#06x} with {bits} bits", _ALLOWED)
     if not 1 <= channels <= 32:
         raise BadInput(param, f"has {channels} channels", "1 to 32 channels")
     if rate_hz not in _RATES_HZ:
@@ -107,9 +138,7 @@ def _read_format(body: bytes, param: str) -> _Format:
 
 
 def _decode(body: bytes, layout: _Format) -> NDArray[np.float32]:
-    """Interleaved channels, full scale 1.0; what is torn at the end is left out."""
-    width = layout.bits // 8 * layout.channels
-    body = body[: len(body) // width * width]
+    """body: whole frames. Interleaved channels, full scale 1.0."""
     if layout.coding == _FLOAT:
         floats: NDArray[np.float32] = np.nan_to_num(np.frombuffer(body, dtype="<f4"))
         return floats

@@ -5,12 +5,12 @@ import asyncio
 from trunkline.agent.approvals import Approvals, is_needed
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.rulings import Ruled, Ruling
-from trunkline.agent.segments import Segmenter
 from trunkline.agent.writer import ResponseWriter
 from trunkline.agents import Approval
 from trunkline.proto.record import ApprovalAsked
 from trunkline.proto.response import Source
 from trunkline.record import ApprovalView
+from trunkline.segments import Segmenter
 
 
 class HeldAnswer:

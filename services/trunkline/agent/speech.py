@@ -6,9 +6,9 @@ Rule: nothing reaches the writer, and so the record, the gateway or a voice, tha
 from collections.abc import Awaitable, Callable
 
 from trunkline.agent.rulings import Bench, Ruled
-from trunkline.agent.segments import Segmenter
 from trunkline.agent.writer import ResponseWriter
 from trunkline.proto.response import Phase, Source
+from trunkline.segments import Segmenter
 
 HELD_CHARACTERS = 20_000  # of an answer that is seen whole
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.repetition import Diverged, Repetition
-from trunkline.agent.segments import Segmenter
 from trunkline.bus.port import Headers
 from trunkline.proto import record
 from trunkline.proto.envelope import Message
@@ -26,6 +25,7 @@ from trunkline.proto.response import (
     ToolAsked,
 )
 from trunkline.record import CallView, ItemView, ToolView
+from trunkline.segments import Segmenter
 
 Send = Callable[[Message, Headers | None], None]
 

@@ -24,7 +24,8 @@ def guarded(keys: Keys, handler: Handler) -> Handler:
         try:
             return await handler(request)
         except BadInput as error:
-            return refuse(400, error.code, str(error), param=error.param or None)
+            status = 404 if error.code == "model_not_found" else 400
+            return refuse(status, error.code, str(error), param=error.param or None)
         except StoreUnavailable as unavailable:
             return refuse(503, "store_unavailable", str(unavailable), retry_after_s=1.0)
         except StageUnavailable as unavailable:

@@ -26,6 +26,11 @@ first_answer_s = Histogram(
     "From the caller's last voiced sample to the first answer audio of the turn; commentary never closes it",
     buckets=VOICE_BUCKETS_S,
 )
+first_speech_s = Histogram(
+    "trunkline_gateway_speech_first_byte_seconds",
+    "From a request for speech to the first byte of its answer",
+    buckets=VOICE_BUCKETS_S,
+)
 playout_late_s = Histogram(
     "trunkline_gateway_playout_late_seconds",
     "Silence within a segment since its audio came too late",
@@ -44,6 +49,7 @@ rtp_left_out = Counter(
     "Sound over WebRTC that was too far ahead of the clock",
     ["direction"],
 )
+transcribed_s = Counter("trunkline_gateway_transcribed_seconds_total", "Sound of files that clients had transcribed")
 ring_dropped = Counter("trunkline_gateway_ring_dropped_samples_total", "Caller's audio pushed out of a full ring")
 speech_missing = Counter("trunkline_gateway_speech_missing_total", "Segments of which audio was ordered again")
 speech_failed = Counter("trunkline_gateway_speech_failed_total", "Segments that TTS could not speak")

@@ -7,6 +7,8 @@ from typing import Protocol
 from aiohttp import web
 
 from trunkline.gateway.adoption import Adoption
+from trunkline.gateway.apis.speech import SpeechApi
+from trunkline.gateway.apis.transcriptions import TranscriptionApi
 from trunkline.gateway.approvals import Approvals
 from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
@@ -87,6 +89,8 @@ class GatewayService:
         offers.add_routes(app)
         HangingUp(context.exchange, self._calls, resumption, keys).add_routes(app)
         Http(keys, store, self._roster).add_routes(app)
+        TranscriptionApi(keys, self._calls.requests, aliases).add_routes(app)
+        SpeechApi(keys, self._calls.requests, aliases, context.exchange.now_s).add_routes(app)
         Page().add_routes(app)
         deciding = Deciding(context.exchange)
         self._calls.on_answered = deciding.hear

@@ -20,6 +20,7 @@ LAYERS, HEADS, HEAD_SIZE = 6, 8, 36
 START, END = 1, 2
 TAIL_SAMPLES = RATE_HZ // 5  # zeros after the last word: without them a word at the very end comes out garbled
 SHORTEST_SAMPLES = RATE_HZ // 10  # the encoder's strides need a few frames
+FRAME_SAMPLES = 64 * 3 * 2  # the encoder's strides: the decoder reads every so manieth value of a mask, one a frame
 TOKENS_PER_S, TOKENS_SPARE = 6.5, 6  # faster than anybody speaks; stops a decoder that repeats itself
 
 _DECODER_KEYS = [f"past_key_values.{layer}.decoder.{kind}" for layer in range(LAYERS) for kind in ("key", "value")]
@@ -62,7 +63,8 @@ class Moonshine:
         """Token by token; the decoder's keys and values grow, the encoder's are those of the first run."""
         assert self._decoder is not None, "warm() comes first"
         frames = states.shape[1]
-        fixed = {"encoder_hidden_states": states, "encoder_attention_mask": np.ones((1, frames), dtype=np.int64)}
+        mask = np.ones((1, frames * FRAME_SAMPLES), dtype=np.int64)
+        fixed = {"encoder_hidden_states": states, "encoder_attention_mask": mask}
         past = {key: np.zeros((1, HEADS, 0, HEAD_SIZE), dtype=np.float32) for key in _DECODER_KEYS}
         past |= {key: np.zeros((1, HEADS, frames, HEAD_SIZE), dtype=np.float32) for key in _ENCODER_KEYS}
         tokens: list[int] = []

@@ -54,12 +54,12 @@ class Offer(msgspec.Struct, frozen=True):
             voice = self.aliases[voice]
         return "" if voice == self.voice or voice in VENDOR_VOICES else voice
 
-    def require_voice(self, voice: str) -> None:
+    def require_voice(self, voice: str, param: str = VOICE) -> None:
         """Raises BadInput."""
         wanted = self.voice_of(voice)
         if wanted and self.voices and wanted not in self.voices:
-            allowed = f"{', '.join(self.voices)}, or one of the vendor's names for the agent's own voice"
-            raise BadInput(VOICE, f"there is no voice {voice[:80]!r}", allowed)
+            allowed = f"{', '.join(self.voices)}, or one of the vendor's names for the default voice"
+            raise BadInput(param, f"there is no voice {voice[:80]!r}", allowed)
 
     def require_language(self, param: str, language: str) -> None:
         """Raises BadInput."""

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline.agent.segments import FIRST_LIMIT_WORDS, LIMIT_CHARACTERS, LIMIT_WORDS, Segmenter
+from trunkline.segments import FIRST_LIMIT_WORDS, LIMIT_CHARACTERS, LIMIT_WORDS, Segmenter
 
 WORDS = st.sampled_from(["order", "4712", "is", "and", "to", "Dr.", "3.5", "yes,", "done.", "a.m.", "Why?", "\n", "so"])
 TEXTS = st.one_of(st.text(max_size=600), st.lists(WORDS, max_size=120).map(" ".join))

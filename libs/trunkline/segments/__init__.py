@@ -1,4 +1,4 @@
-"""Cuts a model's streaming text into segments to be spoken, at the boundaries of clauses.
+"""Cuts a text, streaming or whole, into segments to be spoken, at the boundaries of clauses.
 
 Pure. The segments of a text join back to it without loss, and are the same however the text was streamed.
 """

@@ -1,0 +1,156 @@
+"""POST /v1/audio/transcriptions: a sound file written down.
+
+Rule: until the first event what goes wrong has a status; after it an event tells, and there is no done.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from trunkline.audio.decoding import ALLOWED, SoundFile
+from trunkline.gateway import metrics
+from trunkline.gateway.apis import transcript
+from trunkline.gateway.apis.dictation import Dictation, NotTranscribed
+from trunkline.gateway.apis.form import Forms
+from trunkline.gateway.apis.presence import while_present
+from trunkline.gateway.apis.transcript import Said
+from trunkline.gateway.apis.transcription_form import TranscriptionAsked, read
+from trunkline.gateway.auth import Keys, answer, refuse
+from trunkline.gateway.http import guarded
+from trunkline.gateway.requests import Requests
+from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.telemetry import logs
+
+PATH = "/v1/audio/transcriptions"
+FILE_BYTES = 25 * 1024 * 1024  # as the vendor has it
+TOTAL_BYTES = 256 * 1024 * 1024
+LIMIT_S = 2 * 3_600.0
+DECODING_THREADS = 2  # for all requests: a second of sound costs a few milliseconds
+SLOW_LIMIT_S = 30.0  # for a client to take an event
+
+T = TypeVar("T")
+log = logs.get(__name__)
+
+
+class TextDelta(msgspec.Struct, frozen=True, tag="transcript.text.delta"):
+    delta: str
+
+
+class Usage(msgspec.Struct, frozen=True, tag="tokens"):
+    """Nobody counts tokens here."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+
+class TextDone(msgspec.Struct, frozen=True, tag="transcript.text.done"):
+    text: str
+    usage: Usage = Usage()
+
+
+class TranscriptionApi:
+    """aliases: what clients' names of models mean."""
+
+    def __init__(self, keys: Keys, requests: Requests, aliases: Mapping[str, str]) -> None:
+        self._keys = keys
+        self._requests = requests
+        self._aliases = aliases
+        self._forms = Forms(FILE_BYTES, TOTAL_BYTES)
+        self._threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decoding")
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post(PATH, guarded(self._keys, self._create))
+        app.on_cleanup.append(self._close)
+
+    async def _close(self, app: web.Application) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        async with self._forms.read(request) as form:
+            if form.file is None:
+                raise BadInput("file", "is missing", ALLOWED, code="missing_required_parameter")
+            asked = read(form.fields, self._aliases)
+            return await while_present(request, self._answer(request, asked, form.file))
+
+    async def _answer(self, request: web.Request, asked: TranscriptionAsked, file: bytes) -> web.StreamResponse:
+        sound = await self._on_thread(partial(SoundFile, file, CALLER_RATE_HZ, "file", LIMIT_S))
+        dictation = Dictation(self._requests, asked.rules, asked.wanted_languages, lambda: self._on_thread(sound.read))
+        try:
+            async with aclosing(dictation.said()) as said:
+                if asked.stream:
+                    return await Streamed(request).send(said)
+                whole = [one async for one in said]
+        except NotTranscribed as error:
+            return refuse(500, "transcription_failed", str(error))
+        finally:
+            metrics.transcribed_s.inc(sound.seconds)
+        return formed(asked, whole, sound.seconds, dictation.language)
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def formed(asked: TranscriptionAsked, said: list[Said], seconds: float, language: str) -> web.Response:
+    match asked.response_format:
+        case "verbose_json":
+            return answer(transcript.verbose(said, seconds, language))
+        case "text":
+            return web.Response(text=transcript.plain(said))
+        case "srt":
+            return web.Response(text=transcript.srt(said))
+        case "vtt":
+            return web.Response(text=transcript.vtt(said), content_type="text/vtt")
+    return answer(transcript.brief(said, seconds))
+
+
+class Streamed:
+    """The answer as server-sent events; its status goes out with the first."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        self._response = web.StreamResponse(headers=headers)
+
+    async def send(self, said: AsyncIterator[Said]) -> web.StreamResponse:
+        """Raises what goes wrong before the first event."""
+        try:
+            await self._say_all(said)
+            await self._response.write_eof()
+        except ConnectionError:
+            log.info("client gone", path=PATH)
+        except TimeoutError:
+            metrics.slow_clients.inc()
+            if self._request.transport is not None:
+                self._request.transport.abort()
+        return self._response
+
+    async def _say_all(self, said: AsyncIterator[Said]) -> None:
+        text = ""
+        try:
+            async for one in said:
+                delta = f" {one.text}" if text else one.text
+                text += delta
+                await self._write(TextDelta(delta))
+            await self._write(TextDone(text))
+        except (BadInput, NotTranscribed, StageUnavailable) as error:
+            if not self._response.prepared:
+                raise
+            log.warning("transcript cut", path=PATH, reason=str(error))
+            kind = "invalid_request_error" if isinstance(error, BadInput) else "server_error"
+            code = error.code if isinstance(error, BadInput) else "transcription_failed"
+            await self._write({"error": {"message": str(error), "type": kind, "param": None, "code": code}})
+
+    async def _write(self, event: object) -> None:
+        """Raises TimeoutError for a client that reads too slowly, ConnectionError."""
+        if not self._response.prepared:
+            await self._response.prepare(self._request)
+        async with asyncio.timeout(SLOW_LIMIT_S):
+            await self._response.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
