@@ -7,6 +7,9 @@ from typing import Protocol
 from aiohttp import web
 
 from trunkline.gateway.adoption import Adoption
+from trunkline.gateway.apis.models import ModelsEndpoint, TextModels
+from trunkline.gateway.apis.responses.endpoint import ResponsesEndpoint
+from trunkline.gateway.apis.responses.kept import Shelf
 from trunkline.gateway.approvals import Approvals
 from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
@@ -87,6 +90,17 @@ class GatewayService:
         offers.add_routes(app)
         HangingUp(context.exchange, self._calls, resumption, keys).add_routes(app)
         Http(keys, store, self._roster).add_routes(app)
+        models = TextModels(aliases, settings.model_name, self._roster)
+        ModelsEndpoint(keys, self._roster, aliases, models.names, int(wall_s())).add_routes(app)
+        ResponsesEndpoint(
+            keys,
+            self._calls.requests,
+            models,
+            Shelf(stores.responses),
+            self._pictures,
+            wall_s=wall_s,
+            now_s=context.exchange.now_s,
+        ).add_routes(app)
         Page().add_routes(app)
         deciding = Deciding(context.exchange)
         self._calls.on_answered = deciding.hear
