@@ -7,6 +7,9 @@ from typing import Protocol
 from aiohttp import web
 
 from trunkline.gateway.adoption import Adoption
+from trunkline.gateway.apis.models import ModelsEndpoint, TextModels
+from trunkline.gateway.apis.responses.endpoint import ResponsesEndpoint
+from trunkline.gateway.apis.responses.kept import Shelf
 from trunkline.gateway.apis.speech import SpeechApi
 from trunkline.gateway.apis.transcriptions import TranscriptionApi
 from trunkline.gateway.approvals import Approvals
@@ -91,6 +94,17 @@ class GatewayService:
         Http(keys, store, self._roster).add_routes(app)
         TranscriptionApi(keys, self._calls.requests, aliases).add_routes(app)
         SpeechApi(keys, self._calls.requests, aliases, context.exchange.now_s).add_routes(app)
+        models = TextModels(aliases, settings.model_name, self._roster)
+        ModelsEndpoint(keys, self._roster, aliases, models.names, int(wall_s())).add_routes(app)
+        ResponsesEndpoint(
+            keys,
+            self._calls.requests,
+            models,
+            Shelf(stores.responses),
+            self._pictures,
+            wall_s=wall_s,
+            now_s=context.exchange.now_s,
+        ).add_routes(app)
         Page().add_routes(app)
         deciding = Deciding(context.exchange)
         self._calls.on_answered = deciding.hear

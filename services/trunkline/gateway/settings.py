@@ -36,6 +36,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` or `voice=voice` pairs,
     comma-separated, nothing behind the `=` for the default agent or its voice; they add to the vendor's names.
+    model_name: of the agents' model at its endpoint (`AgentSettings`), which requests may ask for by that name.
     message_limit_bytes: of one client event. file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
@@ -51,6 +52,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     share_port: bool = False
     api_keys: str = ""
     model_aliases: str = ""
+    model_name: str = ""
     message_limit_bytes: int = 1_048_576
     file_limit_bytes: int = 20_971_520
     record_replicas: Literal[1, 3] = 1

@@ -27,6 +27,39 @@ SPEECH_MODELS = (
     "tts-1-hd-1106",
 )
 
+TEXT_MODELS = (
+    "gpt-3.5-turbo",
+    "gpt-4",
+    "gpt-4-turbo",
+    "gpt-4o",
+    "gpt-4o-mini",
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "gpt-4.1-nano",
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5-nano",
+    "gpt-5-pro",
+    "gpt-5-codex",
+    "gpt-5.1",
+    "gpt-5.1-codex",
+    "gpt-5.2",
+    "gpt-5.2-pro",
+    "gpt-5.3-codex",
+    "gpt-5.4",
+    "gpt-5.4-mini",
+    "gpt-5.4-nano",
+    "gpt-5.4-pro",
+    "gpt-5.5",
+    "gpt-5.5-pro",
+    "gpt-5.6",
+    "o1",
+    "o3",
+    "o3-mini",
+    "o4-mini",
+)
+"""Of the Responses API."""
+
 
 def require_model(model: str, known: Collection[str], aliases: Mapping[str, str]) -> None:
     """known: of this API. aliases: of the installation, to one of them. Raises BadInput."""

@@ -15,7 +15,7 @@ from trunkline.gateway.dialects.realtime.open_response import Manner, manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.dialects.realtime.session import INSTRUCTIONS_LIMIT_BYTES, Session, SessionPatch
 from trunkline.gateway.dialects.realtime.session_audio import AudioPatch
-from trunkline.gateway.dialects.realtime.validation import explain_validation, require_size
+from trunkline.gateway.dialects.realtime.validation import explain_validation, require_metadata, require_size
 from trunkline.gateway.script import Style
 from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
@@ -25,7 +25,6 @@ from trunkline.proto.response import Asked, Inserted
 
 INPUT_LIMIT = 256  # items
 INPUT_LIMIT_BYTES = 512 * 1024  # of their texts together: with the instructions they are one message to the agent
-METADATA_LIMIT, KEY_LIMIT, VALUE_LIMIT = 16, 64, 512  # pairs; characters
 TOKENS_LIMIT = 4096  # what "inf" means for a response of a session that has a limit
 NULL = b"null"
 AS_IN_SESSION = frozenset(
@@ -97,7 +96,7 @@ class ResponseWords:
         given = {name: value for name, value in (_fields.decode(raw) or {}).items() if bytes(value) != NULL}
         own = {name: value for name, value in given.items() if name not in AS_IN_SESSION}
         options = _options.decode(msgspec.json.encode(own))
-        _require_metadata(options.metadata or {})
+        require_metadata("response.metadata", options.metadata or {})
         require_size("response.instructions", options.instructions or "", INSTRUCTIONS_LIMIT_BYTES)
         session = self._sessions.current()
         alone = self._alone(session, {name: value for name, value in given.items() if name in AS_IN_SESSION})
@@ -153,17 +152,6 @@ class ResponseWords:
             problem = f"there is no item {(item.id or '')[:80]!r}"
             raise BadInput(f"{param}.id", problem, "an item of the conversation", code="item_not_found")
         return Inserted("reference", item.id)
-
-
-def _require_metadata(metadata: dict[str, str]) -> None:
-    param = "response.metadata"
-    if len(metadata) > METADATA_LIMIT:
-        raise BadInput(param, f"has {len(metadata)} pairs", f"up to {METADATA_LIMIT}")
-    for key, value in metadata.items():
-        if len(key) > KEY_LIMIT:
-            raise BadInput(param, f"has a key of {len(key)} characters", f"up to {KEY_LIMIT}")
-        if len(value) > VALUE_LIMIT:
-            raise BadInput(f"{param}.{key}", f"has {len(value)} characters", f"up to {VALUE_LIMIT}")
 
 
 def _of_response(error: BadInput) -> BadInput:
