@@ -22,8 +22,7 @@ from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
 from trunkline.proto.response import Converse
 from trunkline.proto.tool import DescribeTools, ToolsDescribed
-from trunkline.record import ClaimStore, Recorder, RecordStore
-from trunkline.record.files import FileStore
+from trunkline.record import ClaimStore, FileStore, Recorder, RecordStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
