@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from trunkline.gateway.picture_checks import READERS, PictureChecks, Seen
 from trunkline.gateway.picture_header import FORMATS, Refusal
+from trunkline.gateway.picture_urls import PictureUrls
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_file_id
 from trunkline.proto.image import Detail, ShownImage
@@ -26,9 +27,17 @@ _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 class Pictures:
     """wall_s: seconds since 1970."""
 
-    def __init__(self, files: FileStore, checks: PictureChecks, *, wall_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        files: FileStore,
+        checks: PictureChecks,
+        urls: PictureUrls,
+        *,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
         self._files = files
         self._checks = checks
+        self._urls = urls
         self._wall_s = wall_s
         self._known: OrderedDict[bytes, FileFacts] = OrderedDict()  # by digest
 
@@ -59,9 +68,12 @@ class Pictures:
         return facts
 
     async def _given(self, url: str, param: str) -> FileFacts:
-        if url[:5].lower() == "data:":
+        scheme = url[:16].partition(":")[0].lower()
+        if scheme == "data":
             return await self._store(await self._read(url, param), param)
-        raise BadInput(param, f"is {url[:40]!r}", "a data URL, or file_id", code="invalid_image_url")
+        if scheme in ("http", "https"):
+            return await self._store(await self._urls.fetch(url, param), param)
+        raise BadInput(param, f"is {url[:40]!r}", "a data URL, or an http(s) URL", code="invalid_image_url")
 
     async def _read(self, url: str, param: str) -> bytes:
         found = _DATA_URL.match(url[:1024])
@@ -79,7 +91,7 @@ class Pictures:
         return data
 
     async def _store(self, data: bytes, param: str) -> FileFacts:
-        digest = hashlib.sha256(data).digest()
+        digest = await in_thread(lambda: hashlib.sha256(data).digest(), "digest")
         if known := await self._stored_lately(digest):
             return known
         seen = await self.check(data, param)
