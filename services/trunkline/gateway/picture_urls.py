@@ -104,13 +104,15 @@ class PictureUrls:
                 async with session.get(url, allow_redirects=False) as answer:
                     if answer.status not in (301, 302, 303, 307, 308):
                         return await self._read(answer, param)
-                    there = str(url.join(URL(answer.headers.get(hdrs.LOCATION, ""))))
-                url = self._checked(there, param)
+                    there = answer.headers.get(hdrs.LOCATION, "")
+                url = self._checked(there, param, url)
         raise _failed(param, f"more than {MOST_REDIRECTS} redirects")
 
-    def _checked(self, text: str, param: str) -> URL:
+    def _checked(self, text: str, param: str, base: URL | None = None) -> URL:
+        """base: what text may be relative to. Raises BadInput."""
         try:
             url = URL(text[: URL_CHARACTERS + 1])
+            url = base.join(url) if base is not None else url
             usable = url.scheme in ("http", "https") and bool(url.host) and len(text) <= URL_CHARACTERS
         except ValueError:
             usable = False

@@ -3,6 +3,7 @@
 What is told to anybody is stored before. Codes are the vendor's (`ResponseError.code` in its types).
 """
 
+import asyncio
 import binascii
 import hashlib
 import re
@@ -17,7 +18,6 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_file_id
 from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import FileFacts, FileStore, Purpose
-from trunkline.runtime.threads import in_thread
 
 KNOWN_PICTURES = 256  # a client that sends its whole history sends the same ones again and again
 KNOWN_S = 86_400.0  # then one is stored anew, so that it outlives the store's time
@@ -85,13 +85,13 @@ class Pictures:
             raise BadInput(param, problem, FORMATS, code="unsupported_image_media_type")
         if refusal := self._checks.too_many_bytes((len(url) - found.end()) * 3 // 4 - 2):
             raise BadInput(param, *refusal[:2], code=refusal.code)
-        data = await in_thread(lambda: _decoded(url, found.end()), "base64")
+        data = await asyncio.to_thread(_decoded, url, found.end())
         if data is None:
             raise BadInput(param, "isn't base64", "base64 with its padding", code="invalid_base64_image")
         return data
 
     async def _store(self, data: bytes, param: str) -> FileFacts:
-        digest = await in_thread(lambda: hashlib.sha256(data).digest(), "digest")
+        digest = await asyncio.to_thread(_digest_of, data)
         if known := await self._stored_lately(digest):
             return known
         seen = await self.check(data, param)
@@ -130,3 +130,7 @@ def _decoded(url: str, begin: int) -> bytes | None:
         return binascii.a2b_base64(url[begin:], strict_mode=True)
     except ValueError:  # also of what is no ASCII
         return None
+
+
+def _digest_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
