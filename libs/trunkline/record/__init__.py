@@ -12,6 +12,7 @@ from trunkline.record.memory_files import MemoryFileStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
+from trunkline.record.nats_files import NatsFileStore
 from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
@@ -23,6 +24,7 @@ from trunkline.record.store import (
     EntryTooLarge,
     RecordStore,
     StoredEntry,
+    StoreFull,
     StoreUnavailable,
     WrongSequence,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "MemoryRecordStore",
     "NatsBucket",
     "NatsClaimStore",
+    "NatsFileStore",
     "NatsRecordStore",
     "Outranked",
     "Purpose",
@@ -58,6 +61,7 @@ __all__ = [
     "RecordedEvent",
     "Recorder",
     "ResponseView",
+    "StoreFull",
     "StoreUnavailable",
     "StoredClaim",
     "StoredEntry",

@@ -16,7 +16,6 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from trunkline.gateway.picture_header import FORMATS, Header, Refusal, read_header
-from trunkline.runtime.threads import in_thread
 
 MOST_PIXELS = 50_000_000
 MOST_PIXELS_WEBP = 25_000_000  # its decoder holds four copies of them
@@ -48,7 +47,7 @@ class PictureChecks:
         if refusal := self.too_many_bytes(len(data)):
             return refusal
         await self._decoding.acquire()
-        looking = in_thread(lambda: look(data), "picture")
+        looking = asyncio.get_running_loop().run_in_executor(None, look, data)
         looking.add_done_callback(lambda _: self._decoding.release())
         return await asyncio.shield(looking)  # who no longer waits doesn't free the thread
 

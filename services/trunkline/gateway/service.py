@@ -26,10 +26,18 @@ from trunkline.gateway.hanging_up import HangingUp
 from trunkline.gateway.http import Http, vendor_errors
 from trunkline.gateway.page.serving import Page
 from trunkline.gateway.picture_checks import PictureChecks
+from trunkline.gateway.picture_urls import PictureUrls
 from trunkline.gateway.pictures import Pictures
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import Resumption
-from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of, webrtc_urls_of
+from trunkline.gateway.settings import (
+    GatewaySettings,
+    aliases_of,
+    keys_of,
+    origins_of,
+    picture_hosts_of,
+    webrtc_urls_of,
+)
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
 from trunkline.runtime.process import Context
@@ -82,7 +90,9 @@ class GatewayService:
         app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=middlewares)
         aliases = aliases_of(settings)
         opening = Opening(self._calls, aliases)
-        self._pictures = Pictures(stores.files, PictureChecks(settings.file_limit_bytes), wall_s=wall_s)
+        limit_bytes = settings.file_limit_bytes
+        urls = PictureUrls(picture_hosts_of(settings), limit_bytes)
+        self._pictures = Pictures(stores.files, PictureChecks(limit_bytes), urls, wall_s=wall_s)
         realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, settings.message_limit_bytes)
         ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
         app.router.add_get("/v1/realtime", realtime.handle)
