@@ -3,8 +3,6 @@
 Each stays behind the words that it stood behind, as far as those are left, and never outside the text.
 """
 
-from os.path import commonprefix
-
 import msgspec
 
 from trunkline.proto.image import ShownImage
@@ -14,8 +12,8 @@ def moved(images: tuple[ShownImage, ...], before: str, after: str) -> tuple[Show
     """images: of a message that had the words `before`, and has `after` instead."""
     if not images or before == after:
         return images
-    head = len(commonprefix((before, after)))
-    tail = len(commonprefix((before[head:][::-1], after[head:][::-1])))
+    head = _shared(before, after)
+    tail = _shared(before[head:][::-1], after[head:][::-1])
     changed_to = len(after) - tail
 
     def place(at: int) -> int:
@@ -24,3 +22,8 @@ def moved(images: tuple[ShownImage, ...], before: str, after: str) -> tuple[Show
         return min(max(changed_to, at + len(after) - len(before)), len(after))
 
     return tuple(msgspec.structs.replace(image, at=place(image.at)) for image in images)
+
+
+def _shared(one: str, other: str) -> int:
+    """Characters with which both begin."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

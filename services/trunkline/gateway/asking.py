@@ -71,8 +71,10 @@ class Asking:
         response = new_response_id() if by_itself else ""
         headers = self._expect(turn.turn, response, ended_at) if by_itself else None
         extent = turn.from_sample, turn.to_sample
-        about = by_itself, turn.previous, response, turn.images
-        self._tell(Turn(turn.turn, turn.item, turn.text, turn.source, *extent, *about), headers)
+        told = Turn(
+            turn.turn, turn.item, turn.text, turn.source, *extent, by_itself, turn.previous, response, turn.images
+        )
+        self._tell(told, headers)
         if respond and not by_itself:  # a session's own instructions go with the order to respond
             self._respond(Wanted(), ended_at)
 

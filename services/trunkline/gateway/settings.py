@@ -36,7 +36,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` or `voice=voice` pairs,
     comma-separated, nothing behind the `=` for the default agent or its voice; they add to the vendor's names.
-    message_limit_bytes: of one client event. file_limit_bytes: of one file, and of one picture.
+    message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
+    file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
@@ -52,6 +53,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     api_keys: str = ""
     model_aliases: str = ""
     message_limit_bytes: int = 1_048_576
+    picture_event_limit_bytes: int = 16_777_216
     file_limit_bytes: int = 20_971_520
     record_replicas: Literal[1, 3] = 1
     resume_secret: str = ""

@@ -254,9 +254,7 @@ class Turns:
         self.policy = policy
         return [*self._forget_open(end_sample), *self._release()] if went_manual else []
 
-    def typed(
-        self, item: str, text: str, previous: str = "", images: tuple[ShownImage, ...] = ()
-    ) -> list[Decision]:
+    def typed(self, item: str, text: str, previous: str = "", images: tuple[ShownImage, ...] = ()) -> list[Decision]:
         """previous: see Turn."""
         return self._behind(item, TakeTurn(0, item, text, "text", previous=previous, images=images))
 

@@ -16,9 +16,10 @@ Work = Callable[[], Coroutine[None, None, None]]
 
 
 class Backlog:
-    """Steps are done in their turn of the loop, and raise nothing."""
+    """on_failure: a bug met what waited."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+        self._on_failure = on_failure
         self._work: asyncio.Task[None] | None = None
         self._behind: deque[tuple[Step, int]] = deque()
         self._size_bytes = 0
@@ -39,8 +40,8 @@ class Backlog:
         await self._room.wait()
 
     def begin(self, work: Work) -> None:
-        """What is put from here on waits for the end of it, and so does what waits; it raises nothing. Said where
-        nothing waits, or by a step."""
+        """What is put from here on waits for the end of it, and so does what waits. Said where nothing waits, or by a
+        step."""
         self._work = asyncio.create_task(self._run(work))
 
     def put(self, step: Step, size_bytes: int = 0) -> None:
@@ -62,12 +63,15 @@ class Backlog:
 
     async def _run(self, work: Work) -> None:
         mine = asyncio.current_task()
-        await work()
-        while self._behind and self._work is mine:  # else dropped meanwhile, or followed by other work
-            for _ in range(min(STEPS_AT_ONCE, len(self._behind))):
-                if self._work is mine:
-                    self._do_next()
-            await asyncio.sleep(0)
+        try:
+            await work()
+            while self._behind and self._work is mine:  # else dropped meanwhile, or followed by other work
+                for _ in range(STEPS_AT_ONCE):
+                    if self._behind and self._work is mine:
+                        self._do_next()
+                await asyncio.sleep(0)
+        except Exception as error:  # the rim of a task
+            self._on_failure(error)
         if self._work is mine:
             self._work = None
 

@@ -60,17 +60,23 @@ class Wire(Protocol):
         """What waits is sent, nothing put later is. code: as of a WebSocket's closing handshake (RFC 6455, 7.4)."""
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """In bytes, of one event of a client's. with_pictures: of one that shows some."""
+
+    event: int
+    with_pictures: int = 0
+
+
 class Terms(msgspec.Struct, frozen=True):
-    """How a client comes. model: as it spelt it. token: to come back with, empty for none. limit_bytes: of one event;
-    images_limit_bytes: of one that shows pictures. ours: it can come back by itself. aliases, bound: see Offer."""
+    """How a client comes. model: as it spelt it. token: to come back with, empty for none. ours: it can come back by
+    itself. aliases, bound: see Offer."""
 
     model: str
     token: str
-    limit_bytes: int
+    limits: Limits
     ours: bool = False
     aliases: Mapping[str, str] | None = None
     bound: bool = False
-    images_limit_bytes: int = 0
 
 
 class Peer:
@@ -86,7 +92,7 @@ class Peer:
         assert attached is not None, "the call is placed before its client is answered"
         self.call = call
         self.terms = terms
-        self.backlog = Backlog()
+        self.backlog = Backlog(call.fail)
         self._wire = wire
         self._pictures = pictures
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
@@ -206,8 +212,9 @@ class Peer:
     def take(self, text: str) -> None:
         """One message of the client's."""
         size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))  # audio is ASCII
-        large = size if size > self.terms.limit_bytes else 0
-        if large and (size > self.terms.images_limit_bytes or IMAGE not in text):
+        limits = self.terms.limits
+        large = size if size > limits.event else 0
+        if large and (size > limits.with_pictures or IMAGE not in text):
             self._refuse_large(size)
         elif not self.backlog.waits:
             self.receive(text, large)
@@ -220,11 +227,12 @@ class Peer:
             self.call.end("failed: too many events")
 
     def _refuse_large(self, size_bytes: int) -> None:
-        """Of one that shows pictures the limit is another."""
-        pictures = size_bytes > self.terms.images_limit_bytes > 0
-        limit = self.terms.images_limit_bytes if pictures else self.terms.limit_bytes
+        limits = self.terms.limits
+        allowed = f"{limits.event} bytes"
+        if limits.with_pictures > limits.event:
+            allowed += f", or {limits.with_pictures} of an event that shows pictures"
         problem = f"the event has {size_bytes} bytes"
-        self.send_error(BadInput("", problem, f"{limit} bytes", code="event_too_large"), None)
+        self.send_error(BadInput("", problem, allowed, code="event_too_large"), None)
         self._wire.finish(CLOSE_TOO_LARGE, "event too large")
         self.call.end("failed: event too large")
 
