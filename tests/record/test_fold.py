@@ -309,6 +309,7 @@ def test_the_json_of_a_call_has_what_was_promised() -> None:
         "from_sample": 100,
         "to_sample": 32_100,
         "previous": "item_1",
+        "images": [],
     }
     assert page["items"][2]["phase"] == "commentary"
     assert {"id", "role", "phase", "text", "heard_text", "status"} <= page["items"][3].keys()

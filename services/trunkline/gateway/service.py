@@ -20,6 +20,7 @@ from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndpoint
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.dialects.realtime.opening import Opening
+from trunkline.gateway.dialects.realtime.peer import Limits
 from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.hanging_up import HangingUp
@@ -49,7 +50,7 @@ class Endpoint(Protocol):
     def add_routes(self, app: web.Application) -> None: ...
 
 
-MakeEndpoint = Callable[[Calls, Keys, Opening, GatewaySettings], Endpoint]
+MakeEndpoint = Callable[[Calls, Keys, Opening, Pictures, GatewaySettings], Endpoint]
 
 
 class GatewayService:
@@ -93,11 +94,14 @@ class GatewayService:
         limit_bytes = settings.file_limit_bytes
         urls = PictureUrls(picture_hosts_of(settings), limit_bytes)
         self._pictures = Pictures(stores.files, PictureChecks(limit_bytes), urls, wall_s=wall_s)
-        realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, settings.message_limit_bytes)
+        limits = Limits(settings.message_limit_bytes, settings.picture_event_limit_bytes)
+        realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, self._pictures, limits)
         ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
         app.router.add_get("/v1/realtime", realtime.handle)
         offers: Endpoint = (
-            webrtc(self._calls, keys, opening, settings) if webrtc else Forwarding(keys, webrtc_urls_of(settings))
+            webrtc(self._calls, keys, opening, self._pictures, settings)
+            if webrtc
+            else Forwarding(keys, webrtc_urls_of(settings))
         )
         offers.add_routes(app)
         HangingUp(context.exchange, self._calls, resumption, keys).add_routes(app)

@@ -38,7 +38,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` or `voice=voice` pairs,
     comma-separated, nothing behind the `=` for the default agent or its voice; they add to the vendor's names.
     model_name: of the agents' model at its endpoint (`AgentSettings`), which requests may ask for by that name.
-    message_limit_bytes: of one client event. file_limit_bytes: of one file, and of one picture.
+    message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
+    file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them, and so with
     file_store_bytes: of all files. image_urls: `off`, `on`, or comma-separated hosts (`host` or `host:port`) that
     pictures are fetched from. resume_secret: signs the
@@ -57,6 +58,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     model_aliases: str = ""
     model_name: str = ""
     message_limit_bytes: int = 1_048_576
+    picture_event_limit_bytes: int = 16_777_216
     file_limit_bytes: int = 20_971_520
     file_store_bytes: int = 2_147_483_648
     image_urls: str = "off"

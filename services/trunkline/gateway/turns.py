@@ -28,6 +28,7 @@ from trunkline.gateway.decisions import (
 from trunkline.gateway.utterance import NEAR_SAMPLES, NO_NUMBER, Utterance
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Insert, Retract
 
 CONFIRM_SAMPLES = CALLER_RATE_HZ * 180 // 1000  # voice this long over the agent's is no cough
@@ -253,9 +254,9 @@ class Turns:
         self.policy = policy
         return [*self._forget_open(end_sample), *self._release()] if went_manual else []
 
-    def typed(self, item: str, text: str, previous: str = "") -> list[Decision]:
+    def typed(self, item: str, text: str, previous: str = "", images: tuple[ShownImage, ...] = ()) -> list[Decision]:
         """previous: see Turn."""
-        return self._behind(item, TakeTurn(0, item, text, "text", previous=previous))
+        return self._behind(item, TakeTurn(0, item, text, "text", previous=previous, images=images))
 
     def changed(self, word: Insert | Retract) -> list[Decision]:
         return self._behind("", Change(word))
@@ -356,7 +357,7 @@ class Turns:
             del self._utterances[0]
             goes_on = self._goes_on()
             for decision in utterance.outcome:
-                if isinstance(decision, TakeTurn) and decision.text:
+                if isinstance(decision, TakeTurn) and decision.says_something:
                     self._turn += 1
                     self._unanswered = goes_on if decision.respond else self._unanswered
                     respond = decision.respond and not goes_on

@@ -19,10 +19,11 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
+from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
 from trunkline.gateway.dialects.realtime.outbox import Outbox
-from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Limits, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.resume_token import ResumeTokens
@@ -50,8 +51,6 @@ log = logs.get(__name__)
 
 
 class RealtimeEndpoint:
-    """message_limit_bytes: of one client event."""
-
     def __init__(
         self,
         calls: Calls,
@@ -59,14 +58,17 @@ class RealtimeEndpoint:
         keys: Keys,
         tokens: ResumeTokens,
         opening: Opening,
-        message_limit_bytes: int,
+        pictures: Pictures,
+        limits: Limits,
     ) -> None:
         self._calls = calls
         self._resumption = resumption
         self._keys = keys
         self._tokens = tokens
         self._opening = opening
-        self._limit_bytes = message_limit_bytes
+        self._pictures = pictures
+        self._limits = limits
+        self._hard_limit_bytes = max(limits.event * HARD_LIMIT_FACTOR, limits.with_pictures + limits.event)
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -75,7 +77,7 @@ class RealtimeEndpoint:
         websocket = web.WebSocketResponse(
             protocols=(resume_event.SUBPROTOCOL, "realtime"),
             heartbeat=HEARTBEAT_S,
-            max_msg_size=self._limit_bytes * HARD_LIMIT_FACTOR,
+            max_msg_size=self._hard_limit_bytes,
             compress=False,
             timeout=2.0,
         )
@@ -105,7 +107,8 @@ class RealtimeEndpoint:
             call.end("caller_hung_up")  # it has no token to come back with
             raise
         outbox = Outbox(websocket, request.transport)
-        await self._serve(Connection(Peer(call, outbox, terms, session), outbox).run(websocket), call)
+        peer = Peer(call, outbox, self._pictures, terms, session)
+        await self._serve(Connection(peer, outbox).run(websocket), call)
         return websocket
 
     async def _serve(self, connection: Coroutine[None, None, None], call: Call) -> None:
@@ -189,11 +192,11 @@ class RealtimeEndpoint:
             return
         terms = self._terms(call_id, record.view.agent, told is not None, model_bound)
         outbox = Outbox(websocket, request.transport)
-        connection = Connection(Peer(taken.call, outbox, terms, session), outbox)
+        connection = Connection(Peer(taken.call, outbox, self._pictures, terms, session), outbox)
         await self._serve(connection.run(websocket, taken, told), taken.call)
 
     def _terms(self, call: str, model: str, ours: bool, bound: bool) -> Terms:
-        return Terms(model, self._tokens.issue(call), self._limit_bytes, ours, self._opening.aliases, bound)
+        return Terms(model, self._tokens.issue(call), self._limits, ours, self._opening.aliases, bound)
 
 
 async def _apologise(websocket: web.WebSocketResponse, code: str, message: str) -> None:

@@ -43,8 +43,9 @@ class NewPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     text: str | None = None
     transcript: str | None = None
     audio: msgspec.Raw = NULL
-    image_url: msgspec.Raw = NULL
-    detail: msgspec.Raw = NULL
+    image_url: str | None = None
+    file_id: str | None = None  # ours
+    detail: str | None = None
 
 
 class NewItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

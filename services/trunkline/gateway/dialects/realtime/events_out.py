@@ -18,14 +18,17 @@ ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """type: input_audio, input_text, output_audio, output_text; of an event's `part`: audio or text.
+    """type: input_audio, input_text, input_image, output_audio, output_text; of an event's `part`: audio or text.
 
     transcript: null of a caller's audio until it is known: a client fails where an input_audio has none at all.
+    file_id, detail: of an input_image, whose bytes the client has itself, or fetches.
     """
 
     type: str
     text: str | None = None
     transcript: str | UnsetType | None = UNSET
+    file_id: str | None = None
+    detail: str | None = None
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
