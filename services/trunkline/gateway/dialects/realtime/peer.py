@@ -76,7 +76,7 @@ class Peer:
         conversation = f"conv_{call.call_id.partition('_')[2]}"
         manner = manner_of(self._session)
         self.projection = Projection(self.next_event_id, conversation, manner, ours=terms.ours)
-        self.projection.transcribes = self._session.audio.input.transcription is not None
+        self.projection.caller.transcribes = self._session.audio.input.transcription is not None
         self.items = ItemWords(call, self.projection, self._send_all)
         sessions = Sessions(
             current=lambda: self._session,
@@ -255,7 +255,7 @@ class Peer:
             self.call.hear(self._ear.rest())
             self._ear = Ear(session.audio.input.format)
         self.projection.follow(manner_of(session))
-        self.projection.transcribes = session.audio.input.transcription is not None
+        self.projection.caller.transcribes = session.audio.input.transcription is not None
         names = attributes_of(session.tracing)
         if names and session.tracing != self._session.tracing:
             tracing.start_span("session", parent=tracing.call_context(self.call.call_id), attributes=names).end()
