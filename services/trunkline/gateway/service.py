@@ -15,6 +15,8 @@ from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndpoint
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.dialects.realtime.opening import Opening
+from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
+from trunkline.gateway.dialects.realtime.transcription_session import MODELS
 from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.hanging_up import HangingUp
@@ -78,7 +80,9 @@ class GatewayService:
         aliases = aliases_of(settings)
         opening = Opening(self._calls, aliases)
         self._pictures = Pictures(stores.files, PictureChecks(settings.file_limit_bytes), wall_s=wall_s)
-        realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, settings.message_limit_bytes)
+        limit_bytes = settings.message_limit_bytes
+        transcriptions = TranscriptionSessions(self._calls.requests, MODELS, limit_bytes)
+        realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, transcriptions, limit_bytes)
         ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
         app.router.add_get("/v1/realtime", realtime.handle)
         offers: Endpoint = (

@@ -25,6 +25,7 @@ from trunkline.gateway.dialects.realtime.outbox import Outbox
 from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
 from trunkline.gateway.wishes import Wishes
@@ -40,10 +41,7 @@ FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
 STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
 
-NOT_SERVED = {
-    "call_id": "a second socket to a call is not supported: a call has one client",
-    "intent": "sessions for transcription alone are not supported: leave intent out",
-}
+NOT_SERVED = {"call_id": "a second socket to a call is not supported: a call has one client"}
 """What an address may ask for, and must not be passed over."""
 
 log = logs.get(__name__)
@@ -59,6 +57,7 @@ class RealtimeEndpoint:
         keys: Keys,
         tokens: ResumeTokens,
         opening: Opening,
+        transcriptions: TranscriptionSessions,
         message_limit_bytes: int,
     ) -> None:
         self._calls = calls
@@ -66,6 +65,7 @@ class RealtimeEndpoint:
         self._keys = keys
         self._tokens = tokens
         self._opening = opening
+        self._transcriptions = transcriptions
         self._limit_bytes = message_limit_bytes
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
 
@@ -88,6 +88,8 @@ class RealtimeEndpoint:
         ours = ready.protocol == resume_event.SUBPROTOCOL
         if token:
             return await self._resume(request, websocket, token, admitted, ours)
+        if self._transcriptions.wanted(request, admitted):
+            return await self._transcriptions.serve(request, websocket, admitted)
         return await self._begin(request, websocket, admitted, ours)
 
     async def _begin(
