@@ -1,8 +1,8 @@
-"""Transcription sessions over the STT service: every word that is said comes once, however it is sent and whoever dies."""
+"""Transcription sessions over the STT service: every word comes once, however it is sent and whoever dies."""
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,8 +15,8 @@ from support.realtime_referee import require_vendors
 from support.virtual import run_over_sockets
 from system.whole import KEY, Whole
 from trunkline.audio import dtmf
-from trunkline.audio.pcm import Samples
-from trunkline.runtime.settings import CoreSettings
+from trunkline.audio.pcm import Samples, to_float
+from trunkline.stt.settings import SttSettings
 
 RATE_HZ = 24_000
 STEP_S = 0.1
@@ -132,7 +132,7 @@ def test_whoever_stops_anywhere_at_any_pace_gets_every_word_once(pace: float, cu
 
     async def main() -> None:
         audio = said("123", "456", "78")[: round(cut_s * RATE_HZ)]
-        whole_digits = dtmf.read(audio.astype(np.float32) / 32768, RATE_HZ)
+        whole_digits = dtmf.read(to_float(audio), RATE_HZ)
         async with Whole(stt="digits") as whole, session(whole) as mine:
             await mine.says(audio, pace=pace)
             await mine.ends()
@@ -175,8 +175,6 @@ def test_who_pushes_to_talk_commits_and_long_speech_is_committed_for_it() -> Non
 
 
 async def spare_stt(whole: Whole) -> None:
-    from trunkline.stt.settings import SttSettings
-
     settings = SttSettings(engine_stt="digits")
     await whole._start("stt", settings, whole._stt, 2)
     await whole._beats()
