@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -98,18 +99,31 @@ class Hub:
 
 
 class Worker:
-    def __init__(self, script: tuple[str, ...]) -> None:
+    """draft_samples: see CallerSession."""
+
+    def __init__(self, script: tuple[str, ...], executor: Executor | None = None, draft_samples: int = 0) -> None:
         broker = MemoryBroker()
         self.gateway = Exchange(MemoryBus(broker), "gateway", "g")
         self.stt = Exchange(MemoryBus(broker), "stt", "s")
         self._listening = Listening(Loudness(), Inline())
-        self._recognition = Recognition(Scripted(script), Inline(), 1)
+        self._recognition = Recognition(Scripted(script), executor or Inline(), 1)
+        self._draft_samples = draft_samples
         self.pool = CallPool(self.stt, capacity=0, open_session=self._open)
         self._calls = 0
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         assert isinstance(message, Listen)
-        return CallerSession(link, message, self._listening, self._recognition, self.pool.fail)
+        parts = self._listening, self._recognition
+        return CallerSession(link, message, *parts, self.pool.fail, draft_samples=self._draft_samples)
+
+    async def start(self) -> None:
+        await self.gateway.start()
+        await self.stt.start()
+
+    async def stop(self) -> None:
+        for exchange in (self.gateway, self.stt):
+            await exchange.stop()
+            await exchange.bus.close()
 
     async def call(self, rules: TurnRules = RULES, from_sample: int = 0) -> Hub:
         self._calls += 1
@@ -124,13 +138,10 @@ class Worker:
 def played(scenario: Callable[[Worker], Awaitable[None]], *script: str) -> None:
     async def run() -> None:
         worker = Worker(script or ("hello",))
-        await worker.gateway.start()
-        await worker.stt.start()
+        await worker.start()
         await scenario(worker)
         worker.pool.close("test ends")
-        for exchange in (worker.gateway, worker.stt):
-            await exchange.stop()
-            await exchange.bus.close()
+        await worker.stop()
 
     run_virtual(run())
 

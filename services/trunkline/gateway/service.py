@@ -21,6 +21,8 @@ from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndp
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.dialects.realtime.opening import Opening
 from trunkline.gateway.dialects.realtime.peer import Limits
+from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
+from trunkline.gateway.dialects.realtime.transcription_session import MODELS
 from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.hanging_up import HangingUp
@@ -95,7 +97,10 @@ class GatewayService:
         urls = PictureUrls(picture_hosts_of(settings), limit_bytes)
         self._pictures = Pictures(stores.files, PictureChecks(limit_bytes), urls, wall_s=wall_s)
         limits = Limits(settings.message_limit_bytes, settings.picture_event_limit_bytes)
-        realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, self._pictures, limits)
+        transcriptions = TranscriptionSessions(self._calls.requests, MODELS, limits.event)
+        realtime = RealtimeEndpoint(
+            self._calls, resumption, keys, tokens, opening, self._pictures, limits, transcriptions
+        )
         ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
         app.router.add_get("/v1/realtime", realtime.handle)
         offers: Endpoint = (

@@ -26,6 +26,7 @@ from trunkline.gateway.dialects.realtime.outbox import Outbox
 from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Limits, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
 from trunkline.gateway.wishes import Wishes
@@ -41,10 +42,7 @@ FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
 STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
 
-NOT_SERVED = {
-    "call_id": "a second socket to a call is not supported: a call has one client",
-    "intent": "sessions for transcription alone are not supported: leave intent out",
-}
+NOT_SERVED = {"call_id": "a second socket to a call is not supported: a call has one client"}
 """What an address may ask for, and must not be passed over."""
 
 log = logs.get(__name__)
@@ -60,6 +58,7 @@ class RealtimeEndpoint:
         opening: Opening,
         pictures: Pictures,
         limits: Limits,
+        transcriptions: TranscriptionSessions,
     ) -> None:
         self._calls = calls
         self._resumption = resumption
@@ -69,6 +68,7 @@ class RealtimeEndpoint:
         self._pictures = pictures
         self._limits = limits
         self._hard_limit_bytes = max(limits.event * HARD_LIMIT_FACTOR, limits.with_pictures + limits.event)
+        self._transcriptions = transcriptions
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -90,6 +90,8 @@ class RealtimeEndpoint:
         ours = ready.protocol == resume_event.SUBPROTOCOL
         if token:
             return await self._resume(request, websocket, token, admitted, ours)
+        if self._transcriptions.wanted(request, admitted):
+            return await self._transcriptions.serve(request, websocket, admitted)
         return await self._begin(request, websocket, admitted, ours)
 
     async def _begin(

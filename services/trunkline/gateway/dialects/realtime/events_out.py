@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from trunkline.gateway.dialects.realtime.session import Session
 from trunkline.gateway.dialects.realtime.session_audio import Format
+from trunkline.gateway.dialects.realtime.transcription_session import TranscriptionSession
 from trunkline.proto.response import Phase
 
 ResponseState = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
@@ -145,12 +146,12 @@ class Trunkline(msgspec.Struct, frozen=True):
 
 
 class SessionCreated(ServerEvent, frozen=True, tag="session.created"):
-    session: Session
+    session: Session | TranscriptionSession
     trunkline: Trunkline | None = None
 
 
 class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
-    session: Session
+    session: Session | TranscriptionSession
 
 
 class SpeechStarted(ServerEvent, frozen=True, tag="input_audio_buffer.speech_started"):

@@ -87,7 +87,7 @@ class ItemWords:
         return isinstance(found, events_out.FunctionCall) and found.call_id == call_id
 
     def _is_placeless(self, item: events_out.AnyItem) -> bool:
-        return isinstance(item, events_out.FunctionOutput) or item.id in self._projection.wordless
+        return isinstance(item, events_out.FunctionOutput) or item.id in self._projection.caller.wordless
 
     def retrieve(self, item: str) -> None:
         found = self._find(item, "item_retrieve_invalid_item_id")

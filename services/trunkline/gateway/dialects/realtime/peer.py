@@ -102,7 +102,7 @@ class Peer:
         conversation = f"conv_{call.call_id.partition('_')[2]}"
         manner = manner_of(self._session)
         self.projection = Projection(self.next_event_id, conversation, manner, ours=terms.ours)
-        self.projection.transcribes = self._session.audio.input.transcription is not None
+        self.projection.caller.transcribes = self._session.audio.input.transcription is not None
         self.items = ItemWords(call, self.projection, self._send_all)
         sessions = Sessions(
             current=lambda: self._session,
@@ -334,7 +334,7 @@ class Peer:
             self.call.hear(self._ear.rest())
             self._ear = Ear(session.audio.input.format)
         self.projection.follow(manner_of(session))
-        self.projection.transcribes = session.audio.input.transcription is not None
+        self.projection.caller.transcribes = session.audio.input.transcription is not None
         names = attributes_of(session.tracing)
         if names and session.tracing != self._session.tracing:
             tracing.start_span("session", parent=tracing.call_context(self.call.call_id), attributes=names).end()
@@ -366,10 +366,13 @@ class Peer:
     def send_error(self, error: BadInput, event_id: str | None, kind: str = "invalid_request_error") -> None:
         """event_id: the client's event that caused it."""
         metrics.client_errors.labels(error.code).inc()
-        message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
-        if error.param:
-            message = f"{error.param}: {message}"
-        problem = events_out.Problem(
-            type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id
-        )
+        problem = problem_of(error, event_id, kind)
         self.send(events_out.Error(event_id=self.next_event_id(), error=problem))
+
+
+def problem_of(error: BadInput, event_id: str | None, kind: str) -> events_out.Problem:
+    """What a client is told of it. event_id: the client's event that caused it."""
+    message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
+    if error.param:
+        message = f"{error.param}: {message}"
+    return events_out.Problem(type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id)
