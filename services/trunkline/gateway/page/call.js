@@ -95,10 +95,10 @@ export class Call {
 
   /** The agent falls silent. */
   interrupt() {
-    this.line.hush(QUIET);
     if (this.open !== null && !this.isAsked) {
       this.line.send({ type: "response.cancel", response_id: this.open, event_id: `${QUIET}cancel` });
     }
+    this.line.hush(QUIET);
   }
 
   flush() {

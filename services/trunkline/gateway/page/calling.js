@@ -179,8 +179,8 @@ export async function show(file) {
     const text = $("text").value.trim();
     $("text").value = "";
     page.view = typed(page.view, performance.now());
-    const { blob, name, width, height } = picture;
-    page.pictures.set(call.say(text, [part]), { url: URL.createObjectURL(blob), text: `Picture you showed: ${name}`, width, height });
+    const { image, name, width, height } = picture;
+    page.pictures.set(call.say(text, [part]), { url: URL.createObjectURL(image), text: `Picture you showed: ${name}`, width, height });
   } catch (error) {
     if (page.call === call) alertUser(whyNotShown(error));
   } finally {

@@ -21,7 +21,7 @@ function showTurn(turn, number, longestMs) {
   const bar = create("span", { className: "bar", ariaHidden: "true" });
   const pieces = [...turn.parts, { stage: "note", ms: turn.noteMs }].filter(({ ms }) => ms > 0);
   for (const { stage, ms } of pieces) {
-    const piece = create("span", { className: `piece ${stage}` });
+    const piece = create("span", { className: "piece", dataset: { stage } });
     piece.style.width = `${(100 * ms) / longestMs}%`;
     bar.append(piece);
   }

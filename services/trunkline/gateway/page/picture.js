@@ -16,7 +16,7 @@ export function pictureIn(files) {
   return [...(files ?? [])].find((file) => file.type.startsWith("image/")) ?? null;
 }
 
-/** {blob, name, width, height}: what is shown, never larger than it was given. limitBytes: of the blob. Raises BadPicture. */
+/** {image, name, width, height}: a Blob that is shown, never larger than it was given. limitBytes: of it. Raises BadPicture. */
 export async function prepare(file, limitBytes) {
   const bitmap = await createImageBitmap(file).catch(() => {
     throw new BadPicture("This file isn’t a picture that the browser can open.");
@@ -25,7 +25,7 @@ export async function prepare(file, limitBytes) {
     const { width, height } = bitmap;
     const name = file.name || "picture";
     const fits = TAKEN.includes(file.type) && file.size <= limitBytes && Math.max(width, height) <= SIDE_LIMIT_PX;
-    return fits ? { blob: file, name, width, height } : { ...(await shrunk(bitmap, limitBytes)), name };
+    return fits ? { image: file, name, width, height } : { ...(await shrunk(bitmap, limitBytes)), name };
   } finally {
     bitmap.close();
   }
@@ -42,7 +42,7 @@ async function shrunk(bitmap, limitBytes) {
     pen.fillRect(0, 0, width, height);
     pen.drawImage(bitmap, 0, 0, width, height);
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.85));
-    if (blob && blob.size <= limitBytes) return { blob, width, height };
+    if (blob && blob.size <= limitBytes) return { image: blob, width, height };
   }
   throw new BadPicture("This picture is too large to be shown.");
 }
@@ -50,7 +50,7 @@ async function shrunk(bitmap, limitBytes) {
 /** What stands in `input_image`. keeps: whether the key may keep files; otherwise the picture itself goes along. */
 export async function give(key, keeps, file) {
   const picture = await prepare(file, keeps ? KEPT_LIMIT_BYTES : INLINE_LIMIT_BYTES);
-  const part = keeps ? { file_id: await keepPicture(key, picture.blob, picture.name) } : { image_url: await dataUrl(picture.blob) };
+  const part = keeps ? { file_id: await keepPicture(key, picture.image, picture.name) } : { image_url: await dataUrl(picture.image) };
   return { part, picture };
 }
 
