@@ -114,7 +114,7 @@ export class Story {
       attempt,
       received: [...this.received.values()],
       begun: [...this.begun].map(([item_id, start_ms]) => ({ item_id, start_ms })),
-      typed: written.filter(({ item }) => item.type === "message").map(({ item, event_id }) => ({ item_id: item.id, text: textOf(item), event_id })),
+      typed: written.filter(({ item }) => item.type === "message").map(({ item, event_id }) => ({ item_id: item.id, text: textOf(item), event_id, ...shownBy(item) })),
       outputs: written
         .filter(({ item }) => item.type === "function_call_output")
         .map(({ item, event_id }) => ({ item_id: item.id, call_id: item.call_id, output: item.output, event_id })),
@@ -128,6 +128,7 @@ export class Story {
   }
 }
 
+const shownBy = ({ content }) => (content.some((part) => part.type === "input_image") ? { content } : {});
 const textOf = (item) => item.content.map((part) => part.text ?? "").join("");
 
 function remember(known, key, value, limit) {
