@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 ADDRESS = "http://localhost:9/"  # nothing listens there
 CALL = "rtc_07_k3jqx2a7m4"
 KEY = "sk-given"
+AGENTS = "GET v1/models"
 Event = dict[str, Any]
 
 
@@ -25,6 +26,7 @@ class Desk:
         self.asked: list[tuple[str, str, str]] = []  # method and path, bearer, body
         self.silent_about: set[str] = set()
         self.answers: dict[str, dict[str, Any]] = {
+            AGENTS: {"json": {"data": []}},
             "POST v1/realtime/client_secrets": {"json": {"value": "ek_made"}},
             "POST v1/realtime/calls": {
                 "status": 201,
@@ -47,8 +49,10 @@ class Desk:
         if asked not in self.silent_about:
             route.fulfill(**self.answers[asked])
 
-    def paths(self) -> list[str]:
-        return [path for path, _, _ in self.asked]
+    @property
+    def asked_for_calls(self) -> list[tuple[str, str]]:
+        """Without their bodies, and without the question for agents."""
+        return [(path, bearer) for path, bearer, _ in self.asked if path != AGENTS]
 
 
 class Caller:

@@ -16,7 +16,7 @@ pytestmark = [
 NO_MICROPHONE = (
     "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
 )
-UNLABELLED = """() => [...document.querySelectorAll('button, input')].filter(
+UNLABELLED = """() => [...document.querySelectorAll('button, input:not([type=file]), select')].filter(
     e => !(e.ariaLabel || e.labels?.length || e.textContent.trim())).map(e => e.outerHTML)"""
 
 
@@ -55,7 +55,7 @@ def test_a_key_in_the_address_is_used_and_gone_from_the_address(caller: Caller) 
 
     assert caller.page.url == chrome.ADDRESS
     assert caller.page.evaluate("sessionStorage.length + localStorage.length") == 1
-    assert [(path, key) for path, key, _ in caller.desk.asked] == [
+    assert caller.desk.asked_for_calls == [
         ("POST v1/realtime/client_secrets", KEY),
         ("POST v1/realtime/calls", "ek_made"),
     ]
@@ -67,7 +67,7 @@ def test_a_key_for_one_call_is_used_as_it_is_and_reads_no_record(caller: Caller)
     caller.hears("response.done", response={"id": "resp_1", "status": "completed", "output": []})
     caller.page.wait_for_timeout(400)
 
-    assert [(path, key) for path, key, _ in caller.desk.asked] == [("POST v1/realtime/calls", "ek_given")]
+    assert caller.desk.asked_for_calls == [("POST v1/realtime/calls", "ek_given")]
 
 
 def test_without_a_key_the_page_asks_for_one(caller: Caller) -> None:
@@ -76,7 +76,7 @@ def test_without_a_key_the_page_asks_for_one(caller: Caller) -> None:
 
     assert alert(caller) == "An API key is needed to call."
     assert caller.page.evaluate("document.activeElement.id") == "key"
-    assert caller.desk.asked == []
+    assert caller.desk.asked_for_calls == []
 
 
 def test_a_wrong_key_is_said_to_be_wrong_and_asked_for_again(caller: Caller) -> None:
@@ -373,7 +373,7 @@ def test_the_keyboard_is_enough_to_call_write_and_hang_up(caller: Caller) -> Non
     caller.page.get_by_role("button", name="Call again").wait_for()
 
     assert caller.sent_types == ["conversation.item.create", "response.create"]
-    assert caller.desk.asked[0][1] == "sk-typed"
+    assert caller.desk.asked_for_calls[0][1] == "sk-typed"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { argumentsText, begin, fold, latencies, parts, typed, waitMs, withRecord } from "../../services/trunkline/gateway/page/transcript.js";
+import { argumentsText, withRecord } from "../../services/trunkline/gateway/page/record.js";
+import { begin, fold, parts, typed } from "../../services/trunkline/gateway/page/transcript.js";
+import { latencies, stages, waitMs } from "../../services/trunkline/gateway/page/waits.js";
 
 const read = (name) => JSON.parse(readFileSync(new URL(`recorded/${name}.json`, import.meta.url), "utf8"));
 const frames = read("events");
