@@ -71,6 +71,9 @@ class RealtimeEndpoint:
         self._transcriptions = transcriptions
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
 
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/v1/realtime", self.handle)
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
         admitted = await self._keys.admit(request, again=self._tokens.verify(token) is not None)
