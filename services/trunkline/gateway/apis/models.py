@@ -15,7 +15,7 @@ from trunkline.gateway.settings import VENDOR_MODELS
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput
 
-OWNER = "trunkline"
+OWNER, AGENTS_OWNER = "trunkline", "trunkline.agents"  # by the second a client knows what it may call
 EXAMPLE = "gpt-5.5"
 
 
@@ -110,4 +110,5 @@ class ModelsEndpoint:
         return list(dict.fromkeys((*agents, *self._names, *aliases)))
 
     def _model(self, name: str) -> Model:
-        return Model(name, self._created)
+        is_agent = name in self._roster.agents()
+        return Model(name, self._created, owned_by=AGENTS_OWNER if is_agent else OWNER)

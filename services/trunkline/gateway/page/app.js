@@ -31,7 +31,7 @@ $("forget").addEventListener("click", () => {
 async function fillAgents(key) {
   if (!key || key.startsWith("ek_")) return showAgents([]);
   const models = await listModels(key).catch(() => []);
-  showAgents(models.filter((model) => model.owned_by === "trunkline").map((model) => model.id));
+  showAgents(models.filter((model) => model.owned_by === "trunkline.agents").map((model) => model.id));
 }
 
 // on a call

@@ -9,7 +9,7 @@ import { withRecord } from "./record.js";
 import { alertUser, paint, showClock, showKey, showMuted } from "./show.js";
 import { NoMicrophone, openMicrophone } from "./sound.js";
 import { $, page } from "./state.js";
-import { begin, fold, typed, withNotice } from "./transcript.js";
+import { begin, fold, resumed, typed, withNotice } from "./transcript.js";
 import { seconds } from "./waits.js";
 
 const RECORD_WAITS_MS = [150, 600, 2_000]; // the record may lag behind what was said
@@ -76,7 +76,7 @@ function listener() {
     },
     resumed: (gapMs) => {
       page.isDisturbed = false;
-      page.view = withNotice(page.view, `The connection was lost, and found again after ${seconds(gapMs)}. The call goes on.`);
+      page.view = withNotice(resumed(page.view), `The connection was lost, and found again after ${seconds(gapMs)}. The call goes on.`);
       paint();
     },
     ended: (reason) => leave(ENDINGS[reason]),

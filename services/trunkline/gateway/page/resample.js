@@ -10,10 +10,10 @@ export class Resampler {
     this.reach = Math.ceil(ZEROS * this.stretch);
     this.table = table();
     this.past = new Float32Array(2 * this.reach); // what later samples still need
-    this.at = this.reach; // of the next sample, in past and what follows it
+    this.at = this.past.length; // of the next sample, in past and what follows it
   }
 
-  /** samples: Float32Array, however long. It comes out later by 12 samples of the lower rate. */
+  /** samples: Float32Array, however long. The last 12 of the lower rate wait for what follows. */
   take(samples) {
     if (this.step === 1) return samples;
     const given = new Float32Array(this.past.length + samples.length);

@@ -26,6 +26,12 @@ export function fold(view, event, atMs) {
   return change ? change(view, event, atMs) : view;
 }
 
+/** Another gateway has the call: what it was in the middle of hearing, it hears from the beginning. */
+export function resumed(view) {
+  const isOpen = (entry) => entry.state === "hearing" || entry.state === "transcribing";
+  return { ...view, entries: view.entries.map((entry) => (isOpen(entry) ? { ...entry, text: "" } : entry)) };
+}
+
 /** The caller has asked for an answer in writing. */
 export function typed(view, atMs) {
   return { ...view, asked: { fromMs: atMs, takenMs: atMs } };
@@ -53,8 +59,9 @@ const CHANGES = {
     return putUser({ ...withoutOrphans, asked: { fromMs: spoke ?? atMs, takenMs: atMs } }, event.item_id, { state: "transcribing" });
   },
   "conversation.item.input_audio_transcription.delta": (view, event) => {
-    const text = (find(view, event.item_id)?.text ?? "") + (event.delta ?? "");
-    return putUser(view, event.item_id, { text });
+    const known = find(view, event.item_id);
+    if (known?.state === "done") return view;
+    return putUser(view, event.item_id, { text: (known?.text ?? "") + (event.delta ?? "") });
   },
   "conversation.item.input_audio_transcription.completed": (view, event) =>
     putUser(view, event.item_id, { text: event.transcript, state: "done" }),
