@@ -591,7 +591,9 @@ def test_a_picture_is_made_up_for_and_what_follows_it_comes_behind_it() -> None:
             shown = [{"type": "input_text", "text": "Look:"}, {"type": "input_image", "file_id": "file_a"}]
             typed = [{"item_id": "item_t", "text": "", "content": shown}, {"item_id": "item_v", "text": "Well?"}]
             async with server.connect(token=TOKEN, ours=True) as caller:
-                await caller.send(type="trunkline.resume", **RESUME, typed=typed, respond="Be brief.")
+                received = [{"item_id": LAST, "segment": 1, "samples": 24_000}]
+                asks = {"typed": typed, "respond": "Be brief.", "received": received}
+                await caller.send(type="trunkline.resume", **RESUME, **asks)
                 await caller.until("trunkline.resumed")
                 await settle(0.3)
 
