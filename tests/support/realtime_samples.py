@@ -35,6 +35,7 @@ ITEMS: tuple[out.AnyItem, ...] = (
     _message("user", out.Part("input_audio", transcript=None)),
     _message("user", out.Part("input_audio", transcript="Where is my order?")),
     _message("user", out.Part("input_text", text="Where is my order?")),
+    _message("user", out.Part("input_image", file_id="file_1", detail="high")),
     _message("system", out.Part("input_text", text="The caller is in a hurry.")),
     _message("assistant", status="in_progress"),
     _message("assistant", status="in_progress", phase="commentary"),

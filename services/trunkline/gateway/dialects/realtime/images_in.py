@@ -93,9 +93,10 @@ def _of_item(item: NewItem, param: str) -> Iterator[WantedImage]:
 
 
 def _wanted(part: NewPart, param: str) -> WantedImage:
-    if (part.image_url is None) == (part.file_id is None):
-        problem = "has neither image_url nor file_id" if part.image_url is None else "has both image_url and file_id"
-        raise BadInput(param, problem, "one of them", code="missing_required_parameter")
+    if part.image_url is None and part.file_id is None:
+        raise BadInput(param, "has neither image_url nor file_id", "one of them", code="missing_required_parameter")
+    if part.image_url is not None and part.file_id is not None:
+        raise BadInput(param, "has both image_url and file_id", "one of them")
     detail = part.detail or "auto"
     if detail not in DETAILS:
         raise BadInput(f"{param}.detail", f"{detail[:80]!r} is not supported here", ", ".join(DETAILS))
