@@ -5,6 +5,7 @@ Without a question it sends three seconds of silence, as the guide does. `--stre
 
 import argparse
 import asyncio
+import random
 import wave
 
 import numpy as np
@@ -63,5 +64,7 @@ if __name__ == "__main__":
     parser.add_argument("questions", nargs="*")
     parser.add_argument("--streamed", action="store_true")
     parser.add_argument("--kept", default="")
+    parser.add_argument("--seed", type=int, help="of the weather")
     given = parser.parse_args()
+    random.seed(given.seed)
     asyncio.run(main(given.questions, given.streamed, given.kept))
