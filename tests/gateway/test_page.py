@@ -130,7 +130,9 @@ def test_every_file_that_is_named_is_there() -> None:
     html = re.findall(r"(?:src|href)=\"page/([^\"]+)\"", found["index.html"].body.decode())
     imports = [name for file in found.values() for name in re.findall(r"from \"\./([^\"]+)\"", file.body.decode())]
 
-    worklets = [name for file in found.values() for name in re.findall(r"addModule\(\"page/([^\"]+)\"", file.body.decode())]
+    worklets = [
+        name for file in found.values() for name in re.findall(r"addModule\(\"page/([^\"]+)\"", file.body.decode())
+    ]
 
     assert {*html, *imports, *worklets} == found.keys() - {"index.html"}
 

@@ -74,7 +74,9 @@ def read_files() -> dict[str, PageFile]:
         kind = TYPES.get(entry.name[entry.name.rfind(".") :])
         if kind is not None:
             body = entry.read_bytes()
-            found[entry.name] = PageFile(body, gzip.compress(body, mtime=0), kind, hashlib.sha256(body).hexdigest()[:32])
+            found[entry.name] = PageFile(
+                body, gzip.compress(body, mtime=0), kind, hashlib.sha256(body).hexdigest()[:32]
+            )
     return found
 
 
