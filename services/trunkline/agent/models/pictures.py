@@ -16,7 +16,7 @@ from trunkline.agent.models.seam import MessageItem, ModelRequest, ToolOutputIte
 from trunkline.images.detail import Family, Level
 from trunkline.images.scaling import Unreadable, scale
 from trunkline.proto.image import Detail, ShownImage
-from trunkline.record import FileStore, StoreUnavailable
+from trunkline.record import FileStore
 from trunkline.telemetry import logs
 
 SCALED_AT_ONCE = 2  # each holds the pixels of a whole picture: 200 MB for the largest
@@ -109,12 +109,12 @@ class Pictures:
                     return GONE
                 loop = asyncio.get_running_loop()
                 url = await loop.run_in_executor(self._threads, _prepared, data, family, level)
-        except (TimeoutError, StoreUnavailable) as error:
-            log.warning("a picture is not shown", file=image.file, error=repr(error))
-            return LATE
         except Unreadable as error:
             log.warning("a picture is not shown", file=image.file, error=str(error))
             return UNREADABLE
+        except Exception as error:  # a rim: whatever is wrong with a store or a picture, the conversation goes on
+            log.warning("a picture is not shown", file=image.file, error=repr(error))
+            return LATE
         self._keep(key, url)
         return url
 
