@@ -3,7 +3,7 @@
 from trunkline.record.bucket import Bucket
 from trunkline.record.call_log import CallLog
 from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
-from trunkline.record.files import FileFacts, FileStore, Purpose
+from trunkline.record.files import FILES_KEPT_S, FileFacts, FileStore, Purpose
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.heard import Heard, heard_of
 from trunkline.record.memory_bucket import MemoryBucket
@@ -32,6 +32,7 @@ from trunkline.record.view import ENDS, CallView, given_subject
 
 __all__ = [
     "ENDS",
+    "FILES_KEPT_S",
     "ApprovalView",
     "Attempt",
     "BrokenRecord",

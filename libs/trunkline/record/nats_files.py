@@ -25,7 +25,7 @@ from nats.js.object_store import (
     OBJ_STREAM_TEMPLATE,
 )
 
-from trunkline.record.files import FileFacts
+from trunkline.record.files import FILES_KEPT_S, FileFacts
 from trunkline.record.nats_bucket import READ_LIMIT_S
 from trunkline.record.nats_reads import read_subject
 from trunkline.record.nats_store import TROUBLE_LIMIT_S, configured_by_someone_else
@@ -33,7 +33,6 @@ from trunkline.record.nats_writes import ACK_LIMIT_S, NatsWrites, backoff
 from trunkline.record.store import StoreFull, StoreUnavailable
 from trunkline.telemetry import logs
 
-KEPT_S = 30 * 86_400.0
 CHUNK_BYTES = 128 * 1024
 PAGE_CHUNKS = 8  # 1 MiB at a time: audio of calls comes over the same connection, and the server pends 8 MB at most
 ENTRY_BYTES = 1024  # at most, and of a chunk's headers
@@ -71,7 +70,7 @@ class NatsFileStore:
         name: str,
         *,
         limit_bytes: int,
-        kept_s: float = KEPT_S,
+        kept_s: float = FILES_KEPT_S,
         replicas: int = 1,
         ack_limit_s: float = ACK_LIMIT_S,
         now_s: Callable[[], float] = time.time,

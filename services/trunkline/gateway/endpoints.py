@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from aiohttp import web
 
 from trunkline.bus.exchange import Exchange
+from trunkline.gateway.apis.files import FilesApi
 from trunkline.gateway.apis.models import ModelsEndpoint, TextModels
 from trunkline.gateway.apis.responses.endpoint import ResponsesEndpoint
 from trunkline.gateway.apis.responses.kept import Shelf
@@ -94,6 +95,7 @@ def _calls(parts: Parts, keys: Keys, opening: Opening, pictures: Pictures) -> It
 
 def _requests(parts: Parts, keys: Keys, pictures: Pictures) -> Iterator[Endpoint]:
     aliases, requests, now_s = aliases_of(parts.settings), parts.calls.requests, parts.exchange.now_s
+    yield FilesApi(keys, parts.stores.files, pictures, parts.settings.file_limit_bytes, parts.wall_s)
     yield TranscriptionApi(keys, requests, aliases)
     yield SpeechApi(keys, requests, aliases, now_s)
     models = TextModels(aliases, parts.settings.model_name, parts.roster)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from trunkline.proto.errors import BadInput, StageUnavailable
 
@@ -21,10 +22,12 @@ PLAIN = ("", "identity", "binary", "7bit", "8bit")
 
 
 class Form(msgspec.Struct):
-    """fields: in order; a name may come again. file: None without one. held_bytes: of both."""
+    """fields: in order; a name may come again. file: None without one; file_name: empty where its
+    giver has none. held_bytes: of fields and file."""
 
     fields: list[tuple[str, str]] = []
     file: bytes | None = None
+    file_name: str = ""
     held_bytes: int = 0
 
 
@@ -55,7 +58,11 @@ class Forms:
                 if not isinstance(part, BodyPartReader):
                     raise BadInput("form", "has a form in it", "fields, and one `file`")
                 await self._take(form, part)
-        except (ValueError, AssertionError) as error:  # what aiohttp has for boundaries and headers that are none
+        except (
+            ValueError,
+            AssertionError,
+            HttpProcessingError,
+        ) as error:  # what aiohttp has for boundaries and headers that are none
             raise BadInput("form", f"can't be read ({str(error)[:200]})", "multipart/form-data") from error
 
     async def _take(self, form: Form, part: BodyPartReader) -> None:
@@ -65,6 +72,7 @@ class Forms:
         if name == "file":
             if form.file is not None:
                 raise BadInput(name, "comes twice", "one file")
+            form.file_name = part.filename or ""
             form.file = await self._body(form, part, self._file_bytes)
             return
         if len(form.fields) == FIELDS:
