@@ -19,6 +19,7 @@ from openai.types.realtime import (
     RealtimeResponseCreateParams,
     RealtimeServerEvent,
     RealtimeSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateRequest,
 )
 from pydantic import BaseModel
 
@@ -114,7 +115,11 @@ def test_a_server_event_is_supported_if_the_gateway_sends_it() -> None:
 
 @pytest.mark.parametrize(
     ("title", "model"),
-    [("The session", RealtimeSessionCreateRequest), ("`response.create`", RealtimeResponseCreateParams)],
+    [
+        ("The session", RealtimeSessionCreateRequest),
+        ("The transcription session", RealtimeTranscriptionSessionCreateRequest),
+        ("`response.create`", RealtimeResponseCreateParams),
+    ],
 )
 def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
     named = {name for line in lines(title) for name in line.name.split("`, `")}

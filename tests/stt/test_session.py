@@ -37,9 +37,10 @@ from trunkline.stt.recognition import Recognition
 from trunkline.stt.session import CallerSession
 from trunkline.stt.vad import Loudness
 
-from .driving import Inline
+from .driving import Inline, Slow
 
 FRAME_SAMPLES = 320
+MANUAL_FROM = 1_000_000
 RULES = TurnRules()
 MANUAL = TurnRules(automatic=False)
 
@@ -94,8 +95,12 @@ class Hub:
         return [fact for fact in self.facts if isinstance(fact, kinds)]
 
     @property
+    def finals(self) -> list[Final]:
+        return [fact for fact in self.facts if isinstance(fact, Final)]
+
+    @property
     def texts(self) -> list[str]:
-        return [fact.text for fact in self.facts if isinstance(fact, Final)]
+        return [final.text for final in self.finals]
 
 
 class Worker:
@@ -255,6 +260,24 @@ def test_push_to_talk_says_nothing_until_the_client_finishes() -> None:
         assert hub.of(SpeechStarted, SpeechStopped, Silent) == []
 
     played(scenario)
+
+
+def test_words_come_in_the_order_in_which_utterances_ended() -> None:
+    """The client's word comes as an utterance has just ended, and there is nothing behind that."""
+
+    async def scenario() -> None:
+        worker = Worker(("hello",), Slow(1.0))
+        await worker.start()
+        hub = await worker.call(TurnRules(silence_ms=200, unfinished_ms=200))
+        await hub.say(speech(0.8), silent(0.3))
+        hub.link.send(Finish(MANUAL_FROM, 0, hub.position))
+        await asyncio.sleep(3.0)
+        worker.pool.close("test ends")
+        await worker.stop()
+
+        assert [(final.utterance, final.text) for final in hub.finals] == [(1, "hello"), (MANUAL_FROM, "")]
+
+    run_virtual(scenario())
 
 
 def test_finishing_asks_for_audio_that_was_lost_at_the_very_end() -> None:

@@ -8,6 +8,7 @@ from aiohttp import web
 from trunkline.bus.exchange import Exchange
 from trunkline.gateway.apis.files import FilesApi
 from trunkline.gateway.apis.models import ModelsEndpoint, TextModels
+from trunkline.gateway.apis.names import session_models
 from trunkline.gateway.apis.responses.endpoint import ResponsesEndpoint
 from trunkline.gateway.apis.responses.kept import Shelf
 from trunkline.gateway.apis.speech import SpeechApi
@@ -21,7 +22,6 @@ from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
 from trunkline.gateway.dialects.realtime.opening import Opening
 from trunkline.gateway.dialects.realtime.peer import Limits
 from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
-from trunkline.gateway.dialects.realtime.transcription_session import MODELS
 from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.hanging_up import HangingUp
@@ -69,7 +69,7 @@ def endpoints(parts: Parts, webrtc: MakeEndpoint | None) -> Iterator[Endpoint]:
     yield Page()
     yield from _calls(parts, keys, opening, pictures)
     yield webrtc(calls, keys, opening, pictures, settings) if webrtc else Forwarding(keys, webrtc_urls_of(settings))
-    yield ClientSecretsEndpoint(keys, ephemeral, aliases, parts.roster)
+    yield ClientSecretsEndpoint(keys, ephemeral, aliases, parts.roster, session_models(aliases))
     yield from _requests(parts, keys, pictures)
 
 
@@ -84,7 +84,7 @@ def _calls(parts: Parts, keys: Keys, opening: Opening, pictures: Pictures) -> It
         opening,
         pictures,
         limits,
-        TranscriptionSessions(calls.requests, MODELS, limits.event),
+        TranscriptionSessions(calls.requests, session_models(aliases_of(settings)), limits.event),
     )
     yield HangingUp(parts.exchange, calls, parts.resumption, keys)
     yield Http(keys, record, parts.roster)

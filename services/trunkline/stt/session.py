@@ -1,6 +1,7 @@
 """One call at this worker: audio in, facts out. Decides nothing: `Endpointer` does, this carries its decisions out."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from opentelemetry.trace import Status, StatusCode
@@ -103,6 +104,8 @@ class CallerSession:
         self._endpointer = Endpointer(listen.rules, listen.from_sample, draft_samples)
         self._tries: dict[int, _Try] = {}
         self._draft: Job | None = None
+        self._ended: deque[int] = deque()  # utterances whose words aren't told
+        self._known: dict[int, Callable[[], None]] = {}  # of these, how to tell what is known
         self._spans: dict[int, tracing.Span] = {}
         self._asking: asyncio.TimerHandle | None = None
         self._told_to = listen.from_sample  # the hub knows that the audio before has been judged
@@ -321,10 +324,11 @@ class CallerSession:
 
     def _stop(self, stopped: Stopped) -> None:
         self._drop_draft()
+        self._ended.append(stopped.utterance)
         if stopped.announced:
             self._link.send(SpeechStopped(stopped.utterance, stopped.to_sample))
         if stopped.attempt == NO_ATTEMPT:
-            self._send_final(stopped, "", 0.0)
+            self._settle(stopped.utterance, lambda: self._send_final(stopped, "", 0.0))
             return
         attempt = self._tries[stopped.attempt]
         attempt.stopped, attempt.stopped_s = stopped, self._loop.time()
@@ -337,11 +341,20 @@ class CallerSession:
         del self._tries[number]
         _final.observe(self._loop.time() - attempt.stopped_s)
         if isinstance(outcome, str):
-            self._send_final(stopped, outcome, attempt.recognise_ms)
-            return
-        log.error("recognition failed", call_id=self._link.call, utterance=stopped.utterance, error=str(outcome))
-        self._end_span(stopped.utterance, str(outcome))
-        self._link.send(RecognitionFailed(stopped.utterance, str(outcome)[:300]))
+            self._settle(stopped.utterance, lambda: self._send_final(stopped, outcome, attempt.recognise_ms))
+        else:
+            self._settle(stopped.utterance, lambda: self._send_failed(stopped.utterance, str(outcome)))
+
+    def _settle(self, utterance: int, tell: Callable[[], None]) -> None:
+        """Words come in the order in which utterances ended: a client's word that ends one may meet another's end."""
+        self._known[utterance] = tell
+        while self._ended and self._ended[0] in self._known:
+            self._known.pop(self._ended.popleft())()
+
+    def _send_failed(self, utterance: int, problem: str) -> None:
+        log.error("recognition failed", call_id=self._link.call, utterance=utterance, error=problem)
+        self._end_span(utterance, problem)
+        self._link.send(RecognitionFailed(utterance, problem[:300]))
 
     def _send_final(self, stopped: Stopped, text: str, recognise_ms: float) -> None:
         span = self._spans.pop(stopped.utterance, None)

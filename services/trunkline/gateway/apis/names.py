@@ -17,6 +17,9 @@ TRANSCRIPTION_MODELS = (
 )
 """Without the vendor's model that tells speakers apart, for nothing here does."""
 
+LIVE_TRANSCRIPTION_MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper")
+"""Of transcription sessions alone."""
+
 SPEECH_MODELS = (
     "gpt-4o-mini-tts",
     "gpt-4o-mini-tts-2025-03-20",
@@ -66,3 +69,9 @@ def require_model(model: str, known: Collection[str], aliases: Mapping[str, str]
     if model not in known and aliases.get(model) not in known:
         allowed = f"{', '.join(known)}, or an alias of one"
         raise BadInput("model", f"the model {model[:80]!r} does not exist", allowed, code="model_not_found")
+
+
+def session_models(aliases: Mapping[str, str]) -> tuple[str, ...]:
+    """All that a transcription session may be asked for, aliases of the installation among them."""
+    known = *TRANSCRIPTION_MODELS, *LIVE_TRANSCRIPTION_MODELS
+    return *known, *(alias for alias, model in aliases.items() if model in known)

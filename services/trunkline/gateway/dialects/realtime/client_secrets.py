@@ -12,7 +12,6 @@ from aiohttp import web
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, read_patch
 from trunkline.gateway.dialects.realtime.transcription_session import (
-    MODELS,
     TranscriptionSession,
     is_transcription,
     merge_transcription,
@@ -63,7 +62,7 @@ class ClientSecretsEndpoint:
         ephemeral: EphemeralKeys,
         aliases: dict[str, str],
         roster: Roster,
-        stt_models: Collection[str] = MODELS,
+        stt_models: Collection[str],
     ) -> None:
         self._keys = keys
         self._ephemeral = ephemeral

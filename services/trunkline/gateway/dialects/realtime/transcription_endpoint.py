@@ -57,7 +57,7 @@ class TranscriptionSessions:
             heard = Transcribing(self._requests, SPAN, peer.on_event, rules=peer.rules, language=peer.language)
             async with heard:
                 if bound is not None:
-                    peer.session = merge_transcription(session, bound, heard.languages, self._models)
+                    peer.session = merge_transcription(session, bound, self._models, heard.languages)
                 await websocket.prepare(request)
                 await self._run(websocket, Outbox(websocket, request.transport), peer, heard)
         except (StageUnavailable, BadInput) as error:
@@ -77,11 +77,11 @@ class TranscriptionSessions:
         require_stt_model("model", model, self._models)
         session = new_transcription_session("sess_" + new_request_id().partition("_")[2])
         if model:
-            session = merge_transcription(session, naming(model), models=self._models)
+            session = merge_transcription(session, naming(model), self._models)
         if admitted.session is None or admitted.session == b"null":
             return session, None
         bound = read_transcription_patch(admitted.session)
-        return merge_transcription(session, bound, models=self._models), bound
+        return merge_transcription(session, bound, self._models), bound
 
     async def _run(
         self, websocket: web.WebSocketResponse, outbox: Outbox, peer: TranscriptionPeer, heard: Transcribing

@@ -154,7 +154,7 @@ class TranscriptionPeer:
 
     async def _update(self, patch: bytes) -> None:
         given = read_transcription_patch(patch)
-        session = merge_transcription(self.session, given, self._heard.languages, self._models)
+        session = merge_transcription(self.session, given, self._models, self._heard.languages)
         if session.audio.input.format != self.session.audio.input.format:
             await self._hear(self._ear.rest())
             self._ear = Ear(session.audio.input.format)

@@ -27,17 +27,6 @@ from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.proto.errors import BadInput
 
 KIND: Literal["transcription"] = "transcription"
-MODELS = (
-    "gpt-4o-transcribe",
-    "gpt-4o-mini-transcribe",
-    "gpt-4o-mini-transcribe-2025-03-20",
-    "gpt-4o-mini-transcribe-2025-12-15",
-    "gpt-transcribe",
-    "gpt-live-transcribe",
-    "gpt-realtime-whisper",
-    "whisper-1",
-)
-"""Names that stock clients ask for; they mean the installation's recogniser."""
 HAS = "type, audio.input (format, transcription, turn_detection)"
 
 
@@ -121,10 +110,10 @@ def new_transcription_session(session_id: str) -> TranscriptionSession:
 def merge_transcription(
     session: TranscriptionSession,
     patch: TranscriptionSessionPatch,
+    models: Collection[str],
     languages: tuple[str, ...] = (),
-    models: Collection[str] = MODELS,
 ) -> TranscriptionSession:
-    """languages: of the recogniser, none if it doesn't tell. models: names that mean it. Raises BadInput; then nothing
+    """models: names that mean the recogniser. languages: of it, none if it doesn't tell. Raises BadInput; then nothing
     has changed."""
     if patch.type is UNSET:
         raise BadInput("session.type", "is missing", KIND, code="missing_required_parameter")
