@@ -1,5 +1,5 @@
-"""A picture shown over Realtime, over all services: at a stand-in for the model's endpoint, and in the record; there again
-after an agent and after a gateway was lost."""
+"""A picture shown over Realtime, over all services: at a stand-in for the model's endpoint and in the record, and there
+again after an agent and after a gateway was lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
