@@ -10,6 +10,11 @@ window.standIn = {
     peer.connectionState = "failed";
     peer.onconnectionstatechange();
   },
+  disturb() {
+    const peer = this.peers.at(-1);
+    peer.connectionState = "disconnected";
+    peer.onconnectionstatechange();
+  },
   end() {
     this.peers.at(-1).channel.onclose();
   },
