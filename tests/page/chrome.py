@@ -35,6 +35,7 @@ class Desk:
             },
             f"POST v1/realtime/calls/{CALL}/hangup": {"status": 200},
             f"GET v1/calls/{CALL}": {"json": {"events": [], "items": [], "tools": []}},
+            "POST v1/files": {"json": {"id": "file_kept"}},
         }
 
     def answer(self, route: Any) -> None:
@@ -45,7 +46,8 @@ class Desk:
             return
         asked = f"{route.request.method} {path}"
         bearer = route.request.headers.get("authorization", "").removeprefix("Bearer ")
-        self.asked.append((asked, bearer, route.request.post_data or ""))
+        body = (route.request.post_data_buffer or b"").decode(errors="replace")  # a picture's is no text
+        self.asked.append((asked, bearer, body))
         if asked not in self.silent_about:
             route.fulfill(**self.answers[asked])
 
