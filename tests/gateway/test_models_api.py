@@ -1,12 +1,16 @@
 """GET /v1/models, and which names of it the Responses API takes."""
 
+import re
+import typing
 from typing import Any
 
 import pytest
-from openai.types import Model
+from agents.models import get_default_model
+from openai.types import ChatModel, Model, ResponsesModel
 
 from gateway.generating import AUTHORISED, Asker, asking
 from gateway.scene import settle
+from trunkline.gateway.apis.names import is_text_model
 
 
 async def get(asker: Asker, path: str) -> tuple[int, Any]:
@@ -33,7 +37,7 @@ def test_one_model_is_read_and_an_unknown_one_is_not_found() -> None:
     async def scenario(asker: Asker) -> None:
         asker.worker.agents = ("frontdesk",)
         await settle(0.3)
-        for name in ("gpt-5.5", "frontdesk", "org/model"):
+        for name in ("gpt-5.5", "gpt-5.5-2026-04-23", "frontdesk", "org/model"):
             status, model = await get(asker, f"/v1/models/{name}")
             assert (status, model["id"], model["object"]) == (200, name, "model")
         status, body = await get(asker, "/v1/models/gpt-unheard-of")
@@ -51,6 +55,18 @@ def test_models_need_a_key() -> None:
     asking(scenario)
 
 
+NOT_FOR_TEXT = re.compile(r"audio|search|research|computer-use|daybreak|cyber|rosalind|law|vision")
+OLD = re.compile(r"^(gpt-3\.5|gpt-4-|o1-preview|o1-mini)")
+
+
+def test_the_vendors_names_are_known() -> None:
+    chat, others = typing.get_args(ChatModel), typing.get_args(typing.get_args(ResponsesModel)[2])
+    names = [name for name in (*chat, *others) if not NOT_FOR_TEXT.search(name) and not OLD.search(name)]
+
+    assert [name for name in names if not is_text_model(name)] == []
+    assert is_text_model(get_default_model())
+
+
 ALIASES = "gpt-5.4-mini=small, gpt-5.4=frontdesk, big=huge, spare=, desk=frontdesk"
 
 
@@ -59,6 +75,7 @@ ALIASES = "gpt-5.4-mini=small, gpt-5.4=frontdesk, big=huge, spare=, desk=frontde
     [
         ("gpt-5.5", ""),
         ("gpt-4o-mini", ""),
+        ("gpt-5.5-2026-04-23", ""),
         ("gpt-5.4-mini", "small"),
         ("gpt-5.4", ""),
         ("own-model", ""),

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.generating import DONE, Asker, asking, kinds, read_events
 from gateway.scene import Session, Worker, settle
-from trunkline.gateway.apis import leaving
+from trunkline.gateway.apis import presence
 from trunkline.proto.generation import GeneratedText
-from trunkline.proto.placement import CallFailed, Declined, Release
+from trunkline.proto.placement import CallFailed, Declined
 
 HALF = GeneratedText("It is ", "final_answer")
 REST = GeneratedText("sunny.", "final_answer")
@@ -107,7 +107,7 @@ def test_a_client_that_leaves_stops_the_model(streamed: bool) -> None:
         session.say(HALF)
         await settle(0.2)
         asked.cancel()
-        await settle(leaving.LOOK_S * 3)
+        await settle(presence.LOOK_S * 3)
 
         assert session.closed == "answered"
         assert len(asker.server.service._calls.requests) == 0

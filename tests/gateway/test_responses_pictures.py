@@ -61,7 +61,12 @@ def test_a_tools_picture_is_shown_beside_its_words() -> None:
         await asker.ask([output], previous_response_id=one["id"], tools=[TOOL])
 
         told = asker.mind.prompt.items[-1]
-        assert (told.kind, told.text, told.images[0].at, told.images[0].width) == ("function_call_output", "A cat.", 6, 5)
+        assert (told.kind, told.text, told.images[0].at, told.images[0].width) == (
+            "function_call_output",
+            "A cat.",
+            6,
+            5,
+        )
 
     asking(scenario, [call("look", "{}"), DONE], [GeneratedText("Fine.", "final_answer"), DONE])
 
