@@ -17,10 +17,12 @@ async def ask(whole: Whole, number: int = 0, **body: Any) -> list[Any]:
     address = whole.addresses[number]
     headers = {"Authorization": f"Bearer {KEY}"}
     body = {"model": "gpt-5.5", "stream": True, "tools": [TOOL], **body}
-    async with aiohttp.ClientSession(address.base, headers=headers) as client:
-        async with client.post("/v1/responses", json=body) as answer:
-            assert answer.status == 200, await answer.text()
-            return read_events(await answer.text())
+    async with (
+        aiohttp.ClientSession(address.base, headers=headers) as client,
+        client.post("/v1/responses", json=body) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        return read_events(await answer.text())
 
 
 def test_the_local_model_asks_for_the_clients_tool_and_tells_what_came_of_it_at_another_gateway() -> None:
