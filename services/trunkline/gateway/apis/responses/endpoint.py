@@ -144,7 +144,7 @@ class ResponsesEndpoint:
                     said = await placed.wait(generation.news())
                     await stream.send([event for one in said for event in reply.take(one)])
             except StageUnavailable as lost:
-                said = [GenerationFailed("server_error", str(lost))]
+                said = [GenerationFailed("server_error", f"the answer broke off: {lost.reason}")]
         match said[-1]:
             case GenerationFailed(code=code, message=message) as failure:
                 log.warning("response failed", response=draft.kept.response.id, code=code, error=message)
