@@ -21,8 +21,10 @@ from openai.types.realtime import (
     RealtimeSessionCreateRequest,
     RealtimeTranscriptionSessionCreateRequest,
 )
+from openai.types.responses import ResponseStreamEvent, response_create_params, response_input_item_param
 from pydantic import BaseModel
 
+from trunkline.gateway.apis.responses import events as response_events
 from trunkline.gateway.dialects.realtime import events_in, events_out
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +124,7 @@ def test_a_server_event_is_supported_if_the_gateway_sends_it() -> None:
     ],
 )
 def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
-    named = {name for line in lines(title) for name in line.name.split("`, `")}
+    named = names(title)
 
     missing = [field for field in fields(model) if not any(f"{field}.".startswith(f"{name}.") for name in named)]
 
@@ -133,6 +135,46 @@ def test_every_kind_of_item_has_its_line() -> None:
     named = {line.name.split(",")[0] for line in lines("Items")}
 
     assert kinds(ConversationItemParam) - named == set()
+
+
+def test_every_field_of_a_response_has_its_line() -> None:
+    fields = set(typing.get_type_hints(response_create_params.ResponseCreateParamsStreaming))
+
+    assert names("`POST /v1/responses`") == fields
+
+
+def test_every_kind_of_input_has_its_line() -> None:
+    params = typing.get_args(response_input_item_param.ResponseInputItemParam)
+    tags = [typing.get_type_hints(param)["type"] for param in params]
+
+    assert names("Input items") == {text for tag in tags for text in literals(tag)}
+
+
+def test_every_event_of_a_response_has_its_line() -> None:
+    named = names("Response events")
+
+    missing = [kind for kind in kinds(ResponseStreamEvent) if not {kind, kind.rpartition(".")[0]} & named]
+    assert missing == []
+
+
+def test_an_event_of_a_response_is_supported_if_the_gateway_sends_it() -> None:
+    sent_here = {str(event.__struct_config__.tag) for event in response_events.Event.__subclasses__()}
+
+    assert names("Response events", "yes") == sent_here
+
+
+def names(title: str, *supported: str) -> set[str]:
+    """That have a line, several in one."""
+    of_section = [line for line in lines(title) if not supported or line.supported in supported]
+    return {name for line in of_section for name in line.name.split("`, `")}
+
+
+def literals(annotation: object) -> Iterator[str]:
+    for part in typing.get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from literals(part)
 
 
 def test_every_line_says_whether_it_is_supported() -> None:

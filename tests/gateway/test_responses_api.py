@@ -2,9 +2,8 @@
 
 import pytest
 
-from gateway.generating import DONE, Asker, Body, asking, call, kinds
+from gateway.generating import DONE, Asker, asking, call, kinds
 from trunkline.proto.generation import Generated, GeneratedMessageEnded, GeneratedText, GenerationFailed
-from trunkline.proto.response import Inserted
 
 WEATHER = {
     "type": "function",
@@ -320,12 +319,3 @@ def test_a_conversation_of_megabytes_arrives_whole() -> None:
         assert [len(item.text) for item in asker.mind.prompt.items] == [900_000] * 3
 
     asking(scenario)
-
-
-def told(asker: Asker) -> list[Inserted]:
-    return list(asker.mind.prompt.items)
-
-
-def words(response: Body) -> str:
-    text: str = response["output"][0]["content"][0]["text"]
-    return text

@@ -8,7 +8,7 @@ from aiohttp import web
 from trunkline.bus.exchange import Exchange
 from trunkline.gateway.apis.files import FilesApi
 from trunkline.gateway.apis.models import ModelsEndpoint, TextModels
-from trunkline.gateway.apis.names import session_models
+from trunkline.gateway.apis.names import SPEECH_MODELS, TRANSCRIPTION_MODELS, session_models
 from trunkline.gateway.apis.responses.endpoint import ResponsesEndpoint
 from trunkline.gateway.apis.responses.kept import Shelf
 from trunkline.gateway.apis.speech import SpeechApi
@@ -99,6 +99,7 @@ def _requests(parts: Parts, keys: Keys, pictures: Pictures) -> Iterator[Endpoint
     yield TranscriptionApi(keys, requests, aliases)
     yield SpeechApi(keys, requests, aliases, now_s)
     models = TextModels(aliases, parts.settings.model_name, parts.roster)
-    yield ModelsEndpoint(keys, parts.roster, aliases, models.names, int(parts.wall_s()))
+    names = (*models.names, *TRANSCRIPTION_MODELS, *SPEECH_MODELS)
+    yield ModelsEndpoint(keys, parts.roster, aliases, names, int(parts.wall_s()))
     shelf = Shelf(parts.stores.responses)
     yield ResponsesEndpoint(keys, requests, models, shelf, pictures, wall_s=parts.wall_s, now_s=now_s)

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 import msgspec
 from aiohttp import web
 
-from trunkline.gateway.apis.names import TEXT_MODELS
-from trunkline.gateway.auth import Keys, answer, refuse
+from trunkline.gateway.apis.names import TEXT_MODELS, is_text_model
+from trunkline.gateway.auth import Keys, answer
 from trunkline.gateway.http import guarded
 from trunkline.gateway.settings import VENDOR_MODELS
 from trunkline.placement.roster import Roster
@@ -17,13 +17,6 @@ from trunkline.proto.errors import BadInput
 
 OWNER, AGENTS_OWNER = "trunkline", "trunkline.agents"  # by the second a client knows what it may call
 EXAMPLE = "gpt-5.5"
-
-
-class UnknownModel(BadInput):
-    """Answered with 404, unlike other bad input."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__("model", f"the model {name[:80]!r} does not exist", "", code="model_not_found")
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -55,18 +48,22 @@ class TextModels:
         return (*TEXT_MODELS, self._own) if self._own else TEXT_MODELS
 
     def resolve(self, name: str) -> str:
-        """As the engine is to be asked: empty for its own. Raises BadInput: UnknownModel for a name nobody knows."""
+        """As the engine is to be asked: empty for its own. Raises BadInput."""
         agents = self._roster.agents()
         if name in agents:
             raise _is_agent(name)
         target = self._aliases.get(name)
-        if name in self.names:
+        if is_text_model(name) or (self._own and name == self._own):
             return "" if target in (None, self._own) or target in agents else target or ""
         if not name or target is None or name in VENDOR_MODELS:
-            raise _on_calls(name) if name in VENDOR_MODELS else UnknownModel(name)
+            raise _on_calls(name) if name in VENDOR_MODELS else _unknown(name)
         if target in agents:
             raise _is_agent(name)
         return "" if target == self._own else target
+
+
+def _unknown(name: str) -> BadInput:
+    return BadInput("model", f"the model {name[:80]!r} does not exist", "see /v1/models", code="model_not_found")
 
 
 def _is_agent(name: str) -> BadInput:
@@ -99,8 +96,8 @@ class ModelsEndpoint:
 
     async def _one(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["model"]
-        if name not in self._all():
-            return refuse(404, "model_not_found", f"the model {name[:80]!r} does not exist", param="model")
+        if name not in self._all() and not is_text_model(name):
+            raise _unknown(name)
         return answer(self._model(name))
 
     def _all(self) -> list[str]:

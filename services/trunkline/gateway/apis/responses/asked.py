@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from trunkline.agents.settings import EFFORTS, VERBOSITIES
 from trunkline.gateway.dialects.realtime.validation import explain_validation, require_metadata
 from trunkline.proto.errors import BadInput
 
 NULL = msgspec.Raw(b"null")
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-VERBOSITIES = ("low", "medium", "high")
 LABEL_LIMIT = 512  # characters of a name that a client gives to itself
 TOKENS_LIMIT = 1_000_000
 TEMPERATURE_LIMIT = 2.0
@@ -161,8 +160,8 @@ def _require_limits(asked: Asked) -> None:
 
 def _require_wishes(reasoning: ReasoningWish, text: TextWish) -> None:
     """Reasoning is shown to nobody, so an automatic summary of it is none."""
-    _require_one("reasoning.effort", reasoning.effort, *EFFORTS)
-    _require_one("text.verbosity", text.verbosity, *VERBOSITIES)
+    _require_one("reasoning.effort", reasoning.effort, *EFFORTS[1:])
+    _require_one("text.verbosity", text.verbosity, *VERBOSITIES[1:])
     _require_one("reasoning.summary", reasoning.summary, "auto", code="not_supported")
     _require_one("reasoning.generate_summary", reasoning.generate_summary, "auto", code="not_supported")
     _require_one("reasoning.context", reasoning.context, "auto", "current_turn", code="not_supported")

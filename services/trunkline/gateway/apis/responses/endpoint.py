@@ -12,8 +12,8 @@ import msgspec
 from aiohttp import web
 
 from trunkline.gateway.apis.bodies import Bodies
-from trunkline.gateway.apis.leaving import GONE, ClientGone, while_there
-from trunkline.gateway.apis.models import TextModels, UnknownModel
+from trunkline.gateway.apis.models import TextModels
+from trunkline.gateway.apis.presence import STATUS_CLIENT_GONE, while_present
 from trunkline.gateway.apis.responses.answer import Answer
 from trunkline.gateway.apis.responses.asked import Asked, read_asked
 from trunkline.gateway.apis.responses.generation import Generation
@@ -23,7 +23,7 @@ from trunkline.gateway.apis.responses.kept import Kept, Shelf, require_room
 from trunkline.gateway.apis.responses.listing import listed
 from trunkline.gateway.apis.responses.prompt import encoded_prompt, paired
 from trunkline.gateway.apis.responses.response import ErrorCode, Response, new_response
-from trunkline.gateway.apis.responses.sse import EventStream
+from trunkline.gateway.apis.responses.sse import ClientGone, EventStream
 from trunkline.gateway.apis.responses.tools import choice_of, tools_of
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.http import guarded
@@ -95,11 +95,10 @@ class ResponsesEndpoint:
             async with self._bodies.read(request) as body:
                 draft = await self._draft(body)
             generation = Generation(draft.prompt, self._now_s)
-            return await (self._streamed if draft.asked.stream else self._whole)(request, draft, generation)
-        except UnknownModel as error:
-            return refuse(404, error.code, str(error), param=error.param)
+            work = (self._streamed if draft.asked.stream else self._whole)(request, draft, generation)
+            return await while_present(request, work)
         except ClientGone:
-            return web.Response(status=GONE)
+            return web.Response(status=STATUS_CLIENT_GONE)
 
     async def _draft(self, body: bytes) -> Draft:
         """Raises BadInput, StoreUnavailable."""
@@ -122,10 +121,10 @@ class ResponsesEndpoint:
 
     # answered
 
-    async def _whole(self, request: web.Request, draft: Draft, generation: Generation) -> web.StreamResponse:
+    async def _whole(self, _: web.Request, draft: Draft, generation: Generation) -> web.StreamResponse:
         reply = Answer(draft.kept.response, draft.calls)
         async with self._requests.open("agent", "responses", generation.of) as placed:
-            said = await while_there(request, placed.wait(generation.whole()))
+            said = await placed.wait(generation.whole())
         for one in said:
             list(reply.take(one))
         match said[-1]:
@@ -142,10 +141,10 @@ class ResponsesEndpoint:
             await stream.send(reply.begin())
             try:
                 while not reply.over:
-                    said = await while_there(request, placed.wait(generation.news()))
+                    said = await placed.wait(generation.news())
                     await stream.send([event for one in said for event in reply.take(one)])
             except StageUnavailable as lost:
-                said = [GenerationFailed("server_error", str(lost))]
+                said = [GenerationFailed("server_error", f"the answer broke off: {lost.reason}")]
         match said[-1]:
             case GenerationFailed(code=code, message=message) as failure:
                 log.warning("response failed", response=draft.kept.response.id, code=code, error=message)
@@ -210,6 +209,7 @@ def _code(failure: GenerationFailed) -> ErrorCode:
 def _refused(failure: GenerationFailed) -> web.Response:
     """A client asks again by itself what got a status from 500 on, or 429."""
     if failure.bad_request:
-        return refuse(400, failure.code, failure.message, param=failure.param or None)
+        status = 404 if failure.code == "model_not_found" else 400
+        return refuse(status, failure.code, failure.message, param=failure.param or None)
     status = 429 if failure.code == "rate_limit_exceeded" else 500
     return refuse(status, failure.code, failure.message, param=failure.param or None)

@@ -137,4 +137,4 @@ class Generation:
             self._news.clear()
 
     def _fail(self) -> None:
-        self._request.fail(StageUnavailable("agent", "it was lost while the model spoke"))
+        self._request.fail(StageUnavailable("agent", "its worker was lost while the model spoke"))

@@ -10,11 +10,17 @@ import msgspec
 from aiohttp import web
 
 from trunkline.gateway import metrics
-from trunkline.gateway.apis.leaving import ClientGone, has_left
+from trunkline.gateway.apis.presence import is_gone
 from trunkline.gateway.apis.responses.events import Event, type_of
+from trunkline.proto.errors import TrunklineError
 
 READ_LIMIT_S = 20.0  # a client that takes nothing for so long is gone
 HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+class ClientGone(TrunklineError):
+    def __init__(self) -> None:
+        super().__init__("the client has closed its connection, or reads nothing")
 
 
 class EventStream:
@@ -37,7 +43,7 @@ class EventStream:
         )
         if not data:
             return
-        if has_left(self._request):
+        if is_gone(self._request):
             raise ClientGone
         try:
             async with asyncio.timeout(READ_LIMIT_S):
