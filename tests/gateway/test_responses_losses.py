@@ -175,3 +175,20 @@ def test_a_drained_gateway_takes_no_request_and_ends_those_it_has() -> None:
         assert kinds(events)[-1] == "completed"
 
     asking(scenario)
+
+
+def test_a_fault_of_the_gateway_ends_the_stream_in_the_vendors_way() -> None:
+    async def scenario(asker: Asker) -> None:
+        asker.mind.silent = True
+        async with asker.stream() as answer:
+            await asker.mind.asked.wait()
+            (request,) = asker.server.service._calls.requests
+            request.fail(RuntimeError("a bug"))
+            events = read_events(await answer.text())
+
+        assert events[-1]["response"]["error"] == {
+            "code": "server_error",
+            "message": "the answer broke off: a fault of the gateway",
+        }
+
+    asking(scenario)
