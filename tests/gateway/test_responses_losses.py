@@ -68,6 +68,23 @@ def test_what_a_worker_said_before_it_was_lost_is_never_mixed_with_anothers(stre
     asking(scenario)
 
 
+def test_a_stream_that_was_cut_ends_at_once_though_nobody_else_is_there() -> None:
+    async def scenario(asker: Asker) -> None:
+        asker.mind.silent = True
+        asked = asyncio.create_task(asker.events())
+        await asker.mind.asked.wait()
+        asker.worker.last.say(HALF)
+        await settle(0.2)
+        await asker.worker.kill()
+        killed_s = asyncio.get_running_loop().time()
+        events = await asked
+
+        assert events[-1]["type"] == "response.failed"
+        assert asyncio.get_running_loop().time() - killed_s < 2.0
+
+    asking(scenario)
+
+
 def test_a_request_that_loses_every_worker_is_over() -> None:
     async def scenario(asker: Asker) -> None:
         def break_down(session: Session, message: object) -> None:
