@@ -158,6 +158,18 @@ def test_a_message_without_a_phase_is_done_only_once_its_phase_is_known() -> Non
     asking(scenario, rounds)
 
 
+def test_words_behind_a_tool_are_no_answer_yet() -> None:
+    async def scenario(asker: Asker) -> None:
+        response = await asker.ask(tools=[WEATHER])
+
+        assert [(item["type"], item.get("phase")) for item in response["output"]] == [
+            ("function_call", None),
+            ("message", "commentary"),
+        ]
+
+    asking(scenario, [call(), GeneratedText("I am looking."), DONE])
+
+
 def test_each_phase_of_the_model_is_a_message_of_its_own() -> None:
     rounds = [
         GeneratedText("Let me see. ", "commentary"),

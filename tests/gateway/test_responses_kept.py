@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
 from openai.types.responses import Response
 from openai.types.responses.response_item_list import ResponseItemList
 
 from gateway.generating import AUTHORISED, DONE, Asker, Body, asking, call, kinds
-from trunkline.gateway.apis.responses.kept import CHAIN_LIMIT, KEPT_LIMIT_BYTES
+from trunkline.gateway.apis.responses import kept
+from trunkline.gateway.apis.responses.kept import KEPT_LIMIT_BYTES
 from trunkline.proto.generation import Generated, GeneratedText
 from trunkline.record import MemoryBucket, StoreUnavailable
 
@@ -142,15 +144,17 @@ def test_a_reference_stands_for_an_item_of_a_response_that_is_kept() -> None:
     asking(scenario)
 
 
-def test_a_chain_has_an_end() -> None:
+def test_a_chain_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "CHAIN_LIMIT", 8)
+
     async def scenario(asker: Asker) -> None:
         last = await asker.ask("0")
-        for number in range(1, CHAIN_LIMIT):
+        for number in range(1, 8):
             last = await asker.ask(str(number), previous_response_id=last["id"])
         response = await asker.ask("one more", previous_response_id=last["id"])
         error = await asker.refused(previous_response_id=response["id"])
 
-        assert len(asker.mind.prompt.items) == 2 * CHAIN_LIMIT + 1
+        assert len(asker.mind.prompt.items) == 2 * 8 + 1
         assert error["code"] == "context_length_exceeded"
 
     asking(scenario)

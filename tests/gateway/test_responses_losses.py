@@ -68,6 +68,23 @@ def test_what_a_worker_said_before_it_was_lost_is_never_mixed_with_anothers(stre
     asking(scenario)
 
 
+def test_a_stream_that_was_cut_ends_at_once_though_nobody_else_is_there() -> None:
+    async def scenario(asker: Asker) -> None:
+        asker.mind.silent = True
+        asked = asyncio.create_task(asker.events())
+        await asker.mind.asked.wait()
+        asker.worker.last.say(HALF)
+        await settle(0.2)
+        await asker.worker.kill()
+        killed_s = asyncio.get_running_loop().time()
+        events = await asked
+
+        assert events[-1]["type"] == "response.failed"
+        assert asyncio.get_running_loop().time() - killed_s < 2.0
+
+    asking(scenario)
+
+
 def test_a_request_that_loses_every_worker_is_over() -> None:
     async def scenario(asker: Asker) -> None:
         def break_down(session: Session, message: object) -> None:
@@ -173,5 +190,22 @@ def test_a_drained_gateway_takes_no_request_and_ends_those_it_has() -> None:
 
         assert "draining" in error["message"]
         assert kinds(events)[-1] == "completed"
+
+    asking(scenario)
+
+
+def test_a_fault_of_the_gateway_ends_the_stream_in_the_vendors_way() -> None:
+    async def scenario(asker: Asker) -> None:
+        asker.mind.silent = True
+        async with asker.stream() as answer:
+            await asker.mind.asked.wait()
+            (request,) = asker.server.service._calls.requests
+            request.fail(RuntimeError("a bug"))
+            events = read_events(await answer.text())
+
+        assert events[-1]["response"]["error"] == {
+            "code": "server_error",
+            "message": "the answer broke off: a fault of the gateway",
+        }
 
     asking(scenario)

@@ -143,8 +143,11 @@ class ResponsesEndpoint:
                 while not reply.over:
                     said = await placed.wait(generation.news())
                     await stream.send([event for one in said for event in reply.take(one)])
-            except StageUnavailable as lost:
-                said = [GenerationFailed("server_error", f"the answer broke off: {lost.reason}")]
+            except ClientGone:
+                raise
+            except Exception as error:  # a rim: the stream has begun, so its client is told within it
+                reason = error.reason if isinstance(error, StageUnavailable) else "a fault of the gateway"
+                said = [GenerationFailed("server_error", f"the answer broke off: {reason}")]
         match said[-1]:
             case GenerationFailed(code=code, message=message) as failure:
                 log.warning("response failed", response=draft.kept.response.id, code=code, error=message)
