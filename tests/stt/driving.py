@@ -129,5 +129,12 @@ class Slow(Executor):
         future: Future[object] = Future()
         loop = asyncio.get_running_loop()
         self._free_s = max(self._free_s, loop.time()) + self._takes_s
-        loop.call_at(self._free_s, lambda: future.set_result(fn(*args, **kwargs)))
+
+        def run() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except Exception as error:
+                future.set_exception(error)
+
+        loop.call_at(self._free_s, run)
         return future

@@ -156,7 +156,7 @@ class _Decoded:
 
 
 def _resampler(from_hz: int, to_hz: int) -> Resampler:
-    """The nearest ratio that a filter bank is made for: what it is off by is a few parts in 100,000."""
+    """The nearest ratio that a filter bank is made for: off by a thousandth at the most."""
     ratio = Fraction(from_hz, to_hz)
     limit = STEPS_LIMIT if ratio <= 1 else int(STEPS_LIMIT / ratio)
     near = ratio.limit_denominator(limit)

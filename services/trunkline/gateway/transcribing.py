@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+import numpy as np
+
 from trunkline.audio.pcm import Samples
 from trunkline.gateway.announcing import announcement
 from trunkline.gateway.call_events import CallEvent
@@ -22,7 +24,9 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import new_item_id
 from trunkline.proto.speech import Tune, TurnRules
 
-AHEAD_SAMPLES = 4 * CALLER_RATE_HZ  # of what STT has judged; it says so once a second of audio
+SAID_SAMPLES = CALLER_RATE_HZ * 6 // 5  # so often STT says how far it has judged, and a few windows
+AHEAD_SAMPLES = 3 * CALLER_RATE_HZ  # of what STT may have judged and not said yet
+SURE_SAMPLES = CALLER_RATE_HZ // 5  # a detector needs a few windows to be sure that a voice is over
 
 RULES = TurnRules()
 
@@ -34,7 +38,7 @@ class Transcribing:
 
     name: of its span. on_event: is told SpeechBegan, SpeechEnded, AudioCommitted, TranscribedSoFar, Transcribed and
     TranscriptionFailed; items end in the order in which they began. language: ISO 639-1.
-    Entering raises StageUnavailable; `room`, `settled` and `wait` do when nobody listens any more.
+    Entering raises StageUnavailable; `room`, `finish` and `settled` do when nobody listens any more.
     """
 
     def __init__(
@@ -88,10 +92,6 @@ class Transcribing:
     # what there is
 
     @property
-    def request(self) -> Request:
-        return self._request
-
-    @property
     def languages(self) -> tuple[str, ...]:
         """Of the recogniser that listens; empty if it doesn't tell."""
         return self._listening.languages
@@ -118,6 +118,19 @@ class Transcribing:
             await self._heard_of()
         return free
 
+    async def finish(self) -> None:
+        """Waits for the words of all that was heard, where VAD bounds utterances. Raises StageUnavailable.
+
+        No commit, which would be in a race with an end that STT finds by itself: silence after it, until STT says that
+        it has heard more of that than an utterance lasts beyond its last voice.
+        """
+        silent_to = self.heard_to + _samples(max(self._rules.silence_ms, self._rules.unfinished_ms)) + SURE_SAMPLES
+        while (missing := silent_to + self._unsaid - self.heard_to) > 0:
+            self.hear(np.zeros(min(await self.room(), missing), dtype=np.int16))
+        while self.judged_to < silent_to:
+            await self._heard_of()
+        await self.settled()
+
     async def settled(self) -> None:
         """Waits until nobody speaks and the words of all that ended are told. Raises StageUnavailable."""
         while self._turns.under_way:
@@ -126,10 +139,15 @@ class Transcribing:
     @property
     def _free(self) -> int:
         """Where VAD bounds utterances, no more than the ring holds from the first whose words aren't known."""
-        limit = self.judged_to + AHEAD_SAMPLES
+        limit = self.judged_to + self._unsaid + AHEAD_SAMPLES
         if self._rules.automatic:
             limit = min(limit, self._listening.replay_from + RING_SAMPLES)
         return limit - self.heard_to
+
+    @property
+    def _unsaid(self) -> int:
+        """What STT has judged without saying so: in silence it tells of what it needn't hear again, no more."""
+        return SAID_SAMPLES + _samples(self._rules.prefix_padding_ms)
 
     async def _heard_of(self) -> None:
         self._progress.clear()
@@ -168,6 +186,10 @@ def require_language(param: str, language: str, languages: Sequence[str]) -> Non
     if languages and language.replace("_", "-").split("-")[0].lower() not in languages:
         problem = f"{language[:80]!r} is no language of the recogniser"
         raise BadInput(param, problem, ", ".join(languages), code="not_supported")
+
+
+def _samples(duration_ms: int) -> int:
+    return duration_ms * CALLER_RATE_HZ // 1000
 
 
 def _policy(rules: TurnRules) -> Policy:

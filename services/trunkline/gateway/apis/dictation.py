@@ -6,8 +6,6 @@ transcript is none.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-import numpy as np
-
 from trunkline.audio.pcm import Samples
 from trunkline.gateway.apis.transcript import Said
 from trunkline.gateway.call_events import CallEvent, Transcribed, TranscriptionFailed
@@ -16,8 +14,6 @@ from trunkline.gateway.transcribing import Transcribing, require_language
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import TrunklineError
 from trunkline.proto.speech import TurnRules
-
-TAIL_SAMPLES = CALLER_RATE_HZ * 300 // 1000  # of silence after it: words at the very end sound like words at an end
 
 
 class NotTranscribed(TrunklineError):
@@ -59,9 +55,7 @@ class Dictation:
                 await self._hear(samples)
                 for one in self._take(end):
                     yield one
-            await self._hear(np.zeros(TAIL_SAMPLES, dtype=np.int16))
-            self._heard.commit_audio()
-            await self._heard.settled()
+            await self._heard.finish()
             for one in self._take(end):
                 yield one
 
