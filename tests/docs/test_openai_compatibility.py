@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from openai.types.audio import SpeechCreateParams
 from openai.types.realtime import (
     ConversationItemParam,
     RealtimeClientEvent,
@@ -129,6 +130,10 @@ def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
     missing = [field for field in fields(model) if not any(f"{field}.".startswith(f"{name}.") for name in named)]
 
     assert missing == []
+
+
+def test_every_field_of_a_request_for_speech_has_its_line() -> None:
+    assert {line.name for line in lines("Speech")} == set(SpeechCreateParams.__annotations__)
 
 
 def test_every_kind_of_item_has_its_line() -> None:

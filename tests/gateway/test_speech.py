@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import soundfile  # type: ignore[import-untyped]  # ships no types
 
-from gateway.scene import SAMPLES_PER_LETTER, TTS_CHUNK, Session, settle, spoken
+from gateway.scene import SAMPLES_PER_LETTER, TTS_CHUNK, Session, ignore, settle, spoken
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets
 from trunkline.gateway.apis import speech
@@ -36,7 +36,7 @@ def play(scenario: Scenario, **settings: object) -> None:
             await scenario(server)
             await settle(0.3)
             assert len(server.service._calls.requests) == 0
-            assert [worker.pool.calls for worker in server.scene.workers if worker.alive] == [0] * 3
+            assert [worker.name for worker in server.scene.workers if worker.alive and worker.pool.calls] == []
 
     run_over_sockets(main())
 
@@ -102,14 +102,13 @@ def test_a_format_has_its_type_and_all_the_sound(form: object, content_type: str
     play(scenario)
 
 
-def test_the_first_words_are_a_short_clause_that_goes_before_others() -> None:
+def test_the_first_words_are_a_short_clause_and_no_caller_waits_for_them() -> None:
     async def scenario(server: Server) -> None:
         await said(server)
 
-        first, *rest = orders(server)
-        assert (first.text, first.urgent) == ("One moment, ", True)
-        assert [one.urgent for one in rest] == [False] * len(rest)
-        assert first.text + "".join(one.text for one in rest) == TEXT
+        assert orders(server)[0].text == "One moment, "
+        assert "".join(one.text for one in orders(server)) == TEXT
+        assert [one for one in orders(server) if one.urgent] == []
 
     play(scenario)
 
@@ -264,6 +263,56 @@ def test_the_loss_of_a_worker_in_mid_speech_costs_no_sample_and_repeats_none() -
         await second.stop()
 
     play(scenario)
+
+
+def test_a_worker_that_says_nothing_loses_its_requests() -> None:
+    async def scenario(server: Server) -> None:
+        server.scene.tts._react = ignore
+        asking = asyncio.create_task(said(server))
+        await settle(0.5)
+        second = server.scene.make("tts")
+        await second.start()
+
+        assert await asking == meant(TEXT)
+        assert len(second.sessions) == 1
+        await second.stop()
+
+    play(scenario)
+
+
+def test_a_worker_that_is_busy_with_other_requests_keeps_those_that_wait() -> None:
+    async def scenario(server: Server) -> None:
+        slowly = Slowly(chunks=0)
+
+        def react(session: Session, message: Message) -> None:
+            first = session is server.scene.tts.sessions[0]
+            (slowly.react if first else once_a_second)(session, message)
+
+        server.scene.tts._react = react
+        waiting = asyncio.create_task(said(server))
+        await settle(0.5)
+        other = asyncio.create_task(said(server, input="One of six, two of six, three."))
+        await settle(0.5)
+        second = server.scene.make("tts")
+        await second.start()
+        await other
+        slowly.going_on.set()
+
+        assert await waiting == meant(TEXT)
+        assert second.sessions == []
+        await second.stop()
+
+    play(scenario)
+
+
+def once_a_second(session: Session, message: Message) -> None:
+    """Its sound takes as long to make as a very busy worker needs."""
+    if isinstance(message, sp.Synthesise) and isinstance(session.order, sp.Speak):
+        handle, attach, loop = session.order.handle, session.link.attach, asyncio.get_running_loop()
+        for second in range(8):
+            chunk = AudioChunk(handle, attach, message.segment, second * TTS_CHUNK, bytes(TTS_CHUNK * SAMPLE_BYTES))
+            loop.call_later(second, session.link.send_audio, chunk)
+        loop.call_later(8, session.say, sp.SegmentSpoken(message.segment, 8 * TTS_CHUNK))
 
 
 def test_audio_that_was_lost_on_its_way_is_ordered_again() -> None:
