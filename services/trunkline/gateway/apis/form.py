@@ -18,6 +18,7 @@ FIELDS = 64
 PIECE_BYTES = 64 * 1024
 RETRY_S = 2.0
 CODED = ("Content-Encoding", "Content-Transfer-Encoding")
+UNREADABLE = (ValueError, AssertionError, RuntimeError, HttpProcessingError)  # as aiohttp has it for torn parts
 PLAIN = ("", "identity", "binary", "7bit", "8bit")
 
 
@@ -58,11 +59,7 @@ class Forms:
                 if not isinstance(part, BodyPartReader):
                     raise BadInput("form", "has a form in it", "fields, and one `file`")
                 await self._take(form, part)
-        except (
-            ValueError,
-            AssertionError,
-            HttpProcessingError,
-        ) as error:  # what aiohttp has for boundaries and headers that are none
+        except UNREADABLE as error:
             raise BadInput("form", f"can't be read ({str(error)[:200]})", "multipart/form-data") from error
 
     async def _take(self, form: Form, part: BodyPartReader) -> None:

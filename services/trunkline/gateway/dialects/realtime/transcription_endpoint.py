@@ -90,7 +90,7 @@ class TranscriptionSessions:
         writer = asyncio.create_task(outbox.write())
         try:
             peer.begin(heard, outbox)
-            await heard.request.wait(_read(websocket, peer))
+            await heard.wait(_read(websocket, peer))
         except StageUnavailable as error:
             peer.lost(error)
         except Exception as error:  # the rim of a session: no other notices

@@ -174,7 +174,7 @@ class TranscriptionPeer:
 
     def lost(self, error: StageUnavailable) -> None:
         """Nobody listens any more."""
-        log.warning("transcription session lost", call_id=self._heard.request.id, reason=str(error))
+        log.warning("transcription session lost", call_id=self._heard.request_id, reason=str(error))
         leaving = error.stage == "gateway"
         code = "draining" if leaving else "stage_lost"
         self.refuse(BadInput("", str(error), "", code=code), kind="server_error")
@@ -182,7 +182,7 @@ class TranscriptionPeer:
 
     def fail(self, error: Exception) -> None:
         """A bug met this session."""
-        log.error("transcription session failed", call_id=self._heard.request.id, error=repr(error), exc_info=error)
+        log.error("transcription session failed", call_id=self._heard.request_id, error=repr(error), exc_info=error)
         self.refuse(BadInput("", "the session failed at the gateway", "", code="server_error"), kind="server_error")
         self._finish(CLOSE_FAILED, "server_error")
 
@@ -209,5 +209,5 @@ class TranscriptionPeer:
 
     def _send(self, event: events_out.ServerEvent) -> None:
         if not self._wire.put(events_out.encode(event)):
-            log.warning("client reads too slowly", call_id=self._heard.request.id)
+            log.warning("client reads too slowly", call_id=self._heard.request_id)
             self.over = True
