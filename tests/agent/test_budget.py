@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.agent.models.budget import tokens_of, within_budget
+from images.pictures import shown
+from trunkline.agent.models.budget import ITEM_TOKENS, tokens_of, within_budget
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
 
 History = tuple[HistoryItem, ...]
@@ -125,3 +126,11 @@ def _is_users(item: HistoryItem) -> bool:
 def _parts_a_pair(items: History, cut: int) -> bool:
     before = {item.id for item in items[:cut] if isinstance(item, ToolCallItem)}
     return any(isinstance(item, ToolOutputItem) and item.id in before for item in items[cut:])
+
+
+def test_a_picture_counts_by_its_patches() -> None:
+    words = ITEM_TOKENS + 1
+    large, small = shown("file_1", 1800, 2400), shown("file_2", 1800, 2400, "low")
+
+    assert tokens_of(MessageItem("user", None, "Hm?", (large, small))) == words + 1452 + 12 * 16
+    assert tokens_of(ToolOutputItem("call_1", "Hm?", "ok", (large,))) == words + 1452

@@ -5,12 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from images.pictures import shown
 from trunkline.agent.models.history import WITHHELD
 from trunkline.agent.models.local.model import reply_to
 from trunkline.agent.models.local.numbers import runs_of
 from trunkline.agent.models.seam import (
     HistoryItem,
     MessageItem,
+    ModelEvent,
     ModelRequest,
     RoundDone,
     TextDelta,
@@ -20,6 +22,7 @@ from trunkline.agent.models.seam import (
     ToolOutputItem,
 )
 from trunkline.agents import ModelSettings, end_call, load_agent_file, tool
+from trunkline.proto.image import ShownImage
 from trunkline.proto.tool import ToolStatus
 
 FRONTDESK = Path(__file__).parents[2] / "examples" / "agents" / "frontdesk.py"
@@ -294,3 +297,75 @@ def test_news_is_told_however_long_ago_its_tool_was_called() -> None:
     request = ModelRequest("", items, (), "rtc_00_test", news=frozenset({"call_1"}))
 
     assert reply_to(request)[0] == TextDelta("It is cancelled.", "final_answer")
+
+
+PHOTOGRAPH = shown("file_1", 640, 480, "high")
+SKETCH = shown("file_2", 100, 50, "low", media_type="image/webp")
+SEEN = "You showed me a PNG picture of 640 by 480 pixels, at high detail. I can't see pictures."
+
+
+def reply_to_pictures(said: str, *images: ShownImage) -> list[ModelEvent]:
+    return reply_to(ModelRequest("", (MessageItem("user", None, said, images),), OFFERS, "rtc_00_a"))
+
+
+@pytest.mark.parametrize(
+    ("said", "images", "answer"),
+    [
+        ("", (PHOTOGRAPH,), SEEN),
+        ("Hello.", (PHOTOGRAPH,), f"{SEEN} Hello. How can I help you?"),
+        (
+            "",
+            (PHOTOGRAPH, SKETCH),
+            "You showed me 2 pictures: a PNG picture of 640 by 480 pixels, at high detail; "
+            "a WebP picture of 100 by 50 pixels, at low detail. I can't see pictures.",
+        ),
+    ],
+)
+def test_what_was_shown_is_said_and_no_more_is_claimed(said: str, images: tuple[ShownImage, ...], answer: str) -> None:
+    assert reply_to_pictures(said, *images) == [TextDelta(answer, "final_answer"), RoundDone()]
+
+
+def test_of_many_pictures_some_are_described() -> None:
+    said = next(event for event in reply_to_pictures("", *[SKETCH] * 40) if isinstance(event, TextDelta))
+
+    assert said.text.startswith("You showed me 40 pictures: ")
+    assert said.text.count("a WebP picture") == 5
+    assert said.text.endswith("; and 35 more. I can't see pictures.")
+
+
+def test_words_beside_a_picture_still_pick_a_tool() -> None:
+    said, call, done = reply_to_pictures("What is the weather in Tokyo?", PHOTOGRAPH)
+
+    assert isinstance(said, TextDelta)
+    assert (said.phase, said.text.startswith(f"{SEEN} ")) == ("commentary", True)
+    assert (isinstance(call, ToolCall) and call.name, done) == ("get_weather", RoundDone())
+
+
+def test_a_question_that_follows_what_was_shown_is_understood_when_it_is_answered() -> None:
+    asked = reply_to_pictures("What is the weather?", PHOTOGRAPH)[0]
+    assert isinstance(asked, TextDelta)
+
+    spoken, tool, arguments = reply(
+        "Tokyo.",
+        MessageItem("user", None, "What is the weather?", (PHOTOGRAPH,)),
+        MessageItem("assistant", "final_answer", asked.text),
+    )
+
+    assert asked.text.startswith(f"{SEEN} Which city")
+    assert (tool, arguments, SEEN in spoken) == ("get_weather", {"city": "Tokyo"}, False)
+
+
+def test_a_picture_of_an_earlier_turn_is_not_spoken_of_again() -> None:
+    before = (MessageItem("user", None, "", (PHOTOGRAPH,)), MessageItem("assistant", "final_answer", SEEN))
+
+    assert reply("Hello.", *before)[0] == "Hello. How can I help you?"
+
+
+def test_arguments_of_an_earlier_call_that_are_no_json_are_passed_over() -> None:
+    before = (
+        user("Hm?"),
+        ToolCallItem("call_1", "get_weather", '{"city": "Tok'),
+        ToolOutputItem("call_1", "?", "error"),
+    )
+
+    assert reply("What is the weather?", *before)[0].startswith("Which city")

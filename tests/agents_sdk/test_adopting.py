@@ -153,11 +153,11 @@ a = Agent('a', hooks=Told(), model='gpt-4.1', model_settings=settings, reset_too
         agent = written(tmp_path, HEAD + text).default
 
     assert [record.getMessage() for record in caplog.records] == [
-        "a: model settings that don't exist here are left out: top_p, verbosity, reset_tool_choice=False",
+        "a: model settings that don't exist here are left out: top_p, reset_tool_choice=False",
         "a: hooks that a call has no moment for are never called: on_end",
     ]
     kept = agent.settings
-    assert (kept.temperature, kept.max_output_tokens, kept.tool_choice) == (0.5, 9, "look")
+    assert (kept.temperature, kept.max_output_tokens, kept.tool_choice, kept.verbosity) == (0.5, 9, "look", "high")
 
 
 def test_the_sdks_own_defaults_are_no_settings_of_an_agent_that_names_no_model(

@@ -5,7 +5,7 @@ import msgspec
 from trunkline.cli.listener import Listener, Moment
 from trunkline.cli.listing import table
 from trunkline.cli.player import Player
-from trunkline.cli.record_json import CallRecord, Event, ItemLine, ToolLine
+from trunkline.cli.record_json import CallRecord, Event, ImageLine, ItemLine, ToolLine
 from trunkline.cli.report import report
 from trunkline.cli.show import readable
 from trunkline.cli.timeline import timeline
@@ -56,6 +56,17 @@ def recorded(i: int, event: record.Event) -> Event:
     """As GET /v1/calls/<id> gives it."""
     made: Event = msgspec.json.decode(msgspec.json.encode(msgspec.structs.asdict(event)))
     return {"i": i, "type": event.__struct_config__.tag, "epoch": 1, "at": "2026-01-01T10:00:00.000000Z"} | made
+
+
+def test_a_picture_is_told_of_below_the_words_that_it_was_shown_with() -> None:
+    said = recorded(0, record.CallerSaid(1, 1, "item_u", "", "text"))
+    shown = ImageLine("file_a", "low", "image/png", 640, 480, 12_000)
+    made = CallRecord("rtc_00_abc", [said], [ItemLine("item_u", "user", None, "", "", "completed", (shown,))], [])
+
+    assert list(readable(made))[1:] == [
+        "10:00:00.000  caller",
+        "                (shown: image/png, 640 x 480, 12000 bytes, detail low, file_a)",
+    ]
 
 
 def test_verdicts_approvals_and_handoffs_stand_in_a_record() -> None:

@@ -4,6 +4,7 @@ import binascii
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from trunkline.client.events import Begun, Cancelled, GivenOutput, Received, ServerEvent, TypedItem, decode
@@ -223,7 +224,11 @@ def test_what_may_be_refused_has_a_name_by_which_that_is_told(kind: str) -> None
 
 @pytest.mark.parametrize(
     "change",
-    [{"role": "assistant"}, {"type": "function_call_output"}, {"content": [{"type": "input_image", "text": "Hi"}]}],
+    [
+        {"role": "assistant"},
+        {"type": "function_call_output"},
+        {"content": [{"type": "input_audio", "transcript": "Hi"}]},
+    ],
 )
 def test_only_a_callers_text_is_told_as_typed(change: dict[str, object]) -> None:
     story = Story()
@@ -231,6 +236,20 @@ def test_only_a_callers_text_is_told_as_typed(change: dict[str, object]) -> None
     say(story, {"type": "conversation.item.create", "item": {**text_item("Hi"), **change}})
 
     assert story.resume(Tape()).typed == []
+
+
+def test_a_picture_is_told_with_its_bytes_until_a_gateway_has_it() -> None:
+    story = Story()
+    shown = [{"type": "input_text", "text": "Hi"}, {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]
+    stored = [shown[0], {"type": "input_image", "file_id": "file_1", "detail": "auto"}]
+    say(story, {"type": "conversation.item.create", "event_id": "evt_1", "item": {**text_item(), "content": shown}})
+
+    before = msgspec.json.decode(msgspec.json.encode(story.resume(Tape()).typed))
+    story.news(event("conversation.item.added", item={"id": "item_1", "content": stored}))
+    after = msgspec.json.decode(msgspec.json.encode(story.resume(Tape()).typed))
+
+    assert before == [{"item_id": "item_1", "text": "", "event_id": "evt_1", "content": shown}]
+    assert after == [{"item_id": "item_1", "text": "", "event_id": "evt_1", "content": stored}]
 
 
 def test_a_text_that_is_refused_is_told_to_no_later_gateway() -> None:

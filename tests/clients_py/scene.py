@@ -31,16 +31,21 @@ SAYS: Script = [[[Words("You said {words}.", "final_answer")]]]
 
 
 class Model(ScriptedModel):
-    """requests: all that it was asked."""
+    """requests: all that it was asked. running: rounds that aren't over."""
 
     def __init__(self, script: Script = SAYS) -> None:
         super().__init__(script)
         self.requests: list[ModelRequest] = []
+        self.running = 0
 
     async def respond(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         self.requests.append(request)
-        async for event in super().respond(request):
-            yield event
+        self.running += 1
+        try:
+            async for event in super().respond(request):
+                yield event
+        finally:
+            self.running -= 1
 
     @property
     def told(self) -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ def test_an_offer_that_is_broken_is_refused() -> None:
     run_over_sockets(main())
 
 
-@pytest.mark.parametrize("query", [{"call_id": "rtc_00_none"}, {"intent": "transcription"}])
+@pytest.mark.parametrize("query", [{"call_id": "rtc_00_none"}, {"intent": "translation"}])
 def test_an_address_that_asks_for_another_kind_of_socket_is_refused(query: dict[str, str]) -> None:
     async def main() -> None:
         async with Desk() as desk:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from openai.types.audio import SpeechCreateParams
 from openai.types.audio.transcription_create_params import TranscriptionCreateParamsStreaming
 from openai.types.realtime import (
     ConversationItemParam,
@@ -20,9 +21,12 @@ from openai.types.realtime import (
     RealtimeResponseCreateParams,
     RealtimeServerEvent,
     RealtimeSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateRequest,
 )
+from openai.types.responses import ResponseStreamEvent, response_create_params, response_input_item_param
 from pydantic import BaseModel
 
+from trunkline.gateway.apis.responses import events as response_events
 from trunkline.gateway.dialects.realtime import events_in, events_out
 
 ROOT = Path(__file__).parents[2]
@@ -115,10 +119,14 @@ def test_a_server_event_is_supported_if_the_gateway_sends_it() -> None:
 
 @pytest.mark.parametrize(
     ("title", "model"),
-    [("The session", RealtimeSessionCreateRequest), ("`response.create`", RealtimeResponseCreateParams)],
+    [
+        ("The session", RealtimeSessionCreateRequest),
+        ("The transcription session", RealtimeTranscriptionSessionCreateRequest),
+        ("`response.create`", RealtimeResponseCreateParams),
+    ],
 )
 def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
-    named = {name for line in lines(title) for name in line.name.split("`, `")}
+    named = names(title)
 
     missing = [field for field in fields(model) if not any(f"{field}.".startswith(f"{name}.") for name in named)]
 
@@ -127,18 +135,58 @@ def test_every_field_has_its_line(title: str, model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize(
     ("title", "params"),
-    [("Transcriptions", TranscriptionCreateParamsStreaming)],
+    [("Speech", SpeechCreateParams), ("Transcriptions", TranscriptionCreateParamsStreaming)],
 )
 def test_every_field_of_a_request_has_its_line(title: str, params: type) -> None:
     named = {name for line in lines(title) for name in line.name.split("`, `")}
 
-    assert named == params.__required_keys__ | params.__optional_keys__  # type: ignore[attr-defined]  # of a TypedDict
+    assert named == set(params.__annotations__)
 
 
 def test_every_kind_of_item_has_its_line() -> None:
     named = {line.name.split(",")[0] for line in lines("Items")}
 
     assert kinds(ConversationItemParam) - named == set()
+
+
+def test_every_field_of_a_response_has_its_line() -> None:
+    fields = set(typing.get_type_hints(response_create_params.ResponseCreateParamsStreaming))
+
+    assert names("`POST /v1/responses`") == fields
+
+
+def test_every_kind_of_input_has_its_line() -> None:
+    params = typing.get_args(response_input_item_param.ResponseInputItemParam)
+    tags = [typing.get_type_hints(param)["type"] for param in params]
+
+    assert names("Input items") == {text for tag in tags for text in literals(tag)}
+
+
+def test_every_event_of_a_response_has_its_line() -> None:
+    named = names("Response events")
+
+    missing = [kind for kind in kinds(ResponseStreamEvent) if not {kind, kind.rpartition(".")[0]} & named]
+    assert missing == []
+
+
+def test_an_event_of_a_response_is_supported_if_the_gateway_sends_it() -> None:
+    sent_here = {str(event.__struct_config__.tag) for event in response_events.Event.__subclasses__()}
+
+    assert names("Response events", "yes") == sent_here
+
+
+def names(title: str, *supported: str) -> set[str]:
+    """That have a line, several in one."""
+    of_section = [line for line in lines(title) if not supported or line.supported in supported]
+    return {name for line in of_section for name in line.name.split("`, `")}
+
+
+def literals(annotation: object) -> Iterator[str]:
+    for part in typing.get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from literals(part)
 
 
 def test_every_line_says_whether_it_is_supported() -> None:

@@ -13,6 +13,8 @@ from trunkline.proto import record
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
 from trunkline.proto.envelope import Message
+from trunkline.proto.errors import BadInput
+from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import CallView, ToolView
 
 Event = dict[str, Any]
@@ -24,6 +26,11 @@ DETECTIONS: tuple[Event | None, ...] = (
     {"type": "semantic_vad", "interrupt_response": False},
 )
 SAMPLES = 8_000  # of the caller's audio in one utterance
+
+
+class NoPictures:
+    async def take(self, *, image_url: str | None, file_id: str | None, detail: Detail, param: str) -> ShownImage:
+        raise BadInput(param, "isn't shown here", "")
 
 
 class Notary:

@@ -19,6 +19,7 @@ from trunkline.proto import speaking as sp
 from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
+from trunkline.proto.generation import Generate
 from trunkline.proto.placement import GATEWAY_BEAT_S, Accepted, Beat, Declined
 from trunkline.proto.subjects import Stage
 from trunkline.runtime.pool import CallPool
@@ -155,7 +156,8 @@ class Worker:
         if self.opens is not None:
             self.opens(session)
         elif not self.mute:
-            link.send(self.attached if self.stage == "agent" else self.accepted)
+            attaches = self.stage == "agent" and not isinstance(order, Generate)
+            link.send(self.attached if attaches else self.accepted)
         return session
 
     def _describe(self) -> Beat:

@@ -60,6 +60,10 @@ class Server:
         params = {"resume_token": token} if token else {"model": model} if model else {}
         return Caller(self, key, params, ours=ours)
 
+    def transcribe(self, key: str = KEY, **query: str) -> "Caller":
+        """A transcription session; query: nothing for what a key is bound to."""
+        return Caller(self, key, query, ours=False)
+
     async def mint(self, body: object = None, key: str = KEY) -> tuple[int, Any]:
         """An ephemeral key. body: None for an empty object."""
         headers = {"Authorization": f"Bearer {key}"}
@@ -71,9 +75,9 @@ class Server:
             return answer.status, await answer.json()
 
     async def refused(
-        self, key: str = KEY, model: str = "gpt-realtime", token: str | None = None
+        self, key: str = KEY, model: str = "gpt-realtime", token: str | None = None, query: dict[str, str] | None = None
     ) -> tuple[int, Event, str]:
-        """(status, body, Retry-After) of an upgrade that isn't granted."""
+        """(status, body, Retry-After) of an upgrade that isn't granted. query: in place of the model."""
         headers = {
             "Authorization": f"Bearer {key}",
             "Connection": "Upgrade",
@@ -81,7 +85,7 @@ class Server:
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(),
         }
-        params = {"model": model} if token is None else {"resume_token": token}
+        params = query or ({"model": model} if token is None else {"resume_token": token})
         async with self.client.get("/v1/realtime", params=params, headers=headers) as answer:
             return answer.status, await answer.json(), answer.headers.get("Retry-After", "")
 

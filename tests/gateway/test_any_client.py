@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.any_client import AnyClient, Notary, Notes, Recogniser
+from gateway.any_client import AnyClient, NoPictures, Notary, Notes, Recogniser
 from gateway.scene import Scene, settle
 from support.virtual import run_virtual
 from trunkline.gateway.dialects.realtime import events_out
-from trunkline.gateway.dialects.realtime.peer import Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import Limits, Peer, Terms
 
 STEPS = 60
 EDITS = ("create", "create", "call", "delete", "truncate", "retrieve", "respond", "cancel", "update")
@@ -26,7 +26,9 @@ def after(seed: int, acts: Sequence[str], notary: Notary, chance: random.Random,
             scene.stt._react = Recogniser(chance).react
             call = await scene.calls.place("")
             notes = Notes()
-            client = AnyClient(Peer(call, notes, Terms("gpt-realtime", "", 100_000)), notes, scene, chance)
+            client = AnyClient(
+                Peer(call, notes, NoPictures(), Terms("gpt-realtime", "", Limits(100_000))), notes, scene, chance
+            )
             client.peer.greet()
             client.peer.enter()
             client.listens(None)

@@ -160,7 +160,7 @@ def test_what_cannot_be_bound_is_refused_by_name_and_makes_no_key(what: str) -> 
         (b"v=0", "application/sdp", 415, "unsupported_content_type"),
         (b"{", "application/json", 400, "invalid_json"),
         (b"\xff", "application/json", 400, "invalid_json"),
-        (b'{"session":' + b"[" * 20_000, "application/json", 400, "invalid_value"),
+        (b'{"session":' + b"[" * 20_000, "application/json", 400, "invalid_json"),
         (b"[]", "application/json", 400, "invalid_value"),
         (b'{"session":"' + b"x" * 200_000 + b'"}', "application/json", 413, "too_large"),
         (b"", "", 200, ""),

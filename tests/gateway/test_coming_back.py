@@ -15,6 +15,7 @@ from trunkline.proto import response as r
 from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.envelope import hub_of
+from trunkline.record import FileFacts
 
 TOKEN = ResumeTokens("", [KEY, "sk-other"]).issue(CALL)
 MS = CALLER_RATE_HZ // 1000
@@ -579,6 +580,28 @@ def test_updates_that_the_gateway_before_did_not_answer_are_answered_in_order() 
         for n, one in enumerate(sessions, 1)
     ]
     ours(scenario, session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}}, unanswered=unanswered)
+
+
+def test_a_picture_is_made_up_for_and_what_follows_it_comes_behind_it() -> None:
+    async def main() -> None:
+        async with Server() as server:
+            await put(server.store, heard_out=True)
+            facts = FileFacts("file_a", "", "vision", "image/png", 300, 1, width=40, height=30)
+            await server.files.put(facts, bytes(300))
+            shown = [{"type": "input_text", "text": "Look:"}, {"type": "input_image", "file_id": "file_a"}]
+            typed = [{"item_id": "item_t", "text": "", "content": shown}, {"item_id": "item_v", "text": "Well?"}]
+            async with server.connect(token=TOKEN, ours=True) as caller:
+                received = [{"item_id": LAST, "segment": 1, "samples": 24_000}]
+                asks = {"typed": typed, "respond": "Be brief.", "received": received}
+                await caller.send(type="trunkline.resume", **RESUME, **asks)
+                await caller.until("trunkline.resumed")
+                await settle(0.3)
+
+                made_up = [m for m in agent(server).got if isinstance(m, r.Turn | r.Respond)]
+                assert [getattr(m, "item", "") for m in made_up] == ["item_t", "item_v", ""]
+                assert [image.file for image in made_up[0].images] == ["file_a"]  # type: ignore[union-attr]  # a Turn
+
+    run_over_sockets(main())
 
 
 @pytest.mark.parametrize("text", ["", " ", "x" * (MAX_TEXT + 1)])

@@ -131,7 +131,7 @@ def test_a_call_that_was_deleted_can_be_added_again_with_its_output() -> None:
     with_caller(scenario)
 
 
-IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,x", "detail": "low"}
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,x", "detail": "original"}
 SOUND = {"type": "input_audio", "audio": "AAAA"}
 BAD_ITEMS: dict[str, tuple[Event, str, str]] = {
     "no kind": ({"type": "nonsense"}, "item.type", "not_supported"),
@@ -139,7 +139,8 @@ BAD_ITEMS: dict[str, tuple[Event, str, str]] = {
     "no words": (message("u1", " "), "item.content", "invalid_value"),
     "an id that is no id": (message("a b", "x"), "item.id", "invalid_value"),
     "the root": (message("root", "x"), "item.id", "invalid_value"),
-    "an image": ({"type": "message", "role": "user", "content": [IMAGE]}, "item.content[0].type", "not_supported"),
+    "original": ({"type": "message", "role": "user", "content": [IMAGE]}, "item.content[0].detail", "invalid_value"),
+    "an image": ({"type": "message", "role": "system", "content": [IMAGE]}, "item.content[0].type", "not_supported"),
     "sound": ({"type": "message", "role": "user", "content": [SOUND]}, "item.content[0].audio", "not_supported"),
     "a part of another role": (message("u1", "x", kind="output_text"), "item.content[0].type", "not_supported"),
     "a user's phase": (message("u1", "x", phase="commentary"), "item.phase", "invalid_value"),

@@ -193,7 +193,7 @@ BAD = {  # what -> (sent, param, code, echoed event_id)
         "model_not_found",
         "e1",
     ),
-    "an image": (bad(CREATE, item=IMAGE), "item.content[0].type", "not_supported", "e1"),
+    "no image": (bad(CREATE, item=IMAGE), "item.content[0].image_url", "invalid_image_url", "e1"),
 }
 
 

@@ -49,6 +49,29 @@ def test_a_model_of_the_session_is_an_agent_that_is_summoned_once() -> None:
     with_caller(scenario, with_two_agents, model_aliases="night=nightdesk")
 
 
+def test_words_that_stand_are_told_while_the_caller_speaks() -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        for _ in range(20):
+            await caller.append(SILENCE)
+        await settle()
+        for fact in (
+            s.SpeechStarted(1, 800),
+            s.Partial(1, "Where is", 8_000),
+            s.Partial(1, "Where is my order", 16_000),
+            s.SpeechStopped(1, 24_000),
+            s.Final(1, "Where is my order?", 800, 24_000),
+        ):
+            server.scene.stt.sessions[0].say(fact)
+        await caller.until(f"{TRANSCRIPTION}.completed")
+
+        assert [event["delta"] for event in caller.seen if event["type"] == f"{TRANSCRIPTION}.delta"] == [
+            "Where is",
+            " my order?",
+        ]
+
+    with_caller(scenario)
+
+
 def test_semantic_vad_reaches_the_recogniser() -> None:
     async def scenario(server: Server, caller: Caller) -> None:
         await update(caller, audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}})

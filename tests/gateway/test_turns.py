@@ -157,10 +157,35 @@ def test_a_commit_takes_over_the_utterance_that_vad_had_begun() -> None:
 
     assert (stopped, commit) == (AnnounceStopped("item_1", 8000), CommitAudio("item_1"))
     assert isinstance(finish, OrderFinish)
-    assert t.final(1, "late", 500, 8000) == []
+    assert t.final(1, "", 500, 8000) == []
     [taken] = t.final(finish.utterance, "Hello", 0, 8000)
     assert isinstance(taken, TakeTurn)
-    assert taken.item == "item_1"
+    assert (taken.item, taken.text) == ("item_1", "Hello")
+
+
+@pytest.mark.parametrize(("rest", "text"), [("", "my number is"), ("four two", "my number is four two")])
+def test_words_that_stt_had_ended_as_the_client_committed_are_in_the_item(rest: str, text: str) -> None:
+    t = turns()
+    started(t, 1, 500)
+    finish = next(x for x in t.commit(9_000) if isinstance(x, OrderFinish))
+
+    assert t.speech_stopped(1, 6_000) == []
+    assert t.final(1, "my number is", 500, 6_000) == []
+    assert t.final(finish.utterance, rest, 6_000, 9_000) == [TakeTurn(1, "item_1", text, "speech", 500, 9_000, False)]
+
+
+def test_a_clear_behind_a_commit_takes_nothing_of_what_was_committed() -> None:
+    t = turns()
+    finish = next(x for x in t.commit(40_000) if isinstance(x, OrderFinish))
+    t.clear(40_000)
+    assert started(t, 1, 500) == []
+    assert started(t, 2, 20_000) == []
+    t.final(1, "earlier", 500, 10_000)
+    decisions = t.final(finish.utterance, "later", 20_000, 40_000)  # STT let go of the second
+
+    assert [x.text for x in decisions if isinstance(x, TakeTurn)] == ["later"]
+    assert not t.unsettled
+    assert not t.under_way
 
 
 def test_typed_text_waits_for_what_was_said_before() -> None:

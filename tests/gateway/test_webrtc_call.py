@@ -10,6 +10,7 @@ import pytest
 from gateway import scene as gateway_scene
 from gateway.socket_scene import Event, Server
 from gateway.webrtc_scene import RATE_HZ, Browser, RtcServer
+from support.pictures import data_url, picture
 from trunkline.audio import pcm, wav
 from trunkline.audio.resample import resample
 from trunkline.gateway.dialects.webrtc import line
@@ -213,6 +214,27 @@ def test_audio_in_an_event_is_refused_by_name() -> None:
         error = (await browser.until("error"))["error"]
 
         assert (error["code"], error["param"], error["event_id"]) == ("not_supported", "type", "mine")
+
+    play(scenario)
+
+
+def test_a_photo_comes_through_the_data_channel_and_what_waits_behind_it_is_answered() -> None:
+    photo = picture("PNG", 400, 300)
+    url = data_url(photo)
+
+    async def scenario(server: Server, browser: Browser) -> None:
+        shown = {"type": "input_image", "image_url": url, "detail": "high"}
+        item = {"type": "message", "id": "u1", "role": "user", "content": [shown]}
+        browser.send(type="conversation.item.create", item=item)
+        browser.send(type="conversation.item.retrieve", item_id="u1")
+        found = await browser.until("conversation.item.retrieved")
+
+        (turn,) = server.scene.agent.sessions[0].all(r.Turn)
+        (image,) = turn.images  # type: ignore[attr-defined]  # a Turn
+        assert 262_144 < len(url) < 1_000_000  # more than aiortc takes by itself
+        assert found["item"]["content"] == [{"type": "input_image", "file_id": image.file, "detail": "high"}]
+        assert (image.media_type, image.width, image.height) == ("image/png", 400, 300)
+        assert await server.files.get(image.file) == photo
 
     play(scenario)
 

@@ -146,6 +146,17 @@ def test_an_ephemeral_key_opens_the_call_it_is_bound_to() -> None:
     run(scenario)
 
 
+def test_a_key_that_is_bound_to_a_transcription_opens_no_call() -> None:
+    async def scenario(server: RtcServer, sdp: str) -> None:
+        _, secret = await server.mint({"session": {"type": "transcription"}})
+        status, body, _ = await post(server, sdp, key=secret["value"])
+
+        assert (status, body["error"]["param"], body["error"]["code"]) == (400, "session.type", "not_supported")
+        assert "WebSocket" in body["error"]["message"]
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "status", "code"),
     [

@@ -15,6 +15,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from gateway.socket_scene import KEY, Event, Server
 from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
+from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.opening import Opening
 from trunkline.gateway.dialects.webrtc.endpoint import WebrtcEndpoint
 from trunkline.gateway.settings import GatewaySettings
@@ -31,8 +32,10 @@ class RtcServer(Server):
         super().__init__(self._make, **settings)
         self.endpoint: WebrtcEndpoint
 
-    def _make(self, calls: Calls, keys: Keys, opening: Opening, settings: GatewaySettings) -> WebrtcEndpoint:
-        self.endpoint = WebrtcEndpoint(calls, keys, opening, settings)
+    def _make(
+        self, calls: Calls, keys: Keys, opening: Opening, pictures: Pictures, settings: GatewaySettings
+    ) -> WebrtcEndpoint:
+        self.endpoint = WebrtcEndpoint(calls, keys, opening, pictures, settings)
         return self.endpoint
 
 

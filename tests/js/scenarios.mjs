@@ -129,6 +129,15 @@ export async function history({ connect, session, microphone }) {
   return finish(seen, mouth, { before: before.map((item) => item.itemId), question: question.itemId });
 }
 
+/** A picture without a word, shown as the SDK does. */
+export async function picture({ connect, session, microphone, url }) {
+  const seen = await call(connect, watching, { session });
+  const mouth = await microphone(seen.session);
+  seen.session.addImage(url);
+  const [response] = await seen.responses(1);
+  return finish(seen, mouth, { response, shown: await seen.frame("conversation.item.done") });
+}
+
 /** Each stage dies in mid-turn: as it listens, as it thinks, as it speaks. `kill` ends what serves the call of a stage. */
 export async function survivor({ connect, session, microphone, kill }) {
   const seen = await call(connect, watching, { session });

@@ -9,12 +9,18 @@ from support import realtime_samples
 
 pytestmark = [pytest.mark.node, pytest.mark.skipif(bool(clients.missing()), reason=clients.missing())]
 ONLY_SHOWN = {"input_audio_buffer.timeout_triggered"}
-"""The vendor's events that this SDK has no type for: a program sees them as `transport_event`."""
+"""The vendor's events that this SDK has no type for: a program sees them as `transport_event`. So it does those of
+items that show a picture, which its parser doesn't know, whoever the server is."""
 AUDIO_ITEM = {"id": "item_1", "type": "message", "status": "completed", "role": "user"}
 
 
+def only_shown(sample: str) -> bool:
+    kind = json.loads(sample)["type"]
+    return kind in ONLY_SHOWN or ("item." in kind and "input_image" in sample)
+
+
 def test_the_javascript_sdk_understands_every_event() -> None:
-    samples = [sample for sample in realtime_samples.for_sdks() if json.loads(sample)["type"] not in ONLY_SHOWN]
+    samples = [sample for sample in realtime_samples.for_sdks() if not only_shown(sample)]
 
     rulings = clients.rulings(samples)
 
@@ -22,11 +28,11 @@ def test_the_javascript_sdk_understands_every_event() -> None:
 
 
 def test_what_the_sdk_has_no_type_for_it_hands_on() -> None:
-    samples = [sample for sample in realtime_samples.for_sdks() if json.loads(sample)["type"] in ONLY_SHOWN]
+    samples = [sample for sample in realtime_samples.for_sdks() if only_shown(sample)]
 
     rulings = clients.rulings(samples)
 
-    assert {json.loads(sample)["type"] for sample in samples} == ONLY_SHOWN
+    assert {json.loads(sample)["type"] for sample in samples} > ONLY_SHOWN
     assert {ruling.partition(":")[0] for ruling in rulings} == {"unknown"}
 
 

@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 ADDRESS = "http://localhost:9/"  # nothing listens there
 CALL = "rtc_07_k3jqx2a7m4"
 KEY = "sk-given"
+AGENTS = "GET v1/models"
 Event = dict[str, Any]
 
 
@@ -25,6 +26,7 @@ class Desk:
         self.asked: list[tuple[str, str, str]] = []  # method and path, bearer, body
         self.silent_about: set[str] = set()
         self.answers: dict[str, dict[str, Any]] = {
+            AGENTS: {"json": {"data": []}},
             "POST v1/realtime/client_secrets": {"json": {"value": "ek_made"}},
             "POST v1/realtime/calls": {
                 "status": 201,
@@ -33,6 +35,7 @@ class Desk:
             },
             f"POST v1/realtime/calls/{CALL}/hangup": {"status": 200},
             f"GET v1/calls/{CALL}": {"json": {"events": [], "items": [], "tools": []}},
+            "POST v1/files": {"json": {"id": "file_kept"}},
         }
 
     def answer(self, route: Any) -> None:
@@ -43,12 +46,15 @@ class Desk:
             return
         asked = f"{route.request.method} {path}"
         bearer = route.request.headers.get("authorization", "").removeprefix("Bearer ")
-        self.asked.append((asked, bearer, route.request.post_data or ""))
+        body = (route.request.post_data_buffer or b"").decode(errors="replace")  # a picture's is no text
+        self.asked.append((asked, bearer, body))
         if asked not in self.silent_about:
             route.fulfill(**self.answers[asked])
 
-    def paths(self) -> list[str]:
-        return [path for path, _, _ in self.asked]
+    @property
+    def asked_for_calls(self) -> list[tuple[str, str]]:
+        """Without their bodies, and without the question for agents."""
+        return [(path, bearer) for path, bearer, _ in self.asked if path != AGENTS]
 
 
 class Caller:

@@ -1,4 +1,4 @@
-"""One real stack for the page's calls: five services, real engines."""
+"""One real stack for the page's calls: five services, real engines, two gateways."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +12,7 @@ AGENTS = Path(__file__).parents[1] / "stack/agents.py"
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("page"), "--agent", f"{AGENTS}:frontdesk").start()
+    options = ("--agent", f"{AGENTS}:frontdesk", "--workers", "gateway=2")
+    running = RunningStack(tmp_path_factory.mktemp("page"), *options).start()
     yield running
     assert running.stop() == 0

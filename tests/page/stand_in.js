@@ -2,12 +2,26 @@
 window.standIn = {
   sent: [],
   peers: [],
+  waiting: [],
+  send(text) {
+    this.sent.push(JSON.parse(text));
+    this.waiting = this.waiting.filter(({ count, resolve }) => this.sent.length < count || resolve());
+  },
+  /** Until so many events were sent. */
+  until(count) {
+    return new Promise((resolve) => (this.sent.length < count ? this.waiting.push({ count, resolve }) : resolve()));
+  },
   tell(event) {
     this.peers.at(-1).channel.onmessage({ data: JSON.stringify(event) });
   },
   lose() {
     const peer = this.peers.at(-1);
     peer.connectionState = "failed";
+    peer.onconnectionstatechange();
+  },
+  disturb() {
+    const peer = this.peers.at(-1);
+    peer.connectionState = "disconnected";
     peer.onconnectionstatechange();
   },
   end() {
@@ -29,7 +43,7 @@ window.RTCPeerConnection = class {
     this.direction = options.direction;
   }
   createDataChannel(label) {
-    const channel = { label, readyState: "connecting", send: (text) => window.standIn.sent.push(JSON.parse(text)), close() { this.readyState = "closed"; } };
+    const channel = { label, readyState: "connecting", send: (text) => window.standIn.send(text), close() { this.readyState = "closed"; } };
     this.channel = channel;
     return channel;
   }

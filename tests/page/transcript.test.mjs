@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { argumentsText, begin, fold, latencies, parts, typed, waitMs, withRecord } from "../../services/trunkline/gateway/page/transcript.js";
+import { argumentsText, withRecord } from "../../services/trunkline/gateway/page/record.js";
+import { begin, fold, parts, resumed, typed } from "../../services/trunkline/gateway/page/transcript.js";
+import { asMarkdown } from "../../services/trunkline/gateway/page/save.js";
+import { latencies, stages, waitMs } from "../../services/trunkline/gateway/page/waits.js";
 
 const read = (name) => JSON.parse(readFileSync(new URL(`recorded/${name}.json`, import.meta.url), "utf8"));
 const frames = read("events");
@@ -179,7 +182,101 @@ test("speech that became no turn is no turn's wait", () => {
   assert.deepEqual(latencies(view), []);
 });
 
+// stages
+
+const at = (ms) => new Date(Date.UTC(2026, 10, 27) + ms).toISOString();
+const turn = [
+  [1000, started("item_u", 500)],
+  [3500, stopped("item_u", 2500)],
+  [3500, committed("item_u")],
+  [3600, created("resp_1")],
+  [3600, added("resp_1", message("item_c", "commentary"))],
+  [3900, { type: "output_audio_buffer.started", response_id: "resp_1" }],
+  [3900, words("item_c", "One moment.")],
+  [5000, added("resp_1", message("item_a", "final_answer"))],
+  [5200, words("item_a", "Done.")],
+];
+const times = {
+  items: [],
+  tools: [],
+  events: [
+    { type: "response", response: "resp_1", at: at(0) },
+    { type: "intent", response: "resp_1", tool_call: "call_1", at: at(40) },
+    { type: "result", tool_call: "call_1", at: at(190) },
+    { type: "assistant_item", response: "resp_1", item: "item_c", at: at(200) },
+    { type: "segment", item: "item_c", at: at(210) },
+    { type: "intent", response: "resp_1", tool_call: "call_2", at: at(220) }, // while the note is heard
+    { type: "result", tool_call: "call_2", at: at(900) },
+  ],
+};
+
+test("a wait is told by stage: hearing by events, agent and tools by the record, and the rest is the voice", () => {
+  const view = withRecord(viewOf(turn), times);
+
+  assert.deepEqual(stages(view), [
+    {
+      response: "resp_1",
+      parts: [
+        { stage: "hear", ms: 500 },
+        { stage: "agent", ms: 60 },
+        { stage: "tool", ms: 150 },
+        { stage: "voice", ms: 190 },
+      ],
+      firstMs: 900,
+      noteMs: 1300,
+      answerMs: 2200,
+    },
+  ]);
+  assert.equal(withRecord(view, times), view);
+});
+
+test("without a record what comes after hearing is one", () => {
+  assert.deepEqual(stages(viewOf(turn))[0].parts, [{ stage: "hear", ms: 500 }, { stage: "reply", ms: 400 }]);
+});
+
+test("stages never add up to more than the wait", () => {
+  const slow = { ...times, events: times.events.map((event) => ({ ...event, at: at(10 * (Date.parse(event.at) - Date.parse(at(0)))) })) };
+  const [{ parts: told, firstMs }] = stages(withRecord(viewOf(turn), slow));
+
+  assert.equal(told.reduce((sum, part) => sum + part.ms, 0), firstMs);
+  assert.ok(told.every((part) => part.ms >= 0));
+});
+
+test("every turn of a recorded call has stages that add up", () => {
+  for (const { parts: told, firstMs } of stages(withRecord(viewOf(frames), record))) {
+    assert.equal(told.reduce((sum, part) => sum + part.ms, 0), firstMs);
+  }
+});
+
+// to keep
+
+test("a transcript to keep reads as the page does", () => {
+  const text = asMarkdown(withRecord(viewOf(frames), record), { call: "rtc_1", agent: "frontdesk", when: "today" });
+
+  assert.match(text, /^# Call rtc_1\n\nAgent: frontdesk {2}\nWhen: today {2}\n\n\*\*Greeting:\*\* Hello/);
+  assert.match(text, /\*\*You:\*\* What is the weather in Tokyo\?\n\n\*\*Progress \(after \d\.\d s\):\*\* One moment/);
+  assert.match(text, /- Tool `get_weather\(city: Tokyo\)`: ok, The weather/);
+  assert.match(text, /Order 4 7 1 2 was shipped \[interrupted at 1\.8 s\] ~~yesterday and arrives tomorrow\.~~/);
+});
+
 // one thing each
+
+test("a picture that the user showed is counted, and needs no words", () => {
+  const shown = { id: "item_p", type: "message", role: "user", content: [{ type: "input_image", detail: "auto" }] };
+  const [entry] = viewOf([[0, { type: "conversation.item.added", item: shown }]]).entries;
+
+  assert.deepEqual([entry.pictures, entry.text, entry.state], [1, "", "done"]);
+  assert.match(asMarkdown(viewOf([[0, { type: "conversation.item.added", item: shown }]]), { call: "" }), /\*\*You:\*\* \[picture\]/);
+});
+
+test("another gateway hears an open turn from its beginning, and adds nothing to words that are there", () => {
+  const heard = (delta) => ({ type: "conversation.item.input_audio_transcription.delta", item_id: "item_u", delta });
+  const open = resumed(viewOf([[0, started("item_u", 0)], [1, heard("What is")]]));
+  const view = viewOf([[2, heard("What")], [3, { type: "conversation.item.input_audio_transcription.completed", item_id: "item_u", transcript: "What?" }], [4, heard("What?")]], open);
+
+  assert.equal(open.entries[0].text, "");
+  assert.equal(view.entries[0].text, "What?");
+});
 
 test("words may come before their turn is certain, and go if it never is", () => {
   const heard = { type: "conversation.item.input_audio_transcription.delta", item_id: "item_mhm", delta: "Mm" };

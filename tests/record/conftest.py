@@ -11,17 +11,21 @@ from trunkline.proto import subjects
 from trunkline.record import (
     Bucket,
     ClaimStore,
+    FileStore,
     MemoryBucket,
     MemoryClaimStore,
+    MemoryFileStore,
     MemoryRecordStore,
     NatsBucket,
     NatsClaimStore,
+    NatsFileStore,
     NatsRecordStore,
     RecordStore,
 )
 
 OpenStore = Callable[[], AbstractAsyncContextManager[RecordStore]]
 OpenBucket = Callable[[], AbstractAsyncContextManager[Bucket]]
+OpenFiles = Callable[[], AbstractAsyncContextManager[FileStore]]
 OpenClaims = Callable[[], AbstractAsyncContextManager[ClaimStore]]
 
 BUCKET_TTL_S = 1.0  # of the stores under test
@@ -105,6 +109,30 @@ def open_bucket(request: pytest.FixtureRequest) -> OpenBucket:
         await values.ensure()
         yield values
         await values.close()
+        await client.close()
+
+    return open_nats
+
+
+@asynccontextmanager
+async def open_memory_files() -> AsyncIterator[FileStore]:
+    yield MemoryFileStore()
+
+
+@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+def open_files(request: pytest.FixtureRequest) -> OpenFiles:
+    if request.param == "memory":
+        return open_memory_files
+    server: NatsServer = request.getfixturevalue("nats_server")
+    name = f"FILES_{next(_calls)}"  # of this test alone: it lists them all
+
+    @asynccontextmanager
+    async def open_nats() -> AsyncIterator[FileStore]:
+        client = await server.connect()
+        files = NatsFileStore(client, name, limit_bytes=256 * 1024 * 1024)
+        await files.ensure()
+        yield files
+        await files.close()
         await client.close()
 
     return open_nats

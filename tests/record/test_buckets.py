@@ -45,6 +45,23 @@ def test_a_value_is_forgotten_after_its_time(open_bucket: OpenBucket, call: str)
     asyncio.run(main())
 
 
+def test_a_value_that_is_deleted_is_gone_and_others_stay(open_bucket: OpenBucket, call: str) -> None:
+    async def main() -> None:
+        async with open_bucket() as bucket:
+            await bucket.put(f"{call}.a", b"one")
+            await bucket.put(f"{call}.b", b"two")
+            await bucket.delete(f"{call}.a")
+            await bucket.delete(f"{call}.c")
+
+            assert await bucket.get(f"{call}.a") is None
+            assert await bucket.get(f"{call}.b") == b"two"
+
+            await bucket.put(f"{call}.a", b"three")
+            assert await bucket.get(f"{call}.a") == b"three"
+
+    asyncio.run(main())
+
+
 @pytest.mark.nats
 def test_what_one_process_has_put_another_has_at_once(nats_server: NatsServer, call: str) -> None:
     async def main() -> None:

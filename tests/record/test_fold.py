@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.virtual import run_virtual
+from trunkline.proto.image import ShownImage
 from trunkline.proto.record import (
     RECORD_VERSION,
     AssistantItem,
@@ -309,6 +310,7 @@ def test_the_json_of_a_call_has_what_was_promised() -> None:
         "from_sample": 100,
         "to_sample": 32_100,
         "previous": "item_1",
+        "images": [],
     }
     assert page["items"][2]["phase"] == "commentary"
     assert {"id", "role", "phase", "text", "heard_text", "status"} <= page["items"][3].keys()
@@ -328,6 +330,21 @@ def test_a_result_in_words_stands_for_itself() -> None:
     page = to_json(fold(CALL, log), events_of(CALL, log))
 
     assert msgspec.json.decode(msgspec.json.encode(page))["tools"][0]["result"] == "No such order."
+
+
+def test_a_picture_is_in_its_item_and_in_the_json_of_it_and_gone_with_the_item() -> None:
+    shown = ShownImage("file_a", 5, "low", "image/png", 640, 480, 12_000)
+    said = CallerSaid(BEGAN_US, 1, "item_1", "this?", "text", images=(shown,))
+    log = entries([said], 1)
+    view = fold(CALL, log)
+    page = msgspec.json.decode(msgspec.json.encode(to_json(view, events_of(CALL, log))))
+    later = folded(said, ItemDeleted(BEGAN_US, "item_1"))
+
+    facts = {"file": "file_a", "at": 5, "detail": "low", "media_type": "image/png", "width": 640, "height": 480}
+    assert view.items["item_1"].images == (shown,)
+    assert page["items"][0]["images"] == [facts | {"bytes": 12_000}]
+    assert page["events"][0]["images"] == [facts | {"size": 12_000}]
+    assert later.items == {}
 
 
 def test_a_line_of_the_list_says_when_the_call_ended() -> None:

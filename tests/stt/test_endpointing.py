@@ -8,6 +8,7 @@ from trunkline.proto.speech import TurnRules
 from trunkline.stt.endpointing import (
     LONGEST_SAMPLES,
     Attempt,
+    Draft,
     Dropped,
     Endpointer,
     Quiet,
@@ -263,9 +264,9 @@ def test_every_utterance_gets_exactly_one_final_in_order_and_none_overlap(
 
 @given(track=TRACKS)
 def test_the_audio_of_an_attempt_is_never_let_go_of_before_it(track: list[float]) -> None:
-    endpointer, held_from = Endpointer(RULES, 0), 0
+    endpointer, held_from = Endpointer(RULES, 0, draft_samples=8_000), 0
     for probability in track + silence(2.0):
         for decision in endpointer.hear(probability):
-            if isinstance(decision, Attempt):
+            if isinstance(decision, Attempt | Draft):
                 assert decision.from_sample >= held_from
         held_from = max(held_from, endpointer.needed_from)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -36,9 +37,10 @@ from trunkline.stt.recognition import Recognition
 from trunkline.stt.session import CallerSession
 from trunkline.stt.vad import Loudness
 
-from .driving import Inline
+from .driving import Inline, Slow
 
 FRAME_SAMPLES = 320
+MANUAL_FROM = 1_000_000
 RULES = TurnRules()
 MANUAL = TurnRules(automatic=False)
 
@@ -93,23 +95,40 @@ class Hub:
         return [fact for fact in self.facts if isinstance(fact, kinds)]
 
     @property
+    def finals(self) -> list[Final]:
+        return [fact for fact in self.facts if isinstance(fact, Final)]
+
+    @property
     def texts(self) -> list[str]:
-        return [fact.text for fact in self.facts if isinstance(fact, Final)]
+        return [final.text for final in self.finals]
 
 
 class Worker:
-    def __init__(self, script: tuple[str, ...]) -> None:
+    """draft_samples: see CallerSession."""
+
+    def __init__(self, script: tuple[str, ...], executor: Executor | None = None, draft_samples: int = 0) -> None:
         broker = MemoryBroker()
         self.gateway = Exchange(MemoryBus(broker), "gateway", "g")
         self.stt = Exchange(MemoryBus(broker), "stt", "s")
         self._listening = Listening(Loudness(), Inline())
-        self._recognition = Recognition(Scripted(script), Inline(), 1)
+        self._recognition = Recognition(Scripted(script), executor or Inline(), 1)
+        self._draft_samples = draft_samples
         self.pool = CallPool(self.stt, capacity=0, open_session=self._open)
         self._calls = 0
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         assert isinstance(message, Listen)
-        return CallerSession(link, message, self._listening, self._recognition, self.pool.fail)
+        parts = self._listening, self._recognition
+        return CallerSession(link, message, *parts, self.pool.fail, draft_samples=self._draft_samples)
+
+    async def start(self) -> None:
+        await self.gateway.start()
+        await self.stt.start()
+
+    async def stop(self) -> None:
+        for exchange in (self.gateway, self.stt):
+            await exchange.stop()
+            await exchange.bus.close()
 
     async def call(self, rules: TurnRules = RULES, from_sample: int = 0) -> Hub:
         self._calls += 1
@@ -124,13 +143,10 @@ class Worker:
 def played(scenario: Callable[[Worker], Awaitable[None]], *script: str) -> None:
     async def run() -> None:
         worker = Worker(script or ("hello",))
-        await worker.gateway.start()
-        await worker.stt.start()
+        await worker.start()
         await scenario(worker)
         worker.pool.close("test ends")
-        for exchange in (worker.gateway, worker.stt):
-            await exchange.stop()
-            await exchange.bus.close()
+        await worker.stop()
 
     run_virtual(run())
 
@@ -244,6 +260,24 @@ def test_push_to_talk_says_nothing_until_the_client_finishes() -> None:
         assert hub.of(SpeechStarted, SpeechStopped, Silent) == []
 
     played(scenario)
+
+
+def test_words_come_in_the_order_in_which_utterances_ended() -> None:
+    """The client's word comes as an utterance has just ended, and there is nothing behind that."""
+
+    async def scenario() -> None:
+        worker = Worker(("hello",), Slow(1.0))
+        await worker.start()
+        hub = await worker.call(TurnRules(silence_ms=200, unfinished_ms=200))
+        await hub.say(speech(0.8), silent(0.3))
+        hub.link.send(Finish(MANUAL_FROM, 0, hub.position))
+        await asyncio.sleep(3.0)
+        worker.pool.close("test ends")
+        await worker.stop()
+
+        assert [(final.utterance, final.text) for final in hub.finals] == [(1, "hello"), (MANUAL_FROM, "")]
+
+    run_virtual(scenario())
 
 
 def test_finishing_asks_for_audio_that_was_lost_at_the_very_end() -> None:

@@ -21,6 +21,7 @@ BESIDES = frozenset(
         "phase",  # of a message, at any place where an item stands: the vendor sends it, its types don't have it
         "session.id",  # likewise
         "session.object",
+        "file_id",  # of an input_image: in place of image_url, which would be all its bytes once more
         "trunkline",  # of session.created: what a client of ours comes back with
     )
 )

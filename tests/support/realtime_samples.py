@@ -12,6 +12,12 @@ import msgspec
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session
 from trunkline.gateway.dialects.realtime.session_audio import Format
+from trunkline.gateway.dialects.realtime.transcription_session import (
+    TranscriptionSession,
+    merge_transcription,
+    new_transcription_session,
+    read_transcription_patch,
+)
 
 OURS = (out.Resumed, out.Settled, out.Move)  # to clients of ours alone; no SDK knows them
 ID = "event_1"
@@ -35,6 +41,7 @@ ITEMS: tuple[out.AnyItem, ...] = (
     _message("user", out.Part("input_audio", transcript=None)),
     _message("user", out.Part("input_audio", transcript="Where is my order?")),
     _message("user", out.Part("input_text", text="Where is my order?")),
+    _message("user", out.Part("input_image", file_id="file_1", detail="high")),
     _message("system", out.Part("input_text", text="The caller is in a hurry.")),
     _message("assistant", status="in_progress"),
     _message("assistant", status="in_progress", phase="commentary"),
@@ -135,6 +142,21 @@ def _sessions() -> Iterator[Session]:
         yield merge(new_session("rtc_1", "gpt-realtime-2", "Be kind.", ""), asked)
 
 
+TRANSCRIPTIONS: tuple[dict[str, object], ...] = (
+    {},
+    {"transcription": {"model": "gpt-4o-transcribe", "language": "en"}, "turn_detection": None},
+    {"format": {"type": "audio/pcmu"}, "turn_detection": {"type": "semantic_vad", "eagerness": "low"}},
+)
+
+
+def _transcriptions() -> Iterator[out.ServerEvent]:
+    for patch in TRANSCRIPTIONS:
+        asked = read_transcription_patch(msgspec.json.encode({"type": "transcription", "audio": {"input": patch}}))
+        session = merge_transcription(new_transcription_session("sess_1"), asked, ["gpt-4o-transcribe"])
+        yield out.SessionCreated(event_id=ID, session=session)
+        yield out.SessionUpdated(event_id=ID, session=session)
+
+
 def _conversation() -> Iterator[out.ServerEvent]:
     for session in _sessions():
         yield out.SessionCreated(event_id=ID, session=session, trunkline=out.Trunkline("token"))
@@ -193,7 +215,7 @@ def _ours() -> Iterator[out.ServerEvent]:
 
 
 def all_samples() -> list[out.ServerEvent]:
-    return [*_conversation(), *_responses(), *_audio_in(), *_output(), *_ours()]
+    return [*_conversation(), *_transcriptions(), *_responses(), *_audio_in(), *_output(), *_ours()]
 
 
 def for_sdks() -> list[str]:
@@ -231,7 +253,7 @@ def _structs(value: object) -> Iterator[msgspec.Struct]:
     if isinstance(value, list | tuple):
         for one in value:
             yield from _structs(one)
-    elif isinstance(value, msgspec.Struct) and not isinstance(value, Session):
+    elif isinstance(value, msgspec.Struct) and not isinstance(value, Session | TranscriptionSession):
         yield value
         for field in value.__struct_fields__:
             yield from _structs(getattr(value, field))

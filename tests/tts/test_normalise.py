@@ -34,6 +34,8 @@ READINGS = {
     "90 km/h for 5 km": "90 kilometers per hour for 5 kilometers",
     "Write to help.desk@example.com.": "Write to help dot desk at example dot com.",
     "See https://www.example.com/help/.": "See example dot com slash help.",
+    "One moment, please.The weather is fine.": "One moment, please. The weather is fine.",
+    "By e.g.Tom and Node.js": "By e.g.Tom and Node.js",
     "10-12 people & 2 + 2": "10 to 12 people and 2 plus 2",
     "**Bold**, _it_ and `code` [here](http://x.y)": "Bold, it and code here",
     "# Head\n- one\n- two": "Head. one. two",

@@ -12,6 +12,7 @@ from typing import Any, Literal, overload
 from trunkline.agents.call import CallContext
 from trunkline.agents.sensitive import KINDS, Kind
 from trunkline.proto.errors import BadInput
+from trunkline.proto.image import ShownImage
 from trunkline.proto.policy import Action
 from trunkline.proto.response import Phase
 
@@ -28,7 +29,8 @@ class Check:
     on: where. text: the caller's words; the segment, or the whole answer; the tool's arguments or its result (JSON).
     tool: the tool's name, arguments: as the model gave them (tool_arguments, tool_result).
     phase: of the message that the text is of, None where the model hasn't said yet. before: what of that message has
-    passed already (output).
+    passed already (output). images: that the caller shows with the words: what is known of each, not the pictures
+    themselves (input).
     """
 
     on: On
@@ -38,6 +40,7 @@ class Check:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     phase: Phase | None = None
     before: str = ""
+    images: tuple[ShownImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from trunkline.proto.errors import BadInput
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Phase
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ class Said:
     """A piece of the conversation as a filter sees it.
 
     kind: a message of "user" or "assistant", one that the client told the model itself ("system"), a "tool_call" or its
-    "tool_output". text: the words, the arguments or the
-    output. phase: of an assistant's message. tool: the tool's name. id: of the tool call, which a call and its output
-    share.
+    "tool_output". text: the words, the arguments or the output. phase: of an assistant's message. tool: the tool's
+    name. id: of the tool call, which a call and its output share. images: that a user's message or an output shows.
     """
 
     kind: Literal["user", "assistant", "tool_call", "tool_output", "system"]
@@ -29,6 +29,7 @@ class Said:
     phase: Phase | None = None
     tool: str = ""
     id: str = ""
+    images: tuple[ShownImage, ...] = ()
 
 
 Filter = Callable[[Sequence[Said]], Sequence[Said]]

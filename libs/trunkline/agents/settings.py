@@ -8,6 +8,8 @@ from trunkline.proto.errors import BadInput
 
 Effort = Literal["", "none", "minimal", "low", "medium", "high", "xhigh"]
 EFFORTS: tuple[Effort, ...] = ("", "none", "minimal", "low", "medium", "high", "xhigh")
+Verbosity = Literal["", "low", "medium", "high"]
+VERBOSITIES: tuple[Verbosity, ...] = ("", "low", "medium", "high")
 DURATION_LIMIT_S = 24 * 3600.0
 
 
@@ -17,7 +19,7 @@ class ModelSettings:
 
     tool_choice: "auto", "required", "none" or a tool's name; it holds for the first round of an answer, so that a
     model which must use a tool may speak afterwards. prompt_cache_key: empty for the agent's name.
-    history_tokens: of conversation that is sent, oldest left out first; 0 for all of it.
+    history_tokens: of conversation that is sent, oldest left out first; 0 for all of it. verbosity: how much is said.
     """
 
     temperature: float | None = None
@@ -27,6 +29,7 @@ class ModelSettings:
     parallel_tool_calls: bool | None = None
     prompt_cache_key: str = ""
     history_tokens: int = 0
+    verbosity: Verbosity = ""
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0 <= self.temperature <= 2:
@@ -35,6 +38,8 @@ class ModelSettings:
             raise BadInput("ModelSettings.max_output_tokens", f"is {self.max_output_tokens}", "1 or more")
         if self.reasoning_effort not in EFFORTS:
             raise BadInput("ModelSettings.reasoning_effort", f"is {self.reasoning_effort!r}", ", ".join(EFFORTS[1:]))
+        if self.verbosity not in VERBOSITIES:
+            raise BadInput("ModelSettings.verbosity", f"is {self.verbosity!r}", ", ".join(VERBOSITIES[1:]))
         if self.history_tokens < 0:
             raise BadInput("ModelSettings.history_tokens", f"is {self.history_tokens}", "0 (no limit) or more")
 

@@ -8,6 +8,8 @@ import io
 import struct
 from typing import Literal, Protocol
 
+import numpy as np
+
 from trunkline.audio.pcm import from_bytes
 
 Format = Literal["pcm", "wav", "flac", "mp3", "opus"]
@@ -18,6 +20,7 @@ MP3_COMPRESSION = (
     0.6  # a constant 64 kbit/s at 24 kHz; players can't tell the length of a variable rate by its first frames
 )
 OPUS_PAGE_MS = 100.0  # of sound in a page of Ogg; libsndfile would wait for a second of it
+SILENCE_SAMPLES = 1  # instead of none: without one libsndfile writes no header, and the file would be none
 _SET_OGG_PAGE_LATENCY_MS = 0x1302  # of sf_command(), in sndfile.h
 
 
@@ -79,6 +82,7 @@ class _Encoded:
         import soundfile  # type: ignore[import-untyped]  # ships no types
 
         self._sink = _Sink(hold_bytes)
+        self._fed = False
         constant = {} if compression is None else {"compression_level": compression, "bitrate_mode": "CONSTANT"}
         self._file = soundfile.SoundFile(self._sink, "w", rate_hz, 1, subtype, format=form, **constant)
         if subtype == "OPUS":  # soundfile has no word of its own for it
@@ -87,9 +91,12 @@ class _Encoded:
 
     def feed(self, pcm: bytes) -> bytes:
         self._file.write(from_bytes(pcm))
+        self._fed = True
         return self._sink.take()
 
     def finish(self) -> bytes:
+        if not self._fed:
+            self._file.write(np.zeros(SILENCE_SAMPLES, dtype=np.int16))
         self._file.close()
         return self._sink.take(whole=True)
 

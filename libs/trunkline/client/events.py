@@ -25,7 +25,10 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Item(msgspec.Struct, frozen=True):
+    """content: its parts, as they came."""
+
     id: str = ""
+    content: msgspec.Raw = msgspec.Raw(b"[]")
     role: str = ""
     phase: Phase | None = None
 
@@ -88,12 +91,14 @@ class Begun(msgspec.Struct, frozen=True):
     start_ms: int = -1
 
 
-class TypedItem(msgspec.Struct, frozen=True):
-    """A text of the client's own that the record may lack. event_id: by which a refusal names it."""
+class TypedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A text of the client's own that the record may lack. event_id: by which a refusal names it. content: all its
+    parts, of one that shows pictures."""
 
     item_id: str
     text: str
     event_id: str = ""
+    content: msgspec.Raw | None = None
 
 
 class GivenOutput(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from trunkline.client.events import Begun, Cancelled, GivenOutput, Received, Resume, ServerEvent, TypedItem
+from trunkline.client.events import Begun, Cancelled, GivenOutput, Item, Received, Resume, ServerEvent, TypedItem
 from trunkline.client.tape import PER_MS, Tape
 from trunkline.proto.ids import new_event_id, new_item_id, new_response_id
 
@@ -68,11 +68,12 @@ class _Update(NamedTuple):
 
 
 class _Typed(NamedTuple):
-    """number: its place on the tape."""
+    """number: its place on the tape. content: of one that shows pictures."""
 
     number: int
     item: str
     text: str
+    content: msgspec.Raw | None = None
 
 
 class _Output(NamedTuple):
@@ -111,9 +112,11 @@ class Story:
             case {"type": "session.update", "session": dict(patch)}:
                 self._updates.append(_Update(number, name, patch, event))
             case {"type": "conversation.item.create", "item": {"id": str(item), "content": [*parts], **more}}:
-                text = _text(parts)
+                text, content = _text(parts), None
+                if text is None and _is_shown(parts):
+                    text, content = "", msgspec.Raw(msgspec.json.encode(parts))
                 if text is not None and (more.get("type"), more.get("role")) == ("message", "user"):
-                    _remember(self._typed, name, _Typed(number, item, text), UNRECORDED)
+                    _remember(self._typed, name, _Typed(number, item, text, content), UNRECORDED)
             case {
                 "type": "conversation.item.create",
                 "item": {
@@ -188,13 +191,21 @@ class Story:
         # another gateway that hears the same audio again may understand something else: then that is news
         if not self._first_time(f"{event.type} {event.transcript}" if event.type == _WORDED else event.type, item):
             return None
-        if event.type == "input_audio_buffer.speech_started":
+        if event.type == "conversation.item.added":
+            self._stored(event.item)
+        elif event.type == "input_audio_buffer.speech_started":
             self._begun[item] = event.audio_start_ms
         elif event.type == "input_audio_buffer.committed":
             self._begun.setdefault(item, -1)
         elif event.type in _OVER and self._begun.get(item, -1) < 0:
             self._begun.pop(item, None)
         return event
+
+    def _stored(self, item: Item) -> None:
+        """The gateway has its pictures: from here on they are known by the ids of their files."""
+        for name, typed in self._typed.items():
+            if typed.item == item.id and typed.content is not None:
+                self._typed[name] = typed._replace(content=item.content.copy())
 
     def settle(self, audio_end_ms: int) -> None:
         """Utterances that began before are on record, or nothing: no gateway hears them again."""
@@ -255,7 +266,7 @@ class Story:
             session=self._session or None,
             begun=[Begun(item, start_ms) for item, start_ms in self._begun.items()],
             typed=[
-                TypedItem(typed.item, typed.text, name)
+                TypedItem(typed.item, typed.text, name, typed.content)
                 for name, typed in self._typed.items()
                 if typed.number < tape.told
             ],
@@ -308,6 +319,11 @@ def _text(parts: list[object]) -> str | None:
             case _:
                 return None
     return "".join(texts)
+
+
+def _is_shown(parts: list[object]) -> bool:
+    """Text and pictures, and nothing else."""
+    return all(isinstance(part, dict) and part.get("type") in ("input_text", "input_image") for part in parts)
 
 
 def merged(old: dict[str, object], patch: dict[str, object]) -> dict[str, object]:

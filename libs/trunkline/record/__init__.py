@@ -3,7 +3,7 @@
 from trunkline.record.bucket import Bucket
 from trunkline.record.call_log import CallLog
 from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
-from trunkline.record.files import FileFacts, FileStore, Purpose
+from trunkline.record.files import FILES_KEPT_S, FileFacts, FileStore, Purpose
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.heard import Heard, heard_of
 from trunkline.record.memory_bucket import MemoryBucket
@@ -12,6 +12,7 @@ from trunkline.record.memory_files import MemoryFileStore
 from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
+from trunkline.record.nats_files import NatsFileStore
 from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
@@ -23,6 +24,7 @@ from trunkline.record.store import (
     EntryTooLarge,
     RecordStore,
     StoredEntry,
+    StoreFull,
     StoreUnavailable,
     WrongSequence,
 )
@@ -30,6 +32,7 @@ from trunkline.record.view import ENDS, CallView, given_subject
 
 __all__ = [
     "ENDS",
+    "FILES_KEPT_S",
     "ApprovalView",
     "Attempt",
     "BrokenRecord",
@@ -50,6 +53,7 @@ __all__ = [
     "MemoryRecordStore",
     "NatsBucket",
     "NatsClaimStore",
+    "NatsFileStore",
     "NatsRecordStore",
     "Outranked",
     "Purpose",
@@ -58,6 +62,7 @@ __all__ = [
     "RecordedEvent",
     "Recorder",
     "ResponseView",
+    "StoreFull",
     "StoreUnavailable",
     "StoredClaim",
     "StoredEntry",

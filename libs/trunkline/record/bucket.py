@@ -20,3 +20,7 @@ class Bucket(Protocol):
     async def get(self, key: str) -> bytes | None:
         """As of now, at any process; None for what was never kept, or no longer is. Raises StoreUnavailable."""
         ...
+
+    async def delete(self, key: str) -> None:
+        """What is kept under it, if anything, is gone once this returns. Raises StoreUnavailable."""
+        ...

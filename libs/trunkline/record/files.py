@@ -8,6 +8,9 @@ Purpose = Literal["vision", "user_data", "inline"]
 """What it was uploaded for; inline: it wasn't, it came within a message."""
 
 
+FILES_KEPT_S = 30 * 86_400.0  # where a file has no end of its own
+
+
 class FileFacts(msgspec.Struct, frozen=True):
     """id: `file_…`. name: as its giver calls it, empty where it has none. size: bytes. at_s, expires_s: seconds since
     1970; expires_s 0: with the store's own time. width, height: pixels, of a picture; 0 otherwise."""

@@ -76,7 +76,7 @@ class Items:
         match item.kind:
             case "message" if item.role:
                 made = ItemView(item.item, item.role, "client", 0, phase=item.phase, status="completed")
-                made.segments[0] = item.text
+                made.segments[0], made.images = item.text, item.images
                 return self.insert_message(made, previous)
             case "function_call":
                 return self._insert_call(item, previous)

@@ -27,3 +27,7 @@ class MemoryBucket:
         await asyncio.sleep(0)
         until_s, value = self.values.get(key, (0.0, b""))
         return value if self._now_s() < until_s else None
+
+    async def delete(self, key: str) -> None:
+        await asyncio.sleep(0)
+        self.values.pop(key, None)

@@ -6,6 +6,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import KeyValueConfig
 from nats.js.client import KV_PRE_TEMPLATE, KV_STREAM_TEMPLATE
+from nats.js.kv import KV_DEL, KV_OP
 
 from trunkline.record.nats_store import TROUBLE_LIMIT_S, configured_by_someone_else
 from trunkline.record.nats_writes import ACK_LIMIT_S, NatsWrites, backoff
@@ -42,8 +43,15 @@ class NatsBucket:
         await self._writes.close()
 
     async def put(self, key: str, value: bytes) -> None:
+        await self._write(key, value)
+
+    async def delete(self, key: str) -> None:
+        """Leaves a marker, which goes with the bucket's time."""
+        await self._write(key, b"", {KV_OP: KV_DEL})
+
+    async def _write(self, key: str, value: bytes, headers: dict[str, str] | None = None) -> None:
         for wait_s in backoff(TROUBLE_LIMIT_S):
-            if await self._writes.publish(self._subject(key), value):
+            if await self._writes.publish(self._subject(key), value, headers):
                 return
             await asyncio.sleep(wait_s)
         raise StoreUnavailable(key, TROUBLE_LIMIT_S)

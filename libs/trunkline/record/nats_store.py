@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import DiscardPolicy, KeyValueConfig, StorageType, StreamConfig
@@ -14,14 +13,12 @@ from nats.js.errors import APIError
 from trunkline.proto import subjects
 from trunkline.proto.ids import SHARDS, shard_of
 from trunkline.proto.record import CallSummary, decode_summary, encode_summary
+from trunkline.record.nats_reads import read_subject
 from trunkline.record.nats_writes import ACK_LIMIT_S, NatsWrites, Write, backoff
-from trunkline.record.replies import Answer
 from trunkline.record.store import StoredEntry, StoreUnavailable
 from trunkline.telemetry import logs
 
 TROUBLE_LIMIT_S = 12.0  # an election takes 5 s
-PAGE_ENTRIES = 256
-DIRECT_GET = "$JS.API.DIRECT.GET"  # NATS ADR-31: direct and batch get
 NAME_IN_USE = 10058  # nats-server: "stream name already in use with a different configuration"
 
 log = logs.get(__name__)
@@ -61,7 +58,8 @@ class NatsRecordStore:
         return self._writes.put(write, limit_s=self._trouble_limit_s)
 
     async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
-        return await self._read_subject(subjects.stream(shard_of(call)), subjects.record(call), after_seq)
+        stream, subject = subjects.stream(shard_of(call)), subjects.record(call)
+        return await read_subject(self._writes, stream, subject, after_seq=after_seq, limit_s=self._trouble_limit_s)
 
     async def put_summary(self, summary: CallSummary) -> None:
         subject = KV_PRE_TEMPLATE.format(bucket=subjects.INDEX_BUCKET) + summary.call
@@ -74,7 +72,8 @@ class NatsRecordStore:
     async def summaries(self) -> list[CallSummary]:
         everything = KV_PRE_TEMPLATE.format(bucket=subjects.INDEX_BUCKET) + ">"
         stream = KV_STREAM_TEMPLATE.format(bucket=subjects.INDEX_BUCKET)
-        lines = [decode_summary(one.data) for one in await self._read_subject(stream, everything) if one.data]
+        entries = await read_subject(self._writes, stream, everything, limit_s=self._trouble_limit_s)
+        lines = [decode_summary(one.data) for one in entries if one.data]
         return sorted(lines, key=lambda line: line.started_us, reverse=True)
 
     async def _ensure_stream(self, shard: int) -> None:
@@ -93,56 +92,6 @@ class NatsRecordStore:
         config = KeyValueConfig(bucket=subjects.INDEX_BUCKET, replicas=self._replicas, direct=True)
         with configured_by_someone_else():
             await self._writes.jetstream.create_key_value(config)
-
-    async def _read_subject(self, stream: str, subject: str, after_seq: int = 0) -> list[StoredEntry]:
-        """All messages behind after_seq in order, page by page; a page with a hole in it is asked for again."""
-        entries: list[StoredEntry] = []
-        for wait_s in backoff(self._trouble_limit_s):
-            while True:
-                page = _Page()
-                begin = (entries[-1].seq if entries else after_seq) + 1
-                ask = {"seq": begin, "next_by_subj": subject, "batch": PAGE_ENTRIES}
-                request = msgspec.json.encode(ask)
-                answered = await self._writes.replies.ask(
-                    f"{DIRECT_GET}.{stream}", request, page.take, limit_s=self._writes.ack_limit_s
-                )
-                if not (answered and page.whole):
-                    break
-                entries += page.entries
-                if not page.pending:
-                    return entries
-            await asyncio.sleep(wait_s)
-        raise StoreUnavailable(subject, self._trouble_limit_s)
-
-
-class _Page:
-    """The answer to one batch get: messages, then an end mark (204) or that there are none (404).
-
-    Each names the sequence before it in this answer, 0 for the first, so a hole shows. Source: NATS ADR-31.
-    """
-
-    def __init__(self) -> None:
-        self.entries: list[StoredEntry] = []
-        self.pending = 0
-        self.whole = False
-
-    def take(self, answer: Answer) -> bool:
-        """Whether that was the end."""
-        if answer.status == "404":
-            self.whole = True
-            return True
-        if answer.status not in ("", "204"):
-            return True
-        headers = answer.headers
-        if int(headers["Nats-Last-Sequence"]) != (self.entries[-1].seq if self.entries else 0):
-            return True
-        if answer.status:
-            self.whole = True
-            self.pending = int(headers["Nats-Num-Pending"])
-            return True
-        entry, stored_at = headers.get("Nats-Msg-Id", ""), headers.get("Nats-Time-Stamp", "")
-        self.entries.append(StoredEntry(int(headers["Nats-Sequence"]), entry, answer.data, stored_at))
-        return False
 
 
 @contextlib.contextmanager

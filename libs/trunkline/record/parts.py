@@ -6,6 +6,7 @@ from typing import Literal
 from trunkline.proto import record
 from trunkline.proto.approval import OpenApproval
 from trunkline.proto.ids import item_of_tool_call
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Asked, Phase, ResponseStatus, Source, TurnSource
 from trunkline.proto.tool import RunsAt, ToolStatus
 
@@ -32,6 +33,7 @@ class ItemView:
     agent: str = ""  # whose message it is, where that isn't the call's first
     voice: str = ""
     rewritten: str | None = None  # by policy: what the model reads instead of a caller's words
+    images: tuple[ShownImage, ...] = ()  # that a user's message shows
 
     @property
     def text(self) -> str:

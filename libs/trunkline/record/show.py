@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from trunkline.proto.approval import OpenApproval
+from trunkline.proto.image import ShownImage
 from trunkline.proto.record import CallSummary, Event
 from trunkline.proto.response import Asked, Inserted
 from trunkline.record.fold import RecordedEvent
@@ -85,9 +86,9 @@ def _event(recorded: RecordedEvent) -> Json:
 
 
 def _field(value: object) -> object:
-    """What a client asked for is shown by its fields' names."""
+    """What a client asked for or showed is told by its fields' names."""
     match value:
-        case Inserted() | Asked():
+        case Inserted() | Asked() | ShownImage():
             return {name: _field(getattr(value, name)) for name in value.__struct_fields__}
         case tuple():
             return [_field(one) for one in value]
@@ -111,6 +112,20 @@ def _item(item: ItemView, view: CallView) -> Json:
         "turn": item.turn,
         "response": item.response or None,
         "agent": None if item.role == "user" or item.source == "client" else item.agent or view.agent,
+        "images": [_image(image) for image in item.images],
+    }
+
+
+def _image(image: ShownImage) -> Json:
+    """file: its id in the file store. at: characters of the text before it."""
+    return {
+        "file": image.file,
+        "at": image.at,
+        "detail": image.detail,
+        "media_type": image.media_type,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.size,
     }
 
 

@@ -5,6 +5,7 @@ An append names the sequence it expects to follow: that compare-and-set is the o
     TrunklineError
     ├── WrongSequence       the log went on without us: another process appended
     ├── StoreUnavailable    no word of the entry's fate within the limit   (retryable, with the same entry id)
+    │   └── StoreFull       it has no room for that
     ├── EntryTooLarge       one entry is over what the store takes
     └── BrokenRecord        what is stored can't be a record: indexes are not dense
 """
@@ -29,6 +30,12 @@ class StoreUnavailable(TrunklineError):
     def __init__(self, what: str, waited_s: float) -> None:
         super().__init__(f"the record store did not answer for {what} within {waited_s:.1f} s")
         self.what, self.waited_s = what, waited_s
+
+
+class StoreFull(StoreUnavailable):
+    def __init__(self, what: str, limit_bytes: int) -> None:
+        TrunklineError.__init__(self, f"{what} is full: it takes {limit_bytes} bytes")
+        self.what, self.waited_s = what, 0.0
 
 
 class EntryTooLarge(TrunklineError):

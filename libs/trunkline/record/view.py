@@ -193,6 +193,7 @@ class CallView(Items):
 
     def _add_caller_item(self, event: record.CallerSaid) -> None:
         item = ItemView(event.item, "user", event.source, event.turn, status="completed", segments={0: event.text})
+        item.images = event.images
         self.heard_to = max(self.heard_to, event.to_sample)
         self.strays += not self.insert_message(item, event.previous)
 

@@ -79,7 +79,8 @@ class Partial(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="parti
 
 
 class Final(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="final"):
-    """STT -> gateway: the words of an utterance, once; empty text means that no words were heard.
+    """STT -> gateway: the words of an utterance, once, in the order in which utterances ended; empty text means that no
+    words were heard.
 
     recognise_ms: from the last audio needed to the words.
     """

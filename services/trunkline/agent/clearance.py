@@ -10,6 +10,7 @@ from trunkline.agent.policy import Judged
 from trunkline.agent.rulings import Bench, Ruled, ruled_before
 from trunkline.agents import Check
 from trunkline.proto.record import VerdictGiven
+from trunkline.proto.response import Inserted
 from trunkline.record import ENDS, CallView, ItemView, given_subject
 
 
@@ -82,21 +83,22 @@ async def clear_given(conversation: Conversation, bench: Bench, response: str) -
     for at, one in enumerate(given):
         if one.kind == "message" and one.role == "user":
             answers = all(later.role != "assistant" and later.role != "user" for later in given[at + 1 :])
-            await _clear_given(conversation, bench, response, given_subject(response, at), one.text, answers=answers)
+            await _clear_given(conversation, bench, response, given_subject(response, at), one, answers=answers)
 
 
 async def _clear_given(
-    conversation: Conversation, bench: Bench, response: str, subject: str, text: str, *, answers: bool
+    conversation: Conversation, bench: Bench, response: str, subject: str, given: Inserted, *, answers: bool
 ) -> None:
     view = conversation.view
     if answers and (ruled := _ruled_before(view, subject, response)):
         raise ruled
     if _is_cleared(view, subject):
         return
-    text = view.rewritten.get(subject, text)
+    text = view.rewritten.get(subject, given.text)
     try:
         for parallel in (False, True):
-            judged = await bench.policy.judge(Check("input", text, conversation.context()), parallel=parallel)
+            check = Check("input", text, conversation.context(), images=given.images)
+            judged = await bench.policy.judge(check, parallel=parallel)
             text = bench.settle("input", subject, judged, final=parallel)
     except Ruled as ruled:
         if answers or ruled.ruling.action != "block":
@@ -120,7 +122,7 @@ def _is_cleared(view: CallView, subject: str) -> bool:
 
 def _check(conversation: Conversation, item: ItemView) -> Check:
     words = item.text if item.rewritten is None else item.rewritten
-    return Check("input", words, conversation.context())
+    return Check("input", words, conversation.context(), images=item.images)
 
 
 def _last_turn(view: CallView) -> ItemView | None:

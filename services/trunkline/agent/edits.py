@@ -8,6 +8,7 @@ import msgspec
 
 from trunkline.agent.client_tools import ClientTools
 from trunkline.agent.conversation import SUMMONED, Conversation, is_summons
+from trunkline.agent.image_places import moved
 from trunkline.agent.redaction import Redaction
 from trunkline.proto import record
 from trunkline.proto.response import Insert, Inserted, Turn
@@ -29,8 +30,9 @@ class Edits:
         conversation = self._conversation
         at_us, text = conversation.wall_us(), self._redaction.redact(conversation.log.call, turn.text)
         extent = turn.from_sample, turn.to_sample
+        images = moved(turn.images, turn.text, text)
         conversation.append(
-            record.CallerSaid(at_us, turn.turn, turn.item, text, turn.source, *extent, previous=turn.previous)
+            record.CallerSaid(at_us, turn.turn, turn.item, text, turn.source, *extent, turn.previous, images)
         )
 
     def insert(self, told: Insert) -> None:

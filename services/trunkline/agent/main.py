@@ -5,8 +5,8 @@ from typing import NoReturn
 from trunkline.agent.service import AgentService, load_file, load_model
 from trunkline.agent.settings import AgentSettings
 from trunkline.bus.nats import NatsBus
-from trunkline.proto.subjects import VAULT_BUCKET
-from trunkline.record import NatsBucket, NatsClaimStore, NatsRecordStore
+from trunkline.proto.subjects import FILES_BUCKET, VAULT_BUCKET
+from trunkline.record import NatsBucket, NatsClaimStore, NatsFileStore, NatsRecordStore
 from trunkline.runtime.process import Context, run
 from trunkline.vault import checked_ttl_s, open_vault
 
@@ -16,15 +16,17 @@ def build(context: Context, settings: AgentSettings) -> AgentService:
     client, replicas = context.bus.client, settings.record_replicas
     file = load_file(settings)
     values = NatsBucket(client, VAULT_BUCKET, ttl_s=checked_ttl_s(settings.vault_ttl_s), replicas=replicas)
+    files = NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas)
     return AgentService(
         context.exchange,
         file,
-        load_model(settings),
+        load_model(settings, files),
         NatsRecordStore(client, replicas=replicas),
         NatsClaimStore(client),
         capacity=settings.capacity,
         lost_window_s=settings.resume_window_s,
         vault=open_vault(settings.vault_key, values, needed=file.keeps_sensitive),
+        files=files,
     )
 
 

@@ -5,6 +5,7 @@ Of all agents of the file together: a record is the call's, whoever speaks.
 
 import msgspec
 
+from trunkline.agent.image_places import moved
 from trunkline.agents import AgentFile
 from trunkline.agents.sensitive import spoken
 from trunkline.proto.response import Asked, Inserted
@@ -38,7 +39,7 @@ class Redaction:
             text = self._vault.redact_json(call, text, self._of_words)
         else:
             text = self.redact(call, text)
-        return msgspec.structs.replace(item, text=text)
+        return msgspec.structs.replace(item, text=text, images=moved(item.images, item.text, text))
 
     def redact_asked(self, call: str, asked: Asked | None) -> Asked | None:
         """What a client puts before the model in place of the conversation."""

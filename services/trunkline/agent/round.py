@@ -128,7 +128,7 @@ class FillerWords:
         self.left = [words for words in self.left if words not in said]
 
 
-def chat_span(request: ModelRequest, model: str, parent: tracing.Span) -> tracing.Span:
+def chat_span(request: ModelRequest, model: str, parent: tracing.Context) -> tracing.Span:
     """Names and attributes: OpenTelemetry semantic conventions for generative AI, `chat`."""
     attributes = {
         "gen_ai.operation.name": "chat",
@@ -137,4 +137,4 @@ def chat_span(request: ModelRequest, model: str, parent: tracing.Span) -> tracin
         "gen_ai.agent.name": request.agent,
     }
     kind = tracing.SpanKind.CLIENT
-    return tracing.start_span(f"chat {model}", parent=tracing.under(parent), kind=kind, attributes=attributes)
+    return tracing.start_span(f"chat {model}", parent=parent, kind=kind, attributes=attributes)

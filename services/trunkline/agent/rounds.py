@@ -322,7 +322,7 @@ class Rounds:
     async def _round(self, *, without: Collection[str] = (), note: str = "") -> list[ToolCall]:
         """Streams one round to the caller; gives the tools that it asks for. without: messages it isn't told of."""
         request = await self._request(without, note)
-        span = chat_span(request, self._model.name, self._span)
+        span = chat_span(request, self._model.name, tracing.under(self._span))
         speech = self._speech()
         one = Round(self._model, self._writer, speech, span, self._fillers, self._clearance)
         try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 
 from trunkline.agent.catalog import Catalog
 from trunkline.agent.decisions_in import Answer, DecisionsIn
+from trunkline.agent.generating import Generating
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.seam import Model
 from trunkline.agent.redaction import Redaction
@@ -19,11 +20,11 @@ from trunkline.proto import subjects
 from trunkline.proto.approval import DecideApproval
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadSettings
+from trunkline.proto.generation import Generate
 from trunkline.proto.placement import Declined
 from trunkline.proto.response import Converse
 from trunkline.proto.tool import DescribeTools, ToolsDescribed
-from trunkline.record import ClaimStore, Recorder, RecordStore
-from trunkline.record.files import FileStore
+from trunkline.record import ClaimStore, FileStore, Recorder, RecordStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
@@ -135,8 +136,11 @@ class AgentService:
         await self._store.close()
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
+        if isinstance(message, Generate):
+            return Generating(link, message, headers, self._model, self._keep)
         if not isinstance(message, Converse):
-            return Declined("bad_request", f"{type(message).__name__} places no call at this stage; allowed: Converse")
+            allowed = "Converse, Generate"
+            return Declined("bad_request", f"{type(message).__name__} places nothing at this stage; allowed: {allowed}")
         agent = self._file.agents.get(message.agent) if message.agent else self._file.default
         if agent is None:
             return Declined("unknown_agent", f"{message.agent!r}; allowed: {', '.join(self._file.agents)}")

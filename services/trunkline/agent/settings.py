@@ -16,9 +16,10 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     them at another host, which never get model_key. model_connect_s, model_first_token_s, model_idle_s: until a
     connection stands, until the first event of an answer, between two events. model_retries: at one endpoint, before
     the first token. model_phase: whether messages go back with their phase; `omit` only for endpoints that refuse the
-    key. record_replicas: of the record's streams where this process makes them, 1 or 3. vault_key: 32 bytes in base64,
-    the same for agents and tool runners. vault_ttl_s: how long sensitive values are kept, where this process makes
-    their bucket.
+    key. model_pictures: whether messages go with the pictures that they show; `omit` for models that see none, which
+    are told so in words. record_replicas: of the record's streams where this process makes them, 1 or 3.
+    file_store_bytes: of all files, where this process makes their store. vault_key: 32 bytes in base64, the same for
+    agents and tool runners. vault_ttl_s: how long sensitive values are kept, where this process makes their bucket.
     """
 
     agent_file: str = ""
@@ -34,8 +35,10 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     model_idle_s: float = 15.0
     model_retries: int = 2
     model_phase: Literal["send", "omit"] = "send"
+    model_pictures: Literal["send", "omit"] = "send"
     model_max_tokens_key: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     record_replicas: Literal[1, 3] = 1
+    file_store_bytes: int = 2_147_483_648
     vault_key: str = ""
     vault_ttl_s: float = 3600.0
 

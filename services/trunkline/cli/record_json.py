@@ -12,6 +12,17 @@ from trunkline.proto.tool import ToolStatus
 Event = dict[str, object]  # i, type, epoch, at, and the fields of the event's Struct in trunkline.proto.record
 
 
+class ImageLine(msgspec.Struct, frozen=True, rename={"size": "bytes"}):
+    """width, height: pixels."""
+
+    file: str
+    detail: str
+    media_type: str
+    width: int
+    height: int
+    size: int
+
+
 class ItemLine(msgspec.Struct, frozen=True):
     id: str
     role: str
@@ -19,6 +30,7 @@ class ItemLine(msgspec.Struct, frozen=True):
     text: str
     heard_text: str
     status: str
+    images: tuple[ImageLine, ...] = ()
 
 
 class ToolLine(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ import argparse
 import msgspec
 
 from trunkline.cli import api, record_json, stack
-from trunkline.cli.record_json import CallRecord, Event, ItemLine, ToolLine
+from trunkline.cli.record_json import CallRecord, Event, ImageLine, ItemLine, ToolLine
 from trunkline.proto.audio import CALLER_RATE_HZ
 
 
@@ -95,10 +95,17 @@ def _owner_line(event: Event) -> str:
 
 def _item_lines(event: Event, item: ItemLine) -> list[str]:
     who = {"user": "caller", "assistant": "agent"}.get(item.role, item.role)
-    line = f"{_time(event)}  {who:<6}  {item.phase or '':<12}  {item.text}"
-    if item.status == "completed":
-        return [line]
-    return [line, f"{'':<16}({item.status}; heard: {item.heard_text or 'nothing'})"]
+    lines = [f"{_time(event)}  {who:<6}  {item.phase or '':<12}  {item.text}".rstrip()]
+    lines += [f"{'':<16}(shown: {_picture(image)})" for image in item.images]
+    if item.status != "completed":
+        lines.append(f"{'':<16}({item.status}; heard: {item.heard_text or 'nothing'})")
+    return lines
+
+
+def _picture(image: ImageLine) -> str:
+    return (
+        f"{image.media_type}, {image.width} x {image.height}, {image.size} bytes, detail {image.detail}, {image.file}"
+    )
 
 
 def _time(event: Event) -> str:

@@ -59,7 +59,7 @@ class Asking:
         self._spans: dict[int, tracing.Span] = {}
 
     def take(self, turn: TakeTurn, ended_at: int) -> None:
-        """A turn with words. ended_at: clock of its last voiced sample."""
+        """A turn with words or pictures. ended_at: clock of its last voiced sample."""
         respond = turn.respond and self._first is None  # a response that waits for words answers this too
         if respond and self._speaking.busy:
             if self.interrupts:
@@ -71,7 +71,9 @@ class Asking:
         response = new_response_id() if by_itself else ""
         headers = self._expect(turn.turn, response, ended_at) if by_itself else None
         extent = turn.from_sample, turn.to_sample
-        told = Turn(turn.turn, turn.item, turn.text, turn.source, *extent, by_itself, turn.previous, response)
+        told = Turn(
+            turn.turn, turn.item, turn.text, turn.source, *extent, by_itself, turn.previous, response, turn.images
+        )
         self._tell(told, headers)
         if respond and not by_itself:  # a session's own instructions go with the order to respond
             self._respond(Wanted(), ended_at)

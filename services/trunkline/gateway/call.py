@@ -298,7 +298,7 @@ class Call:
         self._asking.go_on()
 
     def _take(self, turn: TakeTurn) -> None:
-        if turn.text:
+        if turn.says_something:
             self._vigil.caller_said(turn.to_sample)
             self._asking.take(turn, self.listening.clock_of(turn.to_sample))
 

@@ -131,6 +131,8 @@ class Calls:
             await asyncio.wait_for(self._empty.wait(), grace_s)
         for call in list(self._calls.values()):
             call.drain()
+        for request in self.requests:
+            request.fail(StageUnavailable("gateway", "it is going down"))
         await asyncio.sleep(FAREWELL_S)
 
     def stop(self) -> None:

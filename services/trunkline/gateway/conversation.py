@@ -5,6 +5,7 @@ from collections.abc import Callable
 from trunkline.gateway.client_tools import ClientTools
 from trunkline.gateway.decisions import Decision
 from trunkline.gateway.turns import Turns
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Insert, Inserted, Retract
 
 
@@ -16,9 +17,9 @@ class Conversation:
         self._tools = tools
         self._carry_out = carry_out
 
-    def type(self, item: str, text: str, previous: str = "") -> None:
+    def type(self, item: str, text: str, previous: str = "", images: tuple[ShownImage, ...] = ()) -> None:
         """A user's message; it isn't answered by itself."""
-        self._carry_out(self._turns.typed(item, text, previous))
+        self._carry_out(self._turns.typed(item, text, previous, images))
 
     def insert(self, item: Inserted, previous: str = "") -> None:
         """Another message, or a tool call. Raises BadInput for a call whose id is taken."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Insert, Retract, TurnSource
 
 
@@ -41,7 +42,7 @@ class AnnounceWords(msgspec.Struct, frozen=True):
 
 
 class TakeTurn(msgspec.Struct, frozen=True):
-    """turn: from 1, in order; 0, with empty text, when a client bounded an utterance without words: an item alone."""
+    """turn: from 1, in order; 0 when a client bounded an utterance without words: an item alone, which says nothing."""
 
     turn: int
     item: str
@@ -51,6 +52,11 @@ class TakeTurn(msgspec.Struct, frozen=True):
     to_sample: int = 0
     respond: bool = False
     previous: str = ""  # see Turn
+    images: tuple[ShownImage, ...] = ()
+
+    @property
+    def says_something(self) -> bool:
+        return bool(self.text or self.images)
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from trunkline.gateway.auth import KeyRefused, Keys, answer, refuse
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput, StageUnavailable, Undecodable
 from trunkline.proto.ids import is_call_id
-from trunkline.record import BrokenRecord, RecordStore, StoreUnavailable, read_call, summary_to_json, to_json
+from trunkline.record import BrokenRecord, RecordStore, StoreFull, StoreUnavailable, read_call, summary_to_json, to_json
 from trunkline.telemetry import logs
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,6 +26,8 @@ def guarded(keys: Keys, handler: Handler) -> Handler:
         except BadInput as error:
             status = 404 if error.code == "model_not_found" else 400
             return refuse(status, error.code, str(error), param=error.param or None)
+        except StoreFull as full:
+            return refuse(507, "store_full", str(full))
         except StoreUnavailable as unavailable:
             return refuse(503, "store_unavailable", str(unavailable), retry_after_s=1.0)
         except StageUnavailable as unavailable:

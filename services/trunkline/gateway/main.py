@@ -5,8 +5,8 @@ from trunkline.gateway.ephemeral_keys import KEPT_S
 from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.gateway.stores import Stores
-from trunkline.proto.subjects import RESPONSES_BUCKET, SESSIONS_BUCKET
-from trunkline.record import MemoryFileStore, NatsBucket, NatsRecordStore
+from trunkline.proto.subjects import FILES_BUCKET, RESPONSES_BUCKET, SESSIONS_BUCKET
+from trunkline.record import NatsBucket, NatsFileStore, NatsRecordStore
 from trunkline.runtime.process import Context, run
 
 RESPONSES_KEPT_S = 30 * 86_400.0  # as long as the vendor keeps them
@@ -19,7 +19,7 @@ def build(context: Context, settings: GatewaySettings, webrtc: MakeEndpoint | No
         record=NatsRecordStore(client, replicas=replicas),
         sessions=NatsBucket(client, SESSIONS_BUCKET, ttl_s=KEPT_S, replicas=replicas),
         responses=NatsBucket(client, RESPONSES_BUCKET, ttl_s=RESPONSES_KEPT_S, replicas=replicas),
-        files=MemoryFileStore(),
+        files=NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas),
     )
     return GatewayService(context, settings, stores, webrtc=webrtc)
 

@@ -8,7 +8,7 @@ import asyncio
 import io
 from typing import NamedTuple
 
-from PIL import ExifTags
+from PIL import ExifTags, _imaging
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -16,10 +16,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from trunkline.gateway.picture_header import FORMATS, Header, Refusal, read_header
-from trunkline.runtime.threads import in_thread
 
 MOST_PIXELS = 50_000_000
-MOST_PIXELS_WEBP = 25_000_000  # its decoder holds four copies of them
+MOST_PIXELS_WEBP = 20_000_000  # its decoder holds four copies of them
+BLOCK_BYTES = 64 * 1024 * 1024  # blocks of that size go back to the system, smaller ones stay with the process
 READERS: dict[str, type[ImageFile]] = {  # by name, so that no other format is ever tried on a stranger's bytes
     "image/png": PngImageFile,
     "image/jpeg": JpegImageFile,
@@ -42,13 +42,14 @@ class PictureChecks:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
+        _imaging.set_block_size(BLOCK_BYTES)
         self._decoding = asyncio.Semaphore(1)
 
     async def look(self, data: bytes) -> Seen | Refusal:
         if refusal := self.too_many_bytes(len(data)):
             return refusal
         await self._decoding.acquire()
-        looking = in_thread(lambda: look(data), "picture")
+        looking = asyncio.get_running_loop().run_in_executor(None, look, data)
         looking.add_done_callback(lambda _: self._decoding.release())
         return await asyncio.shield(looking)  # who no longer waits doesn't free the thread
 

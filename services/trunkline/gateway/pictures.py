@@ -3,6 +3,7 @@
 What is told to anybody is stored before. Codes are the vendor's (`ResponseError.code` in its types).
 """
 
+import asyncio
 import binascii
 import hashlib
 import re
@@ -12,11 +13,11 @@ from collections.abc import Callable
 
 from trunkline.gateway.picture_checks import READERS, PictureChecks, Seen
 from trunkline.gateway.picture_header import FORMATS, Refusal
+from trunkline.gateway.picture_urls import PictureUrls
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_file_id
 from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import FileFacts, FileStore, Purpose
-from trunkline.runtime.threads import in_thread
 
 KNOWN_PICTURES = 256  # a client that sends its whole history sends the same ones again and again
 KNOWN_S = 86_400.0  # then one is stored anew, so that it outlives the store's time
@@ -26,9 +27,17 @@ _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 class Pictures:
     """wall_s: seconds since 1970."""
 
-    def __init__(self, files: FileStore, checks: PictureChecks, *, wall_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        files: FileStore,
+        checks: PictureChecks,
+        urls: PictureUrls,
+        *,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
         self._files = files
         self._checks = checks
+        self._urls = urls
         self._wall_s = wall_s
         self._known: OrderedDict[bytes, FileFacts] = OrderedDict()  # by digest
 
@@ -59,9 +68,12 @@ class Pictures:
         return facts
 
     async def _given(self, url: str, param: str) -> FileFacts:
-        if url[:5].lower() == "data:":
+        scheme = url[:16].partition(":")[0].lower()
+        if scheme == "data":
             return await self._store(await self._read(url, param), param)
-        raise BadInput(param, f"is {url[:40]!r}", "a data URL, or file_id", code="invalid_image_url")
+        if scheme in ("http", "https"):
+            return await self._store(await self._urls.fetch(url, param), param)
+        raise BadInput(param, f"is {url[:40]!r}", "a data URL, or an http(s) URL", code="invalid_image_url")
 
     async def _read(self, url: str, param: str) -> bytes:
         found = _DATA_URL.match(url[:1024])
@@ -73,13 +85,13 @@ class Pictures:
             raise BadInput(param, problem, FORMATS, code="unsupported_image_media_type")
         if refusal := self._checks.too_many_bytes((len(url) - found.end()) * 3 // 4 - 2):
             raise BadInput(param, *refusal[:2], code=refusal.code)
-        data = await in_thread(lambda: _decoded(url, found.end()), "base64")
+        data = await asyncio.to_thread(_decoded, url, found.end())
         if data is None:
             raise BadInput(param, "isn't base64", "base64 with its padding", code="invalid_base64_image")
         return data
 
     async def _store(self, data: bytes, param: str) -> FileFacts:
-        digest = hashlib.sha256(data).digest()
+        digest = await asyncio.to_thread(_digest_of, data)
         if known := await self._stored_lately(digest):
             return known
         seen = await self.check(data, param)
@@ -118,3 +130,7 @@ def _decoded(url: str, begin: int) -> bytes | None:
         return binascii.a2b_base64(url[begin:], strict_mode=True)
     except ValueError:  # also of what is no ASCII
         return None
+
+
+def _digest_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

@@ -13,7 +13,7 @@ from trunkline.gateway.placing import Placement
 from trunkline.gateway.playout import Segment
 from trunkline.gateway.requests import Request
 from trunkline.gateway.script import Words
-from trunkline.gateway.synthesis import Synthesis
+from trunkline.gateway.synthesis import PROGRESS_SAMPLES, Synthesis
 from trunkline.proto.audio import SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import TrunklineError
@@ -23,6 +23,8 @@ from trunkline.proto.speaking import SegmentFailed, Speak
 from trunkline.segments import Segmenter
 
 PIECE_SAMPLES = SPEECH_RATE_HZ // 2  # that are taken at a time, at most
+MUTE_S = PROGRESS_SAMPLES / SPEECH_RATE_HZ
+WORKERS = 256  # remembered
 MISSING_LOOK_S = 0.1  # while audio is missing of which it was told that it is complete
 
 
@@ -31,13 +33,31 @@ class NotSpoken(TrunklineError):
         super().__init__(f"the text can't be spoken: {reason}")
 
 
+class Audibility:
+    """When each TTS worker was last heard by any recital: one that has much to do is slow to each, and not mute."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self.now_s = now_s
+        self._heard_s: dict[str, float] = {}
+
+    def heard(self, worker: str) -> None:
+        self._heard_s.pop(worker, None)
+        self._heard_s[worker] = self.now_s()
+        if len(self._heard_s) > WORKERS:
+            del self._heard_s[next(iter(self._heard_s))]  # the one that is silent for longest
+
+    def mute(self, worker: str) -> bool:
+        return self.now_s() - self._heard_s.get(worker, 0.0) > MUTE_S
+
+
 class Recital:
     """The post of its TTS worker (see `staffing.Post`). voices: that the worker has, empty if it doesn't tell."""
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
+    def __init__(self, audibility: Audibility) -> None:
         self.voices: tuple[str, ...] = ()
+        self._audibility = audibility
+        self._worker = ""
         self._handle = 0
-        self._now_s = now_s
         self._synthesis = Synthesis(self._clock)
         self._words: deque[Words] = deque()  # not taken whole
         self._failure = ""
@@ -48,11 +68,11 @@ class Recital:
         return self
 
     def begin(self, text: str, voice: str, speed: float) -> None:
-        """Once. voice: empty for the engine's own."""
+        """Once. voice: empty for the engine's own. A caller's first words are more urgent than any of these."""
         segmenter = Segmenter()
         for index, part in enumerate([*segmenter.feed(text), *segmenter.flush()]):
             segment = Segment(index + 1, "", index)
-            words = Words("", segment, part, audible=True, voice=voice, speed=speed, urgent=index == 0)
+            words = Words("", segment, part, audible=True, voice=voice, speed=speed)
             self._words.append(words)
             self._synthesis.add(words)
 
@@ -82,7 +102,7 @@ class Recital:
         self._synthesis.ask_if_missing(words, self._clock())
 
     def _clock(self) -> int:
-        return int(self._now_s() * SPEECH_RATE_HZ)
+        return int(self._audibility.now_s() * SPEECH_RATE_HZ)
 
     # the post
 
@@ -95,6 +115,7 @@ class Recital:
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
         if isinstance(answer, Accepted):
             self.voices = answer.voices
+        self._worker = placement.worker
         link = placement.link
         link.bind_audio(self._handle, self._hear_audio)
         self._synthesis.placed(lambda message, headers: link.send(message, headers=headers))
@@ -102,6 +123,7 @@ class Recital:
     def hear(self, message: Message, headers: Headers | None) -> None:
         if isinstance(message, SegmentFailed):
             self._failure = message.reason
+        self._audibility.heard(self._worker)
         self._synthesis.on_fact(message)
         self._news.set()
 
@@ -114,8 +136,9 @@ class Recital:
 
     @property
     def stalled(self) -> bool:
-        return self._synthesis.stalled(self._clock())
+        return self._synthesis.stalled(self._clock()) and self._audibility.mute(self._worker)
 
     def _hear_audio(self, chunk: AudioChunk) -> None:
+        self._audibility.heard(self._worker)
         self._synthesis.on_chunk(chunk)
         self._news.set()

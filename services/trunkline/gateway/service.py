@@ -2,48 +2,28 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from aiohttp import web
 
 from trunkline.gateway.adoption import Adoption
-from trunkline.gateway.apis.speech import SpeechApi
-from trunkline.gateway.apis.transcriptions import TranscriptionApi
-from trunkline.gateway.approvals import Approvals
-from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.cors import cors
-from trunkline.gateway.deciding import Deciding
-from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndpoint
-from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
-from trunkline.gateway.dialects.realtime.opening import Opening
-from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
-from trunkline.gateway.ephemeral_keys import EphemeralKeys
-from trunkline.gateway.hanging_up import HangingUp
-from trunkline.gateway.http import Http, vendor_errors
-from trunkline.gateway.page.serving import Page
-from trunkline.gateway.picture_checks import PictureChecks
-from trunkline.gateway.pictures import Pictures
-from trunkline.gateway.resume_token import ResumeTokens
+from trunkline.gateway.endpoints import MakeEndpoint, Parts, endpoints
+from trunkline.gateway.http import vendor_errors
 from trunkline.gateway.resuming import Resumption
-from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of, webrtc_urls_of
+from trunkline.gateway.settings import GatewaySettings, origins_of
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
 from trunkline.runtime.process import Context
 
+__all__ = ["GatewayService", "MakeEndpoint"]
+
 REQUEST_LIMIT_BYTES = 160 * 1024  # of a request's body: a session with all its tools; events come over the socket
 
 
-class Endpoint(Protocol):
-    def add_routes(self, app: web.Application) -> None: ...
-
-
-MakeEndpoint = Callable[[Calls, Keys, Opening, GatewaySettings], Endpoint]
-
-
 class GatewayService:
-    """wall_s: seconds since 1970. webrtc: makes what serves callers over
-    WebRTC; None hands their offers on to gateways that have it."""
+    """wall_s: seconds since 1970. webrtc: makes what serves callers over WebRTC; None hands their offers on to gateways
+    that have it."""
 
     digest = ""
     agents: tuple[str, ...] = ()
@@ -59,42 +39,23 @@ class GatewayService:
         self._bus = context.bus
         self._settings = settings
         self._stores = stores
-        store = stores.record
         self._roster = Roster(context.exchange.now_s)
         self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
-        ephemeral = EphemeralKeys(settings.resume_secret, keys_of(settings), stores.sessions, wall_s)
-        keys = Keys(keys_of(settings), ephemeral)
-        tokens = ResumeTokens(settings.resume_secret, keys_of(settings))
-        resumption = Resumption(self._calls, store)
+        resumption = Resumption(self._calls, stores.record)
         self._adoption = Adoption(
             context.worker,
             self._calls,
             resumption,
             self._roster,
-            store,
+            stores.record,
             settings.resume_window_s,
             context.exchange.now_s,
         )
         middlewares = [cors(origins_of(settings)), vendor_errors]
         app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=middlewares)
-        aliases = aliases_of(settings)
-        opening = Opening(self._calls, aliases)
-        self._pictures = Pictures(stores.files, PictureChecks(settings.file_limit_bytes), wall_s=wall_s)
-        realtime = RealtimeEndpoint(self._calls, resumption, keys, tokens, opening, settings.message_limit_bytes)
-        ClientSecretsEndpoint(keys, ephemeral, aliases, self._roster).add_routes(app)
-        app.router.add_get("/v1/realtime", realtime.handle)
-        offers: Endpoint = (
-            webrtc(self._calls, keys, opening, settings) if webrtc else Forwarding(keys, webrtc_urls_of(settings))
-        )
-        offers.add_routes(app)
-        HangingUp(context.exchange, self._calls, resumption, keys).add_routes(app)
-        Http(keys, store, self._roster).add_routes(app)
-        TranscriptionApi(keys, self._calls.requests, aliases).add_routes(app)
-        SpeechApi(keys, self._calls.requests, aliases, context.exchange.now_s).add_routes(app)
-        Page().add_routes(app)
-        deciding = Deciding(context.exchange)
-        self._calls.on_answered = deciding.hear
-        Approvals(keys, store, deciding).add_routes(app)
+        parts = Parts(context.exchange, settings, stores, self._roster, self._calls, resumption, wall_s)
+        for endpoint in endpoints(parts, webrtc):
+            endpoint.add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self._site: web.TCPSite | None = None
         self.port = 0

@@ -4,6 +4,7 @@ from typing import Literal
 
 from yarl import URL
 
+from trunkline.gateway.picture_urls import PORTS, PictureHosts
 from trunkline.proto.errors import BadSettings
 from trunkline.runtime.settings import CoreSettings, variable
 
@@ -36,8 +37,12 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` or `voice=voice` pairs,
     comma-separated, nothing behind the `=` for the default agent or its voice; they add to the vendor's names.
-    message_limit_bytes: of one client event. file_limit_bytes: of one file, and of one picture.
-    record_replicas: of the record's streams where this process is the first to make them. resume_secret: signs the
+    model_name: of the agents' model at its endpoint (`AgentSettings`), which requests may ask for by that name.
+    message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
+    file_limit_bytes: of one file, and of one picture.
+    record_replicas: of the record's streams where this process is the first to make them, and so with
+    file_store_bytes: of all files. image_urls: `off`, `on`, or comma-separated hosts (`host` or `host:port`) that
+    pictures are fetched from. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
     webrtc_urls: comma-separated, of the gateways that serve WebRTC, for those that don't.
@@ -51,8 +56,12 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     share_port: bool = False
     api_keys: str = ""
     model_aliases: str = ""
+    model_name: str = ""
     message_limit_bytes: int = 1_048_576
+    picture_event_limit_bytes: int = 16_777_216
     file_limit_bytes: int = 20_971_520
+    file_store_bytes: int = 2_147_483_648
+    image_urls: str = "off"
     record_replicas: Literal[1, 3] = 1
     resume_secret: str = ""
     cors_origins: str = "*"
@@ -74,6 +83,22 @@ def origins_of(settings: GatewaySettings) -> list[str]:
         if origin != "*" and (scheme not in ("http", "https") or not host or "/" in host or "*" in host):
             raise BadSettings(variable("cors_origins"), f"{origin!r}", "*, or origins like https://desk.example:8443")
     return origins
+
+
+def picture_hosts_of(settings: GatewaySettings) -> PictureHosts:
+    """Raises BadSettings."""
+    told = settings.image_urls.strip().lower()
+    if told in ("", "off", "on"):
+        return PictureHosts(any=told == "on")
+    named: set[tuple[str, int]] = set()
+    for part in filter(None, (part.strip() for part in told.split(","))):
+        host, colon, port = part.rpartition(":") if ":" in part else (part, "", "")
+        if not host or "/" in part or "*" in part or "@" in part or (colon and not port.isdigit()):
+            raise BadSettings(
+                variable("image_urls"), f"{part!r}", "off, on, or hosts like cdn.example or cdn.example:8443"
+            )
+        named |= {(host, int(port))} if colon else {(host, usual) for usual in PORTS}
+    return PictureHosts(named=frozenset(named))
 
 
 def webrtc_urls_of(settings: GatewaySettings) -> list[URL]:

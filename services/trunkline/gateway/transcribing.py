@@ -5,8 +5,9 @@ were it that its worker dies at any moment.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ SURE_SAMPLES = CALLER_RATE_HZ // 5  # a detector needs a few windows to be sure 
 
 RULES = TurnRules()
 
+T = TypeVar("T")
 OnEvent = Callable[[CallEvent], None]
 
 
@@ -92,6 +94,10 @@ class Transcribing:
     # what there is
 
     @property
+    def request_id(self) -> str:
+        return self._request.id
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """Of the recogniser that listens; empty if it doesn't tell."""
         return self._listening.languages
@@ -111,6 +117,10 @@ class Transcribing:
     def hear(self, samples: Samples) -> None:
         """samples: the next, at CALLER_RATE_HZ; what comes faster than in real time, no more than there is room for."""
         self._listening.hear(samples)
+
+    async def wait(self, what: Awaitable[T]) -> T:
+        """Its outcome. Raises StageUnavailable."""
+        return await self._request.wait(what)
 
     async def room(self) -> int:
         """Waits until there is room for more audio; returns for how many samples. Raises StageUnavailable."""

@@ -28,6 +28,7 @@ from trunkline.gateway.decisions import (
 from trunkline.gateway.utterance import NEAR_SAMPLES, NO_NUMBER, Utterance
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Insert, Retract
 
 CONFIRM_SAMPLES = CALLER_RATE_HZ * 180 // 1000  # voice this long over the agent's is no cough
@@ -112,6 +113,7 @@ class Turns:
         decisions: list[Decision] = []
         for utterance in self._utterances:
             if utterance.committed:
+                utterance.absorbed = NO_NUMBER
                 continue
             utterance.number = NO_NUMBER
             if utterance.orphaned and utterance.stopped and utterance.to_sample <= from_sample:
@@ -139,7 +141,8 @@ class Turns:
         if orphan is not None:
             orphan.number = number
             return self._pass_by(orphan.at_sample) + self._release()
-        if at_sample < self._discarded_to:  # STT hadn't heard of that, and lets it go
+        discarded = at_sample < self._discarded_to
+        if discarded and not self._is_bounded(at_sample):  # STT hadn't heard of that, and lets it go
             return []
         decisions = self._pass_by(at_sample - NEAR_SAMPLES)
         if echo:  # discarded, so that STT hears afresh when the caller speaks in the middle of it
@@ -148,6 +151,7 @@ class Turns:
         utterance = Utterance(number, self._new_item(), at_sample, self._taken_to)
         utterance.voiced_samples = voiced_samples
         if at_sample < self._taken_to:  # the client committed it meanwhile: an utterance only if words come of it
+            utterance.doubtful = discarded  # STT lets it go, unless its end was there before the client's word
             self._insert(utterance)
             return decisions + self._release()
         self._utterances.append(utterance)
@@ -182,15 +186,18 @@ class Turns:
 
     def final(self, number: int, text: str, from_sample: int, to_sample: int) -> list[Decision]:
         utterance = self._find(number)
-        if utterance is None or utterance.outcome is not None:
-            return []
         text = text.strip()
-        decisions: list[Decision] = []
+        if utterance is None or utterance.outcome is not None:
+            self._absorb(number, text, from_sample)
+            return []
+        decisions: list[Decision] = self._give_up_doubtful(utterance)
+        if utterance.prefix:
+            text, from_sample = f"{utterance.prefix} {text}".strip(), utterance.prefix_from
         if not text and not utterance.committed:
-            decisions = self._come_to_nothing(utterance, to_sample)
+            decisions += self._come_to_nothing(utterance, to_sample)
         else:
             utterance.stopped = utterance.stopped and utterance.announced  # an end is told after its beginning
-            decisions = self._confirm(utterance) + self._stop(utterance, to_sample)
+            decisions += self._confirm(utterance) + self._stop(utterance, to_sample)
             utterance.outcome = [] if utterance.committed else [CommitAudio(utterance.item)]
             utterance.outcome.append(self._turn_of(utterance, text, from_sample, to_sample))
         utterance.stopped = True
@@ -203,7 +210,7 @@ class Turns:
             return []
         utterance.stopped = True
         known = utterance.announced or utterance.committed
-        decisions = self._let_go(utterance)
+        decisions = self._give_up_doubtful(utterance) + self._let_go(utterance)
         utterance.outcome = [] if utterance.committed or not known else [CommitAudio(utterance.item)]
         if known:
             utterance.outcome.append(GiveUp(utterance.item, reason))
@@ -226,10 +233,10 @@ class Turns:
             )
         number, self._next_number = self._next_number, self._next_number + 1
         decisions: list[Decision] = []
-        item = self._new_item()
+        item, absorbed = self._new_item(), NO_NUMBER
         if open_one is not None:  # the client's word replaces what VAD had begun
             self._utterances.remove(open_one)
-            item = open_one.item
+            item, absorbed = open_one.item, open_one.number
             decisions += self._confirm(open_one)
             if open_one.announced:
                 decisions.append(AnnounceStopped(item, end_sample))
@@ -237,6 +244,7 @@ class Turns:
         self._utterances.append(utterance)
         utterance.committed = utterance.stopped = True
         utterance.to_sample = self._taken_to = end_sample
+        utterance.absorbed = absorbed
         self._unanswered = False  # a client that commits asks for the answer
         return [*decisions, OrderFinish(number, from_sample, end_sample), CommitAudio(item)]
 
@@ -253,9 +261,9 @@ class Turns:
         self.policy = policy
         return [*self._forget_open(end_sample), *self._release()] if went_manual else []
 
-    def typed(self, item: str, text: str, previous: str = "") -> list[Decision]:
+    def typed(self, item: str, text: str, previous: str = "", images: tuple[ShownImage, ...] = ()) -> list[Decision]:
         """previous: see Turn."""
-        return self._behind(item, TakeTurn(0, item, text, "text", previous=previous))
+        return self._behind(item, TakeTurn(0, item, text, "text", previous=previous, images=images))
 
     def changed(self, word: Insert | Retract) -> list[Decision]:
         return self._behind("", Change(word))
@@ -273,6 +281,23 @@ class Turns:
 
     def _find(self, number: int) -> Utterance | None:
         return next((u for u in self._utterances if u.number == number and number != NO_NUMBER), None)
+
+    def _is_bounded(self, at_sample: int) -> bool:
+        """By the client, and its words aren't known yet."""
+        return any(
+            u.committed and u.outcome is None and u.at_sample <= at_sample < u.to_sample for u in self._utterances
+        )
+
+    def _absorb(self, number: int, text: str, from_sample: int) -> None:
+        """STT had ended by itself what the client's commit ended: the order to finish meets what comes after it."""
+        for utterance in self._utterances:
+            if number != NO_NUMBER and utterance.absorbed == number and utterance.outcome is None:
+                utterance.prefix, utterance.prefix_from = text, from_sample
+
+    def _give_up_doubtful(self, bounded: Utterance) -> list[Decision]:
+        """Words come in order: what STT had ended before what the client bounded is told by now."""
+        earlier = self._utterances[: self._utterances.index(bounded)] if bounded.committed else []
+        return [d for u in earlier if u.doubtful and u.outcome is None for d in self._come_to_nothing(u, u.at_sample)]
 
     def _orphan_at(self, at_sample: int) -> Utterance | None:
         """The nearest."""
@@ -326,6 +351,9 @@ class Turns:
     def _forget_open(self, end_sample: int) -> list[Decision]:
         decisions: list[Decision] = []
         for utterance in [u for u in self._utterances if not u.stopped]:
+            if self._is_bounded(utterance.at_sample):
+                utterance.doubtful = True
+                continue
             self._utterances.remove(utterance)
             decisions += self._let_go(utterance)
             if utterance.announced:
@@ -356,7 +384,7 @@ class Turns:
             del self._utterances[0]
             goes_on = self._goes_on()
             for decision in utterance.outcome:
-                if isinstance(decision, TakeTurn) and decision.text:
+                if isinstance(decision, TakeTurn) and decision.says_something:
                     self._turn += 1
                     self._unanswered = goes_on if decision.respond else self._unanswered
                     respond = decision.respond and not goes_on

@@ -10,16 +10,24 @@ PADDING_SAMPLES = CALLER_RATE_HZ // 2  # before its first voiced sample: what an
 
 class Utterance:
     """number: what STT calls it. floor: audio before is another's. tentative: holds the playout until it is confirmed
-    or was nothing. to_sample: its end, once it has stopped."""
+    or was nothing. to_sample: its end, once it has stopped.
+
+    absorbed: what STT calls the utterance that a client's commit ended; where STT had ended that by itself, its words
+    are `prefix`, from the sample prefix_from. doubtful: STT may never tell its end.
+    """
 
     __slots__ = (
+        "absorbed",
         "announced",
         "at_sample",
         "committed",
+        "doubtful",
         "floor",
         "item",
         "number",
         "outcome",
+        "prefix",
+        "prefix_from",
         "stopped",
         "tentative",
         "to_sample",
@@ -32,6 +40,8 @@ class Utterance:
         self.at_sample = self.to_sample = at_sample
         self.floor = floor
         self.voiced_samples = 0
+        self.absorbed, self.prefix, self.prefix_from = NO_NUMBER, "", 0
+        self.doubtful = False
         self.tentative = self.announced = self.stopped = self.committed = False
         self.outcome: list[Decision] | None = None  # what its end means; None while it isn't known
 

@@ -41,6 +41,14 @@ class Attempt(msgspec.Struct, frozen=True):
     to_sample: int
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """The caller speaks on: recognise what there is, if that costs nobody anything, so that it can be told already."""
+
+    utterance: int
+    from_sample: int
+    to_sample: int
+
+
 class Resumed(msgspec.Struct, frozen=True):
     """The caller went on, or the client had its word: the attempt's words are not wanted."""
 
@@ -69,13 +77,13 @@ class Quiet(msgspec.Struct, frozen=True):
     to_sample: int
 
 
-Decision = Started | Attempt | Resumed | Dropped | Stopped | Quiet
+Decision = Started | Attempt | Draft | Resumed | Dropped | Stopped | Quiet
 
 
 class _Utterance:
     """words_from: where the recogniser begins. voiced_from: the first voiced sample; voiced_to: after the last.
 
-    attempt: of the silence since then; words: its words, once there.
+    attempt: of the silence since then; words: its words, once there. drafted_to: the end of the last Draft.
     """
 
     def __init__(self, number: int, from_sample: int, voiced_from: int, voiced_to: int) -> None:
@@ -84,6 +92,7 @@ class _Utterance:
         self.words_from = max(from_sample, voiced_from - _samples(LEAD_MS))
         self.voiced_from = voiced_from
         self.voiced_to = voiced_to
+        self.drafted_to = voiced_from
         self.resuming_windows = 0
         self.attempt = NO_ATTEMPT
         self.words: str | None = None
@@ -97,10 +106,11 @@ class _Finish(msgspec.Struct, frozen=True):
 
 
 class Endpointer:
-    """from_sample: of the first window."""
+    """from_sample: of the first window. draft_samples: between two Drafts of an utterance, 0 for none."""
 
-    def __init__(self, rules: TurnRules, from_sample: int) -> None:
+    def __init__(self, rules: TurnRules, from_sample: int, draft_samples: int = 0) -> None:
         self._rules = rules
+        self._draft_samples = draft_samples
         self._heard_to = from_sample
         self._floor = from_sample  # what lies before belongs to an earlier utterance, or was discarded
         self._ended_to = from_sample  # what lies before belongs to an earlier utterance
@@ -241,9 +251,16 @@ class Endpointer:
     def _resume(self, utterance: _Utterance) -> list[Decision]:
         utterance.voiced_to = self._heard_to
         if utterance.attempt == NO_ATTEMPT:
-            return []
+            return self._draft(utterance)
         abandoned, utterance.attempt, utterance.words = utterance.attempt, NO_ATTEMPT, None
         return [Resumed(abandoned)]
+
+    def _draft(self, utterance: _Utterance) -> list[Decision]:
+        """While there is a voice: in silence an attempt says the same, and must not wait."""
+        if not self._draft_samples or self._heard_to - utterance.drafted_to < self._draft_samples:
+            return []
+        utterance.drafted_to = self._heard_to
+        return [Draft(utterance.number, utterance.words_from, self._heard_to)]
 
     def _stop_if_silent(self, utterance: _Utterance) -> list[Decision]:
         """Short silence: begin to recognise. Longer: stop if the words look finished. Longest: stop in any case."""

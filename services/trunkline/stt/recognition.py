@@ -112,6 +112,11 @@ class Recognition:
         self._watch = EngineWatch(recogniser.name, workers)
         self._stopped = False
 
+    @property
+    def idle(self) -> bool:
+        """A job that nobody waits for delays none: no other waits, and of several threads one stays free."""
+        return not len(self._queue) and len(self._running) < max(1, self._workers - 1)
+
     def submit(self, job: Job) -> None:
         if self._queue.put(job):
             self._dispatch()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
+from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
@@ -21,6 +22,7 @@ from trunkline.telemetry import logs
 
 CALLS_PER_CORE = 24  # at 27 ms CPU per second of speech; beyond it finals take over half a second
 NULL_ENGINE_CALLS = 1000
+LEAST_PARTIALS_S, MOST_PARTIALS_S = 0.3, 10.0  # every 0.3 s costs eight times the CPU of finals alone
 
 log = logs.get(__name__)
 
@@ -33,6 +35,10 @@ class SttService:
         """Raises BadSettings."""
         if settings.stt_threads < 0:
             raise BadSettings(variable("stt_threads"), f"{settings.stt_threads}", "0 or more")
+        if settings.stt_partials_s and not LEAST_PARTIALS_S <= settings.stt_partials_s <= MOST_PARTIALS_S:
+            allowed = f"0 for none, or {LEAST_PARTIALS_S} to {MOST_PARTIALS_S}"
+            raise BadSettings(variable("stt_partials_s"), f"{settings.stt_partials_s}", allowed)
+        self._draft_samples = round(settings.stt_partials_s * CALLER_RATE_HZ)
         cores = os.cpu_count() or 1
         self._engine = choose(settings.engine_stt, read_script(settings.stt_script))
         usual = NULL_ENGINE_CALLS if settings.engine_stt == "scripted" else cores * CALLS_PER_CORE
@@ -70,7 +76,15 @@ class SttService:
             return Declined("bad_request", f"a placement at STT begins with Listen, not {type(message).__name__}")
         if not self._ready:
             return Declined("unready", "the engine is being loaded")
-        return CallerSession(link, message, self._listening, self._recognition, self.pool.fail, self._languages)
+        return CallerSession(
+            link,
+            message,
+            self._listening,
+            self._recognition,
+            self.pool.fail,
+            self._languages,
+            draft_samples=self._draft_samples,
+        )
 
 
 def read_script(text: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """One call at this worker: audio in, facts out. Decides nothing: `Endpointer` does, this carries its decisions out."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from opentelemetry.trace import Status, StatusCode
@@ -31,6 +32,7 @@ from trunkline.stt.endpointing import (
     NO_ATTEMPT,
     Attempt,
     Decision,
+    Draft,
     Dropped,
     Endpointer,
     Quiet,
@@ -55,6 +57,9 @@ REPLAY_JOBS = 4
 log = logs.get(__name__)
 _final = Histogram("trunkline_stt_final_seconds", "From the end of an utterance to its words", buckets=VOICE_BUCKETS_S)
 _gaps = Counter("trunkline_stt_gaps_total", "Times that missing audio was asked for")
+_drafts_dropped = Counter(
+    "trunkline_stt_partials_dropped_total", "Times that a caller who spoke on was not recognised anew, for want of time"
+)
 _lost = Counter("trunkline_stt_lost_seconds_total", "Audio that never came and was taken as silence")
 
 
@@ -76,7 +81,7 @@ class _Try:
 
 
 class CallerSession:
-    """voice: see Listener. on_failure: what to do when a callback of this call raises."""
+    """voice: see Listener. on_failure: when a callback of this call raises. draft_samples: see Endpointer."""
 
     def __init__(
         self,
@@ -86,6 +91,8 @@ class CallerSession:
         recognition: Recognition,
         on_failure: Callable[[Link, Exception], None],
         languages: tuple[str, ...] = (),
+        *,
+        draft_samples: int = 0,
     ) -> None:
         self.voice = VoiceState()
         self._link = link
@@ -94,8 +101,11 @@ class CallerSession:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._intake = Intake(listen.from_sample)
-        self._endpointer = Endpointer(listen.rules, listen.from_sample)
+        self._endpointer = Endpointer(listen.rules, listen.from_sample, draft_samples)
         self._tries: dict[int, _Try] = {}
+        self._draft: Job | None = None
+        self._ended: deque[int] = deque()  # utterances whose words aren't told
+        self._known: dict[int, Callable[[], None]] = {}  # of these, how to tell what is known
         self._spans: dict[int, tracing.Span] = {}
         self._asking: asyncio.TimerHandle | None = None
         self._told_to = listen.from_sample  # the hub knows that the audio before has been judged
@@ -126,6 +136,7 @@ class CallerSession:
         for attempt in self._tries.values():
             self._recognition.cancel(attempt.job)
         self._tries.clear()
+        self._drop_draft()
         self._stop_asking()
         for span in self._spans.values():
             span.end()
@@ -234,11 +245,14 @@ class CallerSession:
                     self._link.send(SpeechStarted(utterance, at_sample))
                 case Attempt():
                     self._recognise(decision)
+                case Draft():
+                    self._begin_draft(decision)
                 case Resumed(attempt=number):
                     attempt = self._tries.pop(number, None)
                     if attempt is not None:
                         self._recognition.cancel(attempt.job)
                 case Dropped(utterance=utterance):
+                    self._drop_draft()
                     self._end_span(utterance)
                 case Stopped():
                     self._stop(decision)
@@ -248,11 +262,35 @@ class CallerSession:
                         self._link.send(Silent(to_sample))
 
     def _recognise(self, decision: Attempt) -> None:
-        ring, number = self._intake.ring, decision.number
-        from_sample = min(max(decision.from_sample, ring.first), ring.end)
-        audio = ring.read(from_sample, max(from_sample, min(decision.to_sample, ring.end)))
+        number, audio = decision.number, self._audio_of(decision)
         job = Job(self._link.call, decision.utterance, audio, lambda outcome: self._recognised(number, outcome))
         self._tries[number] = _Try(job, decision.to_sample, self._loop.time())
+
+    def _audio_of(self, decision: Attempt | Draft) -> Samples:
+        ring = self._intake.ring
+        from_sample = min(max(decision.from_sample, ring.first), ring.end)
+        return ring.read(from_sample, max(from_sample, min(decision.to_sample, ring.end)))
+
+    def _begin_draft(self, draft: Draft) -> None:
+        """Only of what is live, and only where no other recognition waits for it."""
+        if self._draft is not None or self._tries or self._unheard > REPLAY_SAMPLES or not self._recognition.idle:
+            _drafts_dropped.inc()
+            return
+        self._draft = Job(
+            self._link.call, draft.utterance, self._audio_of(draft), lambda words: self._drafted(draft, words)
+        )
+        self._recognition.submit(self._draft)
+
+    def _drafted(self, draft: Draft, outcome: Outcome) -> None:
+        """What goes wrong with it is left to the Final."""
+        self._draft = None
+        if isinstance(outcome, str) and outcome:
+            self._link.send(Partial(draft.utterance, outcome, draft.to_sample))
+
+    def _drop_draft(self) -> None:
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            self._recognition.cancel(draft)
 
     def _submit_held(self) -> None:
         for attempt in self._tries.values():
@@ -285,10 +323,12 @@ class CallerSession:
             self._link.send(Partial(attempt.job.utterance, words, attempt.to_sample))
 
     def _stop(self, stopped: Stopped) -> None:
+        self._drop_draft()
+        self._ended.append(stopped.utterance)
         if stopped.announced:
             self._link.send(SpeechStopped(stopped.utterance, stopped.to_sample))
         if stopped.attempt == NO_ATTEMPT:
-            self._send_final(stopped, "", 0.0)
+            self._settle(stopped.utterance, lambda: self._send_final(stopped, "", 0.0))
             return
         attempt = self._tries[stopped.attempt]
         attempt.stopped, attempt.stopped_s = stopped, self._loop.time()
@@ -301,11 +341,20 @@ class CallerSession:
         del self._tries[number]
         _final.observe(self._loop.time() - attempt.stopped_s)
         if isinstance(outcome, str):
-            self._send_final(stopped, outcome, attempt.recognise_ms)
-            return
-        log.error("recognition failed", call_id=self._link.call, utterance=stopped.utterance, error=str(outcome))
-        self._end_span(stopped.utterance, str(outcome))
-        self._link.send(RecognitionFailed(stopped.utterance, str(outcome)[:300]))
+            self._settle(stopped.utterance, lambda: self._send_final(stopped, outcome, attempt.recognise_ms))
+        else:
+            self._settle(stopped.utterance, lambda: self._send_failed(stopped.utterance, str(outcome)))
+
+    def _settle(self, utterance: int, tell: Callable[[], None]) -> None:
+        """Words come in the order in which utterances ended: a client's word that ends one may meet another's end."""
+        self._known[utterance] = tell
+        while self._ended and self._ended[0] in self._known:
+            self._known.pop(self._ended.popleft())()
+
+    def _send_failed(self, utterance: int, problem: str) -> None:
+        log.error("recognition failed", call_id=self._link.call, utterance=utterance, error=problem)
+        self._end_span(utterance, problem)
+        self._link.send(RecognitionFailed(utterance, problem[:300]))
 
     def _send_final(self, stopped: Stopped, text: str, recognise_ms: float) -> None:
         span = self._spans.pop(stopped.utterance, None)

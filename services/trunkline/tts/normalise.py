@@ -5,6 +5,7 @@ plain numbers are left to the engine. It never raises, and text with a letter or
 
 The rules, in order:
 * markup goes, the words of links, code and headings stay; emoji and control characters go;
+* sentences that touch, as of two messages that a client joined, get their space;
 * addresses are spelt: `a@b.co` is "a at b dot co", `https://b.co/x` is "b dot co slash x";
 * `2026-11-22` is a date; `17:30` is "5 30 PM", `09:00` "9 AM", `10:15` stays without a half of the day;
 * `$12.50` is "12 dollars and 50 cents"; `19 °C` is "19 degrees Celsius"; `45%` is "45 percent";
@@ -179,6 +180,7 @@ _NUMBER = r"\d{1,3}(?:,\d{3})+|\d+"
 _RULES: tuple[tuple[re.Pattern[str], Rewrite], ...] = (
     (re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", re.ASCII), _address),
     (re.compile(r"\bhttps?://[^\s,;()]+[^\s,;().!?]|\bwww\.[\w-]+(?:\.[\w-]+)+(?:/[\w/.-]*\w)?", re.ASCII), _address),
+    (re.compile(r"(?<=[a-z]{2}[.!?])(?=[A-Z][a-z])"), lambda _: " "),
     (re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b", re.ASCII), _date),
     (re.compile(r"\b(\d{1,2}):(\d{2})(?::\d{2})?(?:\s*([AaPp])(?:\.[Mm]\.|[Mm]\b))?(?![:\d])", re.ASCII), _time),
     (

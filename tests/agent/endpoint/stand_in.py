@@ -11,6 +11,7 @@ from aiohttp import web
 from trunkline.agent.models.choose import choose
 from trunkline.agent.models.seam import MessageItem, Model, ModelEvent, ModelRequest
 from trunkline.agent.settings import AgentSettings
+from trunkline.record import FileStore
 
 KEY = "sk-very-secret-0123456789"
 ASKED = ModelRequest("Be kind.", (MessageItem("user", None, "Hello."),), (), "rtc_00_a", agent="desk")
@@ -38,8 +39,8 @@ class Reply(msgspec.Struct, frozen=True):
     content_type: str = "text/event-stream"
 
 
-def refusal(status: int, message: str, code: str = "", **headers: str) -> Reply:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code or None}
+def refusal(status: int, message: str, code: str = "", param: str = "", **headers: str) -> Reply:
+    error = {"message": message, "type": "invalid_request_error", "param": param or None, "code": code or None}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply((msgspec.json.encode({"error": error}),), status, named, "application/json")
 
@@ -64,7 +65,7 @@ class StandIn:
         self._models: list[Model] = []
 
     async def __aenter__(self) -> "StandIn":
-        app = web.Application()
+        app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/{rest:.*}", self._answer)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -80,10 +81,10 @@ class StandIn:
             await model.close()
         await self._runner.cleanup()
 
-    def model(self, engine: str = "responses", **settings: Any) -> Model:
-        """That asks here."""
+    def model(self, engine: str = "responses", files: FileStore | None = None, **settings: Any) -> Model:
+        """That asks here. files: that it reads pictures from."""
         known = {"model_url": self.url, "model_name": "gpt-5.5", "model_key": KEY, **settings}
-        self._models.append(choose(AgentSettings(engine_model=engine, **known)))
+        self._models.append(choose(AgentSettings(engine_model=engine, **known), files))
         return self._models[-1]
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from agent.endpoint.stand_in import ASKED, KEY, Cut, Hang, Pause, Reply, StandIn, events_of, refusal
@@ -16,6 +17,7 @@ from trunkline.agent.models.endpoint import sse as sse_module
 from trunkline.agent.models.endpoint.errors import EndpointFailed
 from trunkline.agent.models.seam import ModelEvent, RoundDone, TextDelta
 from trunkline.agent.round import MODEL_IDLE_S
+from trunkline.agents import ModelSettings
 
 HELLO = sse(Answer().message("Hello there.", "final_answer").completed())
 CHAT_HELLO = chat_sse(chat("Hello there."))
@@ -413,3 +415,36 @@ def test_a_model_is_closed_with_its_service() -> None:
     run_over_sockets(main())
 
     assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("engine", "refused", "wishes"),
+    [
+        ("responses", refusal(400, "Unsupported parameter.", param="reasoning.effort"), {"reasoning", "text"}),
+        ("responses", refusal(400, "Unsupported value: 'low'.", param="text.verbosity"), {"reasoning", "text"}),
+        ("chat", refusal(422, "reasoning_effort: extra fields not permitted"), {"reasoning_effort", "verbosity"}),
+    ],
+)
+def test_an_endpoint_that_knows_no_effort_is_asked_without_and_stays_so(
+    engine: str, refused: Reply, wishes: set[str]
+) -> None:
+    answer = dict(ENGINES)[engine]
+    settings = ModelSettings(reasoning_effort="none", verbosity="low", temperature=0.5)
+
+    async def main() -> tuple[list[str], StandIn]:
+        async with StandIn(refused, answer) as endpoint:
+            model = endpoint.model(engine, model_retries=0)
+            request = msgspec.structs.replace(ASKED, settings=settings)
+            return [text_of(await events_of(model, request)) for _ in range(2)], endpoint
+
+    told, endpoint = run_over_sockets(main())
+
+    assert told == ["Hello there."] * 2
+    assert [wishes & set(asked.body) for asked in endpoint.asked] == [wishes, set(), set()]
+    assert all(asked.body["temperature"] == 0.5 for asked in endpoint.asked)
+
+
+def test_what_else_an_endpoint_refuses_it_is_not_asked_twice() -> None:
+    error, asked = failure_of(refusal(400, "no reasoning here"))
+
+    assert (error.status, asked) == (400, 1)

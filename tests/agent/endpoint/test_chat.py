@@ -37,7 +37,7 @@ def read(events: Sequence[Event], *, done: bool = True) -> list[ModelEvent]:
 
 def body(options: Options, tools: tuple[ToolOffer, ...] = (), **settings: object) -> dict[str, object]:
     request = ModelRequest("Be kind.", HISTORY, tools, "rtc_00_a", "", ModelSettings(**settings), "desk")  # type: ignore[arg-type]  # fields of it
-    return ChatWire(options).body(request, "m")
+    return ChatWire(options).body(request, "m", {})
 
 
 def called(id: str, arguments: str = "{}") -> dict[str, object]:
@@ -48,7 +48,7 @@ def called(id: str, arguments: str = "{}") -> dict[str, object]:
 
 
 def test_the_conversation_goes_out_as_messages_with_their_phases() -> None:
-    assert messages_of("Be kind.", HISTORY, sends_phase=True) == [
+    assert messages_of("Be kind.", HISTORY, {}, sends_phase=True) == [
         {"role": "system", "content": "Be kind."},
         {"role": "assistant", "content": "Hello!"},
         {"role": "user", "content": "Where is it?"},
@@ -75,6 +75,7 @@ def test_the_calls_of_a_round_stand_in_one_message_with_an_output_each_behind_it
             ToolOutputItem("call_1", "one", "ok"),
             ToolCallItem("call_3", "lookup", "{}"),
         ),
+        {},
         sends_phase=True,
     )
 
@@ -88,7 +89,7 @@ def test_the_calls_of_a_round_stand_in_one_message_with_an_output_each_behind_it
 
 
 def test_an_output_without_its_call_is_left_out() -> None:
-    assert messages_of("", (ToolOutputItem("call_1", "one", "ok"),), sends_phase=True) == []
+    assert messages_of("", (ToolOutputItem("call_1", "one", "ok"),), {}, sends_phase=True) == []
 
 
 def test_no_phase_goes_to_an_endpoint_that_refuses_the_key() -> None:
@@ -111,6 +112,7 @@ def test_every_wish_of_an_agent_reaches_the_endpoint(key: str) -> None:
         temperature=0.0,
         max_output_tokens=300,
         reasoning_effort="low",
+        verbosity="high",
         tool_choice="lookup",
         parallel_tool_calls=True,
         prompt_cache_key="desks",
@@ -119,7 +121,7 @@ def test_every_wish_of_an_agent_reaches_the_endpoint(key: str) -> None:
 
     assert asked["tools"] == [{"type": "function", "function": function}]
     assert asked["tool_choice"] == {"type": "function", "function": {"name": "lookup"}}
-    assert (asked["parallel_tool_calls"], asked["reasoning_effort"]) == (True, "low")
+    assert (asked["parallel_tool_calls"], asked["reasoning_effort"], asked["verbosity"]) == (True, "low", "high")
     assert (asked["temperature"], asked[key], asked["prompt_cache_key"]) == (0.0, 300, "desks")
     assert len({"max_completion_tokens", "max_tokens"} & set(asked)) == 1
 

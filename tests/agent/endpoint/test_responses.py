@@ -47,7 +47,7 @@ def read(events: Sequence[Event]) -> list[ModelEvent]:
 
 def body(*, sends_phase: bool = True, tools: tuple[ToolOffer, ...] = (), **settings: object) -> dict[str, object]:
     request = ModelRequest("Be kind.", HISTORY, tools, "rtc_00_a", "", ModelSettings(**settings), "desk")  # type: ignore[arg-type]  # fields of it
-    return ResponsesWire(Options((ENDPOINT,), sends_phase=sends_phase)).body(request, "m")
+    return ResponsesWire(Options((ENDPOINT,), sends_phase=sends_phase)).body(request, "m", {})
 
 
 def words(text: str, phase: str | None) -> list[TextDelta]:
@@ -105,6 +105,7 @@ def test_every_wish_of_an_agent_reaches_the_endpoint() -> None:
         temperature=0.0,
         max_output_tokens=300,
         reasoning_effort="none",
+        verbosity="low",
         tool_choice="lookup",
         parallel_tool_calls=False,
         prompt_cache_key="desks",
@@ -114,7 +115,7 @@ def test_every_wish_of_an_agent_reaches_the_endpoint() -> None:
     assert asked["tools"] == [{"type": "function", **tool, "strict": False}]
     assert asked["tool_choice"] == {"type": "function", "name": "lookup"}
     assert asked["parallel_tool_calls"] is False
-    assert asked["reasoning"] == {"effort": "none"}
+    assert (asked["reasoning"], asked["text"]) == ({"effort": "none"}, {"verbosity": "low"})
     assert (asked["temperature"], asked["max_output_tokens"], asked["prompt_cache_key"]) == (0.0, 300, "desks")
 
 

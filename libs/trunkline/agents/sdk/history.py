@@ -5,7 +5,7 @@ The SDK divides it in three: until the caller's last words, the agent's rounds i
 
 import functools
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from agents import HandoffInputData, RunItem
@@ -15,6 +15,7 @@ from agents.items import MessageOutputItem, ToolCallItem, ToolCallOutputItem, TR
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
 
 from trunkline.agents.handoff import Filter, Said
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Phase
 
 Item = dict[str, Any]
@@ -42,7 +43,8 @@ def _filtered(given: HandoffInputFilter, agent: AgentBase[Any], tool: str, said:
     after = kept.new_items if kept.input_items is None else kept.input_items
     behind = [item.to_input_item() for item in (*kept.pre_handoff_items, *after)]
     names = {one.id: one.tool for one in said if one.kind == "tool_call"}
-    back = (_said(cast(Item, item), names) for item in (*first, *behind))
+    images = {image.file: image for one in said for image in one.images}
+    back = (_said(cast(Item, item), names, images) for item in (*first, *behind))
     return [one for one in back if one is not None]
 
 
@@ -58,6 +60,9 @@ def _input_item(one: Said) -> Item:
             return {"type": "function_call_output", "call_id": one.id, "output": one.text}
         case "assistant" if one.phase is not None:
             return {"type": "message", "role": "assistant", "content": one.text, "phase": one.phase}
+        case role if one.images:
+            shown = [{"type": "input_image", "file_id": image.file, "detail": image.detail} for image in one.images]
+            return {"type": "message", "role": role, "content": [{"type": "input_text", "text": one.text}, *shown]}
         case role:
             return {"type": "message", "role": role, "content": one.text}
 
@@ -81,8 +86,8 @@ def _run_item(one: Said, agent: AgentBase[Any]) -> RunItem:
             return MessageOutputItem(agent=whose, raw_item=message)
 
 
-def _said(item: Item, names: dict[str, str]) -> Said | None:
-    """None for what a call has no words for."""
+def _said(item: Item, names: Mapping[str, str], images: Mapping[str, ShownImage]) -> Said | None:
+    """images: that the conversation shows, by file. None for what a call has no words for."""
     match item:
         case {"type": "function_call", "call_id": str(key), "name": str(name), "arguments": str(arguments)}:
             return Said("tool_call", arguments, tool=name, id=key)
@@ -90,7 +95,8 @@ def _said(item: Item, names: dict[str, str]) -> Said | None:
             return Said("tool_output", _text(output), tool=names.get(key, ""), id=key)
         case {"role": role, "content": content}:
             kind: Literal["user", "assistant", "system"] = role if role in ("assistant", "system") else "user"
-            return Said(kind, _text(content), cast(Phase | None, item.get("phase")) if kind == "assistant" else None)
+            phase = cast(Phase | None, item.get("phase")) if kind == "assistant" else None
+            return Said(kind, _text(content), phase, images=_images(content, images))
     return None
 
 
@@ -98,3 +104,9 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content if isinstance(part.get("text"), str))
+
+
+def _images(content: Any, known: Mapping[str, ShownImage]) -> tuple[ShownImage, ...]:
+    if isinstance(content, str):
+        return ()
+    return tuple(known[part["file_id"]] for part in content if part.get("file_id") in known)

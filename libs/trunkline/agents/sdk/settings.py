@@ -11,7 +11,7 @@ from agents.models.default_models import get_default_model_settings
 from trunkline.agents.settings import EFFORTS, Effort, ModelSettings
 from trunkline.proto.errors import BadInput
 
-KEPT = ("temperature", "max_tokens", "tool_choice", "parallel_tool_calls", "reasoning")
+KEPT = ("temperature", "max_tokens", "tool_choice", "parallel_tool_calls", "reasoning", "verbosity")
 
 log = logging.getLogger(__name__)
 
@@ -44,4 +44,5 @@ def settings_of(agent: AgentBase[Any]) -> ModelSettings:
         reasoning_effort=cast(Effort, effort) if effort in EFFORTS and effort else "",
         tool_choice=choice or "auto",
         parallel_tool_calls=given.parallel_tool_calls,
+        verbosity=given.verbosity or "",
     )

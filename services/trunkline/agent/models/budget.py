@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
+from trunkline.images.detail import UNKNOWN, Size, patches_of
+from trunkline.proto.image import ShownImage
 
 ITEM_TOKENS = 4  # of role, separators and ids around an item's text
 CHARACTERS_PER_TOKEN = 4  # of ASCII; any other character counts as a token of its own
@@ -34,19 +36,27 @@ def within_budget(items: tuple[HistoryItem, ...], tokens: int) -> tuple[HistoryI
 
 
 def tokens_of(item: HistoryItem) -> int:
-    """An estimate, rather too high: ITEM_TOKENS, a token per four ASCII characters, and one per any other.
+    """An estimate, rather too high: ITEM_TOKENS, a token per four ASCII characters, one per any other, and one per
+    patch of a picture.
 
     Source: the vendor's rule of thumb for English; scripts without spaces come to about a token per character.
     """
+    images: tuple[ShownImage, ...] = ()
     match item:
-        case MessageItem(text=text):
-            texts = text
+        case MessageItem(text=texts, images=images):
+            pass
         case ToolCallItem(name=name, arguments=arguments):
             texts = name + arguments
-        case ToolOutputItem(output=output):
-            texts = output
+        case ToolOutputItem(output=texts, images=images):
+            pass
     plain = len(texts.encode("ascii", "ignore"))
-    return ITEM_TOKENS + -(-plain // CHARACTERS_PER_TOKEN) + len(texts) - plain
+    return ITEM_TOKENS + -(-plain // CHARACTERS_PER_TOKEN) + len(texts) - plain + sum(map(_patches, images))
+
+
+def _patches(image: ShownImage) -> int:
+    """As a model of which nothing is known looks at it."""
+    size = Size(max(1, image.width), max(1, image.height))
+    return patches_of(UNKNOWN.target(size, UNKNOWN.level(image.detail)))
 
 
 def _cuts(items: Sequence[HistoryItem]) -> list[int]:

@@ -7,11 +7,12 @@ from trunkline.agent.models.endpoint.engine import EndpointModel
 from trunkline.agent.models.endpoint.options import options_of
 from trunkline.agent.models.endpoint.responses import ResponsesWire
 from trunkline.agent.models.local import LocalModel
+from trunkline.agent.models.pictures import Pictures
 from trunkline.agent.models.scripted import ScriptedModel, load_script
 from trunkline.agent.models.seam import Model
 from trunkline.agent.settings import AgentSettings
 from trunkline.proto.errors import BadSettings
-from trunkline.record.files import FileStore
+from trunkline.record import FileStore
 
 GROUP = "trunkline.model_engines"
 BUILT_IN = ("local", "scripted", "responses", "chat")
@@ -27,10 +28,10 @@ def choose(settings: AgentSettings, files: FileStore | None = None) -> Model:
             return ScriptedModel(load_script(settings.model_script)) if settings.model_script else ScriptedModel()
         case "responses":
             options = options_of(settings)
-            return EndpointModel(ResponsesWire(options), options)
+            return EndpointModel(ResponsesWire(options), options, Pictures(files))
         case "chat":
             options = options_of(settings)
-            return EndpointModel(ChatWire(options), options)
+            return EndpointModel(ChatWire(options), options, Pictures(files))
         case name:
             return _plugin(name)
 

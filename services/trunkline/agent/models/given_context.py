@@ -5,6 +5,7 @@ A reference means what the record has of that item now; a tool call and its outp
 
 from collections.abc import Sequence
 
+from trunkline.agent.image_places import moved
 from trunkline.agent.models.history import WITHHELD, message_of
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
 from trunkline.proto.response import Inserted
@@ -33,8 +34,10 @@ def _item(view: CallView, given: Inserted, subject: str) -> HistoryItem | None:
     match given.kind:
         case "message" if given.role == "user":
             verdict = view.verdicts.get(("input", subject))
-            withheld = verdict is not None and verdict.action in ENDS
-            return MessageItem("user", None, WITHHELD if withheld else view.rewritten.get(subject, given.text))
+            if verdict is not None and verdict.action in ENDS:
+                return MessageItem("user", None, WITHHELD)
+            words = view.rewritten.get(subject, given.text)
+            return MessageItem("user", None, words, moved(given.images, given.text, words))
         case "message" if given.role:
             return MessageItem(given.role, given.phase, given.text)
         case "function_call":

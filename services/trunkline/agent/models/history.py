@@ -1,14 +1,18 @@
 """A call's record as the items of a model's request.
 
 Pure. Every phase as it is recorded, unchanged; of an interrupted message only what was heard; a tool call always with
-its output, even while there is none; of what a guardrail kept from the model, not a word.
+its output, even while there is none; of what a guardrail kept from the model, not a word and no picture.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
+import msgspec
+
+from trunkline.agent.image_places import moved
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ToolCallItem, ToolOutputItem
 from trunkline.agents.handoff import Filter, Said
+from trunkline.proto.image import ShownImage
 from trunkline.record import CallView, ItemView, ToolView
 
 STILL_RUNNING = "This tool is still running; its result is not known yet."
@@ -93,7 +97,7 @@ def filtered(items: Sequence[HistoryItem], filter_: Filter) -> list[HistoryItem]
     for one in kept:
         match one.kind:
             case "user":
-                result.append(MessageItem("user", None, one.text))
+                result.append(MessageItem("user", None, one.text, _within(one.images, one.text)))
             case "system":
                 result.append(MessageItem("system", None, one.text))
             case "assistant":
@@ -101,8 +105,14 @@ def filtered(items: Sequence[HistoryItem], filter_: Filter) -> list[HistoryItem]
             case "tool_call" if one.id in pairs:
                 result.append(ToolCallItem(one.id, one.tool, one.text))
             case "tool_output" if one.id in pairs:
-                result.append(ToolOutputItem(one.id, one.text, outputs[one.id].status if one.id in outputs else "ok"))
+                status = outputs[one.id].status if one.id in outputs else "ok"
+                result.append(ToolOutputItem(one.id, one.text, status, _within(one.images, one.text)))
     return result
+
+
+def _within(images: Sequence[ShownImage], text: str) -> tuple[ShownImage, ...]:
+    """A filter may have shortened the text."""
+    return tuple(msgspec.structs.replace(image, at=min(image.at, len(text))) for image in images)
 
 
 def said_of(items: Sequence[HistoryItem]) -> list[Said]:
@@ -113,19 +123,21 @@ def said_of(items: Sequence[HistoryItem]) -> list[Said]:
 
 def _said(item: HistoryItem, names: dict[str, str]) -> Said:
     match item:
-        case MessageItem(role=role, phase=phase, text=text):
-            return Said(role, text, phase)
+        case MessageItem(role=role, phase=phase, text=text, images=images):
+            return Said(role, text, phase, images=images)
         case ToolCallItem(id=key, name=name, arguments=arguments):
             return Said("tool_call", arguments, tool=name, id=key)
-        case ToolOutputItem(id=key, output=output):
-            return Said("tool_output", output, tool=names.get(key, ""), id=key)
+        case ToolOutputItem(id=key, output=output, images=images):
+            return Said("tool_output", output, tool=names.get(key, ""), id=key, images=images)
 
 
 def message_of(item: ItemView) -> MessageItem | None:
     """None for one of which nothing was heard."""
     if item.role == "user":
+        if item.status == "blocked":
+            return MessageItem("user", None, WITHHELD)
         words = item.text if item.rewritten is None else item.rewritten
-        return MessageItem("user", None, WITHHELD if item.status == "blocked" else words)
+        return MessageItem("user", None, words, moved(item.images, item.text, words))
     text = item.truncated.heard_text if item.truncated is not None else item.text
     return MessageItem(item.role, item.phase, text) if text else None
 

@@ -23,10 +23,12 @@ PLAIN = ("", "identity", "binary", "7bit", "8bit")
 
 
 class Form(msgspec.Struct):
-    """fields: in order; a name may come again. file: None without one. held_bytes: of both."""
+    """fields: in order; a name may come again. file: None without one; file_name: empty where its
+    giver has none. held_bytes: of fields and file."""
 
     fields: list[tuple[str, str]] = []
     file: bytearray | None = None
+    file_name: str = ""
     held_bytes: int = 0
 
 
@@ -67,6 +69,7 @@ class Forms:
         if name == "file":
             if form.file is not None:
                 raise BadInput(name, "comes twice", "one file")
+            form.file_name = part.filename or ""
             form.file = await self._body(form, part, self._file_bytes)
             return
         if len(form.fields) == FIELDS:

@@ -8,16 +8,17 @@ export class Refused extends Error {
   }
 }
 
-/** A key for one call, made from an API key. Raises Refused. */
-export async function mintKey(key, signal) {
-  const body = JSON.stringify({ session: { type: "realtime" } });
+/** A key for one call, made from an API key. agent: its name, "" for the default. Raises Refused. */
+export async function mintKey(key, agent, signal) {
+  const body = JSON.stringify({ session: { type: "realtime", ...(agent ? { model: agent } : {}) } });
   const answer = await request("v1/realtime/client_secrets", key, { method: "POST", body, signal }, "application/json");
   return (await answer.json()).value;
 }
 
 /** Begins a call: {sdp, call}, the answer to the offer and the call's id. Raises Refused. */
-export async function offerCall(key, sdp, signal) {
-  const answer = await request("v1/realtime/calls", key, { method: "POST", body: sdp, signal }, "application/sdp");
+export async function offerCall(key, agent, sdp, signal) {
+  const query = agent ? `?${new URLSearchParams({ model: agent })}` : "";
+  const answer = await request(`v1/realtime/calls${query}`, key, { method: "POST", body: sdp, signal }, "application/sdp");
   const call = (answer.headers.get("Location") ?? "").split("/").pop();
   return { sdp: await answer.text(), call };
 }
@@ -31,6 +32,21 @@ export async function hangUp(key, call) {
 export async function readRecord(key, call) {
   const answer = await request(`v1/calls/${encodeURIComponent(call)}`, key, {});
   return answer.json();
+}
+
+/** Names of the models and agents that this installation has. Raises Refused. */
+export async function listModels(key) {
+  const answer = await request("v1/models", key, {});
+  return (await answer.json()).data ?? [];
+}
+
+/** Keeps a picture: its id. Raises Refused. */
+export async function keepPicture(key, blob, name) {
+  const body = new FormData();
+  body.append("purpose", "vision");
+  body.append("file", blob, name);
+  const answer = await request("v1/files", key, { method: "POST", body });
+  return (await answer.json()).id;
 }
 
 async function request(path, key, options, type = null) {

@@ -1,119 +1,68 @@
-// One call over WebRTC: sound both ways, and the events of the Realtime protocol on the data channel.
+// One call, whatever line carries it: what the user says and shows in turn with what the agent says.
 // It ends once, whoever ends it, and leaves neither microphone nor connection open.
 
-import { hangUp, mintKey, offerCall } from "./api.js";
+import { hangUp, mintKey } from "./api.js";
+import { RtcLine } from "./line_rtc.js";
+import { SocketLine } from "./line_socket.js";
+import { Sound } from "./sound.js";
 
-const CONNECT_LIMIT_MS = 15_000;
+const LINES = { webrtc: RtcLine, websocket: SocketLine };
 const QUIET = "quiet_"; // events of the page's own, whose errors are nobody's business
-const ASKED = "asked";
+const ASKED = "resp_"; // a gateway names the response so, where it can: asked for twice, it comes once
 const BUSY = "conversation_already_has_active_response";
 
-/** Why there is no microphone: `denied`, `missing`, `insecure` (the browser offers none on such an address) or `busy`. */
-export class NoMicrophone extends Error {
-  constructor(reason) {
-    super(reason);
-    this.reason = reason;
-  }
-}
-
-/** The caller's microphone as a MediaStream. Raises NoMicrophone. */
-export async function openMicrophone() {
-  if (!navigator.mediaDevices?.getUserMedia) throw new NoMicrophone("insecure");
-  const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-  try {
-    return await navigator.mediaDevices.getUserMedia({ audio });
-  } catch (error) {
-    const reasons = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" };
-    throw new NoMicrophone(reasons[error.name] ?? "busy");
-  }
+/** An id that nobody else makes. */
+export function newId(kind) {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return kind + Array.from(bytes, (byte) => byte.toString(36).padStart(2, "0")).join("").slice(0, 20);
 }
 
 export class Call {
   /**
-   * key: an API key, or one for a single call (`ek_…`). microphone: a MediaStream, or null to type only.
-   * player: an audio element. on: {event(event), opened(), disturbed(is), ended(reason)}; reason: `here` (hung up on
-   * the page), `there` (the agent or the gateway ended it) or `lost`.
+   * key: an API key, or one for a single call (`ek_…`). agent: its name, "" for the default. line: `webrtc` or
+   * `websocket`. microphone: a MediaStream, or null to type only. player: an audio element. on: {event(event), opened(),
+   * disturbed(is), resumed(gapMs), ended(reason)}; reason: `here` (hung up on the page), `there` or `lost`.
    */
-  constructor({ key, microphone, player, on }) {
-    Object.assign(this, { key, microphone, player, on, id: "", isOpen: false, isOver: false });
-    this.open = null; // id of the response that runs, ASKED for one that is to come
+  constructor({ key, agent, line, microphone, player, on }) {
+    Object.assign(this, { key, agent, microphone, on, isOver: false });
+    this.open = null; // id of the response that runs, or of the request for one that is to come
     this.wanted = []; // items that wait until no response runs
     this.wantsAnswer = false;
     this.stopper = new AbortController();
+    this.sound = new Sound(microphone, player);
+    this.line = new LINES[line]({ sound: this.sound, on: { ...on, event: (event) => this.hear(event), ended: (reason) => this.end(reason) } });
   }
 
-  /** Whether the key reads records too. */
+  get id() {
+    return this.line.id;
+  }
+
+  /** Whether the key reads records and keeps files too. */
   get opensMoreThanCalls() {
     return !this.key.startsWith("ek_");
   }
 
-  /** Until the data channel is open. Raises Refused, or Error where no connection comes about; then it is over. */
+  /** Until events flow. Raises Refused, or Error where no connection comes about; then it is over. */
   async start() {
     try {
-      const secret = this.opensMoreThanCalls ? await mintKey(this.key, this.stopper.signal) : this.key;
-      await this.connect(secret);
+      const secret = this.opensMoreThanCalls ? await mintKey(this.key, this.agent, this.stopper.signal) : this.key;
+      await this.line.open(secret, this.agent);
     } catch (error) {
       this.close();
       throw error;
     }
   }
 
-  async connect(secret) {
-    const peer = new RTCPeerConnection();
-    this.peer = peer;
-    peer.ontrack = ({ track, streams }) => this.play(streams[0] ?? new MediaStream([track]));
-    peer.onconnectionstatechange = () => this.watch();
-    const track = this.microphone?.getAudioTracks()[0];
-    if (track) peer.addTrack(track, this.microphone);
-    else peer.addTransceiver("audio", { direction: "recvonly" });
-    const opened = this.openChannel(peer.createDataChannel("oai-events"));
-    opened.catch(() => {}); // it may fail while the offer is on its way
-    await peer.setLocalDescription();
-    const { sdp, call } = await offerCall(secret, peer.localDescription.sdp, this.stopper.signal);
-    this.id = call;
-    await peer.setRemoteDescription({ type: "answer", sdp });
-    await opened;
-  }
-
-  openChannel(channel) {
-    this.channel = channel;
-    channel.onmessage = ({ data }) => this.hear(JSON.parse(data));
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error("no-connection")), CONNECT_LIMIT_MS);
-      channel.onopen = () => {
-        clearTimeout(late);
-        this.isOpen = true;
-        this.on.opened();
-        resolve();
-      };
-      channel.onclose = () => {
-        clearTimeout(late);
-        reject(new Error("no-connection"));
-        this.end("there");
-      };
-    });
-  }
-
-  play(stream) {
-    this.player.srcObject = stream;
-    this.player.play().catch(() => {}); // a page that was clicked may play; one that goes away needn't
-  }
-
-  watch() {
-    const state = this.peer.connectionState;
-    if (state === "failed") this.end("lost");
-    else if (this.isOpen && !this.isOver) this.on.disturbed(state === "disconnected");
-  }
-
   // events
 
   hear(event) {
+    const cause = event.type === "error" ? event.error.event_id ?? "" : "";
     const isBusy = event.type === "error" && event.error.code === BUSY; // the caller spoke just then: once more, later
     if (isBusy) this.wantsAnswer = true;
-    if (event.type === "error" && event.error.event_id === ASKED && this.open === ASKED) this.open = null;
+    if (cause && cause === this.open) this.open = null;
     if (event.type === "response.created") this.open = event.response.id;
     if (event.type === "response.done") this.open = null;
-    if (event.type === "error" && (isBusy || event.error.event_id?.startsWith(QUIET))) return;
+    if (isBusy || cause.startsWith(QUIET)) return;
     this.on.event(event);
     this.answer(event);
     if (this.open === null && (this.wanted.length || this.wantsAnswer)) this.flush();
@@ -122,41 +71,49 @@ export class Call {
   answer(event) {
     const item = event.item;
     if (event.type === "conversation.item.truncated") {
-      this.send({ type: "conversation.item.retrieve", item_id: event.item_id, event_id: `${QUIET}retrieve` });
+      this.line.send({ type: "conversation.item.retrieve", item_id: event.item_id, event_id: `${QUIET}retrieve` });
     } else if (event.type === "response.output_item.done" && item.type === "function_call" && item.status === "completed") {
       const output = JSON.stringify({ error: "not carried out: the page has no tools of its own" });
       this.wanted.push({ type: "function_call_output", call_id: item.call_id, output });
     }
   }
 
-  /** Asks in writing. What the agent is saying is cut off. */
-  say(text) {
-    const content = [{ type: "input_text", text }];
-    this.wanted.push({ type: "message", role: "user", content });
+  /** Asks in writing, with pictures: what stands in `input_image`. What the agent is saying is cut off. Returns the item's id. */
+  say(text, pictures = []) {
+    const content = pictures.map((picture) => ({ type: "input_image", ...picture }));
+    if (text) content.push({ type: "input_text", text });
+    const id = newId("item_");
+    this.wanted.push({ id, type: "message", role: "user", content });
     if (this.open === null) this.flush();
-    else if (this.open !== ASKED) this.interrupt();
+    else if (!this.isAsked) this.interrupt();
+    return id;
   }
 
+  get isAsked() {
+    return this.open === this.asked;
+  }
+
+  /** The agent falls silent. */
   interrupt() {
-    this.send({ type: "response.cancel", response_id: this.open, event_id: `${QUIET}cancel` });
-    this.send({ type: "output_audio_buffer.clear", event_id: `${QUIET}clear` });
+    if (this.open !== null && !this.isAsked) {
+      this.line.send({ type: "response.cancel", response_id: this.open, event_id: `${QUIET}cancel` });
+    }
+    this.line.hush(QUIET);
   }
 
   flush() {
-    for (const item of this.wanted.splice(0)) this.send({ type: "conversation.item.create", item });
-    this.send({ type: "response.create", event_id: ASKED });
+    for (const item of this.wanted.splice(0)) {
+      this.line.send({ type: "conversation.item.create", event_id: newId("event_"), item: { ...item, id: item.id ?? newId("item_") } });
+    }
     this.wantsAnswer = false;
-    this.open = ASKED;
-  }
-
-  send(event) {
-    if (this.channel?.readyState === "open") this.channel.send(JSON.stringify(event));
+    this.open = this.asked = newId(ASKED);
+    this.line.send({ type: "response.create", event_id: this.asked });
   }
 
   // the end
 
   set muted(is) {
-    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !is;
+    this.sound.muted = is;
   }
 
   hangUp() {
@@ -165,12 +122,17 @@ export class Call {
 
   /** The page goes away, and its connection may not say so by itself. */
   abandon() {
-    if (this.id && this.opensMoreThanCalls) hangUp(this.key, this.id).catch(() => {});
+    this.sayGoodbye();
     this.end("here");
   }
 
+  sayGoodbye() {
+    if (this.id && this.opensMoreThanCalls) hangUp(this.key, this.id).catch(() => {}); // it may be over already
+  }
+
   end(reason) {
-    const wasOpen = this.isOpen && !this.isOver;
+    const wasOpen = this.line.isOpen && !this.isOver;
+    if (wasOpen && reason === "here" && this.line.isLost) this.sayGoodbye();
     this.close();
     if (wasOpen) this.on.ended(reason);
   }
@@ -178,9 +140,7 @@ export class Call {
   close() {
     this.isOver = true;
     this.stopper.abort();
-    this.channel?.close();
-    this.peer?.close();
-    this.player.srcObject = null;
-    for (const track of this.microphone?.getTracks() ?? []) track.stop();
+    this.line.close();
+    this.sound.close();
   }
 }

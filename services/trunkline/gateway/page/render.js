@@ -1,14 +1,19 @@
 // The transcript as elements of the page. What has changed is made anew; text only ever enters as text, never as markup.
 
-import { argumentsText, asText, latencies, parts, waitMs } from "./transcript.js";
+import { argumentsText, asText } from "./record.js";
+import { parts } from "./transcript.js";
+import { seconds, waitMs } from "./waits.js";
 
 const STATUS = { ok: "done", error: "failed", timeout: "timed out", denied: "denied", cancelled: "cancelled", unknown: "outcome unknown" };
 const shown = new WeakMap(); // element -> the entry and wait that it shows
 const bottoms = new WeakMap(); // what scrolls -> where its bottom was
 const NEAR_PX = 80;
 
-/** Brings the list in line with the view. Stays at the bottom unless the reader has scrolled up. */
-export function showLines(list, view) {
+/**
+ * Brings the list in line with the view. Stays at the bottom unless the reader has scrolled up. pictures: a user's item ->
+ * {url, text}, what was shown.
+ */
+export function showLines(list, view, pictures) {
   const scroller = list.parentElement;
   const follows = scroller.scrollTop > (bottoms.get(scroller) ?? 0) - NEAR_PX;
   const old = new Map([...list.children].map((element) => [element.dataset.id, element]));
@@ -16,7 +21,7 @@ export function showLines(list, view) {
     const element = old.get(entry.id) ?? create("div", { dataset: { id: entry.id } });
     old.delete(entry.id);
     if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
-    showEntry(element, entry, waitMs(view, entry));
+    showEntry(element, entry, waitMs(view, entry), pictures.get(entry.id));
   });
   for (const gone of old.values()) gone.remove();
   if (!follows) return;
@@ -24,21 +29,25 @@ export function showLines(list, view) {
   bottoms.set(scroller, scroller.scrollTop);
 }
 
-function showEntry(element, entry, wait) {
+function showEntry(element, entry, wait, picture) {
   const before = shown.get(element);
   if (before?.entry === entry && before.wait === wait) return;
   shown.set(element, { entry, wait });
-  const { name, content } = LOOKS[entry.kind](entry, wait);
+  const { name, content } = LOOKS[entry.kind](entry, wait, picture);
   element.className = `line ${name}`;
   element.setAttribute("aria-busy", String(["speaking", "hearing", "transcribing"].includes(entry.state)));
   element.replaceChildren(...content);
 }
 
 const LOOKS = {
-  user(entry) {
+  user(entry, wait, picture) {
     const words = entry.text || { failed: "(not understood)", done: "(nothing understood)" }[entry.state] || "…";
-    const name = entry.text && entry.state === "done" ? "user" : "user pending";
-    return { name, content: [label("You"), create("p", { className: "words" }, words)] };
+    const name = (entry.text || entry.pictures) && entry.state === "done" ? "user" : "user pending";
+    const content = [label("You")];
+    if (picture) content.push(create("img", { className: "picture", src: picture.url, alt: picture.text, width: picture.width, height: picture.height }));
+    else if (entry.pictures) content.push(create("p", { className: "words" }, "(a picture)"));
+    if (entry.text || !entry.pictures) content.push(create("p", { className: "words" }, words));
+    return { name, content };
   },
 
   agent(entry, wait) {
@@ -94,20 +103,8 @@ function cutMark(entry) {
   return create("span", { className: "cut" }, `interrupted${at}`);
 }
 
-/** One row per answered turn. */
-export function showWaits(body, view) {
-  const rows = latencies(view).map((turn, index) => {
-    const cells = [turn.firstMs, turn.commentaryMs, turn.answerMs].map((ms) => create("td", {}, ms === null ? "–" : seconds(ms)));
-    const row = create("tr");
-    row.append(create("th", { scope: "row" }, String(index + 1)), ...cells);
-    return row;
-  });
-  if (rows.length) body.replaceChildren(...rows.reverse());
-}
-
-export const seconds = (ms) => `${(Math.max(0, ms) / 1000).toFixed(ms < 9_950 ? 1 : 0)} s`;
-
-function create(name, fields = {}, text = "") {
+/** An element. text: never markup. */
+export function create(name, fields = {}, text = "") {
   const { dataset = {}, ...rest } = fields;
   const element = Object.assign(document.createElement(name), rest);
   Object.assign(element.dataset, dataset);

@@ -3,6 +3,7 @@
 The headers say so to the browser: a script or an address that isn't the gateway's own isn't run or asked.
 """
 
+import gzip
 import hashlib
 from importlib.resources import files
 
@@ -20,7 +21,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self'",
+        "img-src 'self' blob:",
         "connect-src 'self'",
         "media-src 'self' blob:",
         "base-uri 'none'",
@@ -38,9 +39,10 @@ HEADERS = {
 
 
 class PageFile(msgspec.Struct, frozen=True):
-    """content_type: with its charset. etag: as it stands in the header."""
+    """packed: the body by gzip. content_type: with its charset. etag: of both forms, so it is a weak one."""
 
     body: bytes
+    packed: bytes
     content_type: str
     etag: str
 
@@ -72,13 +74,17 @@ def read_files() -> dict[str, PageFile]:
         kind = TYPES.get(entry.name[entry.name.rfind(".") :])
         if kind is not None:
             body = entry.read_bytes()
-            found[entry.name] = PageFile(body, kind, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+            digest = hashlib.sha256(body).hexdigest()[:32]
+            found[entry.name] = PageFile(body, gzip.compress(body, mtime=0), kind, digest)
     return found
 
 
 def serve(request: web.Request, file: PageFile) -> web.Response:
-    headers = HEADERS | {"ETag": file.etag}
+    headers = HEADERS | {"ETag": f'W/"{file.etag}"', "Vary": "Accept-Encoding"}
     known = request.if_none_match or ()
-    if any(tag.value in ("*", file.etag.strip('"')) for tag in known):
+    if any(tag.value in ("*", file.etag) for tag in known):
         return web.Response(status=304, headers=headers)
-    return web.Response(body=file.body, headers=headers | {"Content-Type": file.content_type})
+    headers |= {"Content-Type": file.content_type}
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        return web.Response(body=file.packed, headers=headers | {"Content-Encoding": "gzip"})
+    return web.Response(body=file.body, headers=headers)

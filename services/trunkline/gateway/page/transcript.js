@@ -1,9 +1,9 @@
-// What a call's events come to: who said what, in which phase, how far it was heard, and how long the caller waited.
+// What a call's events come to: who said what, in which phase, and how far it was heard.
 // Pure: no page, no network, no clock. A view is never changed; an entry that stays the same stays the same object.
 
 /**
- * How a call begins. `asked`: when the caller was done with the turn that is to be answered. `spoke`: where and when
- * his last words began and ended.
+ * How a call begins. `asked`: {fromMs, takenMs}, when the caller was done with the turn that is to be answered, and when
+ * the gateway had it. `spoke`: where and when his last words began and ended. `times`: see record.js.
  */
 export function begin() {
   return {
@@ -11,6 +11,7 @@ export function begin() {
     agent: "", // who speaks, once the record has told
     entries: [],
     responses: {},
+    times: {},
     open: null, // id of the response that runs
     callerSpeaks: false,
     sounding: null, // id of the response that is heard
@@ -25,9 +26,15 @@ export function fold(view, event, atMs) {
   return change ? change(view, event, atMs) : view;
 }
 
+/** Another gateway has the call: what it was in the middle of hearing, it hears from the beginning. */
+export function resumed(view) {
+  const isOpen = (entry) => entry.state === "hearing" || entry.state === "transcribing";
+  return { ...view, entries: view.entries.map((entry) => (isOpen(entry) ? { ...entry, text: "" } : entry)) };
+}
+
 /** The caller has asked for an answer in writing. */
 export function typed(view, atMs) {
-  return { ...view, asked: atMs };
+  return { ...view, asked: { fromMs: atMs, takenMs: atMs } };
 }
 
 const CHANGES = {
@@ -49,11 +56,12 @@ const CHANGES = {
   "input_audio_buffer.committed": (view, event, atMs) => {
     const spoke = view.spoke?.item === event.item_id ? view.spoke.endedMs : null; // push to talk waits for no silence
     const withoutOrphans = dropHearing(view, event.item_id);
-    return putUser({ ...withoutOrphans, asked: spoke ?? atMs }, event.item_id, { state: "transcribing" });
+    return putUser({ ...withoutOrphans, asked: { fromMs: spoke ?? atMs, takenMs: atMs } }, event.item_id, { state: "transcribing" });
   },
   "conversation.item.input_audio_transcription.delta": (view, event) => {
-    const text = (find(view, event.item_id)?.text ?? "") + (event.delta ?? "");
-    return putUser(view, event.item_id, { text });
+    const known = find(view, event.item_id);
+    if (known?.state === "done") return view;
+    return putUser(view, event.item_id, { text: (known?.text ?? "") + (event.delta ?? "") });
   },
   "conversation.item.input_audio_transcription.completed": (view, event) =>
     putUser(view, event.item_id, { text: event.transcript, state: "done" }),
@@ -79,7 +87,7 @@ const CHANGES = {
     asked: null,
     responses: {
       ...view.responses,
-      [event.response.id]: { askedMs: view.asked, soundMs: null, status: "in_progress" },
+      [event.response.id]: { askedMs: view.asked?.fromMs ?? null, takenMs: view.asked?.takenMs ?? null, soundMs: null, status: "in_progress" },
     },
   }),
   "response.output_item.added": (view, event) => addItem(view, event.item, event.response_id),
@@ -110,11 +118,11 @@ function fallSilent(view, event) {
 
 // pieces of a view
 
-const find = (view, id) => view.entries.find((entry) => entry.id === id);
+export const find = (view, id) => view.entries.find((entry) => entry.id === id);
 const without = (view, id) => ({ ...view, entries: view.entries.filter((entry) => entry.id !== id) });
-const append = (view, entry) => ({ ...view, entries: [...view.entries, entry] });
+export const append = (view, entry) => ({ ...view, entries: [...view.entries, entry] });
 
-function patch(view, id, fields) {
+export function patch(view, id, fields) {
   const entries = view.entries.map((entry) => (entry.id === id ? { ...entry, ...fields } : entry));
   return { ...view, entries };
 }
@@ -125,7 +133,7 @@ export function withNotice(view, text, code = "") {
 
 function putUser(view, id, fields) {
   if (find(view, id)) return patch(view, id, fields);
-  return append(view, { id, kind: "user", text: "", state: "hearing", ...fields });
+  return append(view, { id, kind: "user", text: "", state: "hearing", pictures: 0, ...fields });
 }
 
 /** Words that were heard while a turn was uncertain, and became none. */
@@ -151,9 +159,11 @@ function addItem(view, item, response = null) {
   return append(view, entry);
 }
 
+/** pictures: how many the user showed. */
 function ofUser(item) {
-  const spoken = (item.content ?? []).some((part) => part.type === "input_audio");
-  return spoken ? { state: "transcribing" } : { state: "done", text: textOf(item) };
+  const has = (type) => (item.content ?? []).filter((part) => part.type === type).length;
+  if (has("input_audio")) return { state: "transcribing" };
+  return { state: "done", text: textOf(item), pictures: has("input_image") };
 }
 
 /** It answers nobody, and nobody has said anything yet. */
@@ -184,7 +194,7 @@ function closeResponse(view, event) {
   const { id, status, status_details: details, output = [] } = event.response;
   const cut = status === "completed" ? view : cutOpen(view, id);
   const settled = output.reduce((past, item) => closeItem(past, item, id), cut);
-  const response = { askedMs: null, soundMs: null, ...view.responses[id], status };
+  const response = { askedMs: null, takenMs: null, soundMs: null, ...view.responses[id], status };
   const over = { ...settled, open: view.open === id ? null : view.open, responses: { ...view.responses, [id]: response } };
   if (status === "failed") return withNotice(over, details?.error?.message ?? "The answer failed.", "response_failed");
   if (status === "incomplete") return withNotice(over, `The answer is incomplete: ${details?.reason ?? "cut short"}.`);
@@ -196,7 +206,7 @@ function cutOpen(view, response) {
   return { ...view, entries: view.entries.map((entry) => (isOpen(entry) ? { ...entry, state: "cut" } : entry)) };
 }
 
-// tools
+// tools that the client runs
 
 function clientTool(item, response) {
   return {
@@ -208,90 +218,6 @@ function clientTool(item, response) {
 function giveResult(view, call, fields) {
   const tool = view.entries.find((entry) => entry.kind === "tool" && entry.call === call);
   return tool ? patch(view, tool.id, fields) : view;
-}
-
-/** What the call's record (GET /v1/calls/<id>) knows besides: the server's tools, what was heard, who worded what. */
-export function withRecord(view, record) {
-  const speaker = record.items.findLast((item) => item.agent)?.agent ?? record.agent ?? "";
-  const named = speaker === view.agent ? view : { ...view, agent: speaker };
-  return record.tools.reduce(addTool, record.items.reduce(addHeard, named));
-}
-
-function addHeard(view, item) {
-  const entry = find(view, item.id);
-  if (entry?.kind !== "agent") return view;
-  const isCut = item.status === "interrupted";
-  const fields = {
-    source: entry.source || (item.source === "model" ? "" : item.source ?? ""),
-    state: isCut ? "cut" : entry.state,
-    heard: isCut ? item.heard_text : entry.heard,
-    text: isCut && item.text.startsWith(entry.text.trim()) ? item.text : entry.text, // with what was never begun
-  };
-  return Object.keys(fields).some((name) => fields[name] !== entry[name]) ? patch(view, item.id, fields) : view;
-}
-
-function addTool(view, tool) {
-  const fields = { status: tool.status, result: tool.result, arguments: tool.arguments };
-  const known = view.entries.find((entry) => entry.kind === "tool" && entry.call === tool.id);
-  if (known) {
-    const same = known.status === fields.status && asText(known.result) === asText(fields.result);
-    return same ? view : patch(view, known.id, fields);
-  }
-  if (!view.responses[tool.response]) return view; // of an answer that is still to come
-  const entry = { id: tool.id, kind: "tool", where: "server", call: tool.id, name: tool.name, response: tool.response, ...fields };
-  const at = placeOfTool(view.entries, tool.response);
-  return { ...view, entries: [...view.entries.slice(0, at), entry, ...view.entries.slice(at)] };
-}
-
-/** Behind the commentary that announced it, before the answer that tells of it. */
-function placeOfTool(entries, response) {
-  const answer = entries.findIndex(
-    (entry) => entry.kind === "agent" && entry.response === response && entry.phase !== "commentary",
-  );
-  if (answer >= 0) return answer;
-  const last = entries.findLastIndex((entry) => entry.response === response);
-  return last >= 0 ? last + 1 : entries.length;
-}
-
-/** JSON as a person reads it; text as it is. */
-export function asText(value) {
-  if (value === null || value === undefined) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-/** `city: Tokyo, day: monday`, of an object or of JSON text. */
-export function argumentsText(value) {
-  let given = value;
-  try {
-    if (typeof value === "string") given = JSON.parse(value || "{}");
-  } catch {
-    return value;
-  }
-  if (given === null || typeof given !== "object") return asText(given);
-  return Object.entries(given).map(([name, each]) => `${name}: ${asText(each)}`).join(", ");
-}
-
-// latency
-
-/** Per answered turn, in ms since the caller was done: the first sound or word, and the first of either phase. */
-export function latencies(view) {
-  const answered = Object.entries(view.responses).filter(([, response]) => response.askedMs !== null);
-  return answered.map(([id, { askedMs, soundMs }]) => {
-    const said = view.entries.filter((entry) => entry.response === id && entry.kind === "agent" && entry.beganMs !== null);
-    const since = (entry) => (entry ? entry.beganMs - askedMs : null);
-    return {
-      response: id,
-      firstMs: soundMs === null ? since(said[0]) : soundMs - askedMs,
-      commentaryMs: since(said.find((entry) => entry.phase === "commentary")),
-      answerMs: since(said.find((entry) => entry.phase !== "commentary")),
-    };
-  });
-}
-
-/** Of one entry, in ms since the caller was done; null where it answers no turn or hasn't begun. */
-export function waitMs(view, entry) {
-  const asked = view.responses[entry.response]?.askedMs ?? null;
-  return asked === null || entry.beganMs == null ? null : entry.beganMs - asked;
 }
 
 /** Of the agent's words: those that were heard, and those that were cut off. */

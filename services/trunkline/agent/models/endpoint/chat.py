@@ -3,7 +3,9 @@
 from trunkline.agent.models.endpoint.chat_messages import messages_of
 from trunkline.agent.models.endpoint.chat_reader import ChatReader
 from trunkline.agent.models.endpoint.options import Endpoint, Options
+from trunkline.agent.models.pictures import Shown
 from trunkline.agent.models.seam import ModelRequest, ToolOffer
+from trunkline.proto.image import Detail
 
 
 class ChatWire:
@@ -14,11 +16,16 @@ class ChatWire:
         self._sends_phase = options.sends_phase
         self._max_tokens_key = options.max_tokens_key
 
-    def body(self, request: ModelRequest, model: str) -> dict[str, object]:
+    def detail(self, asked: Detail) -> Detail:
+        """This API knows no "original"."""
+        return "high" if asked == "original" else asked
+
+    def body(self, request: ModelRequest, model: str, shown: Shown) -> dict[str, object]:
+        """shown: what becomes of each picture in it."""
         settings = request.settings
         body: dict[str, object] = {
             "model": model,
-            "messages": messages_of(request.instructions, request.items, sends_phase=self._sends_phase),
+            "messages": messages_of(request.instructions, request.items, shown, sends_phase=self._sends_phase),
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -30,6 +37,8 @@ class ChatWire:
                 body["parallel_tool_calls"] = settings.parallel_tool_calls
         if settings.reasoning_effort:
             body["reasoning_effort"] = settings.reasoning_effort
+        if settings.verbosity:
+            body["verbosity"] = settings.verbosity
         if settings.temperature is not None:
             body["temperature"] = settings.temperature
         if settings.max_output_tokens is not None:

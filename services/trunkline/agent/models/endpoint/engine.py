@@ -5,6 +5,7 @@ Nothing is asked twice once a token has come: what was streamed may have been he
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Protocol
 
@@ -15,12 +16,17 @@ from trunkline.agent.models.endpoint.errors import EndpointFailed
 from trunkline.agent.models.endpoint.options import OPENING_S, Endpoint, Options
 from trunkline.agent.models.endpoint.retrying import wait_s
 from trunkline.agent.models.endpoint.transport import Patience, Transport
+from trunkline.agent.models.pictures import Pictures, Shown, pictures_of, unseen
 from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone
+from trunkline.images.detail import family_of
+from trunkline.proto.image import Detail
 from trunkline.telemetry import logs
 
 LAST_ATTEMPT_S = 1.0  # less than that isn't worth an attempt
 LEFTOVERS_S = 0.25  # for the end of a stream behind its last event
 RESTING_S = 30.0  # an endpoint that failed is asked last
+LEARNT_ENDPOINTS = 100  # beyond, all is learnt anew: a client may name a model
+WISHES = ("effort", "reasoning", "verbosity")  # that a client asks for by default, and not every endpoint knows
 
 log = logs.get(__name__)
 _failures = Counter(
@@ -41,12 +47,17 @@ class Reader(Protocol):
 
 
 class Wire(Protocol):
-    """How an endpoint is spoken to. path: behind its URL. model: its name there."""
+    """How an endpoint is spoken to. path: behind its URL. model: its name there. shown: what becomes of each picture.
+
+    detail: that is asked for in its words, where a client asks for this one.
+    """
 
     name: str
     path: str
 
-    def body(self, request: ModelRequest, model: str) -> dict[str, object]: ...
+    def detail(self, asked: Detail) -> Detail: ...
+
+    def body(self, request: ModelRequest, model: str, shown: Shown) -> dict[str, object]: ...
 
     def reader(self, endpoint: Endpoint) -> Reader: ...
 
@@ -54,12 +65,15 @@ class Wire(Protocol):
 class EndpointModel:
     repeatable = False
 
-    def __init__(self, wire: Wire, options: Options) -> None:
+    def __init__(self, wire: Wire, options: Options, pictures: Pictures | None = None) -> None:
+        """pictures: None where there are none to be had."""
         self.name = wire.name
+        self._pictures = pictures or Pictures(None)
         self._wire = wire
         self._options = options
         self._transport = Transport(options.limits)
         self._rests_until_s: dict[Endpoint, float] = {}
+        self._grants_no_wish: set[str] = set()  # endpoints, by their label
         if not options.sends_phase:
             log.warning("phases are not sent back to the model", setting="TRUNKLINE_MODEL_PHASE=omit")
 
@@ -67,10 +81,16 @@ class EndpointModel:
         """Raises EndpointFailed."""
         begun = False
         failures: list[EndpointFailed] = []
-        async with contextlib.aclosing(self._attempts(request.model, failures, _now_s() + OPENING_S)) as attempts:
-            async for endpoint, limit_s in attempts:
+        shown: dict[str, Shown] = {}  # by model, so that asking again prepares nothing again
+        until_s = _now_s() + OPENING_S
+        async with contextlib.aclosing(self._attempts(request, failures, until_s)) as attempts:
+            async for endpoint in attempts:
+                if endpoint.model not in shown:
+                    shown[endpoint.model] = await self._shown(request, endpoint.model)
+                limit_s = max(min(self._options.limits.first_token_s, until_s - _now_s()), LAST_ATTEMPT_S)
+                body = self._wire.body(self._granted(request, endpoint), endpoint.model, shown[endpoint.model])
                 try:
-                    async with contextlib.aclosing(self._attempt(endpoint, request, limit_s)) as events:
+                    async with contextlib.aclosing(self._attempt(endpoint, body, limit_s)) as events:
                         async for event in events:
                             begun = True
                             yield event
@@ -84,18 +104,27 @@ class EndpointModel:
 
     async def close(self) -> None:
         await self._transport.close()
+        self._pictures.close()
+
+    async def _shown(self, request: ModelRequest, model: str) -> Shown:
+        images = pictures_of(request)
+        if not self._options.sends_pictures:
+            return unseen(images)
+        return await self._pictures.prepare(images, family_of(model), self._wire.detail)
 
     async def _attempts(
-        self, wish: str, failures: Sequence[EndpointFailed], until_s: float
-    ) -> AsyncGenerator[tuple[Endpoint, float], None]:
-        """Whom to ask, with the limit for the first token in seconds; waits before an endpoint is asked again.
+        self, request: ModelRequest, failures: Sequence[EndpointFailed], until_s: float
+    ) -> AsyncGenerator[Endpoint, None]:
+        """Whom to ask; waits before an endpoint is asked again.
 
-        wish: the agent's own model. failures: of the attempts so far; whoever asks for another one has added one.
+        failures: of the attempts so far; whoever asks for another one has added one.
         """
         limits = self._options.limits
-        for endpoint in self._in_order(wish):
+        for endpoint in self._in_order(request.model):
             for attempt in range(1, limits.retries + 2):
-                yield endpoint, min(limits.first_token_s, until_s - _now_s())
+                yield endpoint
+                if self._learns(endpoint, request, failures[-1]):
+                    yield endpoint
                 last = failures[-1]
                 pause_s = wait_s(attempt, last.retry_after_s) if last.retryable and attempt <= limits.retries else None
                 if pause_s is None or _now_s() + pause_s + LAST_ATTEMPT_S > until_s:
@@ -111,12 +140,12 @@ class EndpointModel:
         return sorted(endpoints, key=lambda endpoint: self._rests_until_s.get(endpoint, 0.0) > _now_s())
 
     async def _attempt(
-        self, endpoint: Endpoint, request: ModelRequest, first_token_s: float
+        self, endpoint: Endpoint, body: dict[str, object], first_token_s: float
     ) -> AsyncGenerator[ModelEvent, None]:
         patience = Patience(endpoint, first_token_s, self._options.limits.idle_s)
-        body = msgspec.json.encode(self._wire.body(request, endpoint.model))
+        encoded = msgspec.json.encode(body)
         reader, begun = self._wire.reader(endpoint), False
-        async with contextlib.aclosing(self._transport.events(endpoint, self._wire.path, body, patience)) as stream:
+        async with contextlib.aclosing(self._transport.events(endpoint, self._wire.path, encoded, patience)) as stream:
             async for data in stream:
                 for event in reader.read(data):
                     begun = True
@@ -133,7 +162,30 @@ class EndpointModel:
         _failures.labels(endpoint.model, error.code if error.code in ("connect", "timeout") else "answer").inc()
         log.warning("model endpoint failed", error=str(error), retryable=error.retryable)
         if error.elsewhere:
-            self._rests_until_s[endpoint] = _now_s() + RESTING_S
+            now_s = _now_s()
+            resting = {one: until_s for one, until_s in self._rests_until_s.items() if until_s > now_s}
+            self._rests_until_s = resting | {endpoint: now_s + RESTING_S}
+
+    def _learns(self, endpoint: Endpoint, request: ModelRequest, error: EndpointFailed) -> bool:
+        """That it refuses a wish which it would do without: it is asked again at once, and never so any more."""
+        said = f"{error.param} {error.problem}".lower()
+        refuses = error.status in (400, 422) and any(wish in said for wish in WISHES)
+        if not refuses or self._granted(request, endpoint) == plain(request):
+            return False
+        log.warning("an endpoint is not asked for effort or verbosity any more", model=endpoint.label)
+        if len(self._grants_no_wish) == LEARNT_ENDPOINTS:
+            self._grants_no_wish.clear()
+        self._grants_no_wish.add(endpoint.label)
+        return True
+
+    def _granted(self, request: ModelRequest, endpoint: Endpoint) -> ModelRequest:
+        return plain(request) if endpoint.label in self._grants_no_wish else request
+
+
+def plain(request: ModelRequest) -> ModelRequest:
+    """Without wishes."""
+    settings = dataclasses.replace(request.settings, reasoning_effort="", verbosity="")
+    return msgspec.structs.replace(request, settings=settings)
 
 
 def _signed(event: ModelEvent, endpoint: Endpoint) -> ModelEvent:

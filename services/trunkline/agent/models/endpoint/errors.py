@@ -18,7 +18,7 @@ ELSEWHERE_CODES = AGAIN_CODES | {"insufficient_quota", "model_not_found"}
 
 
 class EndpointFailed(TrunklineError):
-    """status: of HTTP, 0 where there was none. code: the endpoint's own, "" for none.
+    """status: of HTTP, 0 where there was none. code, param: the endpoint's own, "" for none.
 
     retryable: the same endpoint may do better. elsewhere: another one may. retry_after_s: by the endpoint's own word.
     """
@@ -30,6 +30,7 @@ class EndpointFailed(TrunklineError):
         *,
         status: int = 0,
         code: str = "",
+        param: str = "",
         retryable: bool = False,
         elsewhere: bool = False,
         retry_after_s: float | None = None,
@@ -37,6 +38,7 @@ class EndpointFailed(TrunklineError):
         self.endpoint = endpoint.label
         self.status = status
         self.code = _without(endpoint.key, code)[:80]
+        self.param = _without(endpoint.key, param)[:80]
         self.problem = _without(endpoint.key, " ".join(problem.split()))[:PROBLEM_CHARACTERS]
         self.retryable = retryable
         self.elsewhere = elsewhere or retryable
@@ -48,7 +50,7 @@ class EndpointFailed(TrunklineError):
 def fault(
     endpoint: Endpoint, error: object, *, status: int = 0, retry_after_s: float | None = None, hint: str = ""
 ) -> EndpointFailed:
-    """From an error as endpoints send it: {"message", "code", "type"}, or a text."""
+    """From an error as endpoints send it: {"message", "code", "type", "param"}, or a text."""
     message, code = _words(error)
     number = int(code) if code.isdecimal() else 0
     status = status or (number if 400 <= number < 600 else 0)
@@ -58,6 +60,7 @@ def fault(
         f"{message or 'gave no reason'}{hint}",
         status=status,
         code="" if number and number == status else code,
+        param=_param(error),
         retryable=not out_of_quota and (status in AGAIN_STATUSES or code in AGAIN_CODES),
         elsewhere=status in ELSEWHERE_STATUSES or code in ELSEWHERE_CODES,
         retry_after_s=retry_after_s,
@@ -72,6 +75,11 @@ def _words(error: object) -> tuple[str, str]:
     if message is not None and not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
     return message or "", "" if code is None else str(code)
+
+
+def _param(error: object) -> str:
+    param = error.get("param") if isinstance(error, dict) else None
+    return param if isinstance(param, str) else ""
 
 
 def _without(key: str, text: str) -> str:

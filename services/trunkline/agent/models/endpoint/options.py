@@ -45,11 +45,13 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """endpoints: the first that answers is taken. sends_phase: of messages in the history."""
+    """endpoints: the first that answers is taken. sends_phase: of messages in the history. sends_pictures: that a
+    message shows; a model that sees none is told so in words."""
 
     endpoints: tuple[Endpoint, ...]
     limits: Limits = Limits()
     sends_phase: bool = True
+    sends_pictures: bool = True
     max_tokens_key: MaxTokensKey = "max_completion_tokens"
 
 
@@ -66,6 +68,7 @@ def options_of(settings: AgentSettings) -> Options:
         (first, *(_fallback(text, first, fallback_key) for text in texts if text)),
         _limits(settings),
         settings.model_phase == "send",
+        settings.model_pictures == "send",
         settings.model_max_tokens_key,
     )
 

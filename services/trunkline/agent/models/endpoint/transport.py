@@ -19,6 +19,7 @@ from trunkline.agent.models.endpoint.sse import EventReader, StreamOverlong
 KEEP_ALIVE_S = 60.0  # of a connection between two rounds
 REFUSAL_LIMIT_BYTES = 64 * 1024  # of an error's body that is read
 STREAM_LIMIT_BYTES = 64 * 1024 * 1024  # of a round, so that an endless one ends
+PICTURE_HINT = "; if this model sees no pictures, set TRUNKLINE_MODEL_PICTURES=omit"
 PHASE_HINT = "; if this endpoint knows no phase, set TRUNKLINE_MODEL_PHASE=omit"
 
 T = TypeVar("T")
@@ -116,14 +117,19 @@ async def _refusal(endpoint: Endpoint, response: aiohttp.ClientResponse) -> Endp
         what = "an HTML page" if response.content_type == "text/html" else f"{response.content_type}, no error in it"
         problem = f"answered with {what} instead of events; is TRUNKLINE_MODEL_URL right?"
         return fault(endpoint, problem, status=status, retry_after_s=retry_after_s(response.headers))
-    phase = status in (400, 422) and b"phase" in body.lower()
     return fault(
         endpoint,
         error,
         status=status if status != 200 else 0,
         retry_after_s=retry_after_s(response.headers),
-        hint=PHASE_HINT if phase else "",
+        hint=_hint(bytes(body).lower()) if status in (400, 422) else "",
     )
+
+
+def _hint(body: bytes) -> str:
+    if b"phase" in body:
+        return PHASE_HINT
+    return PICTURE_HINT if any(word in body for word in (b"image", b"vision", b"multimodal", b"mmproj")) else ""
 
 
 def _error_in(body: bytes) -> object:

@@ -14,7 +14,14 @@ from trunkline.agent.models.limit import limited
 from trunkline.agent.models.local.choose import Choice, choose
 from trunkline.agent.models.local.fill import fill
 from trunkline.agent.models.local.parameters import ParameterNeed, Value, parameters_of
-from trunkline.agent.models.local.say import COMMENTARY, answer_for, no_tool_fits, question_for, small_talk
+from trunkline.agent.models.local.say import (
+    COMMENTARY,
+    answer_for,
+    no_tool_fits,
+    question_for,
+    shown_pictures,
+    small_talk,
+)
 from trunkline.agent.models.seam import (
     HistoryItem,
     MessageItem,
@@ -29,6 +36,7 @@ from trunkline.agent.models.seam import (
 )
 from trunkline.agents.control import FAREWELL, handed_over
 from trunkline.proto.ids import new_tool_call_id
+from trunkline.proto.image import ShownImage
 
 READ_CHARACTERS = 2000  # of what the caller said last: a round must not hold up the other calls
 
@@ -71,21 +79,24 @@ def reply_to(request: ModelRequest) -> list[ModelEvent]:
     the caller, who is asked for them."""
     request = msgspec.structs.replace(request, tools=_choosable(request))
     utterance, outputs = _last_turn(request)
+    shown = "" if outputs else shown_pictures(_pictures(request))
     if outputs and not (utterance and _must_choose(request)):
         return [TextDelta(answer_for(outputs), "final_answer"), RoundDone()]
     if utterance == WITHHELD:
         return [TextDelta(small_talk("hello"), "final_answer"), RoundDone()]
     intent = _intent(utterance, request)
     if intent is None:
-        return [TextDelta(small_talk(utterance) or no_tool_fits(utterance, request.tools), "final_answer"), RoundDone()]
+        nothing_said = bool(shown) and not utterance.strip()
+        fitting = "" if nothing_said else small_talk(utterance) or no_tool_fits(utterance, request.tools)
+        return [TextDelta(_sentences(shown, fitting), "final_answer"), RoundDone()]
     if intent.missing is not None:
-        return [TextDelta(question_for(intent.missing), "final_answer"), RoundDone()]
+        return [TextDelta(_sentences(shown, question_for(intent.missing)), "final_answer"), RoundDone()]
     if FAREWELL in [need.name for need in parameters_of(intent.tool)]:
         farewell = msgspec.json.encode({FAREWELL: small_talk("goodbye")}).decode()
         return [ToolCall(new_tool_call_id(), intent.tool.name, farewell), RoundDone()]
     arguments = msgspec.json.encode(intent.arguments).decode()
     return [
-        TextDelta(_commentary(intent), "commentary"),
+        TextDelta(_sentences(shown, _commentary(intent)), "commentary"),
         ToolCall(new_tool_call_id(), intent.tool.name, arguments),
         RoundDone(),
     ]
@@ -105,6 +116,17 @@ def _last_turn(request: ModelRequest) -> tuple[str, list[ToolOutputItem]]:
         elif isinstance(item, MessageItem) and item.role == "user":
             return item.text[-READ_CHARACTERS:], outputs
     return "", outputs
+
+
+def _pictures(request: ModelRequest) -> Sequence[ShownImage]:
+    """That the caller showed last."""
+    messages = (item for item in reversed(request.items) if isinstance(item, MessageItem) and item.role == "user")
+    newest = next(messages, None)
+    return newest.images if newest is not None else ()
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def _choosable(request: ModelRequest) -> tuple[ToolOffer, ...]:
@@ -161,7 +183,10 @@ def _said_before(name: str, items: Sequence[HistoryItem]) -> Value | None:
     """The argument of this name in the latest tool call that had one: "cancel that order"."""
     for item in reversed(items):
         if isinstance(item, ToolCallItem):
-            arguments: object = msgspec.json.decode(item.arguments)
+            try:
+                arguments: object = msgspec.json.decode(item.arguments)
+            except msgspec.MsgspecError:  # of a request: any text may stand there
+                continue
             value = arguments.get(name) if isinstance(arguments, dict) else None
             if isinstance(value, str | int | float | bool):
                 return value
@@ -180,7 +205,7 @@ def _asked(request: ModelRequest) -> _Asked | None:
     tools = [before.tool] if before else list(request.tools)
     for tool in tools:
         for need in parameters_of(tool):
-            if messages[-2].text == question_for(need):
+            if messages[-2].text.endswith(question_for(need)):  # what was shown may be spoken of before it
                 return _Asked(tool, need, earlier)
     return None
 

@@ -10,6 +10,7 @@ import msgspec
 from trunkline.agent.models.local.parameters import ParameterNeed
 from trunkline.agent.models.local.words import name_words, words_of
 from trunkline.agent.models.seam import ToolOffer, ToolOutputItem
+from trunkline.proto.image import ShownImage
 
 COMMENTARY = "One moment, please."
 HEARD_WORDS = 12  # of an utterance that fits no tool are said back
@@ -21,6 +22,7 @@ _SMALL_TALK: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"wait", "stop"}), "Of course. What would you like to know?"),
     (frozenset({"hello", "hi", "hey"}), "Hello. How can I help you?"),
 )
+_FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WebP", "image/gif": "GIF"}
 SMALL_TALK_WORDS = 8  # a longer utterance is about something
 
 
@@ -39,6 +41,21 @@ def question_for(need: ParameterNeed) -> str:
     if need.values and len(need.values) <= LISTED:
         return f"Which {wanted} would you like: {_either([str(value) for value in need.values])}?"
     return f"Which {wanted} is it, please?"
+
+
+def shown_pictures(images: Sequence[ShownImage]) -> str:
+    """What is known of them without looking; "" for none."""
+    if not images:
+        return ""
+    parts = [
+        f"a {_FORMATS.get(image.media_type, 'strange')} picture of {image.width} by {image.height} pixels, "
+        f"at {image.detail} detail"
+        for image in images
+    ]
+    if len(parts) == 1:
+        return f"You showed me {parts[0]}. I can't see pictures."
+    more = f"; and {len(parts) - LISTED} more" if len(parts) > LISTED else ""
+    return f"You showed me {len(parts)} pictures: {'; '.join(parts[:LISTED])}{more}. I can't see pictures."
 
 
 def no_tool_fits(utterance: str, tools: Sequence[ToolOffer]) -> str:

@@ -4,11 +4,20 @@ The session is checked as `session.update` checks it, but for what only the agen
 name of one of the agent's own is refused when the call is placed.
 """
 
+from collections.abc import Collection
+
 import msgspec
 from aiohttp import web
 
 from trunkline.gateway.auth import Keys, answer, refuse
-from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session
+from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, read_patch
+from trunkline.gateway.dialects.realtime.transcription_session import (
+    TranscriptionSession,
+    is_transcription,
+    merge_transcription,
+    new_transcription_session,
+    read_transcription_patch,
+)
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.ephemeral_keys import LIFE_S, EphemeralKeys
 from trunkline.gateway.http import guarded
@@ -18,6 +27,7 @@ from trunkline.proto.ids import EPHEMERAL_KEY_PREFIX
 
 PATH = "/v1/realtime/client_secrets"
 DEFAULT_S = 600
+NO_MODEL = "model_not_found"
 
 
 class ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,13 +36,9 @@ class ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """session: as the client spelt it, null for none; read apart, as its kind has it."""
+
     expires_after: ExpiresAfter | None = None
-    session: SessionPatch | None = None
-
-
-class Bound(msgspec.Struct, frozen=True):
-    """The session once more, as the client spelt it; null for none."""
-
     session: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -41,21 +47,28 @@ class ClientSecret(msgspec.Struct, frozen=True):
 
     value: str
     expires_at: int
-    session: Session
+    session: Session | TranscriptionSession
 
 
 _asked = msgspec.json.Decoder(Asked)
-_bound = msgspec.json.Decoder(Bound)
 
 
 class ClientSecretsEndpoint:
-    """aliases: model name -> agent name, empty for the default."""
+    """aliases: model name -> agent name, empty for the default. stt_models: names that mean the recogniser."""
 
-    def __init__(self, keys: Keys, ephemeral: EphemeralKeys, aliases: dict[str, str], roster: Roster) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        ephemeral: EphemeralKeys,
+        aliases: dict[str, str],
+        roster: Roster,
+        stt_models: Collection[str],
+    ) -> None:
         self._keys = keys
         self._ephemeral = ephemeral
         self._aliases = aliases
         self._roster = roster
+        self._stt_models = stt_models
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(PATH, guarded(self._keys, self._create))
@@ -65,16 +78,31 @@ class ClientSecretsEndpoint:
         if body and request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)
-        asked, bound = read(body or b"{}")
-        patch = asked.session or SessionPatch()
-        model = patch.model or ""
-        session = new_session("", model, "", "")
-        session = merge(session, patch) if asked.session is not None else session
-        if not self._is_model(model):
-            return refuse(404, "model_not_found", f"the model {model[:80]!r} does not exist", param="session.model")
+        asked = read(body or b"{}")
+        bound = bytes(asked.session)
+        try:
+            session = self._transcription(bound) if is_transcription(bound) else self._speech_to_speech(bound)
+        except BadInput as error:
+            return refuse(404 if error.code == NO_MODEL else 400, error.code, str(error), param=error.param or None)
         key = await self._ephemeral.mint(bound, _life_s(asked.expires_after or ExpiresAfter()))
         named = msgspec.structs.replace(session, id="sess_" + key.id.removeprefix(EPHEMERAL_KEY_PREFIX))
         return answer(ClientSecret(key.value, key.expires_at, named), headers={"Cache-Control": "no-store"})
+
+    def _speech_to_speech(self, bound: bytes) -> Session:
+        """Raises BadInput."""
+        patch = read_patch(bound)
+        model = (patch.model if patch is not None else None) or ""
+        session = new_session("", model, "", "")
+        session = session if patch is None else merge(session, patch)
+        if not self._is_model(model):
+            raise BadInput("session.model", f"the model {model[:80]!r} does not exist", "", code=NO_MODEL)
+        return session
+
+    def _transcription(self, bound: bytes) -> TranscriptionSession:
+        """Raises BadInput."""
+        return merge_transcription(
+            new_transcription_session(""), read_transcription_patch(bound), models=self._stt_models
+        )
 
     def _is_model(self, model: str) -> bool:
         """While no agent says what it serves, the call will tell."""
@@ -82,11 +110,10 @@ class ClientSecretsEndpoint:
         return not agent or not known or agent in known
 
 
-def read(body: bytes) -> tuple[Asked, bytes]:
-    """What is asked, and the session in the client's own words. Raises BadInput."""
+def read(body: bytes) -> Asked:
+    """Raises BadInput."""
     try:
-        asked = _asked.decode(body)
-        return asked, bytes(_bound.decode(body).session)
+        return _asked.decode(body)
     except msgspec.ValidationError as error:
         raise explain_validation(error) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

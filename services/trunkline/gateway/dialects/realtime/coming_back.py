@@ -3,12 +3,15 @@
 Rule: what the record has happened, and is not done again.
 """
 
+from functools import partial
+
 import msgspec
 
 from trunkline.gateway.asking import already_active
 from trunkline.gateway.dialects.realtime import events_out, restoring
+from trunkline.gateway.dialects.realtime.events_in import NULL
 from trunkline.gateway.dialects.realtime.peer import Peer
-from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS, ResumeEvent
+from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS, ResumeEvent, TypedItem
 from trunkline.gateway.resuming import TakenUp, is_told_again
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id
@@ -34,17 +37,27 @@ def restore(peer: Peer, taken: TakenUp, told: ResumeEvent | None) -> None:
 
 
 def make_up(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:
-    """What the client asked the gateway before, and the record lacks."""
+    """What the client asked the gateway before, and the record lacks, in that order."""
     for update in told.unanswered:
-        peer.receive(bytes(update))
+        peer.backlog.put(partial(peer.receive, bytes(update)))
     for one in told.typed:
-        if is_id(one.item_id) and one.item_id not in peer.projection.items:
-            try:
-                peer.items.type(one.item_id, one.text)
-            except BadInput as error:
-                peer.send_error(error, one.event_id or None)
-    _give_outputs(peer, taken, told)
-    _ask_again(peer, taken, told)
+        peer.backlog.put(partial(_type, peer, one))
+    peer.backlog.put(partial(_give_outputs, peer, taken, told))
+    peer.backlog.put(partial(_ask_again, peer, taken, told))
+
+
+def _type(peer: Peer, one: TypedItem) -> None:
+    if not is_id(one.item_id) or one.item_id in peer.projection.items:
+        return
+    if one.content != NULL:
+        item = {"type": "message", "id": one.item_id, "role": "user", "content": one.content}
+        created = {"type": "conversation.item.create", "event_id": one.event_id or None, "item": item}
+        peer.receive(msgspec.json.encode(created))
+        return
+    try:
+        peer.items.type(one.item_id, one.text)
+    except BadInput as error:
+        peer.send_error(error, one.event_id or None)
 
 
 def _give_outputs(peer: Peer, taken: TakenUp, told: ResumeEvent) -> None:

@@ -19,12 +19,14 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
+from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
 from trunkline.gateway.dialects.realtime.outbox import Outbox
-from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Limits, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
 from trunkline.gateway.wishes import Wishes
@@ -40,18 +42,13 @@ FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
 STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
 
-NOT_SERVED = {
-    "call_id": "a second socket to a call is not supported: a call has one client",
-    "intent": "sessions for transcription alone are not supported: leave intent out",
-}
+NOT_SERVED = {"call_id": "a second socket to a call is not supported: a call has one client"}
 """What an address may ask for, and must not be passed over."""
 
 log = logs.get(__name__)
 
 
 class RealtimeEndpoint:
-    """message_limit_bytes: of one client event."""
-
     def __init__(
         self,
         calls: Calls,
@@ -59,15 +56,23 @@ class RealtimeEndpoint:
         keys: Keys,
         tokens: ResumeTokens,
         opening: Opening,
-        message_limit_bytes: int,
+        pictures: Pictures,
+        limits: Limits,
+        transcriptions: TranscriptionSessions,
     ) -> None:
         self._calls = calls
         self._resumption = resumption
         self._keys = keys
         self._tokens = tokens
         self._opening = opening
-        self._limit_bytes = message_limit_bytes
+        self._pictures = pictures
+        self._limits = limits
+        self._hard_limit_bytes = max(limits.event * HARD_LIMIT_FACTOR, limits.with_pictures + limits.event)
+        self._transcriptions = transcriptions
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/v1/realtime", self.handle)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
@@ -75,7 +80,7 @@ class RealtimeEndpoint:
         websocket = web.WebSocketResponse(
             protocols=(resume_event.SUBPROTOCOL, "realtime"),
             heartbeat=HEARTBEAT_S,
-            max_msg_size=self._limit_bytes * HARD_LIMIT_FACTOR,
+            max_msg_size=self._hard_limit_bytes,
             compress=False,
             timeout=2.0,
         )
@@ -88,6 +93,8 @@ class RealtimeEndpoint:
         ours = ready.protocol == resume_event.SUBPROTOCOL
         if token:
             return await self._resume(request, websocket, token, admitted, ours)
+        if self._transcriptions.wanted(request, admitted):
+            return await self._transcriptions.serve(request, websocket, admitted)
         return await self._begin(request, websocket, admitted, ours)
 
     async def _begin(
@@ -105,7 +112,8 @@ class RealtimeEndpoint:
             call.end("caller_hung_up")  # it has no token to come back with
             raise
         outbox = Outbox(websocket, request.transport)
-        await self._serve(Connection(Peer(call, outbox, terms, session), outbox).run(websocket), call)
+        peer = Peer(call, outbox, self._pictures, terms, session)
+        await self._serve(Connection(peer, outbox).run(websocket), call)
         return websocket
 
     async def _serve(self, connection: Coroutine[None, None, None], call: Call) -> None:
@@ -189,11 +197,11 @@ class RealtimeEndpoint:
             return
         terms = self._terms(call_id, record.view.agent, told is not None, model_bound)
         outbox = Outbox(websocket, request.transport)
-        connection = Connection(Peer(taken.call, outbox, terms, session), outbox)
+        connection = Connection(Peer(taken.call, outbox, self._pictures, terms, session), outbox)
         await self._serve(connection.run(websocket, taken, told), taken.call)
 
     def _terms(self, call: str, model: str, ours: bool, bound: bool) -> Terms:
-        return Terms(model, self._tokens.issue(call), self._limit_bytes, ours, self._opening.aliases, bound)
+        return Terms(model, self._tokens.issue(call), self._limits, ours, self._opening.aliases, bound)
 
 
 async def _apologise(websocket: web.WebSocketResponse, code: str, message: str) -> None:

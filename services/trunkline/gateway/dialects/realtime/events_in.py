@@ -3,6 +3,9 @@
 An event that can't be read raises BadEvent with the client's own event_id, so that the answer can be told apart.
 """
 
+from collections.abc import Mapping
+from typing import Generic, TypeVar, get_args
+
 import msgspec
 
 from trunkline.gateway.dialects.realtime.session import SessionPatch
@@ -43,8 +46,9 @@ class NewPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     text: str | None = None
     transcript: str | None = None
     audio: msgspec.Raw = NULL
-    image_url: msgspec.Raw = NULL
-    detail: msgspec.Raw = NULL
+    image_url: str | None = None
+    file_id: str | None = None  # ours
+    detail: str | None = None
 
 
 class NewItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,8 +111,8 @@ ClientEvent = (
 )
 
 SUPPORTED = tuple(sorted(str(t.__struct_config__.tag) for t in ClientEvent.__args__))
-NOT_SERVED = ("transcription_session.update",)
-"""Events of the protocol that this release answers with an error of their own."""
+NOT_SERVED = {"transcription_session.update": "is of the beta: send session.update, in a transcription session"}
+"""Events that are answered with an error of their own."""
 
 
 class BadEvent(Exception):
@@ -124,37 +128,48 @@ class _Head(msgspec.Struct, frozen=True):
     event_id: str | None = None
 
 
-_decoder = msgspec.json.Decoder(ClientEvent)
 _heads = msgspec.json.Decoder(_Head)
+E = TypeVar("E", bound=_Event)
 
 
-def decode(text: str | bytes) -> ClientEvent:
-    """Raises BadEvent."""
-    try:
-        event: ClientEvent = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _explain(text, error) from error
-    if event.event_id is not None and len(event.event_id) > 512:
-        raise BadEvent(BadInput("event_id", "is too long", "up to 512 characters"), None)
-    return event
+class Reader(Generic[E]):
+    """Reads the events of one kind of session. refused: what is answered with an error of its own, which says why."""
+
+    def __init__(self, events: type[E], refused: Mapping[str, str]) -> None:
+        """events: a union of Structs."""
+        self._decoder = msgspec.json.Decoder(events)
+        self._supported = sorted(str(kind.__struct_config__.tag) for kind in get_args(events))
+        self._refused = refused
+
+    def decode(self, text: str | bytes) -> E:
+        """Raises BadEvent."""
+        try:
+            event = self._decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise self._explain(text, error) from error
+        if event.event_id is not None and len(event.event_id) > 512:
+            raise BadEvent(BadInput("event_id", "is too long", "up to 512 characters"), None)
+        return event
+
+    def _explain(self, text: str | bytes, error: Exception) -> BadEvent:
+        try:
+            head = _heads.decode(text)
+        except msgspec.ValidationError:
+            return BadEvent(BadInput("", "the event has the wrong shape", "a JSON object with a `type` in text"), None)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return BadEvent(BadInput("", "the event is not JSON", "a JSON object", code="invalid_json"), None)
+        if head.type in self._supported:
+            return BadEvent(explain_validation(error), head.event_id)
+        return BadEvent(self._strange(head.type), head.event_id)
+
+    def _strange(self, kind: str | None) -> BadInput:
+        allowed = ", ".join(self._supported)
+        if kind is None:
+            return BadInput("type", "is missing", allowed, code="missing_required_parameter")
+        if kind in self._refused:
+            return BadInput("type", f"{kind!r} {self._refused[kind]}", allowed, code="not_supported")
+        return BadInput("type", f"{kind[:80]!r} is no event of this protocol", allowed, code="unknown_event_type")
 
 
-def _explain(text: str | bytes, error: Exception) -> BadEvent:
-    try:
-        head = _heads.decode(text)
-    except msgspec.ValidationError:
-        return BadEvent(BadInput("", "the event has the wrong shape", "a JSON object with a `type` in text"), None)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return BadEvent(BadInput("", "the event is not JSON", "a JSON object", code="invalid_json"), None)
-    event_id = head.event_id
-    if head.type is None:
-        return BadEvent(
-            BadInput("type", "is missing", ", ".join(SUPPORTED), code="missing_required_parameter"), event_id
-        )
-    if head.type in NOT_SERVED:
-        problem = f"{head.type!r} is not supported yet"
-        return BadEvent(BadInput("type", problem, ", ".join(SUPPORTED), code="not_supported"), event_id)
-    if head.type not in SUPPORTED:
-        problem = f"{head.type[:80]!r} is no event of this protocol"
-        return BadEvent(BadInput("type", problem, ", ".join(SUPPORTED), code="unknown_event_type"), event_id)
-    return BadEvent(explain_validation(error), event_id)
+_reader: Reader[ClientEvent] = Reader(ClientEvent, NOT_SERVED)  # type: ignore[arg-type]  # a union
+decode = _reader.decode

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from trunkline.gateway.dialects.realtime.session import Session
 from trunkline.gateway.dialects.realtime.session_audio import Format
+from trunkline.gateway.dialects.realtime.transcription_session import TranscriptionSession
 from trunkline.proto.response import Phase
 
 ResponseState = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
@@ -18,14 +19,17 @@ ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """type: input_audio, input_text, output_audio, output_text; of an event's `part`: audio or text.
+    """type: input_audio, input_text, input_image, output_audio, output_text; of an event's `part`: audio or text.
 
     transcript: null of a caller's audio until it is known: a client fails where an input_audio has none at all.
+    file_id, detail: of an input_image, whose bytes the client has itself, or fetches.
     """
 
     type: str
     text: str | None = None
     transcript: str | UnsetType | None = UNSET
+    file_id: str | None = None
+    detail: str | None = None
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -142,12 +146,12 @@ class Trunkline(msgspec.Struct, frozen=True):
 
 
 class SessionCreated(ServerEvent, frozen=True, tag="session.created"):
-    session: Session
+    session: Session | TranscriptionSession
     trunkline: Trunkline | None = None
 
 
 class SessionUpdated(ServerEvent, frozen=True, tag="session.updated"):
-    session: Session
+    session: Session | TranscriptionSession
 
 
 class SpeechStarted(ServerEvent, frozen=True, tag="input_audio_buffer.speech_started"):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.proto.ids import item_of_tool_call
+from trunkline.proto.image import ShownImage
 from trunkline.proto.response import Phase
 
 REALTIME_ITEM = "realtime.item"
@@ -22,6 +23,24 @@ def message(
     return out.Item(
         id=item, object=REALTIME_ITEM, type="message", status=status, role=role, content=list(content), phase=phase
     )
+
+
+def user_parts(text: str, images: Sequence[ShownImage]) -> list[out.Part]:
+    """Of a message that was typed, as a client can have given them."""
+    parts: list[out.Part] = []
+    told = 0
+    for image in images:
+        if text[told : image.at]:
+            parts.append(out.Part("input_text", text=text[told : image.at]))
+        told = max(told, image.at)
+        parts.append(image_part(image))
+    if text[told:] or not images:
+        parts.append(out.Part("input_text", text=text[told:]))
+    return parts
+
+
+def image_part(image: ShownImage) -> out.Part:
+    return out.Part("input_image", file_id=image.file, detail=image.detail)
 
 
 def function_call(tool_call: str, name: str, arguments: str, item: str = "") -> out.FunctionCall:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from trunkline.gateway.call import Call
 from trunkline.gateway.dialects.realtime import events_in, events_out
+from trunkline.gateway.dialects.realtime.images_in import Images
 from trunkline.gateway.dialects.realtime.items import has_audio
 from trunkline.gateway.dialects.realtime.new_items import Given, read_item
 from trunkline.gateway.dialects.realtime.projection import Projection
@@ -25,8 +26,16 @@ class ItemWords:
         self._items = projection.items
         self._send = send
 
-    def create(self, event: events_in.CreateItem) -> None:
-        given = read_item(event.item, "item")
+    def create(self, event: events_in.CreateItem, images: Images) -> None:
+        """images: all that it shows."""
+        self._place(self._read(event, images), event.previous_item_id or "")
+
+    def check(self, event: events_in.CreateItem) -> None:
+        """Before what it shows is stored."""
+        self._read(event, None)
+
+    def _read(self, event: events_in.CreateItem, images: Images | None) -> Given:
+        given = read_item(event.item, "item", images)
         name = given.told.item
         if name in self._items:
             raise BadInput("item.id", f"{name!r} is taken", "an id used once", code="item_create_duplicate_item_id")
@@ -34,7 +43,7 @@ class ItemWords:
         if previous not in ("", ROOT) and previous not in self._items:
             code = "item_create_invalid_previous_item_id"
             raise BadInput("previous_item_id", f"there is no item {previous[:80]!r}", f"an item, {ROOT!r}", code=code)
-        self._place(given, previous)
+        return given
 
     def type(self, name: str, text: str) -> None:
         """A user's message. name: of the new item."""
@@ -61,7 +70,7 @@ class ItemWords:
             return
         if told.kind == "message" and told.role == "user":
             self._send(self._projection.add(given.shown, previous))  # an answer to it comes behind it
-            conversation.type(told.item, told.text, anchor)
+            conversation.type(told.item, told.text, anchor, told.images)
             return
         conversation.insert(told, anchor)
         self._send(self._projection.add(given.shown, previous))
@@ -78,7 +87,7 @@ class ItemWords:
         return isinstance(found, events_out.FunctionCall) and found.call_id == call_id
 
     def _is_placeless(self, item: events_out.AnyItem) -> bool:
-        return isinstance(item, events_out.FunctionOutput) or item.id in self._projection.wordless
+        return isinstance(item, events_out.FunctionOutput) or item.id in self._projection.caller.wordless
 
     def retrieve(self, item: str) -> None:
         found = self._find(item, "item_retrieve_invalid_item_id")

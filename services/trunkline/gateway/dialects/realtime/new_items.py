@@ -10,15 +10,16 @@ import msgspec
 
 from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT, NULL, NewItem, NewPart
-from trunkline.gateway.dialects.realtime.items import Role, function_call, function_output, message
+from trunkline.gateway.dialects.realtime.images_in import IMAGE, Images
+from trunkline.gateway.dialects.realtime.items import Role, function_call, function_output, image_part, message
 from trunkline.gateway.dialects.realtime.validation import require_size
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_item_id, new_tool_call_id
 from trunkline.proto.response import ROOT, Inserted
 
 KINDS = ("message", "function_call", "function_call_output")
-PARTS = {  # by role, and by type the field that has the words
-    "user": {"input_text": "text", "input_audio": "transcript"},
+PARTS = {  # by role, and by type the field that has what it says
+    "user": {"input_text": "text", "input_audio": "transcript", IMAGE: "image_url"},
     "system": {"input_text": "text"},
     "assistant": {"output_text": "text", "text": "text", "output_audio": "transcript", "audio": "transcript"},
 }
@@ -39,8 +40,9 @@ class Given(NamedTuple):
     shown: out.AnyItem
 
 
-def read_item(item: NewItem, param: str) -> Given:
-    """param: where the client has it. Raises BadInput."""
+def read_item(item: NewItem, param: str, images: Images | None = None) -> Given:
+    """param: where the client has it. images: all that it shows; None while they aren't stored: then what is given
+    lacks them. Raises BadInput."""
     if item.type not in KINDS:
         _refuse(f"{param}.type", item.type, KINDS)
     _require_fields(item, param)
@@ -49,7 +51,7 @@ def read_item(item: NewItem, param: str) -> Given:
     name = item.id or new_item_id()
     match item.type:
         case "message":
-            return _message(item, name, param)
+            return _message(item, name, param, images)
         case "function_call":
             return _call(item, name, param)
         case _:
@@ -64,31 +66,52 @@ def _require_fields(item: NewItem, param: str) -> None:
                 raise BadInput(f"{param}.{field}", f"belongs to a {kind}", f"a {item.type} without it")
 
 
-def _message(item: NewItem, name: str, param: str) -> Given:
+def _message(item: NewItem, name: str, param: str, images: Images | None) -> Given:
     role = next((role for role in get_args(Role) if role == item.role), None)
     if role is None:
         _refuse(f"{param}.role", item.role or "", get_args(Role), code="invalid_value")
     if item.phase is not None and role != "assistant":
         raise BadInput(f"{param}.phase", "is of the assistant alone", "null or leave it out")
-    parts = [_part(part, PARTS[role], f"{param}.content[{at}]") for at, part in enumerate(item.content)]
-    text = "".join(part.transcript or part.text or "" for part in parts).strip()
-    if not text or len(text) > MAX_TEXT:
+    places = [f"{param}.content[{at}]" for at in range(len(item.content))]
+    parts = [_part(part, PARTS[role], place, images) for part, place in zip(item.content, places, strict=True)]
+    said = [part.transcript or part.text or "" for part in parts]
+    whole = "".join(said)
+    text = whole.strip()
+    if len(text) > MAX_TEXT or not (text or any(part.type == IMAGE for part in parts)):
         raise BadInput(f"{param}.content", f"has {len(text)} characters of text", f"1 to {MAX_TEXT}")
+    left_out = len(whole) - len(whole.lstrip())
+    before = (len("".join(said[:at])) - left_out for at in range(len(said)))
+    told = tuple(
+        msgspec.structs.replace(images[place], at=min(max(0, at), len(text)))
+        for place, at in zip(places, before, strict=True)
+        if images is not None and place in images
+    )
     shown = message(name, role, parts, phase=item.phase)
-    return Given(Inserted("message", name, role, text, item.phase), shown)
+    return Given(Inserted("message", name, role, text, item.phase, images=told), shown)
 
 
-def _part(part: NewPart, kinds: dict[str, str], param: str) -> out.Part:
+def _part(part: NewPart, kinds: dict[str, str], param: str, images: Images | None) -> out.Part:
     if part.type not in kinds:
         _refuse(f"{param}.type", part.type, tuple(kinds))
-    for field in ("audio", "image_url", "detail"):
-        if getattr(part, field) != NULL:
-            raise BadInput(f"{param}.{field}", "is not supported yet", f"{kinds[part.type]}", code="not_supported")
+    if part.audio != NULL:
+        raise BadInput(f"{param}.audio", "is not supported yet", f"{kinds[part.type]}", code="not_supported")
+    if part.type == IMAGE:
+        return _image(part, param, images)
+    for field in ("image_url", "file_id", "detail"):
+        if getattr(part, field) is not None:
+            raise BadInput(f"{param}.{field}", f"belongs to an {IMAGE}", f"{kinds[part.type]}")
     if kinds[part.type] == "text":
         kind = "output_text" if part.type == "text" else part.type
         return out.Part(kind, text=part.text or "")
     kind = "output_audio" if part.type == "audio" else part.type
     return out.Part(kind, transcript=part.transcript or "")
+
+
+def _image(part: NewPart, param: str, images: Images | None) -> out.Part:
+    for field in ("text", "transcript"):
+        if getattr(part, field) is not None:
+            raise BadInput(f"{param}.{field}", f"is nothing of an {IMAGE}", "a part of its own")
+    return out.Part(IMAGE) if images is None else image_part(images[param])
 
 
 def _call(item: NewItem, name: str, param: str) -> Given:

@@ -1,7 +1,7 @@
 """One Realtime client, whatever carries its events: each of them is answered, and what the call tells goes out.
 
 Every event is answered in one turn of the loop, in order; a bad one gets an `error` with its event_id and changes
-nothing.
+nothing. Only one that shows pictures takes longer, and those behind it wait for it.
 """
 
 import asyncio
@@ -15,8 +15,18 @@ from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
+from trunkline.gateway.dialects.realtime.backlog import Backlog
 from trunkline.gateway.dialects.realtime.edge_audio import Ear
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
+from trunkline.gateway.dialects.realtime.images_in import (
+    IMAGE,
+    NO_IMAGES,
+    Images,
+    Pictures,
+    WantedImage,
+    take,
+    wanted_by,
+)
 from trunkline.gateway.dialects.realtime.items_in import ItemWords
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.open_response import manner_of
@@ -27,9 +37,11 @@ from trunkline.gateway.dialects.realtime.session import Session, merge, new_sess
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_event_id
+from trunkline.record import StoreUnavailable
 from trunkline.telemetry import logs, tracing
 
 GREETING_PAUSE_S = 0.5  # for a client to say first that it wants no greeting
+TAKE_IN_LIMIT_S = 10.0  # for all pictures of one event
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
@@ -48,27 +60,41 @@ class Wire(Protocol):
         """What waits is sent, nothing put later is. code: as of a WebSocket's closing handshake (RFC 6455, 7.4)."""
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """In bytes, of one event of a client's. with_pictures: of one that shows some."""
+
+    event: int
+    with_pictures: int = 0
+
+
 class Terms(msgspec.Struct, frozen=True):
-    """How a client comes. model: as it spelt it. token: to come back with, empty for none. limit_bytes: of one event.
-    ours: it can come back by itself. aliases, bound: see Offer."""
+    """How a client comes. model: as it spelt it. token: to come back with, empty for none. ours: it can come back by
+    itself. aliases, bound: see Offer."""
 
     model: str
     token: str
-    limit_bytes: int
+    limits: Limits
     ours: bool = False
     aliases: Mapping[str, str] | None = None
     bound: bool = False
 
 
 class Peer:
-    """session: as it stands, of a client that comes back or whose session was told beforehand."""
+    """session: as it stands, of a client that comes back or whose session was told beforehand.
 
-    def __init__(self, call: Call, wire: Wire, terms: Terms, session: Session | None = None) -> None:
+    backlog: what the client says goes through it; pictures: takes in those that it shows.
+    """
+
+    def __init__(
+        self, call: Call, wire: Wire, pictures: Pictures, terms: Terms, session: Session | None = None
+    ) -> None:
         attached = call.attached
         assert attached is not None, "the call is placed before its client is answered"
         self.call = call
         self.terms = terms
+        self.backlog = Backlog(call.fail)
         self._wire = wire
+        self._pictures = pictures
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
         engines = call.speaking.voices, call.listening.languages
         self._offer = Offer.of(attached, terms.aliases, *engines, bound=terms.bound)
@@ -76,7 +102,7 @@ class Peer:
         conversation = f"conv_{call.call_id.partition('_')[2]}"
         manner = manner_of(self._session)
         self.projection = Projection(self.next_event_id, conversation, manner, ours=terms.ours)
-        self.projection.transcribes = self._session.audio.input.transcription is not None
+        self.projection.caller.transcribes = self._session.audio.input.transcription is not None
         self.items = ItemWords(call, self.projection, self._send_all)
         sessions = Sessions(
             current=lambda: self._session,
@@ -118,12 +144,16 @@ class Peer:
 
     def leave(self) -> None:
         """Its line is gone: nothing starts any more."""
+        self.backlog.drop()
+        self._enter()
+
+    def _enter(self) -> None:
         self.entered = True
         if self._pause is not None:
             self._pause.cancel()
 
     def _start(self, *, greets: bool = True) -> None:
-        self.leave()
+        self._enter()
         if self.call.ended:
             return
         try:
@@ -165,6 +195,7 @@ class Peer:
 
     def _take_leave(self, over: CallOver) -> None:
         self.greeted.set()
+        self.backlog.drop()
         goes_on = self.terms.ours and over.code in ("moved", "going_away")  # and it asks again there
         for event_id in () if goes_on else self.responses.unanswered.values():
             self.send_error(BadInput("", "the call ended before it was answered", "", code="call_over"), event_id)
@@ -180,39 +211,87 @@ class Peer:
 
     def take(self, text: str) -> None:
         """One message of the client's."""
-        limit = self.terms.limit_bytes
         size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))  # audio is ASCII
-        if size <= limit:
-            self.receive(text)
-            return
-        problem = f"the event has {size} bytes"
-        self.send_error(BadInput("", problem, f"{limit} bytes", code="event_too_large"), None)
+        limits = self.terms.limits
+        large = size if size > limits.event else 0
+        if large and (size > limits.with_pictures or IMAGE not in text):
+            self._refuse_large(size)
+        elif not self.backlog.waits:
+            self.receive(text, large)
+        elif not self.backlog.full:
+            self.backlog.put(lambda: self.receive(text, large), size)
+        else:
+            problem = "more events wait for the pictures before them than can be kept"
+            self.send_error(BadInput("", problem, "a pause", code="too_many_events"), None)
+            self._wire.finish(CLOSE_TOO_LARGE, "too many events")
+            self.call.end("failed: too many events")
+
+    def _refuse_large(self, size_bytes: int) -> None:
+        limits = self.terms.limits
+        allowed = f"{limits.event} bytes"
+        if limits.with_pictures > limits.event:
+            allowed += f", or {limits.with_pictures} of an event that shows pictures"
+        problem = f"the event has {size_bytes} bytes"
+        self.send_error(BadInput("", problem, allowed, code="event_too_large"), None)
         self._wire.finish(CLOSE_TOO_LARGE, "event too large")
         self.call.end("failed: event too large")
 
-    def receive(self, text: str | bytes) -> None:
+    def receive(self, text: str | bytes, large_bytes: int = 0) -> None:
+        """large_bytes: its size, if only one that shows pictures may have that."""
         try:
             event = events_in.decode(text)
         except BadEvent as bad:
             self.send_error(bad.cause, bad.event_id)
             return
+        self._answer(event, large_bytes=large_bytes)
+
+    def _answer(self, event: ClientEvent, images: Images | None = None, large_bytes: int = 0) -> None:
+        """images: all that it shows; None where they are still to be taken in."""
         try:
-            self._heed(event)
+            wanted = wanted_by(event) if images is None else []
+            if wanted:
+                if isinstance(event, events_in.CreateItem):
+                    self.items.check(event)
+                self.backlog.begin(lambda: self._take_in(event, wanted))
+            elif large_bytes:
+                self._refuse_large(large_bytes)
+            else:
+                self._heed(event, images or NO_IMAGES)
         except BadInput as error:
             self.send_error(error, event.event_id)
         except Exception as error:  # the rim of a call: other calls of this process don't notice
             self.call.fail(error)
 
-    def _heed(self, event: ClientEvent) -> None:
+    async def _take_in(self, event: ClientEvent, wanted: list[WantedImage]) -> None:
+        """Who shows something has spoken first; if it is refused, a greeting waits anew."""
+        pauses = self._pause is not None and not self.entered
+        if pauses and self._pause is not None:
+            self._pause.cancel()
+        try:
+            async with asyncio.timeout(TAKE_IN_LIMIT_S):
+                images = await take(self._pictures, wanted)
+        except BadInput as error:
+            self.send_error(error, event.event_id)
+        except (StoreUnavailable, TimeoutError):
+            unstored = BadInput(wanted[0].param, "can't be stored now", "", code="store_unavailable")
+            self.send_error(unstored, event.event_id, kind="server_error")
+        except Exception as error:  # as in _answer
+            self.call.fail(error)
+        else:
+            self._answer(event, images)
+        if pauses and not self.entered:
+            self._pause = asyncio.get_running_loop().call_later(GREETING_PAUSE_S, self._start)
+
+    def _heed(self, event: ClientEvent, images: Images) -> None:
         """Raises BadInput. A first word that was refused decides nothing."""
         speaks_first = isinstance(event, events_in.CreateItem | events_in.CreateResponse)
         if not (self.entered or speaks_first or isinstance(event, events_in.UpdateSession)):
             self._start()
-        self._obey(event)
+        self._obey(event, images)
         if not self.entered and (speaks_first or wishes(self._session, self._offer).instructions):
             self._start(greets=False)
 
-    def _obey(self, event: ClientEvent) -> None:
+    def _obey(self, event: ClientEvent, images: Images) -> None:
         match event:
             case events_in.AppendAudio(audio=audio):
                 self.call.hear(self._ear.hear(audio))
@@ -228,7 +307,7 @@ class Peer:
                 self.call.clear_audio()
                 self.send(events_out.Cleared(event_id=self.next_event_id()))
             case events_in.CreateItem():
-                self.items.create(event)
+                self.items.create(event, images)
             case events_in.DeleteItem(item_id=item):
                 self.items.delete(item)
             case events_in.RetrieveItem(item_id=item):
@@ -236,7 +315,7 @@ class Peer:
             case events_in.TruncateItem():
                 self.items.truncate(event)
             case events_in.CreateResponse(response=options, event_id=event_id):
-                self.responses.create(bytes(options), event_id, self.new_name(event_id))
+                self.responses.create(bytes(options), event_id, self.new_name(event_id), images)
             case events_in.CancelResponse(response_id=response):
                 self._cancel(response)
             case events_in.ClearOutput():
@@ -255,7 +334,7 @@ class Peer:
             self.call.hear(self._ear.rest())
             self._ear = Ear(session.audio.input.format)
         self.projection.follow(manner_of(session))
-        self.projection.transcribes = session.audio.input.transcription is not None
+        self.projection.caller.transcribes = session.audio.input.transcription is not None
         names = attributes_of(session.tracing)
         if names and session.tracing != self._session.tracing:
             tracing.start_span("session", parent=tracing.call_context(self.call.call_id), attributes=names).end()
@@ -287,10 +366,13 @@ class Peer:
     def send_error(self, error: BadInput, event_id: str | None, kind: str = "invalid_request_error") -> None:
         """event_id: the client's event that caused it."""
         metrics.client_errors.labels(error.code).inc()
-        message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
-        if error.param:
-            message = f"{error.param}: {message}"
-        problem = events_out.Problem(
-            type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id
-        )
+        problem = problem_of(error, event_id, kind)
         self.send(events_out.Error(event_id=self.next_event_id(), error=problem))
+
+
+def problem_of(error: BadInput, event_id: str | None, kind: str) -> events_out.Problem:
+    """What a client is told of it. event_id: the client's event that caused it."""
+    message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
+    if error.param:
+        message = f"{error.param}: {message}"
+    return events_out.Problem(type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id)

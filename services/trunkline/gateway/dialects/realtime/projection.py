@@ -9,24 +9,24 @@ import msgspec
 
 from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
+from trunkline.gateway.dialects.realtime.caller_side import CallerSide
 from trunkline.gateway.dialects.realtime.edge_audio import Mouth
 from trunkline.gateway.dialects.realtime.item_list import ItemList
 from trunkline.gateway.dialects.realtime.items import function_call, message, text_of
 from trunkline.gateway.dialects.realtime.open_response import Manner, OpenResponse, details_of, usage_of
-from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES
+from trunkline.proto.audio import SAMPLE_BYTES
 
 
 class Projection:
     """new_event_id: mints ids of events. conversation: its id. manner: of the session's responses.
 
-    ours: the client can come back, and is told which samples it gets. transcribes: it hears the caller's words.
+    ours: the client can come back, and is told which samples it gets. caller: what it is told of the caller's speech.
     """
 
     def __init__(
         self, new_event_id: Callable[[], str], conversation: str, manner: Manner, *, ours: bool = False
     ) -> None:
         self._id = self.event_id = new_event_id
-        self.transcribes = True
         self._conversation = conversation
         self.manner = manner
         self._ours = ours
@@ -36,7 +36,7 @@ class Projection:
         self._expected: dict[str, Manner] = {}  # by response, of those that have their own
         self.items = ItemList()
         self.aside: set[str] = set()  # tool calls that the client was asked out of band
-        self.wordless: set[str] = set()  # the caller's items of which the agent is never told
+        self.caller = CallerSide(new_event_id, self.items)
 
     def follow(self, manner: Manner) -> None:
         """The session's, from now on; its format from the next audio on."""
@@ -58,10 +58,7 @@ class Projection:
 
     def add(self, made: out.AnyItem, after: str = "") -> Iterator[out.ServerEvent]:
         """An item that is whole: after another, at the end if that is empty."""
-        self.items.put(made, after)
-        previous = self.items.before(made.id)
-        yield out.ItemAdded(event_id=self._id(), item=made, previous_item_id=previous)
-        yield out.ItemDone(event_id=self._id(), item=made, previous_item_id=previous)
+        return self.caller.add(made, after)
 
     def response_saying(self, item: str) -> str:
         """The open response that the item is of."""
@@ -69,7 +66,7 @@ class Projection:
 
     def delete(self, item: str) -> out.ServerEvent:
         self.items.remove(item)
-        self.wordless.discard(item)  # its id may be another's from here on
+        self.caller.wordless.discard(item)  # its id may be another's from here on
         return out.ItemDeleted(event_id=self._id(), item_id=item)
 
     def translate(self, event: call.CallEvent) -> list[out.ServerEvent]:
@@ -80,23 +77,16 @@ class Projection:
             case call.AudioSaid():
                 opened = self._open[event.response]
                 yield from self._audio(opened, event.item, opened.mouth.say(event.pcm), event)
-            case call.SpeechBegan():
-                yield out.SpeechStarted(event_id=self._id(), audio_start_ms=_ms(event.at_sample), item_id=event.item)
-            case call.SpeechEnded():
-                yield out.SpeechStopped(event_id=self._id(), audio_end_ms=_ms(event.at_sample), item_id=event.item)
-            case call.AudioCommitted():
-                yield out.Committed(event_id=self._id(), item_id=event.item, previous_item_id=self.items.last)
-                yield from self.add(message(event.item, "user", [out.Part("input_audio", transcript=None)]))
-            case call.TimedOut():
-                self.wordless.add(event.item)
-                start_ms, end_ms = _ms(event.from_sample), _ms(event.to_sample)
-                yield out.TimeoutTriggered(
-                    event_id=self._id(), audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=event.item
-                )
-            case call.Transcribed() if event.item in self.items:  # it may have been deleted meanwhile
-                yield from self._transcribed(event)
-            case call.TranscriptionFailed() if event.item in self.items:
-                yield from self._not_transcribed(event)
+            case (
+                call.SpeechBegan()
+                | call.SpeechEnded()
+                | call.AudioCommitted()
+                | call.TimedOut()
+                | call.TranscribedSoFar()
+                | call.Transcribed()
+                | call.TranscriptionFailed()
+            ):
+                yield from self.caller.translate(event)
             case call.ResponseOpened():
                 yield self._open_response(event)
             case call.ItemOpened():
@@ -114,9 +104,7 @@ class Projection:
             case call.MoveAsked(reason=reason):
                 if self._ours:
                     yield out.Move(event_id=self._id(), reason=reason)
-            case call.TranscribedSoFar() | call.Silenced() | call.CallOver():
-                return
-            case call.Transcribed() | call.TranscriptionFailed():
+            case call.Silenced() | call.CallOver():
                 return
 
     # what an earlier gateway has told of
@@ -126,33 +114,6 @@ class Projection:
 
     def know_response(self, response: str, items: Sequence[str]) -> None:
         self._known[response] = list(items)
-
-    # the caller's items
-
-    def _transcribed(self, event: call.Transcribed) -> Iterator[out.ServerEvent]:
-        """The words come at once: what STT has of them before may still change."""
-        if not event.text:
-            self.wordless.add(event.item)
-        known = self._message(event.item)
-        if known is not None:
-            self.items.put(msgspec.structs.replace(known, content=[out.Part("input_audio", transcript=event.text)]))
-        if not self.transcribes:
-            return
-        if event.text:
-            yield out.TranscriptionDelta(event_id=self._id(), item_id=event.item, content_index=0, delta=event.text)
-        yield out.TranscriptionCompleted(
-            event_id=self._id(),
-            item_id=event.item,
-            content_index=0,
-            transcript=event.text,
-            usage=out.Duration("duration", round(event.audio_s, 3)),
-        )
-
-    def _not_transcribed(self, event: call.TranscriptionFailed) -> Iterator[out.ServerEvent]:
-        self.wordless.add(event.item)
-        if self.transcribes:
-            problem = out.Problem(type="transcription_error", code="transcription_failed", message=event.reason)
-            yield out.TranscriptionFailed(event_id=self._id(), item_id=event.item, content_index=0, error=problem)
 
     # the agent's
 
@@ -276,7 +237,3 @@ class Projection:
             opened.own[item.id] = item
         else:
             self.items.put(item)
-
-
-def _ms(samples: int) -> int:
-    return samples * 1000 // CALLER_RATE_HZ

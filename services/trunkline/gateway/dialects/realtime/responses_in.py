@@ -10,12 +10,13 @@ import msgspec
 
 from trunkline.gateway.call import Call
 from trunkline.gateway.dialects.realtime.events_in import NewItem
+from trunkline.gateway.dialects.realtime.images_in import NO_IMAGES, Images
 from trunkline.gateway.dialects.realtime.new_items import read_item
 from trunkline.gateway.dialects.realtime.open_response import Manner, manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.dialects.realtime.session import INSTRUCTIONS_LIMIT_BYTES, Session, SessionPatch
 from trunkline.gateway.dialects.realtime.session_audio import AudioPatch
-from trunkline.gateway.dialects.realtime.validation import explain_validation, require_size
+from trunkline.gateway.dialects.realtime.validation import explain_validation, require_metadata, require_size
 from trunkline.gateway.script import Style
 from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
@@ -25,7 +26,6 @@ from trunkline.proto.response import Asked, Inserted
 
 INPUT_LIMIT = 256  # items
 INPUT_LIMIT_BYTES = 512 * 1024  # of their texts together: with the instructions they are one message to the agent
-METADATA_LIMIT, KEY_LIMIT, VALUE_LIMIT = 16, 64, 512  # pairs; characters
 TOKENS_LIMIT = 4096  # what "inf" means for a response of a session that has a limit
 NULL = b"null"
 AS_IN_SESSION = frozenset(
@@ -73,11 +73,13 @@ class ResponseWords:
         self._sessions = sessions
         self.unanswered: dict[str, str | None] = {}
 
-    def create(self, raw: bytes, event_id: str | None, response: str = "") -> None:
-        """raw: the options, as JSON. response: the id that it shall have. Raises BadInput."""
+    def create(self, raw: bytes, event_id: str | None, response: str = "", images: Images = NO_IMAGES) -> None:
+        """raw: the options, as JSON. response: the id that it shall have. images: all that its input shows.
+
+        Raises BadInput."""
         response = response or new_response_id()
         try:
-            wanted, manner = self._read(raw, response)
+            wanted, manner = self._read(raw, response, images)
         except msgspec.DecodeError as error:
             raise _of_response(explain_validation(error)) from error
         self._projection.expect(response, manner)
@@ -92,17 +94,18 @@ class ResponseWords:
     def opened(self, response: str) -> None:
         self.unanswered.pop(response, None)
 
-    def _read(self, raw: bytes, response: str) -> tuple[Wanted, Manner]:
+    def _read(self, raw: bytes, response: str, images: Images) -> tuple[Wanted, Manner]:
         """Raises BadInput, msgspec.DecodeError."""
         given = {name: value for name, value in (_fields.decode(raw) or {}).items() if bytes(value) != NULL}
         own = {name: value for name, value in given.items() if name not in AS_IN_SESSION}
         options = _options.decode(msgspec.json.encode(own))
-        _require_metadata(options.metadata or {})
+        require_metadata("response.metadata", options.metadata or {})
         require_size("response.instructions", options.instructions or "", INSTRUCTIONS_LIMIT_BYTES)
         session = self._sessions.current()
         alone = self._alone(session, {name: value for name, value in given.items() if name in AS_IN_SESSION})
         wishes = self._sessions.wishes(alone)
-        asked = self._asked(options, given.keys(), wishes, self._sessions.wishes(session))
+        context = None if options.input is None else self._context(options.input, images)
+        asked = self._asked(context, options, given.keys(), wishes, self._sessions.wishes(session))
         manner = msgspec.structs.replace(manner_of(alone), metadata=options.metadata, aside=asked.aside)
         if asked.max_output_tokens:
             manner = msgspec.structs.replace(manner, max_output_tokens=asked.max_output_tokens)
@@ -120,7 +123,14 @@ class ResponseWords:
         except BadInput as error:
             raise _of_response(error) from error
 
-    def _asked(self, options: Options, given: Collection[str], alone: Wishes, session: Wishes) -> Asked:
+    def _asked(
+        self,
+        context: tuple[Inserted, ...] | None,
+        options: Options,
+        given: Collection[str],
+        alone: Wishes,
+        session: Wishes,
+    ) -> Asked:
         equip = alone.equip
         for name, told, usual in (
             ("parallel_tool_calls", equip.parallel, session.equip.parallel),
@@ -135,35 +145,24 @@ class ResponseWords:
             tools=equip.tools if "tools" in given else None,
             tool_choice=(equip.tool_choice or "auto") if "tool_choice" in given else "",
             max_output_tokens=tokens,
-            context=None if options.input is None else self._context(options.input),
+            context=context,
             aside=options.conversation == "none",
         )
 
-    def _context(self, items: list[NewItem]) -> tuple[Inserted, ...]:
+    def _context(self, items: list[NewItem], images: Images) -> tuple[Inserted, ...]:
         if len(items) > INPUT_LIMIT:
             raise BadInput("response.input", f"has {len(items)} items", f"up to {INPUT_LIMIT}")
-        given = tuple(self._given(item, f"response.input[{at}]") for at, item in enumerate(items))
+        given = tuple(self._given(item, f"response.input[{at}]", images) for at, item in enumerate(items))
         require_size("response.input", "".join(one.text for one in given), INPUT_LIMIT_BYTES)
         return given
 
-    def _given(self, item: NewItem, param: str) -> Inserted:
+    def _given(self, item: NewItem, param: str, images: Images) -> Inserted:
         if item.type != "item_reference":
-            return read_item(item, param).told
+            return read_item(item, param, images).told
         if item.id is None or item.id not in self._projection.items:
             problem = f"there is no item {(item.id or '')[:80]!r}"
             raise BadInput(f"{param}.id", problem, "an item of the conversation", code="item_not_found")
         return Inserted("reference", item.id)
-
-
-def _require_metadata(metadata: dict[str, str]) -> None:
-    param = "response.metadata"
-    if len(metadata) > METADATA_LIMIT:
-        raise BadInput(param, f"has {len(metadata)} pairs", f"up to {METADATA_LIMIT}")
-    for key, value in metadata.items():
-        if len(key) > KEY_LIMIT:
-            raise BadInput(param, f"has a key of {len(key)} characters", f"up to {KEY_LIMIT}")
-        if len(value) > VALUE_LIMIT:
-            raise BadInput(f"{param}.{key}", f"has {len(value)} characters", f"up to {VALUE_LIMIT}")
 
 
 def _of_response(error: BadInput) -> BadInput:

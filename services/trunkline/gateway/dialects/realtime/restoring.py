@@ -9,7 +9,7 @@ import msgspec
 
 from trunkline.gateway import call_events as call
 from trunkline.gateway.dialects.realtime import events_out as out
-from trunkline.gateway.dialects.realtime.items import function_call, function_output, message
+from trunkline.gateway.dialects.realtime.items import function_call, function_output, message, user_parts
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.resuming import is_said_again, is_told_again
 from trunkline.record import CallView, ItemView, ResponseView, ToolView
@@ -100,15 +100,15 @@ def _item(item: ItemView) -> out.Item:
     text = item.heard_text
     match item.role, item.source:
         case "user", "speech":
-            part = out.Part("input_audio", transcript=text)
+            parts = [out.Part("input_audio", transcript=text)]
         case "assistant", "client":
-            part = out.Part("output_text", text=text)
+            parts = [out.Part("output_text", text=text)]
         case "assistant", _:
-            part = out.Part("output_audio", transcript=text)
+            parts = [out.Part("output_audio", transcript=text)]
         case _:
-            part = out.Part("input_text", text=text)
+            parts = user_parts(text, item.images)
     whole = item.role != "assistant" or item.status == "completed"
-    return message(item.id, item.role, [part], status="completed" if whole else "incomplete", phase=item.phase)
+    return message(item.id, item.role, parts, status="completed" if whole else "incomplete", phase=item.phase)
 
 
 def _words(projection: Projection, view: CallView, item: ItemView, begun: bool) -> list[out.ServerEvent]:

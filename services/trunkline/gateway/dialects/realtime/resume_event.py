@@ -35,11 +35,12 @@ class BegunItem(msgspec.Struct, frozen=True):
 
 
 class TypedItem(msgspec.Struct, frozen=True):
-    """event_id: the client's, by which a refusal names it."""
+    """event_id: the client's, by which a refusal names it. content: all its parts, in place of text."""
 
     item_id: str
     text: str
     event_id: str = ""
+    content: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class GivenOutput(msgspec.Struct, frozen=True):

@@ -163,7 +163,8 @@ def _require_kind(session: Session, patch: SessionPatch) -> None:
     if patch.type is UNSET:
         raise BadInput("session.type", "is missing", "realtime", code="missing_required_parameter")
     if patch.type != session.type:
-        raise BadInput("session.type", f"{patch.type[:80]!r} is not supported yet", "realtime", code="not_supported")
+        allowed = "realtime; a transcription session has a WebSocket of its own, with ?intent=transcription"
+        raise BadInput("session.type", f"is {patch.type[:80]!r}", allowed, code="not_supported")
     for name in ("id", "object"):
         given, own = getattr(patch, name), getattr(session, name)
         if given and given != own:

@@ -108,7 +108,7 @@ def merge_audio(old: Audio, patch: AudioPatch | UnsetType | None, offer: Offer) 
     """Raises BadInput."""
     if patch is UNSET or patch is None:
         return old
-    return Audio(_merge_input(old.input, patch.input, offer), _merge_output(old.output, patch.output, offer))
+    return Audio(merge_input(old.input, patch.input, offer), _merge_output(old.output, patch.output, offer))
 
 
 def require_default(param: str, raw: msgspec.Raw | UnsetType, *allowed: object) -> None:
@@ -125,7 +125,8 @@ def _is_one_of(raw: msgspec.Raw, allowed: Sequence[object]) -> bool:
         return False
 
 
-def _merge_input(old: Input, patch: InputPatch | UnsetType | None, offer: Offer) -> Input:
+def merge_input(old: Input, patch: InputPatch | UnsetType | None, offer: Offer) -> Input:
+    """Raises BadInput."""
     if patch is UNSET or patch is None:
         return old
     require_default(f"{INPUT}.noise_reduction", patch.noise_reduction, None)

@@ -1,9 +1,11 @@
 """What msgspec found wrong with a client's JSON, in the words and with the parameter of the client. Pure."""
 
 import re
+from collections.abc import Mapping
 
 from trunkline.proto.errors import BadInput
 
+METADATA_LIMIT, KEY_LIMIT, VALUE_LIMIT = 16, 64, 512  # pairs; characters
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 RENAMED = {
     "session.modalities": "session.output_modalities",
@@ -52,3 +54,14 @@ def require_size(param: str, text: str, limit_bytes: int) -> None:
     size = len(text.encode(errors="surrogatepass"))
     if size > limit_bytes:
         raise BadInput(param, f"has {size} bytes", f"{limit_bytes} bytes")
+
+
+def require_metadata(param: str, metadata: Mapping[str, str]) -> None:
+    """Raises BadInput."""
+    if len(metadata) > METADATA_LIMIT:
+        raise BadInput(param, f"has {len(metadata)} pairs", f"up to {METADATA_LIMIT}")
+    for key, value in metadata.items():
+        if len(key) > KEY_LIMIT:
+            raise BadInput(param, f"has a key of {len(key)} characters", f"up to {KEY_LIMIT}")
+        if len(value) > VALUE_LIMIT:
+            raise BadInput(f"{param}.{key}", f"has {len(value)} characters", f"up to {VALUE_LIMIT}")

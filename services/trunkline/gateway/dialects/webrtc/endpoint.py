@@ -11,7 +11,9 @@ from multidict import MultiDictProxy
 
 from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.calls import Calls
+from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.opening import Opened, Opening, not_opened
+from trunkline.gateway.dialects.realtime.peer import Limits
 from trunkline.gateway.dialects.realtime.session import SessionPatch, read_patch
 from trunkline.gateway.dialects.webrtc.addresses import reach_of
 from trunkline.gateway.dialects.webrtc.line import Line
@@ -29,12 +31,15 @@ log = logs.get(__name__)
 class WebrtcEndpoint:
     """Owns the lines that it opens."""
 
-    def __init__(self, calls: Calls, keys: Keys, opening: Opening, settings: GatewaySettings) -> None:
+    def __init__(
+        self, calls: Calls, keys: Keys, opening: Opening, pictures: Pictures, settings: GatewaySettings
+    ) -> None:
         """Raises BadSettings."""
         self._calls = calls
         self._keys = keys
         self._opening = opening
-        self._limit_bytes = settings.message_limit_bytes
+        self._pictures = pictures
+        self._limits = Limits(settings.message_limit_bytes, settings.picture_event_limit_bytes)
         self._lines: set[asyncio.Task[None]] = set()
         host = settings.webrtc_host or settings.host
         self._reach = reach_of(host, settings.webrtc_public_ips, settings.webrtc_ports)
@@ -79,7 +84,7 @@ class WebrtcEndpoint:
     def _serve(self, line: Line, opened: Opened) -> None:
         async def serve() -> None:
             try:
-                await line.serve(opened, self._limit_bytes)
+                await line.serve(opened, self._pictures, self._limits)
             except Exception as error:  # the rim of a call: others of this process don't notice
                 opened.call.fail(error)
 

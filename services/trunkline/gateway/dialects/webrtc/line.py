@@ -9,8 +9,9 @@ import contextlib
 from aiortc import RTCDataChannel
 
 from trunkline.audio.pcm import Samples
+from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.opening import Opened
-from trunkline.gateway.dialects.realtime.peer import Terms
+from trunkline.gateway.dialects.realtime.peer import Limits, Terms
 from trunkline.gateway.dialects.webrtc.addresses import Reach
 from trunkline.gateway.dialects.webrtc.ear import RtpEar
 from trunkline.gateway.dialects.webrtc.mouth import Mouth
@@ -59,11 +60,11 @@ class Line:
         """Of a line that doesn't serve."""
         await self._rtc.close()
 
-    async def serve(self, opened: Opened, limit_bytes: int) -> None:
-        """Until either side ends it. The call has ended then. limit_bytes: of one event of the client's."""
+    async def serve(self, opened: Opened, pictures: Pictures, limits: Limits) -> None:
+        """Until either side ends it. The call has ended then."""
         call = opened.call
-        terms = Terms(opened.model, "", limit_bytes, aliases=opened.aliases, bound=opened.bound)
-        self._peer = peer = RtcPeer(call, self._wire, terms, opened.session, self._mouth)
+        terms = Terms(opened.model, "", limits, aliases=opened.aliases, bound=opened.bound)
+        self._peer = peer = RtcPeer(call, self._wire, pictures, terms, opened.session, self._mouth)
         call.belong(peer)
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):

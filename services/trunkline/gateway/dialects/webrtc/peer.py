@@ -6,6 +6,7 @@ from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import AudioSaid, CallEvent, ItemCut, ResponseEnded, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.events_in import ClientEvent
+from trunkline.gateway.dialects.realtime.images_in import Images, Pictures
 from trunkline.gateway.dialects.realtime.peer import Peer, Terms
 from trunkline.gateway.dialects.realtime.session import Session
 from trunkline.gateway.dialects.webrtc.mouth import Mouth
@@ -23,8 +24,10 @@ SIGNS = {
 class RtcPeer(Peer):
     """mouth: plays what the call says."""
 
-    def __init__(self, call: Call, wire: ChannelWire, terms: Terms, session: Session, mouth: Mouth) -> None:
-        super().__init__(call, wire, terms, session)
+    def __init__(
+        self, call: Call, wire: ChannelWire, pictures: Pictures, terms: Terms, session: Session, mouth: Mouth
+    ) -> None:
+        super().__init__(call, wire, pictures, terms, session)
         self._mouth = mouth
         self._sounding = Sounding()
         self._truncates = False  # what the last interruption cut, instead of the client
@@ -64,7 +67,7 @@ class RtcPeer(Peer):
 
     # the client's side
 
-    def _obey(self, event: ClientEvent) -> None:
+    def _obey(self, event: ClientEvent, images: Images) -> None:
         match event:
             case events_in.AppendAudio():
                 raise BadInput(
@@ -73,7 +76,7 @@ class RtcPeer(Peer):
             case events_in.ClearOutput():
                 self._clear()
             case _:
-                super()._obey(event)
+                super()._obey(event, images)
 
     def _clear(self) -> None:
         """Answered also when nothing sounds any more, for the response that did last."""

@@ -2,8 +2,8 @@
 
 aiortc speaks ICE, DTLS, SCTP and RTP. Reached into are its ICE sockets, which bind and tell what the settings say, the
 buffer that a caller's packets go through, which would hold back each for 80 ms and, after one loss, for 320, and what
-it keeps of a message that isn't whole, which would have no bound. All of that is in `_tap`, `_hold_to_window` and
-`gathering`; a test of each fails when a release of aiortc has them elsewhere.
+it keeps of a message that isn't whole, which would have no bound. All of that is in `_tap`, `_widen`,
+`_hold_to_window` and `gathering`; a test of each fails when a release of aiortc has them elsewhere.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
-from aiortc.rtcsctptransport import DataChunk
+from aiortc.rtcsctptransport import DataChunk, RTCSctpCapabilities
 from aiortc.rtp import RtpPacket
 
 from trunkline.gateway.dialects.webrtc import gathering
@@ -30,6 +30,8 @@ from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.telemetry import logs
 
 CHANNELS = 1  # that are listened to: further ones are closed
+MESSAGE_BYTES = 1_048_576  # of the caller's, at most, as the answer tells: a picture's event; Chrome sends 262,144
+WINDOW_BYTES = 2 * MESSAGE_BYTES  # of what isn't whole yet
 OPUS = RTCRtpCodecCapability(mimeType="audio/opus", clockRate=RTP_RATE_HZ, channels=2)
 
 log = logs.get(__name__)
@@ -70,6 +72,7 @@ class Rtc:
             self._ice = transceiver.receiver.transport.transport
             transports = {self._ice}
             if self._pc.sctp is not None:
+                _widen(self._pc.sctp)
                 _hold_to_window(self._pc.sctp, self._flooded)
                 transports.add(self._pc.sctp.transport.transport)
             for transport in transports:
@@ -136,6 +139,13 @@ def _tap(receiver: RTCRtpReceiver, on_packet: Callable[[Packet], None]) -> None:
     buffer = "_RTCRtpReceiver__jitter_buffer"
     assert hasattr(receiver, buffer), "this release of aiortc keeps its packets elsewhere"
     setattr(receiver, buffer, _Tap(on_packet))
+
+
+def _widen(sctp: RTCSctpTransport) -> None:
+    """aiortc takes messages of 256 KiB; before the answer is made."""
+    assert sctp._advertised_rwnd == 1_048_576, "this release of aiortc has another window"
+    sctp._advertised_rwnd = WINDOW_BYTES
+    sctp.getCapabilities = lambda: RTCSctpCapabilities(maxMessageSize=MESSAGE_BYTES)  # type: ignore[method-assign]  # of this one connection
 
 
 def _hold_to_window(sctp: RTCSctpTransport, on_flood: Callable[[], None]) -> None:

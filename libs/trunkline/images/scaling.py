@@ -1,0 +1,121 @@
+"""A picture's bytes, scaled for a model: upright, in sRGB, without what a camera wrote beside it. Blocks: on a thread.
+
+Nothing is decoded before its pixels are counted.
+"""
+
+import io
+from typing import NamedTuple
+
+from PIL import Image, ImageCms
+
+from trunkline.images.detail import Rule, Size
+
+PIXELS_LIMIT = 50_000_000  # of a picture that is decoded: 200 MB at four bytes each
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+LOSSLESS_LIMIT_BYTES = 3 * 1024 * 1024  # of a PNG; a larger one is a photograph, and goes as JPEG
+JPEG_QUALITY = 88  # text stays sharp, at an eighth of the lossless size
+_ORIENTATION = 0x0112  # EXIF tag
+_UPRIGHT = {  # by its value
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+class Unreadable(Exception):
+    """Its message is a sentence's end: "is cut off"."""
+
+
+class Scaled(NamedTuple):
+    """media_type: "image/png" or "image/jpeg"."""
+
+    data: bytes
+    media_type: str
+    size: Size
+
+
+def scale(data: bytes, target: Rule) -> Scaled:
+    """target: from its upright size to the one it shall have. The first frame alone of one that moves.
+
+    A PNG or a GIF stays lossless unless that is large; what is kept as it is stays byte for byte. Raises Unreadable.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > PIXELS_LIMIT:
+                raise Unreadable(f"has more than {PIXELS_LIMIT} pixels")
+            return _scaled(image, data, target)
+    except Image.DecompressionBombError:
+        raise Unreadable(f"has more than {PIXELS_LIMIT} pixels") from None
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:  # what decoders raise on broken bytes
+        raise Unreadable(f"can't be decoded: {error}"[:200]) from None
+
+
+def _scaled(image: Image.Image, data: bytes, target: Rule) -> Scaled:
+    lossless = image.format in ("PNG", "GIF")
+    exif, profile = image.getexif(), image.info.get("icc_profile")
+    orientation = exif.get(_ORIENTATION, 1)
+    turns = orientation in _ON_ITS_SIDE
+    upright = Size(*(image.size[::-1] if turns else image.size))
+    wanted = target(upright)
+    if wanted == upright and image.format in ("PNG", "JPEG") and not exif and not profile and _is_small(data):
+        image.load()  # the proof that it can be decoded
+        return Scaled(data, f"image/{image.format.lower()}", upright)
+    stored = (wanted.height, wanted.width) if turns else (wanted.width, wanted.height)
+    image.draft(image.mode, stored)  # a JPEG is decoded no larger than it takes
+    picture = _plain(image)
+    if picture.size != stored:
+        picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if profile:
+        picture = _in_srgb(picture, profile)
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
+    return Scaled(*_encoded(picture, lossless=lossless or picture.mode == "RGBA"), wanted)
+
+
+def _is_small(data: bytes) -> bool:
+    return len(data) <= LOSSLESS_LIMIT_BYTES
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """In grey, in RGB or CMYK, or in RGBA where something shines through."""
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode.startswith("I"):  # 16 bits of grey
+        return image.point(lambda value: value * (1 / 256)).convert("L")
+    return image.convert("L" if image.mode in ("1", "L") else "CMYK" if image.mode == "CMYK" else "RGB")
+
+
+def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Its colours as they were meant; as they are, where the profile is of no use."""
+    mode = "RGB" if picture.mode == "CMYK" else picture.mode
+    try:
+        source = ImageCms.getOpenProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(picture, source, _SRGB, outputMode=mode) or picture
+    except (ImageCms.PyCMSError, OSError):
+        return picture
+
+
+def _encoded(picture: Image.Image, *, lossless: bool) -> tuple[bytes, str]:
+    if lossless:
+        png = io.BytesIO()
+        picture.convert("RGB" if picture.mode == "CMYK" else picture.mode).save(png, "PNG", compress_level=6)
+        if _is_small(png.getvalue()):
+            return png.getvalue(), "image/png"
+    jpeg = io.BytesIO()
+    _on_white(picture).save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return jpeg.getvalue(), "image/jpeg"
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """JPEG knows nothing that shines through."""
+    if picture.mode != "RGBA":
+        return picture if picture.mode == "L" else picture.convert("RGB")
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(picture, mask=picture.getchannel("A"))
+    return white

@@ -1,0 +1,48 @@
+"""Bodies of requests that are larger than the application takes: read piece by piece, bounded one by one and together.
+
+Rule: nothing of a body is kept once its reader is done with it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from trunkline.proto.errors import StageUnavailable
+
+PIECE_BYTES = 64 * 1024
+RETRY_S = 2.0
+
+
+class Bodies:
+    """limit_bytes: of one. total_bytes: of all that are held at a time."""
+
+    def __init__(self, limit_bytes: int, total_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._total_bytes = total_bytes
+        self._held_bytes = 0
+
+    @asynccontextmanager
+    async def read(self, request: web.Request) -> AsyncIterator[bytes]:
+        """Whole, and held until the block ends. Raises HTTPRequestEntityTooLarge, StageUnavailable."""
+        if (request.content_length or 0) > self._limit_bytes:
+            raise self._too_large(request)
+        body = bytearray()
+        try:
+            while piece := await request.content.read(PIECE_BYTES):
+                self._hold(len(piece))
+                body += piece
+                if len(body) > self._limit_bytes:
+                    raise self._too_large(request)
+            yield bytes(body)
+        finally:
+            self._held_bytes -= len(body)
+
+    def _hold(self, size_bytes: int) -> None:
+        if self._held_bytes + size_bytes > self._total_bytes:
+            raise StageUnavailable("gateway", "it holds all the requests' bodies that it can", RETRY_S)
+        self._held_bytes += size_bytes
+
+    def _too_large(self, request: web.Request) -> web.HTTPRequestEntityTooLarge:
+        reason = f"the body has more than {self._limit_bytes} bytes"
+        return web.HTTPRequestEntityTooLarge(self._limit_bytes, request.content_length or 0, reason=reason)

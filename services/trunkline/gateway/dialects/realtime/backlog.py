@@ -1,0 +1,88 @@
+"""What a client says while one of its events takes time: it waits its turn, in order, and bounded.
+
+Nothing waits, and nothing is slower, while no event takes time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+
+EVENTS_LIMIT = 4_000
+BYTES_LIMIT = 2_000_000  # half a minute of audio in base64
+
+STEPS_AT_ONCE = 64  # then other calls have their turn
+Step = Callable[[], None]
+Work = Callable[[], Coroutine[None, None, None]]
+
+
+class Backlog:
+    """on_failure: a bug met what waited."""
+
+    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+        self._on_failure = on_failure
+        self._work: asyncio.Task[None] | None = None
+        self._behind: deque[tuple[Step, int]] = deque()
+        self._size_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def waits(self) -> bool:
+        """What comes now has something to wait for."""
+        return self._work is not None
+
+    @property
+    def full(self) -> bool:
+        return len(self._behind) >= EVENTS_LIMIT or self._size_bytes >= BYTES_LIMIT
+
+    async def room(self) -> None:
+        """Returns when it isn't full: for a client that can be read more slowly."""
+        await self._room.wait()
+
+    def begin(self, work: Work) -> None:
+        """What is put from here on waits for the end of it, and so does what waits. Said where nothing waits, or by a
+        step."""
+        self._work = asyncio.create_task(self._run(work))
+
+    def put(self, step: Step, size_bytes: int = 0) -> None:
+        """At once if nothing waits."""
+        if self._work is None:
+            step()
+            return
+        self._behind.append((step, size_bytes))
+        self._size_bytes += size_bytes
+        if self.full:
+            self._room.clear()
+
+    def drop(self) -> None:
+        """Nothing of it is done any more."""
+        work, self._work = self._work, None
+        self._forget()
+        if work is not None and work is not asyncio.current_task():
+            work.cancel()
+
+    async def _run(self, work: Work) -> None:
+        mine = asyncio.current_task()
+        try:
+            await work()
+            while self._behind and self._work is mine:  # else dropped meanwhile, or followed by other work
+                for _ in range(STEPS_AT_ONCE):
+                    if self._behind and self._work is mine:
+                        self._do_next()
+                await asyncio.sleep(0)
+        except Exception as error:  # the rim of a task
+            self._on_failure(error)
+        if self._work is mine:
+            self._work = None
+
+    def _do_next(self) -> None:
+        step, size_bytes = self._behind.popleft()
+        self._size_bytes -= size_bytes
+        if not self.full:
+            self._room.set()
+        step()
+
+    def _forget(self) -> None:
+        self._behind.clear()
+        self._size_bytes = 0
+        self._room.set()

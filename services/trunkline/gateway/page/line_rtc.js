@@ -1,0 +1,79 @@
+// A line over WebRTC: sound both ways as streams, and the events on a data channel. It can't be taken up once it is lost.
+
+import { offerCall } from "./api.js";
+
+const CONNECT_LIMIT_MS = 15_000;
+
+export class RtcLine {
+  /** on: {event(event), opened(), disturbed(is), ended(reason)}; reason: `there` (the other side ended it) or `lost`. */
+  constructor({ sound, on }) {
+    Object.assign(this, { sound, on, id: "", isOpen: false, isOver: false });
+    this.stopper = new AbortController();
+  }
+
+  /** Until the data channel is open. Raises Refused, or Error where no connection comes about. */
+  async open(secret, agent) {
+    const peer = new RTCPeerConnection();
+    this.peer = peer;
+    peer.ontrack = ({ track, streams }) => this.sound.openStream(streams[0] ?? new MediaStream([track]));
+    peer.onconnectionstatechange = () => this.watch();
+    const track = this.sound.microphone?.getAudioTracks()[0];
+    if (track) peer.addTrack(track, this.sound.microphone);
+    else peer.addTransceiver("audio", { direction: "recvonly" });
+    const opened = this.openChannel(peer.createDataChannel("oai-events"));
+    opened.catch(() => {}); // it may fail while the offer is on its way
+    await peer.setLocalDescription();
+    const { sdp, call } = await offerCall(secret, agent, peer.localDescription.sdp, this.stopper.signal);
+    this.id = call;
+    await peer.setRemoteDescription({ type: "answer", sdp });
+    await opened;
+  }
+
+  openChannel(channel) {
+    this.channel = channel;
+    channel.onmessage = ({ data }) => this.on.event(JSON.parse(data));
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error("no-connection")), CONNECT_LIMIT_MS);
+      channel.onopen = () => {
+        clearTimeout(late);
+        this.isOpen = true;
+        this.on.opened();
+        resolve();
+      };
+      channel.onclose = () => {
+        clearTimeout(late);
+        reject(new Error("no-connection"));
+        this.end("there");
+      };
+    });
+  }
+
+  /** A network that comes back within some seconds is found again by ICE, and the call goes on. */
+  watch() {
+    const state = this.peer.connectionState;
+    if (state === "failed") this.end("lost");
+    else if (this.isOpen && !this.isOver) this.on.disturbed(state === "disconnected");
+  }
+
+  send(event) {
+    if (this.channel?.readyState === "open") this.channel.send(JSON.stringify(event));
+  }
+
+  /** What was sent and isn't heard yet is the gateway's to drop. */
+  hush(name) {
+    this.send({ type: "output_audio_buffer.clear", event_id: `${name}clear` });
+  }
+
+  end(reason) {
+    const wasOpen = this.isOpen && !this.isOver;
+    this.close();
+    if (wasOpen) this.on.ended(reason);
+  }
+
+  close() {
+    this.isOver = true;
+    this.stopper.abort();
+    this.channel?.close();
+    this.peer?.close();
+  }
+}
