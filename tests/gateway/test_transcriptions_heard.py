@@ -15,6 +15,7 @@ from trunkline.audio import wav
 from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import resample
 from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.stt.settings import SttSettings
 
 pytestmark = pytest.mark.engines
 
@@ -64,4 +65,25 @@ def test_a_minute_without_a_pause_and_ten_of_silence_are_written_down() -> None:
         assert word_error_rate(" ".join([TEXTS["long_story"]] * 8), text) < 0.15  # the last of them is cut off
         assert silent == ""
 
+    asyncio.run(main())
+
+
+def test_a_worker_that_dies_in_the_middle_costs_no_word() -> None:
+    async def main() -> None:
+        async with Whole(stt="moonshine") as whole:
+            dies = whole.processes["stt"]
+            await whole._start("stt", SttSettings(engine_stt="moonshine"), whole._stt, 2)
+            await whole._beats()
+            asked = asyncio.create_task(Asking(whole).text(wav_of(*pauses)))
+            while not len(whole.gateways[0]._calls.requests):  # noqa: ASYNC110  # nobody tells of it
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)
+            busy = dies._service.load()[0]  # type: ignore[union-attr]  # it is started
+            await dies.bus.close()
+            text = await asked
+
+        assert busy == 1
+        assert word_error_rate(" ".join(TEXTS[name] for name in SENTENCES), text) < 0.05
+
+    pauses = [part for name in SENTENCES for part in (line(name), silence(1.0))]
     asyncio.run(main())
