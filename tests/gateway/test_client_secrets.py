@@ -475,7 +475,13 @@ async def preflight(server: Server, path: str, origin: str) -> tuple[int, Any]:
         return answer.status, answer.headers
 
 
-@pytest.mark.parametrize("path", ["/v1/realtime/client_secrets", "/v1/realtime/calls", "/v1/realtime/calls/x/hangup"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/realtime/client_secrets", "/v1/realtime/calls", "/v1/realtime/calls/x/hangup"),
+        *("/v1/audio/speech", "/v1/audio/transcriptions", "/v1/responses", "/v1/models", "/v1/files"),
+    ],
+)
 def test_a_page_of_any_origin_may_call(path: str) -> None:
     async def scenario(server: Server) -> None:
         status, headers = await preflight(server, path, "https://shop.example")
@@ -496,6 +502,17 @@ def test_a_page_is_told_why_it_was_refused() -> None:
             assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (401, "*")
         async with server.client.get("/v1/realtime/nowhere", headers=headers) as answer:
             assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (404, "*")
+
+    over_http(scenario)
+
+
+def test_a_streamed_answer_is_for_pages_too() -> None:
+    async def scenario(server: Server) -> None:
+        headers = {"Origin": "https://shop.example", "Authorization": f"Bearer {KEY}"}
+        asked = {"model": "tts-1", "input": "Hello.", "voice": "ash", "response_format": "pcm"}
+        async with server.client.post("/v1/audio/speech", headers=headers, json=asked) as answer:
+            assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+            assert await answer.read()
 
     over_http(scenario)
 

@@ -196,6 +196,23 @@ def test_a_call_outlives_its_gateway_and_what_was_said_meanwhile_is_heard(stack:
     assert end_of(stack, same) == "caller_hung_up"
 
 
+def test_a_call_over_webrtc_outlives_its_gateway_on_a_websocket(stack: RunningStack, tmp_path: Path) -> None:
+    heard = microphone(tmp_path / "heard.wav", GREETING_S, "weather_tokyo", 60.0)
+    with page_of(stack, heard) as page:
+        words(page, "answer", "The weather in Tokyo").wait_for()
+        (gateway,) = stack.pids()["webrtc"]
+        os.kill(gateway, signal.SIGKILL)
+        page.locator("#lines .notice", has_text="found again after").wait_for()
+        page.get_by_label("Message to the agent").fill("When are you open on sunday?")
+        page.keyboard.press("Enter")
+        words(page, "answer", "We are closed on Sunday.").wait_for()
+        line = page.locator("#fact-line").text_content()
+        call = hang_up(page)
+
+    assert line == "WebSocket"
+    assert end_of(stack, call) == "caller_hung_up"
+
+
 def test_a_call_takes_little_and_asks_nobody_else(stack: RunningStack, tmp_path: Path) -> None:
     asked: list[str] = []
     taken = 0.0

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from trunkline.images.detail import Rule, Size
 
-PIXELS_LIMIT = 50_000_000  # of a picture that is decoded: 200 MB at four bytes each
+PIXELS_LIMIT = 50_000_000  # of a picture that is decoded: up to 500 MB at its worst, of a PNG that shines through
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 LOSSLESS_LIMIT_BYTES = 3 * 1024 * 1024  # of a PNG; a larger one is a photograph, and goes as JPEG
 JPEG_QUALITY = 88  # text stays sharp, at an eighth of the lossless size
@@ -57,7 +57,6 @@ def scale(data: bytes, target: Rule) -> Scaled:
 
 
 def _scaled(image: Image.Image, data: bytes, target: Rule) -> Scaled:
-    lossless = image.format in ("PNG", "GIF")
     exif, profile = image.getexif(), image.info.get("icc_profile")
     orientation = exif.get(_ORIENTATION, 1)
     turns = orientation in _ON_ITS_SIDE
@@ -66,6 +65,8 @@ def _scaled(image: Image.Image, data: bytes, target: Rule) -> Scaled:
     if wanted == upright and image.format in ("PNG", "JPEG") and not exif and not profile and _is_small(data):
         image.load()  # the proof that it can be decoded
         return Scaled(data, f"image/{image.format.lower()}", upright)
+    share = wanted.width * wanted.height / (upright.width * upright.height)  # of its bytes, at least
+    is_photograph = len(data) * share > LOSSLESS_LIMIT_BYTES
     stored = (wanted.height, wanted.width) if turns else (wanted.width, wanted.height)
     image.draft(image.mode, stored)  # a JPEG is decoded no larger than it takes
     picture = _plain(image)
@@ -75,7 +76,8 @@ def _scaled(image: Image.Image, data: bytes, target: Rule) -> Scaled:
         picture = _in_srgb(picture, profile)
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
-    return Scaled(*_encoded(picture, lossless=lossless or picture.mode == "RGBA"), wanted)
+    lossless = (image.format in ("PNG", "GIF") or picture.mode == "RGBA") and not is_photograph
+    return Scaled(*_encoded(picture, lossless=lossless), wanted)
 
 
 def _is_small(data: bytes) -> bool:
@@ -83,12 +85,11 @@ def _is_small(data: bytes) -> bool:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """In grey, in RGB or CMYK, or in RGBA where something shines through."""
-    if image.has_transparency_data:
-        return image.convert("RGBA")
+    """In grey, in RGB or CMYK, or in RGBA where something shines through. No copy where it is so already."""
     if image.mode.startswith("I"):  # 16 bits of grey
         return image.point(lambda value: value * (1 / 256)).convert("L")
-    return image.convert("L" if image.mode in ("1", "L") else "CMYK" if image.mode == "CMYK" else "RGB")
+    mode = "RGBA" if image.has_transparency_data else {"1": "L", "L": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
@@ -104,7 +105,7 @@ def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
 def _encoded(picture: Image.Image, *, lossless: bool) -> tuple[bytes, str]:
     if lossless:
         png = io.BytesIO()
-        picture.convert("RGB" if picture.mode == "CMYK" else picture.mode).save(png, "PNG", compress_level=6)
+        picture.convert("RGB" if picture.mode == "CMYK" else picture.mode).save(png, "PNG", compress_level=4)
         if _is_small(png.getvalue()):
             return png.getvalue(), "image/png"
     jpeg = io.BytesIO()

@@ -13,38 +13,60 @@ from aiohttp.typedefs import Middleware
 from trunkline.gateway.auth import refuse
 from trunkline.gateway.http import Handler
 
-BEFORE = "/v1/realtime/"  # the endpoints that browsers call begin so
+FOR_PAGES = (
+    "/v1/realtime/",
+    "/v1/audio/",
+    "/v1/responses",
+    "/v1/models",
+    "/v1/files",
+)  # paths of the vendor's APIs begin so
 ANY = "*"
-METHODS = "POST"
+METHODS = "GET, POST, DELETE"
 HEADERS = "Authorization, Content-Type, X-OpenAI-Agents-SDK"
 EXPOSED = "Location, Retry-After"
 PREFLIGHT_S = "600"  # that a browser may remember the answer to a preflight
 
 
-def cors(origins: Collection[str]) -> Middleware:
+class Cors:
     """origins: as browsers spell them, such as https://desk.example; ANY for all."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get(hdrs.ORIGIN, "")
-        if not origin or not request.path.startswith(BEFORE):
-            return await handler(request)
-        allowed = origin if ANY in origins or origin in origins else ""
-        asks = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-        if not asks:
-            response = await handler(request)
-        elif allowed:
-            response = web.Response(status=204, headers=_preflight(request))
-        else:
-            response = refuse(403, "origin_not_allowed", f"calls from pages of {origin[:80]} are not allowed here")
-        if allowed:
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = ANY if ANY in origins else origin
-            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
-        if ANY not in origins:
-            response.headers[hdrs.VARY] = hdrs.ORIGIN
-        return response
+    def __init__(self, origins: Collection[str]) -> None:
+        self._origins = origins
 
-    return middleware
+    def guard(self, app: web.Application) -> None:
+        app.middlewares.append(self._middleware())
+        app.on_response_prepare.append(self._mark)
+
+    def _middleware(self) -> Middleware:
+        @web.middleware
+        async def preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
+            asks = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+            if not asks or not _is_for_pages(request):
+                return await handler(request)
+            origin = request.headers[hdrs.ORIGIN]
+            if self._allowed(origin):
+                return web.Response(status=204, headers=_preflight(request))
+            return refuse(403, "origin_not_allowed", f"calls from pages of {origin[:80]} are not allowed here")
+
+        return preflights
+
+    async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Before its headers go out: behind that, a streamed answer takes none."""
+        if not _is_for_pages(request):
+            return
+        origin = request.headers[hdrs.ORIGIN]
+        if self._allowed(origin):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = ANY if ANY in self._origins else origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
+        if ANY not in self._origins:
+            response.headers[hdrs.VARY] = hdrs.ORIGIN
+
+    def _allowed(self, origin: str) -> bool:
+        return ANY in self._origins or origin in self._origins
+
+
+def _is_for_pages(request: web.Request) -> bool:
+    return bool(request.headers.get(hdrs.ORIGIN)) and request.path.startswith(FOR_PAGES)
 
 
 def _preflight(request: web.Request) -> Mapping[str, str]:

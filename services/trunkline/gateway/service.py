@@ -7,7 +7,7 @@ from aiohttp import web
 
 from trunkline.gateway.adoption import Adoption
 from trunkline.gateway.calls import Calls
-from trunkline.gateway.cors import cors
+from trunkline.gateway.cors import Cors
 from trunkline.gateway.endpoints import MakeEndpoint, Parts, endpoints
 from trunkline.gateway.http import vendor_errors
 from trunkline.gateway.resuming import Resumption
@@ -51,8 +51,9 @@ class GatewayService:
             settings.resume_window_s,
             context.exchange.now_s,
         )
-        middlewares = [cors(origins_of(settings)), vendor_errors]
-        app = web.Application(client_max_size=REQUEST_LIMIT_BYTES, middlewares=middlewares)
+        app = web.Application(client_max_size=REQUEST_LIMIT_BYTES)
+        Cors(origins_of(settings)).guard(app)
+        app.middlewares.append(vendor_errors)
         parts = Parts(context.exchange, settings, stores, self._roster, self._calls, resumption, wall_s)
         for endpoint in endpoints(parts, webrtc):
             endpoint.add_routes(app)

@@ -1,6 +1,8 @@
 """What a model's endpoint is sent of pictures: the detail that was asked for, the size that it means, at its place."""
 
+import asyncio
 import base64
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -278,3 +280,32 @@ def test_another_endpoint_gets_the_size_for_its_own_model() -> None:
     asked = run_over_sockets(main())
 
     assert [content_of(one) for one in asked] == [[("original", (1800, 2400))], [("high", (768, 1024))]]
+
+
+def test_a_picture_that_takes_too_long_is_there_for_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_go_on = threading.Event()
+    scaled: list[bytes] = []
+
+    def slow(data: bytes, target: scaling.Rule) -> scaling.Scaled:
+        scaled.append(data)
+        may_go_on.wait(5.0)
+        return scaling.scale(data, target)
+
+    monkeypatch.setattr(pictures, "scale", slow)
+    monkeypatch.setattr(pictures, "PREPARING_S", 0.05)
+    image = shown("file_1", 300, 200)
+
+    async def main() -> list[Asked]:
+        async with StandIn(SEEN["responses"]) as endpoint:
+            request = ModelRequest("", (MessageItem("user", None, "", (image,)),), (), "rtc_00_a")
+            model = endpoint.model(files=await store_of((image, SMALL)))
+            await events_of(model, request)
+            may_go_on.set()
+            await asyncio.sleep(0.5)
+            await events_of(model, request)
+        return endpoint.asked
+
+    asked = asyncio.run(main())  # real time: the thread is slow, not the loop
+
+    assert [content_of(one) for one in asked] == [[LATE], [("auto", (300, 200))]]
+    assert len(scaled) == 1

@@ -19,7 +19,7 @@ from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import FileStore
 from trunkline.telemetry import logs
 
-SCALED_AT_ONCE = 2  # each holds the pixels of a whole picture: 200 MB for the largest
+SCALED_AT_ONCE = 1  # it holds the pixels of a whole picture, up to 500 MB at its worst
 KEPT_BYTES = 64 * 1024 * 1024  # of pictures that are ready, for the rounds to come
 ROUND_PICTURES = 50  # of one request, the newest
 ROUND_BYTES = 24 * 1024 * 1024  # of one request's pictures, as they are sent
@@ -45,6 +45,7 @@ class Picture(msgspec.Struct, frozen=True, gc=False):
     detail: Detail
 
 
+Key = tuple[str, str, Level]  # of what is kept: file, family, level
 Shown = Mapping[ShownImage, Picture | str]  # a text stands in the picture's place
 
 
@@ -64,7 +65,8 @@ class Pictures:
     def __init__(self, files: FileStore | None) -> None:
         self._files = files
         self._threads = ThreadPoolExecutor(SCALED_AT_ONCE, thread_name_prefix="picture")
-        self._kept: OrderedDict[tuple[str, str, Level], str] = OrderedDict()  # data URLs, by file, family and level
+        self._kept: OrderedDict[Key, str] = OrderedDict()  # data URLs
+        self._scaling: dict[Key, asyncio.Future[str]] = {}
         self._kept_bytes = 0
 
     def close(self) -> None:
@@ -104,21 +106,32 @@ class Pictures:
             return url
         try:
             async with asyncio.timeout_at(until_s):
-                data = await self._files.get(image.file) if self._files is not None else None
-                if data is None:
-                    return GONE
-                loop = asyncio.get_running_loop()
-                url = await loop.run_in_executor(self._threads, _prepared, data, family, level)
+                if key not in self._scaling:
+                    data = await self._files.get(image.file) if self._files is not None else None
+                    if data is None:
+                        return GONE
+                    self._scale(key, data, family)
+                return await asyncio.shield(self._scaling[key])  # it goes on for the next round where it takes too long
         except Unreadable as error:
             log.warning("a picture is not shown", file=image.file, error=str(error))
             return UNREADABLE
         except Exception as error:  # a rim: whatever is wrong with a store or a picture, the conversation goes on
             log.warning("a picture is not shown", file=image.file, error=repr(error))
             return LATE
-        self._keep(key, url)
-        return url
 
-    def _keep(self, key: tuple[str, str, Level], url: str) -> None:
+    def _scale(self, key: Key, data: bytes, family: Family) -> None:
+        if key in self._scaling:  # another round was faster
+            return
+        scaling = asyncio.get_running_loop().run_in_executor(self._threads, _prepared, data, family, key[2])
+        self._scaling[key] = scaling
+        scaling.add_done_callback(lambda done: self._scaled(key, done))
+
+    def _scaled(self, key: Key, done: asyncio.Future[str]) -> None:
+        del self._scaling[key]
+        if not done.cancelled() and done.exception() is None:
+            self._keep(key, done.result())
+
+    def _keep(self, key: Key, url: str) -> None:
         self._kept_bytes += len(url) - len(self._kept.pop(key, ""))
         self._kept[key] = url
         while self._kept_bytes > KEPT_BYTES:

@@ -21,7 +21,8 @@ export class Call {
   /**
    * key: an API key, or one for a single call (`ek_…`). agent: its name, "" for the default. line: `webrtc` or
    * `websocket`. microphone: a MediaStream, or null to type only. player: an audio element. on: {event(event), opened(),
-   * disturbed(is), resumed(gapMs), ended(reason)}; reason: `here` (hung up on the page), `there` or `lost`.
+   * disturbed(is), moved(), resumed(gapMs), ended(reason)}; moved: from WebRTC
+   * to a WebSocket. reason: `here` (hung up on the page), `there` or `lost`.
    */
   constructor({ key, agent, line, microphone, player, on }) {
     Object.assign(this, { key, agent, microphone, on, isOver: false });
@@ -30,7 +31,22 @@ export class Call {
     this.wantsAnswer = false;
     this.stopper = new AbortController();
     this.sound = new Sound(microphone, player);
-    this.line = new LINES[line]({ sound: this.sound, on: { ...on, event: (event) => this.hear(event), ended: (reason) => this.end(reason) } });
+    this.secret = "";
+    this.line = this.make(LINES[line]);
+  }
+
+  make(Line) {
+    const on = { ...this.on, event: (event) => this.hear(event), moved: (token) => this.moveOver(token), ended: (reason) => this.end(reason) };
+    return new Line({ sound: this.sound, on });
+  }
+
+  /** The same call over a WebSocket. */
+  moveOver(token) {
+    const { id } = this.line;
+    this.open = null; // what goes on is told again
+    this.line = this.make(SocketLine);
+    this.on.moved();
+    this.line.takeUp(id, this.secret, token).catch(() => this.end("lost"));
   }
 
   get id() {
@@ -45,8 +61,8 @@ export class Call {
   /** Until events flow. Raises Refused, or Error where no connection comes about; then it is over. */
   async start() {
     try {
-      const secret = this.opensMoreThanCalls ? await mintKey(this.key, this.agent, this.stopper.signal) : this.key;
-      await this.line.open(secret, this.agent);
+      this.secret = this.opensMoreThanCalls ? await mintKey(this.key, this.agent, this.stopper.signal) : this.key;
+      await this.line.open(this.secret, this.agent);
     } catch (error) {
       this.close();
       throw error;

@@ -74,6 +74,10 @@ function listener() {
       page.isDisturbed = is;
       paint();
     },
+    moved: () => {
+      page.line = "websocket";
+      paint();
+    },
     resumed: (gapMs) => {
       page.isDisturbed = false;
       page.view = withNotice(resumed(page.view), `The connection was lost, and found again after ${seconds(gapMs)}. The call goes on.`);

@@ -1,13 +1,18 @@
-// A line over WebRTC: sound both ways as streams, and the events on a data channel. It can't be taken up once it is lost.
+// A line over WebRTC: sound both ways as streams, and the events on a data channel. Once it is lost, its call may be
+// taken up over a WebSocket.
 
 import { offerCall } from "./api.js";
 
 const CONNECT_LIMIT_MS = 15_000;
+const PATIENCE_MS = 2_500; // with a connection that is disturbed: a call that nobody comes back to ends after 15 s
 
 export class RtcLine {
-  /** on: {event(event), opened(), disturbed(is), ended(reason)}; reason: `there` (the other side ended it) or `lost`. */
+  /**
+   * on: {event(event), opened(), disturbed(is), moved(token), ended(reason)}; moved: it is over, and the call isn't.
+   * reason: `there` (the other side ended it) or `lost`.
+   */
   constructor({ sound, on }) {
-    Object.assign(this, { sound, on, id: "", isOpen: false, isOver: false });
+    Object.assign(this, { sound, on, id: "", token: "", isOpen: false, isOver: false });
     this.stopper = new AbortController();
   }
 
@@ -31,7 +36,7 @@ export class RtcLine {
 
   openChannel(channel) {
     this.channel = channel;
-    channel.onmessage = ({ data }) => this.on.event(JSON.parse(data));
+    channel.onmessage = ({ data }) => this.take(JSON.parse(data));
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error("no-connection")), CONNECT_LIMIT_MS);
       channel.onopen = () => {
@@ -43,16 +48,30 @@ export class RtcLine {
       channel.onclose = () => {
         clearTimeout(late);
         reject(new Error("no-connection"));
-        this.end("there");
+        if (!this.isOver) this.end("there");
       };
     });
   }
 
-  /** A network that comes back within some seconds is found again by ICE, and the call goes on. */
+  take(event) {
+    if (event.type === "session.created") this.token = event.trunkline?.resume_token ?? "";
+    this.on.event(event);
+  }
+
+  /** A network that comes back within seconds is found again by ICE, and nothing else happens. */
   watch() {
     const state = this.peer.connectionState;
-    if (state === "failed") this.end("lost");
-    else if (this.isOpen && !this.isOver) this.on.disturbed(state === "disconnected");
+    clearTimeout(this.patience);
+    if (!this.isOpen || this.isOver) return;
+    this.on.disturbed(state === "disconnected");
+    if (state === "failed") this.lose();
+    if (state === "disconnected") this.patience = setTimeout(() => this.lose(), PATIENCE_MS);
+  }
+
+  lose() {
+    if (!this.token) return this.end("lost");
+    this.close();
+    this.on.moved(this.token);
   }
 
   send(event) {
@@ -72,6 +91,7 @@ export class RtcLine {
 
   close() {
     this.isOver = true;
+    clearTimeout(this.patience);
     this.stopper.abort();
     this.channel?.close();
     this.peer?.close();

@@ -19,13 +19,14 @@ const RESUME = "trunkline.resume.v1";
 export class SocketLine {
   /** on: as of RtcLine, and resumed(gapMs): the call goes on at another socket. */
   constructor({ sound, on }) {
-    Object.assign(this, { sound, on, id: "", token: "", secret: "", isOpen: false, isOver: false });
+    Object.assign(this, { sound, on, id: "", token: "", secret: "", socket: null, isOpen: false, isOver: false });
+    this.isStock = false; // it came to the call from another line, and can't tell what was heard there
     this.tape = new Tape();
     this.story = new Story();
     this.playout = new Playout();
     this.unsent = []; // events that wait for a socket
     this.sounding = "";
-    this.attempts = 0;
+    this.attempts = this.lostMs = 0; // lostMs: what was said when a stock line was lost
     this.offline = () => this.socket && this.lose();
     addEventListener("offline", this.offline);
   }
@@ -44,10 +45,18 @@ export class SocketLine {
     this.on.opened();
   }
 
+  /** A call that another line has lost. What is said from now on is heard. */
+  async takeUp(id, secret, token) {
+    Object.assign(this, { id, secret, token, isOpen: true, isStock: true });
+    await this.sound.openSamples((samples) => this.hear(samples), () => this.played());
+    this.comeBack();
+  }
+
   dial(query) {
     const address = new URL(`v1/realtime?${new URLSearchParams(query)}`, document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
-    return new WebSocket(address, [RESUME, "realtime", `openai-insecure-api-key.${this.secret}`]);
+    const ours = this.isStock ? [] : [RESUME];
+    return new WebSocket(address, [...ours, "realtime", `openai-insecure-api-key.${this.secret}`]);
   }
 
   /** From now on this socket is the call's. */
@@ -154,6 +163,7 @@ export class SocketLine {
   lose() {
     if (this.isOver || !this.socket) return;
     const old = this.socket;
+    this.lostMs = this.tape.extent.end_ms;
     old.onmessage = old.onclose = null;
     this.socket = null;
     old.close(MOVED);
@@ -185,15 +195,15 @@ export class SocketLine {
         resolve(why);
       };
       const late = setTimeout(() => leave("late"), limitMs);
-      socket.onopen = () => !this.isOver && socket.send(JSON.stringify(this.story.resume(this.tape.extent, this.attempts++)));
+      socket.onopen = () => this.isOver || this.isStock || socket.send(JSON.stringify(this.story.resume(this.tape.extent, this.attempts++)));
       socket.onclose = () => leave("refused");
       socket.onmessage = ({ data }) => {
         const event = JSON.parse(data);
         if (this.isOver) return leave("refused");
         if (event.type === "error") return leave(FINAL.includes(event.error.code) ? "over" : "refused");
-        if (event.type !== "trunkline.resumed") return;
+        if (event.type !== (this.isStock ? "session.created" : "trunkline.resumed")) return;
         clearTimeout(late);
-        this.goOn(socket, event.audio_from_ms);
+        this.goOn(socket, this.isStock ? this.lostMs : event.audio_from_ms);
         resolve("resumed");
       };
     });

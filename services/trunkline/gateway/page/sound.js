@@ -53,6 +53,7 @@ export class Sound {
   async openSamples(heard, onPlayed) {
     await this.context.audioWorklet.addModule("page/worklet.js");
     if (this.over) return;
+    this.element.srcObject = null; // of a line before
     this.player = new AudioWorkletNode(this.context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
     this.player.port.onmessage = ({ data }) => {
       if (data.flushes !== this.flushes) return; // said before it knew of the last flush

@@ -18,7 +18,8 @@ from trunkline.gateway.dialects.realtime.session import SessionPatch, read_patch
 from trunkline.gateway.dialects.webrtc.addresses import reach_of
 from trunkline.gateway.dialects.webrtc.line import Line
 from trunkline.gateway.dialects.webrtc.offer import PATH, Offer, read_offer
-from trunkline.gateway.settings import GatewaySettings
+from trunkline.gateway.resume_token import ResumeTokens
+from trunkline.gateway.settings import GatewaySettings, keys_of
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.telemetry import logs
 
@@ -40,6 +41,7 @@ class WebrtcEndpoint:
         self._opening = opening
         self._pictures = pictures
         self._limits = Limits(settings.message_limit_bytes, settings.picture_event_limit_bytes)
+        self._tokens = ResumeTokens(settings.resume_secret, keys_of(settings))
         self._lines: set[asyncio.Task[None]] = set()
         host = settings.webrtc_host or settings.host
         self._reach = reach_of(host, settings.webrtc_public_ips, settings.webrtc_ports)
@@ -84,7 +86,8 @@ class WebrtcEndpoint:
     def _serve(self, line: Line, opened: Opened) -> None:
         async def serve() -> None:
             try:
-                await line.serve(opened, self._pictures, self._limits)
+                token = self._tokens.issue(opened.call.call_id)
+                await line.serve(opened, self._pictures, self._limits, token)
             except Exception as error:  # the rim of a call: others of this process don't notice
                 opened.call.fail(error)
 

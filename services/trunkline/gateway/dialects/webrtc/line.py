@@ -1,6 +1,6 @@
 """One call over WebRTC, from the answered offer to its end: joins the call, its peer and the connection.
 
-A connection that is lost has lost its call: a stock client can't come back to it.
+A connection that is lost has lost its call, unless the client takes it up over a WebSocket before that is noticed here.
 """
 
 import asyncio
@@ -60,10 +60,10 @@ class Line:
         """Of a line that doesn't serve."""
         await self._rtc.close()
 
-    async def serve(self, opened: Opened, pictures: Pictures, limits: Limits) -> None:
-        """Until either side ends it. The call has ended then."""
+    async def serve(self, opened: Opened, pictures: Pictures, limits: Limits, token: str) -> None:
+        """Until either side ends it. The call has ended then, or goes on elsewhere. token: to take it up with."""
         call = opened.call
-        terms = Terms(opened.model, "", limits, aliases=opened.aliases, bound=opened.bound)
+        terms = Terms(opened.model, token, limits, aliases=opened.aliases, bound=opened.bound)
         self._peer = peer = RtcPeer(call, self._wire, pictures, terms, opened.session, self._mouth)
         call.belong(peer)
         try:
