@@ -55,20 +55,20 @@ class Dictation:
                 await self._hear(samples)
                 for one in self._take(end):
                     yield one
+                self._require_whole()
             await self._heard.finish()
             for one in self._take(end):
                 yield one
+            self._require_whole()
 
     async def _hear(self, samples: Samples) -> None:
-        while len(samples):
+        while len(samples) and self._failure is None:
             room = await self._heard.room()
             self._heard.hear(samples[:room])
             samples = samples[room:]
-            self._require_whole()
 
     def _take(self, end: int) -> list[Said]:
         """end: of the file so far."""
-        self._require_whole()
         known, self._known = self._known, []
         limit_s = end / CALLER_RATE_HZ
         return [Said(one.text, min(one.start_s, limit_s), min(one.end_s, limit_s)) for one in known]
@@ -79,7 +79,7 @@ class Dictation:
 
     def _on_event(self, event: CallEvent) -> None:
         match event:
-            case Transcribed(text=text) if text:
+            case Transcribed(text=text) if text and self._failure is None:
                 begin_s, end_s = event.from_sample / CALLER_RATE_HZ, event.to_sample / CALLER_RATE_HZ
                 self._known.append(Said(" ".join(text.split()), begin_s, end_s))
             case TranscriptionFailed(reason=reason):
