@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from gateway import scene as gateway_scene
-from gateway.socket_scene import Event, Server
+from gateway.socket_scene import KEY, Event, Server
 from gateway.webrtc_scene import RATE_HZ, Browser, RtcServer
 from support.pictures import data_url, picture
 from trunkline.audio import pcm, wav
 from trunkline.audio.resample import resample
 from trunkline.gateway.dialects.webrtc import line
+from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
@@ -297,6 +298,16 @@ def test_a_caller_whose_line_is_lost_has_lost_the_call(monkeypatch: pytest.Monke
         await gone(server)
 
         assert server.scene.agent.sessions[0].closed == "lost"
+
+    play(scenario)
+
+
+def test_a_browser_is_told_how_to_take_its_call_up_elsewhere() -> None:
+    async def scenario(server: Server, browser: Browser) -> None:
+        created = await browser.next()
+        token = created["trunkline"]["resume_token"]
+
+        assert ResumeTokens("", [KEY, "sk-other"]).verify(token) == browser.location.rpartition("/")[2]
 
     play(scenario)
 

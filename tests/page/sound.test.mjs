@@ -79,6 +79,13 @@ test("what comes of a response after its cut isn't played", () => {
   assert.equal(playout.advance(0), "resp_2");
 });
 
+test("how much of an item came is known, of one of which nothing did too", () => {
+  const playout = new Playout();
+  playout.add("item_a", "resp_1", 1.5 * S);
+
+  assert.deepEqual([playout.cameMs("item_a"), playout.cameMs("item_b")], [1_500, 0]);
+});
+
 test("nothing is cut where all was heard", () => {
   const playout = new Playout();
   playout.add("item_a", "resp_1", S);

@@ -130,7 +130,7 @@ def test_a_spoken_question_is_read_heard_and_answered(stack: RunningStack, tmp_p
         call = hang_up(page)
 
     assert 0.1 < waits[0] < waits[1] < 10
-    assert [part.split()[0] for part in figures.split(" · ")] == ["hearing", "agent", "tools", "voice", "answer"]
+    assert [part.split()[0] for part in figures.split(" · ")] == ["hearing", "agent", "voice", "answer"]
     assert min(loud) > 0.1
     assert end_of(stack, call) == "caller_hung_up"
 

@@ -479,7 +479,7 @@ def test_the_transcript_and_the_record_can_be_kept(browser: Any) -> None:
         with caller.page.expect_download() as text:
             caller.page.get_by_role("button", name="Transcript").click()
         with caller.page.expect_download() as record:
-            caller.page.get_by_role("button", name="Record as JSON").click()
+            caller.page.get_by_role("button", name="JSON record").click()
 
         assert text.value.suggested_filename == f"{CALL}.md"
         assert "**Greeting:** It rains.\n" in text.value.path().read_text()

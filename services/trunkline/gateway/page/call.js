@@ -7,7 +7,7 @@ import { SocketLine } from "./line_socket.js";
 import { Sound } from "./sound.js";
 
 const LINES = { webrtc: RtcLine, websocket: SocketLine };
-const QUIET = "quiet_"; // events of the page's own, whose errors are nobody's business
+const QUIET = "quiet_"; // events of the page's own, also the lines', whose errors are nobody's business
 const ASKED = "resp_"; // a gateway names the response so, where it can: asked for twice, it comes once
 const BUSY = "conversation_already_has_active_response";
 
@@ -114,7 +114,7 @@ export class Call {
     if (this.open !== null && !this.isAsked) {
       this.line.send({ type: "response.cancel", response_id: this.open, event_id: `${QUIET}cancel` });
     }
-    this.line.hush(QUIET);
+    this.line.hush();
   }
 
   flush() {

@@ -27,7 +27,7 @@ function showTurn(turn, number, longestMs) {
   }
   const head = create("span", { className: "turn" });
   head.append(create("span", {}, `Turn ${number}`), create("strong", {}, seconds(turn.firstMs)));
-  const figures = turn.parts.map(({ stage, ms }) => `${NAMES[stage]} ${Math.round(ms)} ms`);
+  const figures = turn.parts.filter(({ ms }) => ms >= 1).map(({ stage, ms }) => `${NAMES[stage]} ${Math.round(ms)} ms`);
   if (turn.noteMs > 0) figures.push(`answer at ${seconds(turn.answerMs)}`);
   const item = create("li");
   item.append(head, bar, create("span", { className: "figures" }, figures.join(" · ")));

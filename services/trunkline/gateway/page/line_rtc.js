@@ -79,8 +79,8 @@ export class RtcLine {
   }
 
   /** What was sent and isn't heard yet is the gateway's to drop. */
-  hush(name) {
-    this.send({ type: "output_audio_buffer.clear", event_id: `${name}clear` });
+  hush() {
+    this.send({ type: "output_audio_buffer.clear", event_id: "quiet_clear" });
   }
 
   end(reason) {

@@ -15,6 +15,7 @@ const HUNG_UP = 1000, MOVED = 4000; // closing codes; MOVED isn't the end of the
 const GOES_ON = [1001, 1006, 1012, MOVED]; // a gateway's closing codes, and none, that don't end the call
 const FINAL = ["call_over", "call_not_found"];
 const RESUME = "trunkline.resume.v1";
+const QUIET = "quiet_"; // as of call.js
 
 export class SocketLine {
   /** on: as of RtcLine, and resumed(gapMs): the call goes on at another socket. */
@@ -25,6 +26,7 @@ export class SocketLine {
     this.story = new Story();
     this.playout = new Playout();
     this.unsent = []; // events that wait for a socket
+    this.truncated = new Set(); // items
     this.sounding = "";
     this.attempts = this.lostMs = 0; // lostMs: what was said when a stock line was lost
     this.offline = () => this.socket && this.lose();
@@ -79,7 +81,8 @@ export class SocketLine {
     const news = this.story.news(event);
     if (news === null) return;
     if (news.type === "response.output_audio.delta") return this.sounds(news);
-    if (news.type === "input_audio_buffer.speech_started") this.hush("quiet_");
+    if (news.type === "input_audio_buffer.speech_started") this.hush();
+    if (news.type === "response.output_item.done" && news.item.status === "incomplete") this.confirmCut(news.item.id);
     this.on.event(news);
   }
 
@@ -113,12 +116,20 @@ export class SocketLine {
   }
 
   /** What isn't heard yet never is, and the gateway is told how far it was heard. */
-  hush(name) {
+  hush() {
     const cuts = this.playout.cut(this.sound.flush());
     this.silent("cleared");
-    for (const { item, heardMs } of cuts) {
-      this.send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: heardMs, event_id: `${name}truncate` });
-    }
+    for (const { item, heardMs } of cuts) this.truncate(item, heardMs);
+  }
+
+  /** One of which all that came was heard, for the gateway had held the rest back. */
+  confirmCut(item) {
+    if (!this.truncated.has(item)) this.truncate(item, this.playout.cameMs(item));
+  }
+
+  truncate(item, heardMs) {
+    this.truncated.add(item);
+    this.send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: heardMs, event_id: `${QUIET}truncate` });
   }
 
   // what goes out

@@ -35,10 +35,17 @@ export class Playout {
       const unheard = end - begin;
       begin = end;
       this.cutOff.add(response);
-      return { item, heardMs: Math.floor(((this.came.get(item) - unheard) / RATE_HZ) * 1000) };
+      return { item, heardMs: toMs(this.came.get(item) - unheard) };
     });
     this.spans = [];
     this.end = 0;
     return cuts;
   }
+
+  /** How much of an item ever came. */
+  cameMs(item) {
+    return toMs(this.came.get(item) ?? 0);
+  }
 }
+
+const toMs = (samples) => Math.floor((samples / RATE_HZ) * 1000);
