@@ -80,8 +80,8 @@ class Http:
 
 @web.middleware
 async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refused keys, and aiohttp's own refusals (unknown path, wrong method, a body that is too large or torn), in the
-    vendor's shape."""
+    """Refused keys, aiohttp's own refusals (unknown path, wrong method, a body that is too large or torn), and what
+    nobody foresaw, in the vendor's shape."""
     try:
         return await handler(request)
     except KeyRefused as error:
@@ -94,3 +94,8 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.RequestPayloadError as error:
         log.info("body not read", path=request.path, reason=repr(error)[:200])
         return refuse(400, "invalid_request", f"{request.method} {request.path}: the body can't be read")
+    except Exception as error:  # the rim of a request: the others are still served
+        if isinstance(error, ConnectionError) or request.writer.output_size:
+            raise  # the client is gone, or has part of an answer: the server breaks the connection, so that it shows
+        log.error("request failed", path=request.path, error=repr(error), exc_info=error)
+        return refuse(500, "server_error", f"{request.method} {request.path}: the request failed at the gateway")
