@@ -99,6 +99,21 @@ class Caller:
         return told
 
 
+def alert(caller: Caller) -> str:
+    return str(caller.page.get_by_role("alert").inner_text())
+
+
+def message(name: str, phase: str | None, status: str = "in_progress", text: str = "") -> dict[str, object]:
+    content = [{"type": "output_audio", "transcript": text}] if text else []
+    item: dict[str, object] = {"id": name, "type": "message", "role": "assistant", "status": status, "content": content}
+    return item | ({"phase": phase} if phase else {})
+
+
+def says(caller: Caller, response: str, name: str, phase: str, text: str) -> None:
+    caller.hears("response.output_item.added", response_id=response, item=message(name, phase))
+    caller.hears("response.output_audio_transcript.delta", response_id=response, item_id=name, delta=text)
+
+
 @contextmanager
 def caller(browser: Any, **context: object) -> Iterator[Caller]:
     """context: of Playwright's new_context. An error in the page fails the test."""

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from page import chrome
-from page.chrome import CALL, Caller
-from page.test_page import message, says
+from page.chrome import CALL, Caller, message, says
 from support import chromium
 
 AXE = Path(__file__).parents[1] / "js/node_modules/axe-core/axe.min.js"
