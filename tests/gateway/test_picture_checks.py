@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from support.pictures import animated, black, picture, png
 from trunkline.gateway.picture_checks import MOST_PIXELS, MOST_PIXELS_WEBP, PictureChecks, Seen, look
-from trunkline.gateway.picture_header import Header, Refusal, read_header
+from trunkline.gateway.picture_header import MOST_SCANS, Header, Refusal, read_header
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 BOMB = zlib.compress(bytes(50_000_000))
@@ -100,6 +100,21 @@ def test_what_swells_beside_the_pixels_is_refused(kind: bytes) -> None:
     body = b"a\0\x01\0\0\0" + BOMB if kind == b"iTXt" else b"a\0\0" + BOMB
 
     assert refused(png(1, 1, (kind, body))) == "image_parse_error"
+
+
+def of_scans(extra: int) -> bytes:
+    """A progressive JPEG whose last scan comes that many times more: a few bytes each, and all pixels to go over."""
+    whole = picture("JPEG", progressive=True)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + last * extra + whole[-2:]
+
+
+def test_a_jpeg_that_is_gone_over_again_and_again_is_refused_before_it_is_decoded() -> None:
+    found = look(of_scans(2 * MOST_SCANS))
+
+    assert isinstance(found, Refusal)
+    assert (found.problem, found.code) == (f"has more than {MOST_SCANS} scans", "image_parse_error")
+    assert look(of_scans(MOST_SCANS // 2)) == Seen("image/jpeg", 40, 30)
 
 
 ODD: dict[str, tuple[bytes, str]] = {
