@@ -297,6 +297,34 @@ def test_fifty_megabytes_are_refused_without_being_held(length: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/v1/files", "multipart/form-data; boundary=x"),
+        ("/v1/audio/transcriptions", "multipart/form-data; boundary=x"),
+        ("/v1/responses", "application/json"),
+    ],
+)
+def test_a_body_that_does_not_come_is_not_waited_for(path: str, content_type: str) -> None:
+    over = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(100_000)
+        await over.wait()
+
+    async def scenario(desk: Desk) -> None:
+        async with desk.server.client.post(
+            path, data=body(), headers={**AUTHORISED, "Content-Type": content_type}
+        ) as answer:
+            told = await answer.json()
+        over.set()
+
+        assert (answer.status, told["error"]["code"]) == (408, "request_timeout")
+        await asyncio.sleep(LINGER_S)
+
+    over_http(scenario)
+
+
+@pytest.mark.parametrize(
     ("error", "status", "code"),
     [(StoreUnavailable("it", 1.0), 503, "store_unavailable"), (StoreFull("the store", 5), 507, "store_full")],
 )
