@@ -126,6 +126,10 @@ ODD: dict[str, tuple[bytes, str]] = {
     "a TIFF": (picture("TIFF"), "invalid_image_format"),
     "no pixels": (png(0, 5), "image_parse_error"),
     "a PNG without pixels": (png(40, 30, data=b""), "image_parse_error"),
+    "a palette PNG without a palette": (
+        png(40, 30, depth_and_kind=b"\x08\x03", data=bytes(41 * 30)),
+        "image_parse_error",
+    ),
     "a JPEG without a size": (b"\xff\xd8\xff\xda\x00\x02", "image_parse_error"),
     "a JPEG of fill bytes": (b"\xff\xd8" + b"\xff" * 1_000_000, "image_parse_error"),
     "a GIF of nothing but blocks": (gif(1, 1)[:13] + b"!\xfe" + b"\x01a" * 500_000, "image_parse_error"),

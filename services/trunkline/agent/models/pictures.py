@@ -14,6 +14,7 @@ from prometheus_client import Counter
 
 from trunkline.agent.models.seam import MessageItem, ModelRequest, ToolOutputItem
 from trunkline.images.detail import Family, Level
+from trunkline.images.pillow import tame
 from trunkline.images.scaling import Unreadable, scale
 from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import FileStore
@@ -63,6 +64,7 @@ class Pictures:
     """files: None where there are none to be had."""
 
     def __init__(self, files: FileStore | None) -> None:
+        tame()
         self._files = files
         self._threads = ThreadPoolExecutor(SCALED_AT_ONCE, thread_name_prefix="picture")
         self._kept: OrderedDict[Key, str] = OrderedDict()  # data URLs
