@@ -1,6 +1,7 @@
 """/v1/files: what is uploaded is checked, listed, given back as a download, and deleted; too much is refused unread."""
 
 import asyncio
+import os
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -12,6 +13,7 @@ from openai.types import FileDeleted, FileObject
 from gateway.socket_scene import KEY, WALL_S, Server
 from support.pictures import animated, black, data_url, picture
 from support.virtual import run_over_sockets
+from trunkline.gateway.apis.files import DOWNLOAD_LIMIT_S, DOWNLOADS
 from trunkline.gateway.picture_checks import PictureChecks
 from trunkline.gateway.picture_urls import PictureHosts, PictureUrls
 from trunkline.gateway.pictures import Pictures
@@ -292,6 +294,66 @@ def test_fifty_megabytes_are_refused_without_being_held(length: str) -> None:
         assert peak_bytes < (2_000_000 if length == "told" else 30_000_000)
         assert (await desk.uploaded()).bytes == len(PNG)
         await asyncio.sleep(LINGER_S)
+
+    over_http(scenario)
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/v1/files", "multipart/form-data; boundary=x"),
+        ("/v1/audio/transcriptions", "multipart/form-data; boundary=x"),
+        ("/v1/responses", "application/json"),
+    ],
+)
+def test_a_body_that_does_not_come_is_not_waited_for(path: str, content_type: str) -> None:
+    over = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(100_000)
+        await over.wait()
+
+    async def scenario(desk: Desk) -> None:
+        async with desk.server.client.post(
+            path, data=body(), headers={**AUTHORISED, "Content-Type": content_type}
+        ) as answer:
+            told = await answer.json()
+        over.set()
+
+        assert (answer.status, told["error"]["code"]) == (408, "request_timeout")
+        await asyncio.sleep(LINGER_S)
+
+    over_http(scenario)
+
+
+def test_who_does_not_read_a_file_is_cut_off_and_others_wait_that_long_at_most() -> None:
+    data = os.urandom(10_000_000)
+
+    async def ask(desk: Desk, file: str) -> asyncio.StreamWriter:
+        """Its answer is never read."""
+        port = desk.server.service.port
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        head = f"GET /v1/files/{file}/content HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+        writer.write(head.encode())
+        return writer
+
+    async def scenario(desk: Desk) -> None:
+        file = await desk.uploaded(data, purpose="user_data")
+        path = f"/v1/files/{file.id}/content"
+        writers = [await ask(desk, file.id) for _ in range(DOWNLOADS)]
+        await asyncio.sleep(1)
+        status, body = await desk.ask("GET", path)
+        await asyncio.sleep(DOWNLOAD_LIMIT_S)
+        async with desk.server.client.get(path, headers=AUTHORISED) as answer:
+            whole = await answer.read()
+        async with desk.server.client.head(path, headers=AUTHORISED) as answer:
+            length = answer.headers["Content-Length"]
+        for writer in writers:
+            writer.transport.abort()
+
+        assert (status, body["error"]["code"]) == (503, "overloaded")
+        assert whole == data
+        assert length == str(len(data))
 
     over_http(scenario)
 

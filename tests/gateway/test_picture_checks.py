@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from support.pictures import animated, black, picture, png
 from trunkline.gateway.picture_checks import MOST_PIXELS, MOST_PIXELS_WEBP, PictureChecks, Seen, look
-from trunkline.gateway.picture_header import Header, Refusal, read_header
+from trunkline.gateway.picture_header import MOST_SCANS, Header, Refusal, read_header
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 BOMB = zlib.compress(bytes(50_000_000))
@@ -102,6 +102,21 @@ def test_what_swells_beside_the_pixels_is_refused(kind: bytes) -> None:
     assert refused(png(1, 1, (kind, body))) == "image_parse_error"
 
 
+def of_scans(extra: int) -> bytes:
+    """A progressive JPEG whose last scan comes that many times more: a few bytes each, and all pixels to go over."""
+    whole = picture("JPEG", progressive=True)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + last * extra + whole[-2:]
+
+
+def test_a_jpeg_that_is_gone_over_again_and_again_is_refused_before_it_is_decoded() -> None:
+    found = look(of_scans(2 * MOST_SCANS))
+
+    assert isinstance(found, Refusal)
+    assert (found.problem, found.code) == (f"has more than {MOST_SCANS} scans", "image_parse_error")
+    assert look(of_scans(MOST_SCANS // 2)) == Seen("image/jpeg", 40, 30)
+
+
 ODD: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "empty_image_file"),
     "a text": (b"hello", "invalid_image_format"),
@@ -111,6 +126,10 @@ ODD: dict[str, tuple[bytes, str]] = {
     "a TIFF": (picture("TIFF"), "invalid_image_format"),
     "no pixels": (png(0, 5), "image_parse_error"),
     "a PNG without pixels": (png(40, 30, data=b""), "image_parse_error"),
+    "a palette PNG without a palette": (
+        png(40, 30, depth_and_kind=b"\x08\x03", data=bytes(41 * 30)),
+        "image_parse_error",
+    ),
     "a JPEG without a size": (b"\xff\xd8\xff\xda\x00\x02", "image_parse_error"),
     "a JPEG of fill bytes": (b"\xff\xd8" + b"\xff" * 1_000_000, "image_parse_error"),
     "a GIF of nothing but blocks": (gif(1, 1)[:13] + b"!\xfe" + b"\x01a" * 500_000, "image_parse_error"),

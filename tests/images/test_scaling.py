@@ -4,6 +4,7 @@ import io
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from images.pictures import drawn, encoded, opened, srgb
 from trunkline.images import scaling
@@ -45,6 +46,27 @@ def test_what_fits_goes_as_it_is(format: str) -> None:
     data = encoded(drawn(64, 32), format)
 
     assert scale(data, as_it_is) == Scaled(data, f"image/{format.lower()}", Size(64, 32))
+
+
+XMP = b"<x:xmpmeta><exif:GPSLatitude>52,31N</exif:GPSLatitude></x:xmpmeta>"
+
+
+def with_words(format: str) -> bytes:
+    words = PngInfo()
+    words.add_text("XML:com.adobe.xmp", XMP)
+    beside = {"PNG": {"pnginfo": words}, "JPEG": {"xmp": XMP}}[format]
+    written = io.BytesIO()
+    drawn(64, 32).save(written, format, **beside)  # type: ignore[arg-type]  # as each format has it
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_words_and_films_beside_a_picture_stay_here(format: str) -> None:
+    for data in (with_words(format), encoded(drawn(64, 32), format) + XMP):
+        assert b"GPSLatitude" in data
+        scaled = scale(data, as_it_is)
+        assert scaled.size == (64, 32)
+        assert b"GPSLatitude" not in scaled.data
 
 
 @pytest.mark.parametrize(

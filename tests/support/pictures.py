@@ -35,9 +35,16 @@ def animated(format: str) -> bytes:
     return written.getvalue()
 
 
-def png(width: int, height: int, *chunks: tuple[bytes, bytes], data: bytes = b"\0\0\0\0") -> bytes:
-    """8 bit RGB. chunks: kind and body, before the pixels. data: the pixels' lines, not compressed."""
-    head = (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+def png(
+    width: int,
+    height: int,
+    *chunks: tuple[bytes, bytes],
+    data: bytes = b"\0\0\0\0",
+    depth_and_kind: bytes = b"\x08\x02",
+) -> bytes:
+    """8 bit RGB, if not told otherwise. chunks: kind and body, before the pixels. data: the pixels' lines, not
+    compressed."""
+    head = (b"IHDR", struct.pack(">II", width, height) + depth_and_kind + bytes(3))
     every = [head, *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in every)
 

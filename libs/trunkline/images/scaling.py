@@ -25,6 +25,11 @@ _UPRIGHT = {  # by its value
     8: Image.Transpose.ROTATE_90,
 }
 _ON_ITS_SIDE = frozenset({5, 6, 7, 8})
+_ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of what may go as it is, by format
+_ABOUT_PIXELS = {"dpi", "gamma", "srgb", "chromaticity", "aspect", "interlace", "transparency"} | {
+    *("jfif", "jfif_version", "jfif_unit", "jfif_density"),
+    *("adobe", "adobe_transform", "progressive", "progression"),
+}  # of what Pillow tells of a picture
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -52,7 +57,9 @@ def scale(data: bytes, target: Rule) -> Scaled:
             return _scaled(image, data, target)
     except Image.DecompressionBombError:
         raise Unreadable(f"has more than {PIXELS_LIMIT} pixels") from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:  # what decoders raise on broken bytes
+    except Unreadable:
+        raise
+    except Exception as error:  # decoders raise all kinds of errors on a stranger's bytes
         raise Unreadable(f"can't be decoded: {error}"[:200]) from None
 
 
@@ -62,9 +69,10 @@ def _scaled(image: Image.Image, data: bytes, target: Rule) -> Scaled:
     turns = orientation in _ON_ITS_SIDE
     upright = Size(*(image.size[::-1] if turns else image.size))
     wanted = target(upright)
-    if wanted == upright and image.format in ("PNG", "JPEG") and not exif and not profile and _is_small(data):
+    if wanted == upright and image.format in _ENDS and not exif and not profile and _is_small(data):
         image.load()  # the proof that it can be decoded
-        return Scaled(data, f"image/{image.format.lower()}", upright)
+        if _is_bare(image, data):
+            return Scaled(data, f"image/{image.format.lower()}", upright)
     share = wanted.width * wanted.height / (upright.width * upright.height)  # of its bytes, at least
     is_photograph = len(data) * share > LOSSLESS_LIMIT_BYTES
     stored = (wanted.height, wanted.width) if turns else (wanted.width, wanted.height)
@@ -78,6 +86,11 @@ def _scaled(image: Image.Image, data: bytes, target: Rule) -> Scaled:
         picture = picture.transpose(_UPRIGHT[orientation])
     lossless = (image.format in ("PNG", "GIF") or picture.mode == "RGBA") and not is_photograph
     return Scaled(*_encoded(picture, lossless=lossless), wanted)
+
+
+def _is_bare(image: Image.Image, data: bytes) -> bool:
+    """Whether there is nothing beside its pixels: no words, no place, no film behind it."""
+    return _ABOUT_PIXELS.issuperset(map(str, image.info)) and data.endswith(_ENDS[image.format or ""])
 
 
 def _is_small(data: bytes) -> bool:

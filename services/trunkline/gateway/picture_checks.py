@@ -8,7 +8,7 @@ import asyncio
 import io
 from typing import NamedTuple
 
-from PIL import ExifTags, _imaging
+from PIL import ExifTags
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -16,10 +16,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from trunkline.gateway.picture_header import FORMATS, Header, Refusal, read_header
+from trunkline.images.pillow import tame
 
 MOST_PIXELS = 50_000_000
 MOST_PIXELS_WEBP = 20_000_000  # its decoder holds four copies of them
-BLOCK_BYTES = 64 * 1024 * 1024  # blocks of that size go back to the system, smaller ones stay with the process
 READERS: dict[str, type[ImageFile]] = {  # by name, so that no other format is ever tried on a stranger's bytes
     "image/png": PngImageFile,
     "image/jpeg": JpegImageFile,
@@ -42,7 +42,7 @@ class PictureChecks:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        _imaging.set_block_size(BLOCK_BYTES)
+        tame()
         self._decoding = asyncio.Semaphore(1)
 
     async def look(self, data: bytes) -> Seen | Refusal:
@@ -78,13 +78,16 @@ def look(data: bytes) -> Seen | Refusal:
 
 
 def _decode(data: bytes, header: Header) -> Seen:
-    """All of it: only that shows that it is whole. A JPEG is scaled down meanwhile, so its pixels take no room."""
+    """All of it: only that shows that it is whole. A JPEG is scaled down meanwhile, so the pixels of one that
+    isn't progressive take no room."""
     with READERS[header.media_type](io.BytesIO(data)) as picture:
         if picture.size != (header.width, header.height):
             raise ValueError(f"its size is {picture.size}, its header says otherwise")
         if isinstance(picture, JpegImageFile):
             picture.draft("RGB", (1, 1))
         picture.load()
+        if picture.mode == "P" and picture.palette is None:
+            raise ValueError("it has no palette")
         sideways = picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
     width, height = (header.height, header.width) if sideways else (header.width, header.height)
     return Seen(header.media_type, width, height)

@@ -3,6 +3,7 @@
 Formats: PNG (W3C, third edition), JPEG (ITU T.81, annex B), GIF89a, WebP (RFC 9649).
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,7 +12,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 GIF = (b"GIF87a", b"GIF89a")
 FORMATS = "PNG, JPEG, WebP or GIF that isn't animated"
-_SOS = 0xDA
+_SOS, _EOI = 0xDA, 0xD9
+MOST_SCANS = 100  # of one JPEG: each goes over all of its pixels, however few bytes it has; encoders write about ten
+_SCAN_ENDS = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # at a marker; others are of the scan
+_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _ALONE = (0x00, 0x01, *range(0xD0, 0xDA))  # no length follows: read otherwise, they could hide another size
 _NOT_SIZES = (0xC4, 0xC8, 0xCC)  # of the markers 0xC0 to 0xCF, which else tell of a frame
 
@@ -75,9 +79,10 @@ def _png(data: bytes) -> Header:
     return Header("image/png", width, height, animated)
 
 
-def _jpeg(data: bytes) -> Header:
-    """All the way to the scan: what stands before it is walked again by whoever decodes."""
-    at, width, height = 2, 0, 0
+def _jpeg(data: bytes) -> Header | Refusal:
+    """All the way to the last scan: what stands before it is walked again by whoever decodes."""
+    at, width, height, scans = 2, 0, 0, 0
+    all_at_once = 0  # components, where one scan may have them all; 0 where there are always several
     for _ in _steps():
         if data[at] != 0xFF:
             raise _Torn
@@ -85,14 +90,24 @@ def _jpeg(data: bytes) -> Header:
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
+        if marker == _EOI and scans:
+            break
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if length < 2 or marker in _ALONE:
             raise _Torn
         if 0xC0 <= marker <= 0xCF and marker not in _NOT_SIZES:
             height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
-        if marker == _SOS:
-            break
+            all_at_once = 0 if marker in _PROGRESSIVE else data[at + 9]
+        components = int.from_bytes(data[at + 4 : at + 5])  # of a scan
         at += 2 + length
+        if marker == _SOS:
+            scans += 1
+            end = None if components == all_at_once else _SCAN_ENDS.search(data, at)
+            if end is None:
+                break
+            at = end.start()
+        if scans > MOST_SCANS:
+            return Refusal(f"has more than {MOST_SCANS} scans", f"up to {MOST_SCANS} scans", "image_parse_error")
     return Header("image/jpeg", width, height)
 
 

@@ -16,6 +16,7 @@ from trunkline.agent.models import pictures
 from trunkline.agent.models.pictures import GONE, LATE, LEFT_OUT, UNREADABLE, UNSEEN
 from trunkline.agent.models.seam import HistoryItem, MessageItem, ModelRequest, ToolCallItem, ToolOutputItem
 from trunkline.images import scaling
+from trunkline.images.detail import KEEN
 from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import MemoryFileStore, StoreUnavailable
 
@@ -309,3 +310,34 @@ def test_a_picture_that_takes_too_long_is_there_for_the_next_round(monkeypatch: 
 
     assert [content_of(one) for one in asked] == [[LATE], [("auto", (300, 200))]]
     assert len(scaled) == 1
+
+
+def test_no_more_files_are_held_than_can_be_scaled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_go_on = threading.Event()
+    given: list[str] = []
+
+    def slow(data: bytes, target: scaling.Rule) -> scaling.Scaled:
+        may_go_on.wait(5.0)
+        return scaling.scale(data, target)
+
+    class Files(MemoryFileStore):
+        async def get(self, file: str) -> bytes | None:
+            given.append(file)
+            return SMALL
+
+    monkeypatch.setattr(pictures, "scale", slow)
+
+    async def main() -> list[pictures.Shown]:
+        mine = pictures.Pictures(Files())
+        rounds = [asyncio.create_task(mine.prepare([shown(f"file_{at}", 300, 200)], KEEN)) for at in range(6)]
+        await asyncio.sleep(0.2)
+        assert len(given) == pictures.HELD_AT_ONCE
+        may_go_on.set()
+        found = await asyncio.gather(*rounds)
+        mine.close()
+        return found
+
+    found = asyncio.run(main())  # real time, as above
+
+    assert all(isinstance(picture, pictures.Picture) for one in found for picture in one.values())
+    assert len(given) == len(found)

@@ -14,12 +14,14 @@ from prometheus_client import Counter
 
 from trunkline.agent.models.seam import MessageItem, ModelRequest, ToolOutputItem
 from trunkline.images.detail import Family, Level
+from trunkline.images.pillow import tame
 from trunkline.images.scaling import Unreadable, scale
 from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import FileStore
 from trunkline.telemetry import logs
 
 SCALED_AT_ONCE = 1  # it holds the pixels of a whole picture, up to 500 MB at its worst
+HELD_AT_ONCE = 2  # files: one is read while another is scaled
 KEPT_BYTES = 64 * 1024 * 1024  # of pictures that are ready, for the rounds to come
 ROUND_PICTURES = 50  # of one request, the newest
 ROUND_BYTES = 24 * 1024 * 1024  # of one request's pictures, as they are sent
@@ -63,13 +65,17 @@ class Pictures:
     """files: None where there are none to be had."""
 
     def __init__(self, files: FileStore | None) -> None:
+        tame()
         self._files = files
         self._threads = ThreadPoolExecutor(SCALED_AT_ONCE, thread_name_prefix="picture")
         self._kept: OrderedDict[Key, str] = OrderedDict()  # data URLs
-        self._scaling: dict[Key, asyncio.Future[str]] = {}
+        self._held = asyncio.Semaphore(HELD_AT_ONCE)
+        self._preparing: dict[Key, asyncio.Task[str]] = {}
         self._kept_bytes = 0
 
     def close(self) -> None:
+        for task in self._preparing.values():
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def prepare(
@@ -106,12 +112,8 @@ class Pictures:
             return url
         try:
             async with asyncio.timeout_at(until_s):
-                if key not in self._scaling:
-                    data = await self._files.get(image.file) if self._files is not None else None
-                    if data is None:
-                        return GONE
-                    self._scale(key, data, family)
-                return await asyncio.shield(self._scaling[key])  # it goes on for the next round where it takes too long
+                task = self._preparing.get(key) or self._begin(key, family)
+                return await asyncio.shield(task)  # it goes on for the next round where it takes too long
         except Unreadable as error:
             log.warning("a picture is not shown", file=image.file, error=str(error))
             return UNREADABLE
@@ -119,17 +121,27 @@ class Pictures:
             log.warning("a picture is not shown", file=image.file, error=repr(error))
             return LATE
 
-    def _scale(self, key: Key, data: bytes, family: Family) -> None:
-        if key in self._scaling:  # another round was faster
-            return
-        scaling = asyncio.get_running_loop().run_in_executor(self._threads, _prepared, data, family, key[2])
-        self._scaling[key] = scaling
-        scaling.add_done_callback(lambda done: self._scaled(key, done))
+    def _begin(self, key: Key, family: Family) -> asyncio.Task[str]:
+        def over(done: asyncio.Task[str]) -> None:
+            del self._preparing[key]
+            if not done.cancelled():
+                done.exception()  # who waits for it is told; it may be nobody
 
-    def _scaled(self, key: Key, done: asyncio.Future[str]) -> None:
-        del self._scaling[key]
-        if not done.cancelled() and done.exception() is None:
-            self._keep(key, done.result())
+        task = self._preparing[key] = asyncio.create_task(self._prepare(key, family))
+        task.add_done_callback(over)
+        return task
+
+    async def _prepare(self, key: Key, family: Family) -> str:
+        """Its data URL, or that it is gone. Raises Unreadable, StoreUnavailable."""
+        file, _, level = key
+        async with self._held:
+            data = await self._files.get(file) if self._files is not None else None
+            if data is None:
+                return GONE
+            loop = asyncio.get_running_loop()
+            url = await loop.run_in_executor(self._threads, _prepared, data, family, level)
+        self._keep(key, url)
+        return url
 
     def _keep(self, key: Key, url: str) -> None:
         self._kept_bytes += len(url) - len(self._kept.pop(key, ""))

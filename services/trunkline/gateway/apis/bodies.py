@@ -1,8 +1,9 @@
 """Bodies of requests that are larger than the application takes: read piece by piece, bounded one by one and together.
 
-Rule: nothing of a body is kept once its reader is done with it.
+Rule: nothing of a body is kept once its reader is done with it, or its sender takes too long.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,17 @@ from trunkline.proto.errors import StageUnavailable
 
 PIECE_BYTES = 64 * 1024
 RETRY_S = 2.0
+READ_LIMIT_S = 240.0  # 25 MB at a megabit in a second
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """For a body to come. Raises HTTPRequestTimeout."""
+    try:
+        async with asyncio.timeout(READ_LIMIT_S):
+            yield
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(reason=f"the body did not come within {READ_LIMIT_S:g} s") from error
 
 
 class Bodies:
@@ -24,16 +36,20 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: web.Request) -> AsyncIterator[bytes]:
-        """Whole, and held until the block ends. Raises HTTPRequestEntityTooLarge, StageUnavailable."""
+        """Whole, and held until the block ends.
+
+        Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout, StageUnavailable.
+        """
         if (request.content_length or 0) > self._limit_bytes:
             raise self._too_large(request)
         body = bytearray()
         try:
-            while piece := await request.content.read(PIECE_BYTES):
-                self._hold(len(piece))
-                body += piece
-                if len(body) > self._limit_bytes:
-                    raise self._too_large(request)
+            async with in_time():
+                while piece := await request.content.read(PIECE_BYTES):
+                    self._hold(len(piece))
+                    body += piece
+                    if len(body) > self._limit_bytes:
+                        raise self._too_large(request)
             yield bytes(body)
         finally:
             self._held_bytes -= len(body)

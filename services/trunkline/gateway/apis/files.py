@@ -3,6 +3,7 @@
 Rule: nothing that was uploaded is ever shown by a browser as a page of ours.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import get_args
@@ -11,17 +12,22 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
+from trunkline.gateway.apis.bodies import RETRY_S
 from trunkline.gateway.apis.form import Form, Forms
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.http import guarded
 from trunkline.gateway.picture_checks import READERS, Seen
 from trunkline.gateway.pictures import Pictures
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id
 from trunkline.record import FILES_KEPT_S, FileFacts, FileStore, Purpose
 
 PATH = "/v1/files"
 UPLOADS = 4  # of the largest size, that are held at a time
+DOWNLOADS = 4  # that are held at a time
+DOWNLOAD_WAIT_S = 10.0
+DOWNLOAD_LIMIT_S = 240.0  # then a client has read too slowly
+PIECE_BYTES = 64 * 1024
 PAGE = (1, 10_000)
 LIFE_S = (3_600, int(FILES_KEPT_S))  # as the vendor allows
 NAME_CHARACTERS = 255
@@ -73,6 +79,7 @@ class FilesApi:
         self._files = files
         self._pictures = pictures
         self._forms = Forms(limit_bytes, UPLOADS * limit_bytes)
+        self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._wall_s = wall_s
 
     def add_routes(self, app: web.Application) -> None:
@@ -122,13 +129,17 @@ class FilesApi:
     async def _content(self, request: web.Request) -> web.StreamResponse:
         """As a download, and as a picture only where its bytes were seen to be one."""
         facts = await self._find(request)
-        data = await self._files.get(facts.id) if facts is not None else None
-        if facts is None or data is None:
+        if facts is None:
             return _not_found(request)
-        response = web.Response(body=data, headers=CONTENT_HEADERS)
-        response.content_type = facts.media_type if facts.media_type in READERS else UNKNOWN
-        response.headers["Content-Disposition"] = _disposition(facts.name or facts.id)
-        return response
+        try:
+            await asyncio.wait_for(self._downloads.acquire(), DOWNLOAD_WAIT_S)
+        except TimeoutError as error:
+            raise StageUnavailable("gateway", "it gives all the files that it can", RETRY_S) from error
+        try:
+            data = await self._files.get(facts.id)
+            return _not_found(request) if data is None else await _give(request, facts, data)
+        finally:
+            self._downloads.release()
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         file = request.match_info["file"]
@@ -139,6 +150,23 @@ class FilesApi:
     async def _find(self, request: web.Request) -> FileFacts | None:
         file = request.match_info["file"]
         return await self._files.facts(file) if is_id(file) else None
+
+
+async def _give(request: web.Request, facts: FileFacts, data: bytes) -> web.StreamResponse:
+    """Piece by piece, as fast as it is read. Who reads too slowly is cut off."""
+    response = web.StreamResponse(headers=CONTENT_HEADERS)
+    response.content_type = facts.media_type if facts.media_type in READERS else UNKNOWN
+    response.headers["Content-Disposition"] = _disposition(facts.name or facts.id)
+    response.content_length = len(data)
+    await response.prepare(request)
+    try:
+        async with asyncio.timeout(DOWNLOAD_LIMIT_S):
+            for begin in range(0, len(data) if request.method == "GET" else 0, PIECE_BYTES):
+                await response.write(data[begin : begin + PIECE_BYTES])
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    return response
 
 
 def _not_found(request: web.Request) -> web.Response:

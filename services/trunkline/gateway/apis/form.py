@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from trunkline.gateway.apis.bodies import in_time
 from trunkline.proto.errors import BadInput, StageUnavailable
 
 FIELD_BYTES = 64 * 1024
@@ -41,14 +42,16 @@ class Forms:
 
     @asynccontextmanager
     async def read(self, request: web.Request) -> AsyncIterator[Form]:
-        """Whole, and held until the block ends. Raises BadInput, HTTPRequestEntityTooLarge, StageUnavailable."""
+        """Whole, and held until the block ends. Raises BadInput, HTTPRequestEntityTooLarge, HTTPRequestTimeout,
+        StageUnavailable."""
         if request.content_type != "multipart/form-data":
             raise BadInput("Content-Type", f"is {request.content_type[:80]!r}", "multipart/form-data, with a `file`")
         if (request.content_length or 0) > self._file_bytes + FIELDS * FIELD_BYTES:
             raise self._too_large(request.content_length or 0)
         form = Form()
         try:
-            await self._fill(form, request)
+            async with in_time():
+                await self._fill(form, request)
             yield form
         finally:
             self._free_bytes += form.held_bytes
