@@ -27,7 +27,10 @@ def _moved(placement: Placement) -> list[Placed]:
 
 
 class SttPost:
-    """rules: for the end of a turn, as of now. tell: the agent. language: of the caller, ISO 639-1."""
+    """rules: for the end of a turn, as of now. tell: the agent. language: of the caller, ISO 639-1.
+
+    patient: calls go before it.
+    """
 
     movable = True
 
@@ -40,17 +43,20 @@ class SttPost:
         tell: Tell,
         now_s: Callable[[], float],
         language: Callable[[], str] = lambda: "en",
+        patient: bool = False,
     ) -> None:
         self._handle = handle
         self._listening = listening
         self._language = language
+        self._patient = patient
         self._rules = rules
         self._tell = tell
         self._now_s = now_s
         self._ordered = Listen(handle, 0, TurnRules())
 
     def order(self, reason: str) -> Listen:
-        self._ordered = Listen(self._handle, self._listening.replay_from, self._rules(), self._language())
+        listening = self._listening
+        self._ordered = Listen(self._handle, listening.replay_from, self._rules(), self._language(), self._patient)
         return self._ordered
 
     def declined(self) -> None:

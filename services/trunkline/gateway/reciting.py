@@ -107,7 +107,7 @@ class Recital:
     # the post
 
     def order(self, reason: str) -> Speak:
-        return Speak(self._handle)
+        return Speak(self._handle, patient=True)
 
     def declined(self) -> None:
         """The worker that serves was never disturbed."""

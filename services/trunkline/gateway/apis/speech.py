@@ -28,6 +28,7 @@ from trunkline.gateway.reciting import Audibility, NotSpoken, Recital
 from trunkline.gateway.requests import Requests
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.runtime.patience import patient_threads
 from trunkline.telemetry import logs
 
 PATH = "/v1/audio/speech"
@@ -100,7 +101,7 @@ class SpeechApi:
         self._aliases = aliases
         self._now_s = now_s
         self._audibility = Audibility(now_s)
-        self._threads = ThreadPoolExecutor(ENCODING_THREADS, thread_name_prefix="encoding")
+        self._threads = patient_threads(ENCODING_THREADS, "encoding")
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(PATH, guarded(self._keys, self._create))
