@@ -34,10 +34,12 @@ MANUAL = TurnRules(automatic=False)
 class Notes:
     """What a transcription tells. most_ahead: samples heard beyond what was judged; most_held: and in the ring."""
 
-    def __init__(self, scene: Scene, rules: TurnRules = RULES, language: str = "en") -> None:
+    def __init__(self, scene: Scene, rules: TurnRules = RULES, language: str = "en", *, patient: bool = False) -> None:
         self.events: list[CallEvent] = []
         self.most_ahead = self.most_held = 0
-        self.heard = Transcribing(scene.calls.requests, "test", self.events.append, rules=rules, language=language)
+        self.heard = Transcribing(
+            scene.calls.requests, "test", self.events.append, rules=rules, language=language, patient=patient
+        )
 
     def all(self, kind: type) -> list[CallEvent]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -290,3 +292,22 @@ def test_a_language_counts_without_its_region() -> None:
         require_language("language", "de", ("en", "fr"))
 
     assert (refused.value.param, refused.value.code, refused.value.allowed) == ("language", "not_supported", "en, fr")
+
+
+@pytest.mark.parametrize(("patient", "moves"), [(True, 0), (False, 1)])
+def test_a_worker_that_calls_keep_busy_is_mute_to_who_speaks_and_not_to_who_is_patient(
+    patient: bool, moves: int
+) -> None:
+    async def script(scene: Scene, ear: Ear) -> None:
+        other = await another(scene)
+        ear.pool.capacity, other.pool.capacity = 0, 0
+        notes = Notes(scene, patient=patient)
+        async with notes.heard:
+            await notes.read_out(story(3000))
+            await notes.heard.finish()
+
+        assert notes.texts == ["3000."]
+        listens = [*ear.listens, *other.listens]
+        assert [listen.patient for listen in listens] == [patient] * (1 + moves)
+
+    scenario(script, takes_s=6.0)

@@ -46,9 +46,11 @@ def test_a_calls_words_do_not_wait_for_a_request_that_is_being_recognised(monkey
 
         final, _ = await first_of(heard, Final)
 
-        assert isinstance(final, Final) and final.text == "at once"
+        assert isinstance(final, Final)
+        assert final.text == "at once"
         gate.opened.set()
         final, _ = await first_of(written, Final)
-        assert isinstance(final, Final) and final.text == "in the end"
+        assert isinstance(final, Final)
+        assert final.text == "in the end"
 
     staged(scenario, SttSettings(engine_stt="gate", stt_threads=1, capacity=2))

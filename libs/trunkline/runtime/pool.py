@@ -37,7 +37,7 @@ OpenSession = Callable[[Link, Message, Headers | None], Session | Declined]
 
 
 class CallPool:
-    """capacity: calls at a time, 0 for no limit; a quarter of it is for calls alone, so that requests are refused first.
+    """capacity: calls at a time, 0 for no limit; a quarter of it is for calls alone: requests are refused first.
 
     lost_window_s: a call waits so long for another gateway to come.
     """

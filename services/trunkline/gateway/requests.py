@@ -62,6 +62,7 @@ class Request:
             self._end()
             raise
         tracing.start_call(self.id, self._name)
+        metrics.requests.labels(self._name).inc()
         return self
 
     async def __aexit__(
@@ -136,7 +137,6 @@ class Requests:
         request = Request(self, self._shared, next(self._handles), stage, name)
         request.serve(post(request))
         self._requests[request.id] = request
-        metrics.requests.labels(name).inc()
         return request
 
     def forget(self, request: Request) -> None:

@@ -11,10 +11,10 @@ from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
 from trunkline.proto.speech import Listen
-from trunkline.runtime.pool import CallPool, Session
-from trunkline.runtime.settings import variable
 from trunkline.runtime.engine_watch import PATIENT_LIMIT_S
 from trunkline.runtime.patience import patient_threads
+from trunkline.runtime.pool import CallPool, Session
+from trunkline.runtime.settings import variable
 from trunkline.stt.engines.choose import choose
 from trunkline.stt.listening import Listening
 from trunkline.stt.recognition import Recognition

@@ -44,7 +44,10 @@ class Job(Protocol):
 
 
 class Scheduler:
-    """threads: steps at a time; 0 runs them on the event loop, one per turn of it. patient: in the time that others leave."""
+    """threads: steps at a time; 0 runs them on the event loop, one per turn of it.
+
+    patient: in the time that others leave.
+    """
 
     def __init__(self, threads: int, engine: str = "", *, patient: bool = False) -> None:
         self._watch = EngineWatch(engine, threads or 1, limit_s=PATIENT_LIMIT_S if patient else HANG_LIMIT_S)

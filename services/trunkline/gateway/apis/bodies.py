@@ -3,15 +3,29 @@
 Rule: nothing of a body is kept once its reader is done with it.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from aiohttp import web
 
 from trunkline.proto.errors import StageUnavailable
 
+T = TypeVar("T")
+
 PIECE_BYTES = 64 * 1024
 RETRY_S = 2.0
+PIECE_LIMIT_S = 20.0  # for a client to send more: what is held of its body is room that others lack
+
+
+async def in_time(piece: Awaitable[T]) -> T:
+    """The next piece of a body. Raises HTTPRequestTimeout."""
+    try:
+        async with asyncio.timeout(PIECE_LIMIT_S):
+            return await piece
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(reason=f"nothing of the body came for {PIECE_LIMIT_S:.0f} s") from error
 
 
 class Bodies:
@@ -24,12 +38,15 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: web.Request) -> AsyncIterator[bytes]:
-        """Whole, and held until the block ends. Raises HTTPRequestEntityTooLarge, StageUnavailable."""
+        """Whole, and held until the block ends.
+
+        Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout, StageUnavailable.
+        """
         if (request.content_length or 0) > self._limit_bytes:
             raise self._too_large(request)
         body = bytearray()
         try:
-            while piece := await request.content.read(PIECE_BYTES):
+            while piece := await in_time(request.content.read(PIECE_BYTES)):
                 self._hold(len(piece))
                 body += piece
                 if len(body) > self._limit_bytes:
