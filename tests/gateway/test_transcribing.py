@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -58,14 +58,14 @@ class Notes:
             self.most_held = max(self.most_held, self.heard.heard_to - self.heard._listening.replay_from)
 
 
-async def another(scene: Scene, **options: float) -> Ear:
+async def another(scene: Scene, **options: Any) -> Ear:
     """It dies with the scene."""
     ear = await Ear(scene.broker, f"ear-{len(scene.workers)}", **options).start()
     scene.workers.append(cast(Worker, ear))
     return ear
 
 
-def scenario(script: Callable[[Scene, Ear], Awaitable[None]], **options: float) -> None:
+def scenario(script: Callable[[Scene, Ear], Awaitable[None]], **options: Any) -> None:
     async def main() -> None:
         async with Scene() as scene:
             await scene.stt.stop()
@@ -300,7 +300,6 @@ def test_a_worker_that_calls_keep_busy_is_mute_to_who_speaks_and_not_to_who_is_p
 ) -> None:
     async def script(scene: Scene, ear: Ear) -> None:
         other = await another(scene)
-        ear.pool.capacity, other.pool.capacity = 0, 0
         notes = Notes(scene, patient=patient)
         async with notes.heard:
             await notes.read_out(story(3000))
@@ -311,3 +310,22 @@ def test_a_worker_that_calls_keep_busy_is_mute_to_who_speaks_and_not_to_who_is_p
         assert [listen.patient for listen in listens] == [patient] * (1 + moves)
 
     scenario(script, takes_s=6.0)
+
+
+def test_many_files_at_once_wait_for_their_worker_and_do_not_chase_each_other_to_another() -> None:
+    async def script(scene: Scene, ear: Ear) -> None:
+        async def read_out() -> list[str]:
+            notes = Notes(scene, patient=True)
+            async with notes.heard:
+                await notes.read_out(story(3000))
+                await notes.heard.finish()
+            return notes.texts
+
+        files = [asyncio.create_task(read_out()) for _ in range(20)]
+        await settle(1.0)
+        other = await another(scene)
+
+        assert await asyncio.gather(*files) == [["3000."]] * 20
+        assert (len(ear.listens), len(other.listens)) == (20, 0)
+
+    scenario(script, takes_s=2.0, capacity=40)

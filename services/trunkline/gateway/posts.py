@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from trunkline.bus.port import Headers
 from trunkline.gateway.agent_line import AgentLine
+from trunkline.gateway.audibility import Audibility
 from trunkline.gateway.listening import Listening
 from trunkline.gateway.placing import Placement
 from trunkline.gateway.speaking import Speaking
@@ -29,7 +30,7 @@ def _moved(placement: Placement) -> list[Placed]:
 class SttPost:
     """rules: for the end of a turn, as of now. tell: the agent. language: of the caller, ISO 639-1.
 
-    patient: calls go before it.
+    patience: calls go before it, and a worker that others hear is busy, not mute.
     """
 
     movable = True
@@ -43,20 +44,21 @@ class SttPost:
         tell: Tell,
         now_s: Callable[[], float],
         language: Callable[[], str] = lambda: "en",
-        patient: bool = False,
+        patience: Audibility | None = None,
     ) -> None:
         self._handle = handle
         self._listening = listening
         self._language = language
-        self._patient = patient
+        self._patience = patience
+        self._worker = ""
         self._rules = rules
         self._tell = tell
         self._now_s = now_s
         self._ordered = Listen(handle, 0, TurnRules())
 
     def order(self, reason: str) -> Listen:
-        listening = self._listening
-        self._ordered = Listen(self._handle, listening.replay_from, self._rules(), self._language(), self._patient)
+        patient = self._patience is not None
+        self._ordered = Listen(self._handle, self._listening.replay_from, self._rules(), self._language(), patient)
         return self._ordered
 
     def declined(self) -> None:
@@ -65,6 +67,7 @@ class SttPost:
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
         if isinstance(answer, Accepted):
             self._listening.languages = answer.languages
+        self._worker = placement.worker
         if self._rules() != self._ordered.rules:
             placement.link.send(Tune(self._rules()))
         self._listening.stt_placed(placement.link, self._ordered.from_sample)
@@ -72,6 +75,8 @@ class SttPost:
             self._tell(moved)
 
     def hear(self, message: Message, headers: Headers | None) -> None:
+        if self._patience is not None:
+            self._patience.heard(self._worker)
         self._listening.on_stt(message)
 
     def lost(self) -> None:
@@ -79,7 +84,8 @@ class SttPost:
 
     @property
     def stalled(self) -> bool:
-        return self._listening.stalled(self._now_s())
+        stalled = self._listening.stalled(self._now_s())
+        return stalled and (self._patience is None or self._patience.mute(self._worker))
 
 
 class TtsPost:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from trunkline.bus.exchange import Link
 from trunkline.bus.link import PeerTakesNothing
 from trunkline.gateway import metrics
+from trunkline.gateway.audibility import Audibility
 from trunkline.gateway.shared import Shared
 from trunkline.gateway.staffing import Post, Staffing
 from trunkline.proto.errors import StageUnavailable
@@ -114,6 +115,7 @@ class Requests:
     def __init__(self, shared: Shared, handles: "count[int]", on_empty: Callable[[], None]) -> None:
         self.draining = False
         self.now_s = shared.exchange.now_s
+        self.audibility = Audibility(self.now_s)
         self._shared = shared
         self._handles = handles
         self._on_empty = on_empty

@@ -85,7 +85,7 @@ class Transcribing:
             tell=lambda moved: None,  # there is no agent, and no record
             now_s=now_s,
             language=lambda: self._language,
-            patient=self._patient,
+            patience=self._requests.audibility if self._patient else None,
         )
 
     async def __aenter__(self) -> "Transcribing":
