@@ -39,15 +39,15 @@ class Levels:
 class Ear:
     """takes_s: of the recogniser, for an utterance."""
 
-    def __init__(self, broker: MemoryBroker, worker: str, *, takes_s: float = 0.1) -> None:
+    def __init__(self, broker: MemoryBroker, worker: str, *, takes_s: float = 0.1, capacity: int = 4) -> None:
         self.name = worker
         self.listens: list[Listen] = []
         self._bus = ProcessBus(broker)
         self._exchange = Exchange(self._bus, "stt", worker)
         self._listening = Listening(Loudness(), Inline())
         self._recognition = Recognition(Levels(), Slow(takes_s), 1)
-        self.pool = CallPool(self._exchange, capacity=4, open_session=self._open)
-        self._beats = Beats(self._bus, lambda: Beat("stt", worker, self.pool.calls, 4, False, "test", pid=1))
+        self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
+        self._beats = Beats(self._bus, lambda: Beat("stt", worker, self.pool.calls, capacity, False, "test", pid=1))
 
     async def start(self) -> "Ear":
         await self._exchange.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -34,10 +34,12 @@ MANUAL = TurnRules(automatic=False)
 class Notes:
     """What a transcription tells. most_ahead: samples heard beyond what was judged; most_held: and in the ring."""
 
-    def __init__(self, scene: Scene, rules: TurnRules = RULES, language: str = "en") -> None:
+    def __init__(self, scene: Scene, rules: TurnRules = RULES, language: str = "en", *, patient: bool = False) -> None:
         self.events: list[CallEvent] = []
         self.most_ahead = self.most_held = 0
-        self.heard = Transcribing(scene.calls.requests, "test", self.events.append, rules=rules, language=language)
+        self.heard = Transcribing(
+            scene.calls.requests, "test", self.events.append, rules=rules, language=language, patient=patient
+        )
 
     def all(self, kind: type) -> list[CallEvent]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -56,14 +58,14 @@ class Notes:
             self.most_held = max(self.most_held, self.heard.heard_to - self.heard._listening.replay_from)
 
 
-async def another(scene: Scene, **options: float) -> Ear:
+async def another(scene: Scene, **options: Any) -> Ear:
     """It dies with the scene."""
     ear = await Ear(scene.broker, f"ear-{len(scene.workers)}", **options).start()
     scene.workers.append(cast(Worker, ear))
     return ear
 
 
-def scenario(script: Callable[[Scene, Ear], Awaitable[None]], **options: float) -> None:
+def scenario(script: Callable[[Scene, Ear], Awaitable[None]], **options: Any) -> None:
     async def main() -> None:
         async with Scene() as scene:
             await scene.stt.stop()
@@ -290,3 +292,40 @@ def test_a_language_counts_without_its_region() -> None:
         require_language("language", "de", ("en", "fr"))
 
     assert (refused.value.param, refused.value.code, refused.value.allowed) == ("language", "not_supported", "en, fr")
+
+
+@pytest.mark.parametrize(("patient", "moves"), [(True, 0), (False, 1)])
+def test_a_worker_that_calls_keep_busy_is_mute_to_who_speaks_and_not_to_who_is_patient(
+    patient: bool, moves: int
+) -> None:
+    async def script(scene: Scene, ear: Ear) -> None:
+        other = await another(scene)
+        notes = Notes(scene, patient=patient)
+        async with notes.heard:
+            await notes.read_out(story(3000))
+            await notes.heard.finish()
+
+        assert notes.texts == ["3000."]
+        listens = [*ear.listens, *other.listens]
+        assert [listen.patient for listen in listens] == [patient] * (1 + moves)
+
+    scenario(script, takes_s=6.0)
+
+
+def test_many_files_at_once_wait_for_their_worker_and_do_not_chase_each_other_to_another() -> None:
+    async def script(scene: Scene, ear: Ear) -> None:
+        async def read_out() -> list[str]:
+            notes = Notes(scene, patient=True)
+            async with notes.heard:
+                await notes.read_out(story(3000))
+                await notes.heard.finish()
+            return notes.texts
+
+        files = [asyncio.create_task(read_out()) for _ in range(20)]
+        await settle(1.0)
+        other = await another(scene)
+
+        assert await asyncio.gather(*files) == [["3000."]] * 20
+        assert (len(ear.listens), len(other.listens)) == (20, 0)
+
+    scenario(script, takes_s=2.0, capacity=40)

@@ -75,9 +75,9 @@ class Stage:
         return link
 
 
-def scenario(body: Callable[[Stage], Awaitable[None]], *, lost_window_s: float = 0.0) -> None:
+def scenario(body: Callable[[Stage], Awaitable[None]], *, lost_window_s: float = 0.0, capacity: int = 2) -> None:
     async def main() -> None:
-        stage = Stage(lost_window_s=lost_window_s)
+        stage = Stage(capacity, lost_window_s)
         await stage.hub.start()
         await stage.worker.start()
         await body(stage)

@@ -94,7 +94,11 @@ class Stuck(Executor):
 
 def test_the_recogniser_s_threads_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(recognition, "EngineWatch", lambda name, threads: EngineWatch(name, threads, told.append))
+    monkeypatch.setattr(
+        recognition,
+        "EngineWatch",
+        lambda name, threads, *, limit_s: EngineWatch(name, threads, told.append, limit_s=limit_s),
+    )
 
     async def scenario() -> None:
         stage = recognition.Recognition(Scripted(), Stuck(), 1)
@@ -115,7 +119,11 @@ class Step:
 
 def test_the_threads_of_synthesis_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(scheduler, "EngineWatch", lambda name, threads: EngineWatch(name, threads, told.append))
+    monkeypatch.setattr(
+        scheduler,
+        "EngineWatch",
+        lambda name, threads, *, limit_s: EngineWatch(name, threads, told.append, limit_s=limit_s),
+    )
     monkeypatch.setattr(scheduler, "ThreadPoolExecutor", lambda threads, thread_name_prefix: Stuck())
 
     async def scenario() -> None:

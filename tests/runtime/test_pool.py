@@ -148,3 +148,17 @@ def test_a_drain_waits_for_the_last_call_and_no_longer_than_its_grace() -> None:
         assert stage.pool.calls == 0
 
     scenario(body)
+
+
+def test_a_quarter_of_a_worker_is_for_calls_alone() -> None:
+    async def body(stage: Stage) -> None:
+        for request in ("req_a", "req_b", "req_c", "req_d"):
+            stage.place(request)
+        stage.place("rtc_00_a")
+        await asyncio.sleep(0.1)
+
+        assert stage.heard["req_d"] == [Declined("full", "3 calls", 1.0)]
+        assert stage.heard["rtc_00_a"] == [Accepted()]
+        assert stage.pool.calls == 4
+
+    scenario(body, capacity=4)

@@ -20,13 +20,14 @@ from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
 
 AGENTS = Path(__file__).parent / "agents.py"
 TEXT = "One moment please, I am looking that up for you. The weather in Oslo is fine today. Is there anything else?"
-LONG = (  # sentences of one pattern, or more than half a minute, would be too much for the judge
+# Sentences of one pattern, or much more than half a minute, would be too much for the judge.
+LONG = (
     "The first ship left the harbor early in the morning. A baker opened his window and waved to the sailors. "
-    "Two children ran along the wall until they could see it no more. In the afternoon the wind turned, and clouds came "
-    "in from the west. The old man who kept the lighthouse lit his lamp before dinner. Nobody in the village slept well "
-    "that night. At seven the next day a boy saw a white sail behind the island. People came down to the water with "
-    "blankets and hot soup. The captain was tired, but he smiled and thanked everybody. His wife had never doubted that "
-    "he would come home."
+    "Two children ran along the wall until they could see it no more. In the afternoon the wind turned, and clouds "
+    "came in from the west. The old man who kept the lighthouse lit his lamp before dinner. Nobody in the village "
+    "slept well that night. At seven the next day a boy saw a white sail behind the island. People came down to the "
+    "water with blankets and hot soup. The captain was tired, but he smiled and thanked everybody. His wife had never "
+    "doubted that he would come home."
 )
 NEAR = 0.15  # word error rate
 FIRST_BYTE_S = 3.0  # of a clause that takes 0.1 s, on a machine that is busy with other tests

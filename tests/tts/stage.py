@@ -42,7 +42,7 @@ class PieceSynthesiser:
 class Caller:
     """The hub's side of one call."""
 
-    def __init__(self, stage: "Stage", call: str, handle: int, placement: int) -> None:
+    def __init__(self, stage: "Stage", call: str, handle: int, placement: int, *, patient: bool = False) -> None:
         self.call, self.handle = call, handle
         self.messages: list[Message] = []
         self.chunks: list[AudioChunk] = []
@@ -50,7 +50,7 @@ class Caller:
         attach = attach_number(1, placement)
         self.link: Link = stage.hub.link(call, stage.exchange.address, attach, self._hear)
         self.link.bind_audio(handle, self._listen)
-        self.link.send(Speak(handle))
+        self.link.send(Speak(handle, patient=patient))
 
     def _hear(self, message: Message, headers: object) -> None:
         self.messages.append(message)
@@ -108,6 +108,6 @@ class Stage:
         await self.exchange.stop()
         await self.hub.stop()
 
-    def caller(self, number: int = 1) -> Caller:
+    def caller(self, number: int = 1, *, patient: bool = False) -> Caller:
         self._placements += 1
-        return Caller(self, f"rtc_00_caller{number}", number, self._placements)
+        return Caller(self, f"rtc_00_caller{number}", number, self._placements, patient=patient)

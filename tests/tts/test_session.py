@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from support.virtual import run_virtual
+from support.virtual import run_over_sockets, run_virtual
 from trunkline.audio.pcm import Samples
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.placement import Accepted, Declined, Release
@@ -250,3 +250,35 @@ def test_an_engine_of_another_rate_is_resampled_once_to_the_rate_of_speech() -> 
         assert np.abs(caller.audio(1)[4000:-4000] - 5000.0).max() < 50
 
     run_virtual(scenario())
+
+
+class Gate(PieceSynthesiser):
+    """The word "long" takes until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__(inline=False)
+        self.entered, self.opened = threading.Event(), threading.Event()
+
+    def synthesise(self, text: str, speed: float) -> Iterator[Samples]:
+        if text == "long":
+            self.entered.set()
+            self.opened.wait(10.0)
+        yield SOUND
+
+
+def test_a_calls_words_do_not_wait_for_those_of_a_request() -> None:
+    async def scenario() -> None:
+        gate = Gate()
+        async with Stage(gate, tts_threads=1) as stage:
+            request, call = stage.caller(1, patient=True), stage.caller(2)
+            request.order(Synthesise(1, "long"))
+            await asyncio.to_thread(gate.entered.wait, 10.0)
+
+            call.order(Synthesise(1, "short"))
+            await call.until_over(1)
+
+            assert (call.spoken(), request.spoken()) == ([1], [])
+            gate.opened.set()
+            await request.until_over(1)
+
+    run_over_sockets(scenario())

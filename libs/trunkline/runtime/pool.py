@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 from trunkline.bus.exchange import Exchange, Link, LinkHandler
 from trunkline.bus.port import Headers
 from trunkline.proto.envelope import Envelope, Message
+from trunkline.proto.ids import is_request_id
 from trunkline.proto.placement import CallFailed, Declined, DeclineReason, Release, Superseded
 from trunkline.telemetry import logs
 
@@ -36,7 +37,10 @@ OpenSession = Callable[[Link, Message, Headers | None], Session | Declined]
 
 
 class CallPool:
-    """capacity: calls at a time, 0 for no limit. lost_window_s: a call waits so long for another gateway to come."""
+    """capacity: calls at a time, 0 for no limit; a quarter of it is for calls alone: requests are refused first.
+
+    lost_window_s: a call waits so long for another gateway to come.
+    """
 
     def __init__(
         self, exchange: Exchange, *, capacity: int, open_session: OpenSession, lost_window_s: float = 0.0
@@ -98,8 +102,9 @@ class CallPool:
         if placed is not None:
             placed[0].send_loose(Superseded(link.attach))
             self._remove(link.call, "superseded")
-        if self.capacity and self.calls >= self.capacity:
-            return _decline(link, "full", f"{self.capacity} calls")
+        limit = self.capacity - self.capacity // 4 if is_request_id(link.call) else self.capacity
+        if self.capacity and self.calls >= limit:
+            return _decline(link, "full", f"{limit} calls")
         session = self._open_session(link, message, headers)
         if isinstance(session, Declined):
             return _decline(link, session.reason, session.detail, session.retry_after_s)

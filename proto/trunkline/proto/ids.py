@@ -64,6 +64,10 @@ def new_request_id() -> str:
     return f"req_{_random(18)}"
 
 
+def is_request_id(text: str) -> bool:
+    return text.startswith("req_")
+
+
 def new_message_id() -> str:
     """A message in the output of a Responses request."""
     return f"msg_{_random(18)}"

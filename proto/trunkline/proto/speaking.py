@@ -4,10 +4,11 @@ import msgspec
 
 
 class Speak(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="speak"):
-    """Gateway -> TTS: place a call; audio goes out under `handle`."""
+    """Gateway -> TTS: place a call; audio goes out under `handle`. patient: calls go before it."""
 
     handle: int
     voice: str = ""
+    patient: bool = False
 
 
 class Synthesise(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="synthesise"):

@@ -25,12 +25,13 @@ class TurnRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Listen(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="listen"):
-    """Gateway -> STT: place a call. Audio of `handle` begins at from_sample."""
+    """Gateway -> STT: place a call. Audio of `handle` begins at from_sample. patient: calls go before it."""
 
     handle: int
     from_sample: int
     rules: TurnRules
     language: str = "en"
+    patient: bool = False
 
 
 class Tune(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tune"):

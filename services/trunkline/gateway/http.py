@@ -89,9 +89,8 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        code = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}.get(
-            error.status, "invalid_request"
-        )
+        codes = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
+        code = codes.get(error.status, "invalid_request")
         return refuse(error.status, code, f"{request.method} {request.path}: {error.reason}")
     except web.RequestPayloadError as error:
         log.info("body not read", path=request.path, reason=repr(error)[:200])

@@ -17,7 +17,7 @@ from trunkline.bus.exchange import Link
 from trunkline.gateway import metrics
 from trunkline.gateway.decisions import Decision
 from trunkline.gateway.playout import Playout
-from trunkline.gateway.progress import Progress
+from trunkline.gateway.progress import MUTE_LIMIT_S, Progress
 from trunkline.gateway.turns import Turns
 from trunkline.proto.audio import CALLER_RATE_HZ, CALLER_STREAM, SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
@@ -68,7 +68,7 @@ class EchoCheck:
 class Listening:
     """decide: carries out what the turns decide. busy: a response is on its way or heard.
 
-    on_progress: STT has said something, and all of that is carried out."""
+    on_progress: STT has said something, and all of that is carried out. mute_limit_s: see Progress."""
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class Listening:
         busy: Callable[[], bool],
         decide: Callable[[list[Decision]], None],
         on_progress: Callable[[], None] = lambda: None,
+        mute_limit_s: float = MUTE_LIMIT_S,
     ) -> None:
         self.ring = Ring(RING_SAMPLES)
         self.languages: tuple[str, ...] = ()
@@ -91,8 +92,9 @@ class Listening:
         self._busy = busy
         self._decide = decide
         self._on_progress = on_progress
+        self._mute_limit_s = mute_limit_s
         self._stt: Link | None = None
-        self._progress = Progress(0)
+        self._progress = Progress(0, mute_limit_s)
         self._finishes: dict[int, Finish] = {}  # without an answer, by utterance
         self._silent_to = 0  # STT's word
         self.heard_at = clock()  # when the newest audio came
@@ -126,7 +128,7 @@ class Listening:
     def stt_placed(self, stt: Link, from_sample: int) -> None:
         """From now on this worker listens. from_sample: of its Listen; what was said since comes at once."""
         self._stt = stt
-        self._progress = Progress(from_sample)
+        self._progress = Progress(from_sample, self._mute_limit_s)
         self._decide(self._turns.listener_changed(from_sample))
         for finish in self._finishes.values():
             self._order(finish)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from trunkline.bus.port import Headers
 from trunkline.gateway.agent_line import AgentLine
+from trunkline.gateway.audibility import Audibility
 from trunkline.gateway.listening import Listening
 from trunkline.gateway.placing import Placement
 from trunkline.gateway.speaking import Speaking
@@ -27,7 +28,10 @@ def _moved(placement: Placement) -> list[Placed]:
 
 
 class SttPost:
-    """rules: for the end of a turn, as of now. tell: the agent. language: of the caller, ISO 639-1."""
+    """rules: for the end of a turn, as of now. tell: the agent. language: of the caller, ISO 639-1.
+
+    patience: calls go before it, and a worker that others hear is busy, not mute.
+    """
 
     movable = True
 
@@ -40,17 +44,21 @@ class SttPost:
         tell: Tell,
         now_s: Callable[[], float],
         language: Callable[[], str] = lambda: "en",
+        patience: Audibility | None = None,
     ) -> None:
         self._handle = handle
         self._listening = listening
         self._language = language
+        self._patience = patience
+        self._worker = ""
         self._rules = rules
         self._tell = tell
         self._now_s = now_s
         self._ordered = Listen(handle, 0, TurnRules())
 
     def order(self, reason: str) -> Listen:
-        self._ordered = Listen(self._handle, self._listening.replay_from, self._rules(), self._language())
+        patient = self._patience is not None
+        self._ordered = Listen(self._handle, self._listening.replay_from, self._rules(), self._language(), patient)
         return self._ordered
 
     def declined(self) -> None:
@@ -59,6 +67,7 @@ class SttPost:
     def taken(self, placement: Placement, answer: Accepted | Attached) -> None:
         if isinstance(answer, Accepted):
             self._listening.languages = answer.languages
+        self._worker = placement.worker
         if self._rules() != self._ordered.rules:
             placement.link.send(Tune(self._rules()))
         self._listening.stt_placed(placement.link, self._ordered.from_sample)
@@ -66,6 +75,8 @@ class SttPost:
             self._tell(moved)
 
     def hear(self, message: Message, headers: Headers | None) -> None:
+        if self._patience is not None:
+            self._patience.heard(self._worker)
         self._listening.on_stt(message)
 
     def lost(self) -> None:
@@ -73,7 +84,8 @@ class SttPost:
 
     @property
     def stalled(self) -> bool:
-        return self._listening.stalled(self._now_s())
+        stalled = self._listening.stalled(self._now_s())
+        return stalled and (self._patience is None or self._patience.mute(self._worker))
 
 
 class TtsPost:

@@ -5,12 +5,13 @@ Clocks are in samples at SPEECH_RATE_HZ, positions in the caller's at CALLER_RAT
 
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
 
-LIMIT_SAMPLES = 3 * SPEECH_RATE_HZ  # of the clock: without a word for so long it is mute
+MUTE_LIMIT_S = 3.0  # without a word for so long it is mute
 OWED_SAMPLES = CALLER_RATE_HZ * 3 // 2  # of unjudged audio: it says something once a second of it
 
 
 class Progress:
-    def __init__(self, from_sample: int) -> None:
+    def __init__(self, from_sample: int, mute_limit_s: float = MUTE_LIMIT_S) -> None:
+        self._limit = int(mute_limit_s * SPEECH_RATE_HZ)
         self._given_to = self.judged_to = from_sample
         self._waits_since: int | None = None  # its last word, or the first audio after that
         self._words_due: dict[int, int] = {}  # utterance -> when its end was known
@@ -33,5 +34,5 @@ class Progress:
 
     def stalled(self, now: int) -> bool:
         owed = self._given_to - self.judged_to >= OWED_SAMPLES
-        mute = owed and self._waits_since is not None and now - self._waits_since > LIMIT_SAMPLES
-        return mute or any(now - since > LIMIT_SAMPLES for since in self._words_due.values())
+        mute = owed and self._waits_since is not None and now - self._waits_since > self._limit
+        return mute or any(now - since > self._limit for since in self._words_due.values())

@@ -6,14 +6,14 @@ Rule: only a few segments are ordered ahead of what was taken, so whoever takes 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
 
 from trunkline.bus.port import Headers
+from trunkline.gateway.audibility import Audibility
 from trunkline.gateway.placing import Placement
 from trunkline.gateway.playout import Segment
 from trunkline.gateway.requests import Request
 from trunkline.gateway.script import Words
-from trunkline.gateway.synthesis import PROGRESS_SAMPLES, Synthesis
+from trunkline.gateway.synthesis import Synthesis
 from trunkline.proto.audio import SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import TrunklineError
@@ -23,31 +23,12 @@ from trunkline.proto.speaking import SegmentFailed, Speak
 from trunkline.segments import Segmenter
 
 PIECE_SAMPLES = SPEECH_RATE_HZ // 2  # that are taken at a time, at most
-MUTE_S = PROGRESS_SAMPLES / SPEECH_RATE_HZ
-WORKERS = 256  # remembered
 MISSING_LOOK_S = 0.1  # while audio is missing of which it was told that it is complete
 
 
 class NotSpoken(TrunklineError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the text can't be spoken: {reason}")
-
-
-class Audibility:
-    """When each TTS worker was last heard by any recital: one that has much to do is slow to each, and not mute."""
-
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self.now_s = now_s
-        self._heard_s: dict[str, float] = {}
-
-    def heard(self, worker: str) -> None:
-        self._heard_s.pop(worker, None)
-        self._heard_s[worker] = self.now_s()
-        if len(self._heard_s) > WORKERS:
-            del self._heard_s[next(iter(self._heard_s))]  # the one that is silent for longest
-
-    def mute(self, worker: str) -> bool:
-        return self.now_s() - self._heard_s.get(worker, 0.0) > MUTE_S
 
 
 class Recital:
@@ -107,7 +88,7 @@ class Recital:
     # the post
 
     def order(self, reason: str) -> Speak:
-        return Speak(self._handle)
+        return Speak(self._handle, patient=True)
 
     def declined(self) -> None:
         """The worker that serves was never disturbed."""

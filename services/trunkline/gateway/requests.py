@@ -12,6 +12,7 @@ from typing import TypeVar
 from trunkline.bus.exchange import Link
 from trunkline.bus.link import PeerTakesNothing
 from trunkline.gateway import metrics
+from trunkline.gateway.audibility import Audibility
 from trunkline.gateway.shared import Shared
 from trunkline.gateway.staffing import Post, Staffing
 from trunkline.proto.errors import StageUnavailable
@@ -62,6 +63,7 @@ class Request:
             self._end()
             raise
         tracing.start_call(self.id, self._name)
+        metrics.requests.labels(self._name).inc()
         return self
 
     async def __aexit__(
@@ -113,6 +115,7 @@ class Requests:
     def __init__(self, shared: Shared, handles: "count[int]", on_empty: Callable[[], None]) -> None:
         self.draining = False
         self.now_s = shared.exchange.now_s
+        self.audibility = Audibility(self.now_s)
         self._shared = shared
         self._handles = handles
         self._on_empty = on_empty
@@ -136,7 +139,6 @@ class Requests:
         request = Request(self, self._shared, next(self._handles), stage, name)
         request.serve(post(request))
         self._requests[request.id] = request
-        metrics.requests.labels(name).inc()
         return request
 
     def forget(self, request: Request) -> None:

@@ -18,6 +18,7 @@ from trunkline.gateway.decisions import Decision, OrderDiscard, OrderFinish
 from trunkline.gateway.listening import RING_SAMPLES, Listening
 from trunkline.gateway.playout import Playout
 from trunkline.gateway.posts import SttPost
+from trunkline.gateway.progress import MUTE_LIMIT_S
 from trunkline.gateway.requests import Request, Requests
 from trunkline.gateway.turns import Policy, Turns
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
@@ -27,6 +28,7 @@ from trunkline.proto.speech import Tune, TurnRules
 
 SAID_SAMPLES = CALLER_RATE_HZ * 6 // 5  # so often STT says how far it has judged, and a few windows
 AHEAD_SAMPLES = 3 * CALLER_RATE_HZ  # of what STT may have judged and not said yet
+PATIENCE_S = 30.0  # for a worker to say something, where nobody speaks meanwhile
 SURE_SAMPLES = CALLER_RATE_HZ // 5  # a detector needs a few windows to be sure that a voice is over
 
 RULES = TurnRules()
@@ -40,6 +42,7 @@ class Transcribing:
 
     name: of its span. on_event: is told SpeechBegan, SpeechEnded, AudioCommitted, TranscribedSoFar, Transcribed and
     TranscriptionFailed; items end in the order in which they began. language: ISO 639-1.
+    patient: nobody speaks while it listens, so calls go before it, and a worker that has much to do is given time.
     Entering raises StageUnavailable; `room`, `finish` and `settled` do when nobody listens any more.
     """
 
@@ -51,12 +54,14 @@ class Transcribing:
         *,
         rules: TurnRules = RULES,
         language: str = "en",
+        patient: bool = False,
     ) -> None:
         self._requests = requests
         self._name = name
         self._on_event = on_event
         self._rules = rules
         self._language = language
+        self._patient = patient
         self._progress = asyncio.Event()
         self._turns = Turns(new_item_id)
         self._turns.policy = _policy(rules)
@@ -71,6 +76,7 @@ class Transcribing:
             busy=lambda: False,
             decide=self._carry_out,
             on_progress=self._progress.set,
+            mute_limit_s=PATIENCE_S if self._patient else MUTE_LIMIT_S,
         )
         return SttPost(
             request.handle,
@@ -79,6 +85,7 @@ class Transcribing:
             tell=lambda moved: None,  # there is no agent, and no record
             now_s=now_s,
             language=lambda: self._language,
+            patience=self._requests.audibility if self._patient else None,
         )
 
     async def __aenter__(self) -> "Transcribing":

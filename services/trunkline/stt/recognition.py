@@ -14,7 +14,7 @@ from prometheus_client import Counter, Gauge
 
 from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
-from trunkline.runtime.engine_watch import EngineWatch
+from trunkline.runtime.engine_watch import HANG_LIMIT_S, EngineWatch
 from trunkline.stt.engines.seam import PIECE_SAMPLES, RATE_HZ, Recogniser
 
 CALL_JOBS = 8  # a call's jobs that wait; one attempt and the finals of a fast replay
@@ -63,14 +63,14 @@ class JobQueue:
         if len(jobs) >= CALL_JOBS:
             return False
         jobs.append(job)
-        self._length += 1
+        self._count(1)
         return True
 
     def remove(self, job: Job) -> None:
         jobs = self._calls.get(job.call)
         if jobs is not None and job in jobs:
             jobs.remove(job)
-            self._length -= 1
+            self._count(-1)
             if not jobs:
                 del self._calls[job.call]
 
@@ -87,7 +87,7 @@ class JobQueue:
         if chosen is None:
             return None
         job = self._calls[chosen].popleft()
-        self._length -= 1
+        self._count(-1)
         self._busy.add(chosen)
         if self._calls[chosen]:
             self._calls.move_to_end(chosen)
@@ -98,18 +98,24 @@ class JobQueue:
     def release(self, call: str) -> None:
         self._busy.discard(call)
 
+    def _count(self, more: int) -> None:
+        self._length += more
+        _waiting.inc(more)
+
 
 class Recognition:
-    """workers: jobs at a time; more than there are cores helps nobody."""
+    """workers: jobs at a time; more than there are cores helps nobody. limit_s: of one, until the engine hangs."""
 
-    def __init__(self, recogniser: Recogniser, executor: Executor, workers: int) -> None:
+    def __init__(
+        self, recogniser: Recogniser, executor: Executor, workers: int, *, limit_s: float = HANG_LIMIT_S
+    ) -> None:
         self._recogniser = recogniser
         self._executor = executor
         self._workers = workers
         self._loop = asyncio.get_running_loop()
         self._queue = JobQueue()
         self._running: set[asyncio.Future[str]] = set()
-        self._watch = EngineWatch(recogniser.name, workers)
+        self._watch = EngineWatch(recogniser.name, workers, limit_s=limit_s)
         self._stopped = False
 
     @property
@@ -148,7 +154,6 @@ class Recognition:
             self._running.add(run)
             self._watch.began()
             run.add_done_callback(partial(self._ended, job))
-        _waiting.set(len(self._queue))
 
     def _ended(self, job: Job, run: asyncio.Future[str]) -> None:
         self._running.discard(run)

@@ -11,6 +11,8 @@ from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
 from trunkline.proto.speech import Listen
+from trunkline.runtime.engine_watch import PATIENT_LIMIT_S
+from trunkline.runtime.patience import patient_threads
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.runtime.settings import variable
 from trunkline.stt.engines.choose import choose
@@ -45,8 +47,10 @@ class SttService:
         threads = settings.stt_threads or cores
         self._voice_thread = ThreadPoolExecutor(1, "vad")
         self._threads = ThreadPoolExecutor(threads, "recognise")
+        self._patient_threads = patient_threads(threads, "recognise-patiently")
         self._listening = Listening(self._engine.detector, self._voice_thread)
         self._recognition = Recognition(self._engine.recogniser, self._threads, threads)
+        self._patient = Recognition(self._engine.recogniser, self._patient_threads, threads, limit_s=PATIENT_LIMIT_S)
         self._languages = tuple(getattr(self._engine.recogniser, "languages", ()))  # a plugin may not tell
         self._ready = False
         self.pool = CallPool(exchange, capacity=settings.capacity or usual, open_session=self._open)
@@ -67,9 +71,10 @@ class SttService:
     async def stop(self) -> None:
         self.pool.close("stopped")
         self._listening.stop()
-        self._recognition.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._voice_thread.shutdown(wait=False, cancel_futures=True)
+        for recognition in (self._recognition, self._patient):
+            recognition.stop()
+        for threads in (self._threads, self._patient_threads, self._voice_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         if not isinstance(message, Listen):
@@ -80,7 +85,7 @@ class SttService:
             link,
             message,
             self._listening,
-            self._recognition,
+            self._patient if message.patient else self._recognition,
             self.pool.fail,
             self._languages,
             draft_samples=self._draft_samples,

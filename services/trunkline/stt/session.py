@@ -55,7 +55,11 @@ REPLAY_SAMPLES = CALLER_RATE_HZ // 2  # with more than that, media time goes on 
 REPLAY_JOBS = 4
 
 log = logs.get(__name__)
-_final = Histogram("trunkline_stt_final_seconds", "From the end of an utterance to its words", buckets=VOICE_BUCKETS_S)
+_final = Histogram(
+    "trunkline_stt_final_seconds",
+    "From the end of an utterance of a live caller's to its words",
+    buckets=VOICE_BUCKETS_S,
+)
 _gaps = Counter("trunkline_stt_gaps_total", "Times that missing audio was asked for")
 _drafts_dropped = Counter(
     "trunkline_stt_partials_dropped_total", "Times that a caller who spoke on was not recognised anew, for want of time"
@@ -95,6 +99,7 @@ class CallerSession:
         draft_samples: int = 0,
     ) -> None:
         self.voice = VoiceState()
+        self._patient = listen.patient
         self._link = link
         self._listening = listening
         self._recognition = recognition
@@ -339,7 +344,8 @@ class CallerSession:
 
     def _tell(self, number: int, attempt: _Try, stopped: Stopped, outcome: Outcome) -> None:
         del self._tries[number]
-        _final.observe(self._loop.time() - attempt.stopped_s)
+        if not self._patient:
+            _final.observe(self._loop.time() - attempt.stopped_s)
         if isinstance(outcome, str):
             self._settle(stopped.utterance, lambda: self._send_final(stopped, outcome, attempt.recognise_ms))
         else:

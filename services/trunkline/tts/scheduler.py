@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
-from trunkline.runtime.engine_watch import EngineWatch
+from trunkline.runtime.engine_watch import HANG_LIMIT_S, PATIENT_LIMIT_S, EngineWatch
+from trunkline.runtime.patience import patient_threads
 from trunkline.tts.render import Rendered
 
 T = TypeVar("T")
@@ -43,12 +44,16 @@ class Job(Protocol):
 
 
 class Scheduler:
-    """threads: steps at a time; 0 runs them on the event loop, one per turn of it."""
+    """threads: steps at a time; 0 runs them on the event loop, one per turn of it.
 
-    def __init__(self, threads: int, engine: str = "") -> None:
-        self._watch = EngineWatch(engine, threads or 1)
+    patient: in the time that others leave.
+    """
+
+    def __init__(self, threads: int, engine: str = "", *, patient: bool = False) -> None:
+        self._watch = EngineWatch(engine, threads or 1, limit_s=PATIENT_LIMIT_S if patient else HANG_LIMIT_S)
         self._limit = threads or 1
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="tts") if threads else None
+        make = patient_threads if patient else ThreadPoolExecutor
+        self._executor = make(threads, "tts-patient" if patient else "tts") if threads else None
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Priority, int, Job]] = []
         self._running = 0

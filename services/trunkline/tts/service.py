@@ -29,6 +29,7 @@ class TtsService:
         threads = 0 if engine.inline else settings.tts_threads or os.cpu_count() or 1
         self._engine = engine
         self._scheduler = Scheduler(threads, engine.name)
+        self._patient = Scheduler(threads, engine.name, patient=True)
         self._loop = asyncio.get_running_loop()
         capacity = settings.capacity or (threads * CALLS_PER_THREAD if threads else INLINE_CALLS)
         self.calls = CallPool(exchange, capacity=capacity, open_session=self._open)
@@ -47,8 +48,10 @@ class TtsService:
     async def stop(self) -> None:
         self.calls.close("stopped")
         self._scheduler.close()
+        self._patient.close()
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         if not isinstance(message, Speak):
             return Declined("bad_request", f"{type(message).__name__} places no call at this stage; allowed: Speak")
-        return SpeakingSession(link, message, self._engine, self._scheduler, self._loop.time)
+        scheduler = self._patient if message.patient else self._scheduler
+        return SpeakingSession(link, message, self._engine, scheduler, self._loop.time)

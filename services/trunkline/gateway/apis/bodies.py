@@ -4,16 +4,20 @@ Rule: nothing of a body is kept once its reader is done with it, or its sender t
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from aiohttp import web
 
 from trunkline.proto.errors import StageUnavailable
 
+T = TypeVar("T")
+
 PIECE_BYTES = 64 * 1024
 RETRY_S = 2.0
-READ_LIMIT_S = 240.0  # 25 MB at a megabit in a second
+READ_LIMIT_S = 240.0  # for all of a body: 25 MB at a megabit in a second
+PIECE_LIMIT_S = 20.0  # for a client to send more: what is held of its body is room that others lack
 
 
 @asynccontextmanager
@@ -24,6 +28,15 @@ async def in_time() -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(reason=f"the body did not come within {READ_LIMIT_S:g} s") from error
+
+
+async def arriving(piece: Awaitable[T]) -> T:
+    """The next piece of a body. Raises HTTPRequestTimeout."""
+    try:
+        async with asyncio.timeout(PIECE_LIMIT_S):
+            return await piece
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(reason=f"nothing of the body came for {PIECE_LIMIT_S:g} s") from error
 
 
 class Bodies:
@@ -45,7 +58,7 @@ class Bodies:
         body = bytearray()
         try:
             async with in_time():
-                while piece := await request.content.read(PIECE_BYTES):
+                while piece := await arriving(request.content.read(PIECE_BYTES)):
                     self._hold(len(piece))
                     body += piece
                     if len(body) > self._limit_bytes:

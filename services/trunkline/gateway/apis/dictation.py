@@ -36,7 +36,9 @@ class Dictation:
         self._known: list[Said] = []
         self._failure: NotTranscribed | None = None
         language = languages[0][1] if languages else "en"
-        self._heard = Transcribing(requests, "transcription", self._on_event, rules=rules, language=language)
+        self._heard = Transcribing(
+            requests, "transcription", self._on_event, rules=rules, language=language, patient=True
+        )
 
     @property
     def language(self) -> str:

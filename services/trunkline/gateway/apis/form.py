@@ -11,13 +11,11 @@ import msgspec
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from trunkline.gateway.apis.bodies import in_time
+from trunkline.gateway.apis.bodies import PIECE_BYTES, RETRY_S, arriving, in_time
 from trunkline.proto.errors import BadInput, StageUnavailable
 
 FIELD_BYTES = 64 * 1024
 FIELDS = 64
-PIECE_BYTES = 64 * 1024
-RETRY_S = 2.0
 CODED = ("Content-Encoding", "Content-Transfer-Encoding")
 UNREADABLE = (ValueError, AssertionError, RuntimeError, HttpProcessingError)  # as aiohttp has it for torn parts
 PLAIN = ("", "identity", "binary", "7bit", "8bit")
@@ -58,7 +56,8 @@ class Forms:
 
     async def _fill(self, form: Form, request: web.Request) -> None:
         try:
-            async for part in await request.multipart():
+            parts = await request.multipart()
+            while (part := await arriving(parts.next())) is not None:
                 if not isinstance(part, BodyPartReader):
                     raise BadInput("form", "has a form in it", "fields, and one `file`")
                 await self._take(form, part)
@@ -85,7 +84,7 @@ class Forms:
 
     async def _body(self, form: Form, part: BodyPartReader, limit_bytes: int) -> bytearray:
         body = bytearray()
-        while piece := await part.read_chunk(PIECE_BYTES):
+        while piece := await arriving(part.read_chunk(PIECE_BYTES)):
             if len(body) + len(piece) > limit_bytes:
                 raise self._too_large(len(body) + len(piece))
             if len(piece) > self._free_bytes:

@@ -24,10 +24,11 @@ from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.session_audio import CustomVoice
 from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.http import guarded
-from trunkline.gateway.reciting import Audibility, NotSpoken, Recital
+from trunkline.gateway.reciting import NotSpoken, Recital
 from trunkline.gateway.requests import Requests
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.runtime.patience import patient_threads
 from trunkline.telemetry import logs
 
 PATH = "/v1/audio/speech"
@@ -99,8 +100,7 @@ class SpeechApi:
         self._requests = requests
         self._aliases = aliases
         self._now_s = now_s
-        self._audibility = Audibility(now_s)
-        self._threads = ThreadPoolExecutor(ENCODING_THREADS, thread_name_prefix="encoding")
+        self._threads = patient_threads(ENCODING_THREADS, "encoding")
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(PATH, guarded(self._keys, self._create))
@@ -139,7 +139,7 @@ class SpeechApi:
     @contextlib.asynccontextmanager
     async def _recite(self, asked: SpeechAsked) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
         """Gives what gives the next samples. Raises BadInput, StageUnavailable."""
-        recital = Recital(self._audibility)
+        recital = Recital(self._requests.audibility)
         async with self._requests.open("tts", "speech", recital.of) as placed:
             offer = Offer(aliases=self._aliases, voices=recital.voices)
             offer.require_voice(asked.voice_name, "voice")

@@ -5,7 +5,6 @@ Rule: until the first event what goes wrong has a status; after it an event tell
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -26,6 +25,7 @@ from trunkline.gateway.http import guarded
 from trunkline.gateway.requests import Requests
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.runtime.patience import patient_threads
 from trunkline.telemetry import logs
 
 PATH = "/v1/audio/transcriptions"
@@ -64,7 +64,7 @@ class TranscriptionApi:
         self._requests = requests
         self._aliases = aliases
         self._forms = Forms(FILE_BYTES, TOTAL_BYTES)
-        self._threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decoding")
+        self._threads = patient_threads(DECODING_THREADS, "decoding")
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(PATH, guarded(self._keys, self._create))
