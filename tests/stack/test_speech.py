@@ -113,4 +113,4 @@ def test_a_worker_that_is_killed_in_mid_speech_is_not_heard(pair: RunningStack) 
 
     heard = judge.hear(from_bytes(data), SPEECH_RATE_HZ)
     assert judge.word_error_rate(LONG, heard) < NEAR, heard
-    assert len(data) > 30 * SPEECH_RATE_HZ * SAMPLE_BYTES
+    assert len(data) > 25 * SPEECH_RATE_HZ * SAMPLE_BYTES
