@@ -217,6 +217,20 @@ def test_a_client_that_commits_by_itself_gets_an_item_for_each_commit() -> None:
     scenario(script)
 
 
+def test_words_that_stt_ended_before_it_knew_of_a_commit_stay_in_order() -> None:
+    async def script(scene: Scene, ear: Ear) -> None:
+        notes = Notes(scene)
+        async with notes.heard:
+            await notes.read_out(story(2100, 2200, 2300))
+            notes.heard.hear(silence(0.6))
+            notes.heard.commit_audio()
+            await notes.heard.settled()
+
+        assert notes.texts == ["2100.", "2200. 2300."]
+
+    scenario(script)
+
+
 def test_what_is_cleared_is_not_written_down() -> None:
     async def script(scene: Scene, ear: Ear) -> None:
         notes = Notes(scene)

@@ -113,7 +113,7 @@ class Turns:
         decisions: list[Decision] = []
         for utterance in self._utterances:
             if utterance.committed:
-                utterance.absorbed = NO_NUMBER
+                utterance.absorbed.clear()
                 continue
             utterance.number = NO_NUMBER
             if utterance.orphaned and utterance.stopped and utterance.to_sample <= from_sample:
@@ -150,6 +150,8 @@ class Turns:
             return [*decisions, *self._release(), OrderDiscard(at_sample, now_sample)]
         utterance = Utterance(number, self._new_item(), at_sample, self._taken_to)
         utterance.voiced_samples = voiced_samples
+        if any(u.takes_in(utterance) for u in self._utterances):
+            return decisions + self._release()
         if at_sample < self._taken_to:  # the client committed it meanwhile: an utterance only if words come of it
             utterance.doubtful = discarded  # STT lets it go, unless its end was there before the client's word
             self._insert(utterance)
@@ -188,7 +190,8 @@ class Turns:
         utterance = self._find(number)
         text = text.strip()
         if utterance is None or utterance.outcome is not None:
-            self._absorb(number, text, from_sample)
+            for bounded in self._utterances:
+                bounded.absorb(number, text, from_sample)
             return []
         decisions: list[Decision] = self._give_up_doubtful(utterance)
         if utterance.prefix:
@@ -233,10 +236,10 @@ class Turns:
             )
         number, self._next_number = self._next_number, self._next_number + 1
         decisions: list[Decision] = []
-        item, absorbed = self._new_item(), NO_NUMBER
+        item, absorbed = self._new_item(), set()
         if open_one is not None:  # the client's word replaces what VAD had begun
             self._utterances.remove(open_one)
-            item, absorbed = open_one.item, open_one.number
+            item, absorbed = open_one.item, {open_one.number}
             decisions += self._confirm(open_one)
             if open_one.announced:
                 decisions.append(AnnounceStopped(item, end_sample))
@@ -287,12 +290,6 @@ class Turns:
         return any(
             u.committed and u.outcome is None and u.at_sample <= at_sample < u.to_sample for u in self._utterances
         )
-
-    def _absorb(self, number: int, text: str, from_sample: int) -> None:
-        """STT had ended by itself what the client's commit ended: the order to finish meets what comes after it."""
-        for utterance in self._utterances:
-            if number != NO_NUMBER and utterance.absorbed == number and utterance.outcome is None:
-                utterance.prefix, utterance.prefix_from = text, from_sample
 
     def _give_up_doubtful(self, bounded: Utterance) -> list[Decision]:
         """Words come in order: what STT had ended before what the client bounded is told by now."""

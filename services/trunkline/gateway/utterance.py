@@ -12,8 +12,8 @@ class Utterance:
     """number: what STT calls it. floor: audio before is another's. tentative: holds the playout until it is confirmed
     or was nothing. to_sample: its end, once it has stopped.
 
-    absorbed: what STT calls the utterance that a client's commit ended; where STT had ended that by itself, its words
-    are `prefix`, from the sample prefix_from. doubtful: STT may never tell its end.
+    absorbed: what STT calls the utterance that a client's commit ended, and those that it ended behind it before it
+    knew of the commit; their words are `prefix`, from the sample prefix_from. doubtful: STT may never tell its end.
     """
 
     __slots__ = (
@@ -40,7 +40,8 @@ class Utterance:
         self.at_sample = self.to_sample = at_sample
         self.floor = floor
         self.voiced_samples = 0
-        self.absorbed, self.prefix, self.prefix_from = NO_NUMBER, "", 0
+        self.absorbed: set[int] = set()
+        self.prefix, self.prefix_from = "", 0
         self.doubtful = False
         self.tentative = self.announced = self.stopped = self.committed = False
         self.outcome: list[Decision] | None = None  # what its end means; None while it isn't known
@@ -59,6 +60,19 @@ class Utterance:
     def needed_from(self) -> int:
         """Audio that is needed to hear it again."""
         return self.at_sample if self.committed else max(self.floor, self.at_sample - PADDING_SAMPLES)
+
+    def takes_in(self, begun: "Utterance") -> bool:
+        """Whether one that STT tells of now is part of this one, as what it follows is."""
+        if not self.absorbed or self.outcome is not None or not self.at_sample <= begun.at_sample < self.to_sample:
+            return False
+        self.absorbed.add(begun.number)
+        return True
+
+    def absorb(self, number: int, text: str, from_sample: int) -> None:
+        """STT had ended by itself what the client's commit ended: the order to finish meets what comes after it."""
+        if number in self.absorbed and self.outcome is None:
+            self.prefix_from = self.prefix_from if self.prefix else from_sample
+            self.prefix = f"{self.prefix} {text}".strip()
 
     def distance(self, at_sample: int) -> int | None:
         """From an utterance that begins there; None if they can't be the same."""
