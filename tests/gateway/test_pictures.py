@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from unittest import mock
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from support.pictures import animated, black, data_url, picture
 from trunkline.gateway.picture_checks import PictureChecks
 from trunkline.gateway.picture_urls import PictureHosts, PictureUrls
 from trunkline.gateway.pictures import KNOWN_PICTURES, KNOWN_S, Pictures
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.image import ShownImage
 from trunkline.record import FileFacts, MemoryFileStore, StoreUnavailable
 
@@ -193,3 +194,32 @@ def test_a_store_that_is_away_is_told() -> None:
                 await pictures.take(image_url=data_url(PNG), file_id=None, detail="auto", param=PARAM)
 
     asyncio.run(main())
+
+
+def test_who_brings_more_pictures_than_can_be_held_is_asked_to_come_again() -> None:
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+    large = data_url(picture("PNG", 200, 200))
+    assert LIMIT_BYTES / 2 < len(large) < LIMIT_BYTES
+
+    class Files(MemoryFileStore):
+        async def put(self, facts: FileFacts, data: bytes) -> None:
+            waits.set()
+            await goes_on.wait()
+            await super().put(facts, data)
+
+    async def main() -> None:
+        given = Given()
+        given.pictures = Pictures(Files(), PictureChecks(LIMIT_BYTES), PictureUrls(PictureHosts(), LIMIT_BYTES))
+        first = asyncio.create_task(given.url(large))
+        await waits.wait()
+        with pytest.raises(StageUnavailable):
+            await given.url(large)
+        with pytest.raises(StageUnavailable):
+            await given.url("https://a.example/cat.png")
+        goes_on.set()
+        await first
+
+        assert (await given.url(large)).media_type == "image/png"
+
+    with mock.patch("trunkline.gateway.pictures.TAKEN_IN", 1):
+        asyncio.run(main())

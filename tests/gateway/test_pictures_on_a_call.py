@@ -19,7 +19,7 @@ from trunkline.gateway.dialects.realtime.images_in import IMAGES_LIMIT
 from trunkline.gateway.dialects.realtime.peer import GREETING_PAUSE_S, TAKE_IN_LIMIT_S, Limits, Peer, Terms
 from trunkline.proto import record
 from trunkline.proto import response as r
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.image import Detail, ShownImage
 from trunkline.proto.response import Attached
 from trunkline.record import CallView, StoreUnavailable
@@ -192,6 +192,19 @@ def test_a_picture_that_cannot_be_stored_in_time_is_told_of_as_the_servers_fault
             "server_error",
             "item.content[0]",
         )
+        assert not client.peer.backlog.waits
+
+    with_client(scenario)
+
+
+def test_a_picture_that_there_is_no_room_for_is_asked_for_later() -> None:
+    async def scenario(client: Client) -> None:
+        client.intake.refuses = StageUnavailable("gateway", "it takes in all the pictures that it can", 2.0)
+        client.shows(PICTURE)
+        await settle()
+
+        (error,) = client.errors()
+        assert (error["code"], error["type"], error["param"]) == ("overloaded", "server_error", "item.content[0]")
         assert not client.peer.backlog.waits
 
     with_client(scenario)

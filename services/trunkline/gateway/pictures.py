@@ -9,18 +9,21 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from trunkline.gateway.picture_checks import READERS, PictureChecks, Seen
 from trunkline.gateway.picture_header import FORMATS, Refusal
 from trunkline.gateway.picture_urls import PictureUrls
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id, new_file_id
 from trunkline.proto.image import Detail, ShownImage
 from trunkline.record import FileFacts, FileStore, Purpose
 
 KNOWN_PICTURES = 256  # a client that sends its whole history sends the same ones again and again
 KNOWN_S = 86_400.0  # then one is stored anew, so that it outlives the store's time
+TAKEN_IN = 5  # of the largest size, as they come, that are held at a time: who brings more comes again
+RETRY_S = 2.0
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 
 
@@ -39,17 +42,34 @@ class Pictures:
         self._checks = checks
         self._urls = urls
         self._wall_s = wall_s
+        self._free_bytes = TAKEN_IN * checks.limit_bytes
         self._known: OrderedDict[bytes, FileFacts] = OrderedDict()  # by digest
 
     async def take(self, *, image_url: str | None, file_id: str | None, detail: Detail, param: str) -> ShownImage:
         """One of image_url and file_id. param: what the client calls it, whole. `at` is 0.
 
-        Raises BadInput, StoreUnavailable.
+        Raises BadInput, StoreUnavailable, StageUnavailable.
         """
         if (image_url is None) == (file_id is None):
             raise BadInput(param, "needs one of image_url and file_id", "", code="missing_required_parameter")
-        facts = await (self._given(image_url, param) if image_url is not None else self._kept(file_id or "", param))
+        if image_url is not None:
+            with self._held(image_url):
+                facts = await self._given(image_url, param)
+        else:
+            facts = await self._kept(file_id or "", param)
         return ShownImage(facts.id, 0, detail, facts.media_type, facts.width, facts.height, facts.size)
+
+    @contextmanager
+    def _held(self, url: str) -> Iterator[None]:
+        """url: its picture is in it, or still to be fetched."""
+        size = len(url) if url[:5].lower() == "data:" else self._checks.limit_bytes
+        if size > self._free_bytes:
+            raise StageUnavailable("gateway", "it takes in all the pictures that it can", RETRY_S)
+        self._free_bytes -= size
+        try:
+            yield
+        finally:
+            self._free_bytes += size
 
     async def check(self, data: bytes, param: str) -> Seen:
         """Raises BadInput."""

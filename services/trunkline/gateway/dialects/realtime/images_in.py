@@ -23,7 +23,7 @@ NO_IMAGES: Images = MappingProxyType({})
 
 class Pictures(Protocol):
     async def take(self, *, image_url: str | None, file_id: str | None, detail: Detail, param: str) -> ShownImage:
-        """Stored, at 0. Raises BadInput, StoreUnavailable."""
+        """Stored, at 0. Raises BadInput, StoreUnavailable, StageUnavailable."""
         ...
 
 
@@ -62,7 +62,8 @@ def wanted_by(event: ClientEvent) -> list[WantedImage]:
 
 
 async def take(pictures: Pictures, wanted: list[WantedImage]) -> Images:
-    """One after the other, so that one event holds one picture at a time. Raises BadInput, StoreUnavailable."""
+    """One after the other, so that one event holds one picture at a time. Raises BadInput, StoreUnavailable,
+    StageUnavailable."""
     return {
         one.param: await pictures.take(
             image_url=one.image_url, file_id=one.file_id, detail=one.detail, param=f"{one.param}.{_field(one)}"

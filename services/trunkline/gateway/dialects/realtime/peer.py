@@ -35,7 +35,7 @@ from trunkline.gateway.dialects.realtime.responses_in import ResponseWords, Sess
 from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
-from trunkline.proto.errors import BadInput
+from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id, new_event_id
 from trunkline.record import StoreUnavailable
 from trunkline.telemetry import logs, tracing
@@ -275,6 +275,9 @@ class Peer:
         except (StoreUnavailable, TimeoutError):
             unstored = BadInput(wanted[0].param, "can't be stored now", "", code="store_unavailable")
             self.send_error(unstored, event.event_id, kind="server_error")
+        except StageUnavailable as full:
+            later = BadInput(wanted[0].param, full.reason, "later", code="overloaded")
+            self.send_error(later, event.event_id, kind="server_error")
         except Exception as error:  # as in _answer
             self.call.fail(error)
         else:
