@@ -127,6 +127,8 @@ def test_scaling_once_more_changes_nothing(size: Size, family: Family, level: Le
         ("gpt-4.1-mini", COMPACT),
         ("gpt-4.1-nano-2025-04-14", COMPACT),
         ("gpt-4o", TILED),
+        ("ft:gpt-4o-2024-08-06:us:desk:1", TILED),
+        ("ft:gpt-4.1-mini-2025-04-14:us:desk:1", COMPACT),
         ("gpt-4o-mini", TILED),
         ("chatgpt-4o-latest", TILED),
         ("gpt-4.1", TILED),

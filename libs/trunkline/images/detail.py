@@ -124,6 +124,7 @@ _NAMES: tuple[tuple[str, Family], ...] = (  # the first that a name begins with
 
 
 def family_of(model: str) -> Family:
-    """model: its name at the endpoint, with or without a host's prefix ("openai/gpt-5.5")."""
-    name = model[-MODEL_CHARACTERS:].lower().rpartition("/")[2]
+    """model: its name at the endpoint, with or without what stands before it: a host ("openai/gpt-5.5"), "ft:" of one
+    that was tuned."""
+    name = model[-MODEL_CHARACTERS:].lower().rpartition("/")[2].removeprefix("ft:")
     return next((family for pattern, family in _NAMES if re.match(pattern, name)), UNKNOWN)
