@@ -64,7 +64,7 @@ class Page(msgspec.Struct, frozen=True):
     object: str = "list"
 
 
-class FilesApi:
+class FilesEndpoint:
     """limit_bytes: of one file. wall_s: seconds since 1970."""
 
     def __init__(

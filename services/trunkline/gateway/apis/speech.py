@@ -17,15 +17,15 @@ from aiohttp import web
 
 from trunkline.audio.encoding import Format, open_encoder
 from trunkline.gateway import metrics
-from trunkline.gateway.apis.names import SPEECH_MODELS, require_model
 from trunkline.gateway.apis.presence import while_present
 from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.session_audio import CustomVoice
-from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.http import guarded
+from trunkline.gateway.model_names import SPEECH_MODELS, require_model, with_aliases
 from trunkline.gateway.reciting import NotSpoken, Recital
 from trunkline.gateway.requests import Requests
+from trunkline.gateway.validation import read_json
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.runtime.patience import patient_threads
@@ -92,13 +92,14 @@ class SpeechAudioDone(msgspec.Struct, frozen=True, tag="speech.audio.done"):
 _asked = msgspec.json.Decoder(SpeechAsked)
 
 
-class SpeechApi:
+class SpeechEndpoint:
     """aliases: what clients' names of models and voices mean. now_s: monotonic."""
 
     def __init__(self, keys: Keys, requests: Requests, aliases: Mapping[str, str], now_s: Callable[[], float]) -> None:
         self._keys = keys
         self._requests = requests
         self._aliases = aliases
+        self._models = with_aliases(SPEECH_MODELS, aliases)
         self._now_s = now_s
         self._threads = patient_threads(ENCODING_THREADS, "encoding")
 
@@ -112,7 +113,7 @@ class SpeechApi:
     async def _create(self, request: web.Request) -> web.StreamResponse:
         came_s = self._now_s()
         asked = read(await request.read())
-        require_model(asked.model, SPEECH_MODELS, self._aliases)
+        require_model(asked.model, self._models)
         out = Speech(request, asked, self._threads, lambda: metrics.first_speech_s.observe(self._now_s() - came_s))
         return await while_present(request, self._answer(out, asked))
 
@@ -206,12 +207,7 @@ class Speech:
 
 def read(body: bytes) -> SpeechAsked:
     """Raises BadInput."""
-    try:
-        return _asked.decode(body)
-    except msgspec.ValidationError as error:
-        raise explain_validation(error) from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadInput("", "the body is not JSON", "a JSON object", code="invalid_json") from error
+    return read_json(body, _asked)
 
 
 def _event(event: msgspec.Struct) -> bytes:

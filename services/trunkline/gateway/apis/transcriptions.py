@@ -4,7 +4,7 @@ Rule: until the first event what goes wrong has a status; after it an event tell
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -56,13 +56,13 @@ class TextDone(msgspec.Struct, frozen=True, tag="transcript.text.done"):
     usage: Usage = Usage()
 
 
-class TranscriptionApi:
-    """aliases: what clients' names of models mean."""
+class TranscriptionsEndpoint:
+    """models: names that mean the recogniser."""
 
-    def __init__(self, keys: Keys, requests: Requests, aliases: Mapping[str, str]) -> None:
+    def __init__(self, keys: Keys, requests: Requests, models: Collection[str]) -> None:
         self._keys = keys
         self._requests = requests
-        self._aliases = aliases
+        self._models = models
         self._forms = Forms(FILE_BYTES, TOTAL_BYTES)
         self._threads = patient_threads(DECODING_THREADS, "decoding")
 
@@ -77,7 +77,7 @@ class TranscriptionApi:
         async with self._forms.read(request) as form:
             if form.file is None:
                 raise BadInput("file", "is missing", ALLOWED, code="missing_required_parameter")
-            asked = read(form.fields, self._aliases)
+            asked = read(form.fields, self._models)
             return await while_present(request, self._answer(request, asked, form.file))
 
     async def _answer(self, request: web.Request, asked: TranscriptionAsked, file: bytearray) -> web.StreamResponse:

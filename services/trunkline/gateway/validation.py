@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
 
 from trunkline.proto.errors import BadInput
 
@@ -20,6 +23,26 @@ RENAMED = {
 }
 """Fields of the protocol's beta, and where its final form has them."""
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
+
+
+T = TypeVar("T")
+
+
+def read_json(text: bytes | msgspec.Raw, decoder: "msgspec.json.Decoder[T]", within: str = "") -> T:
+    """A client's own. within: the parameter that is read by itself, empty for a request's body. Raises BadInput."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise explain_validation(error, within) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        problem = "is nested too deeply" if isinstance(error, RecursionError) else "is not JSON"
+        problem = problem if within else f"the body {problem}"
+        raise BadInput(within, problem, "a JSON object", code="invalid_json") from error
+
+
+def read_part(raw: msgspec.Raw, kind: type[T], param: str) -> T:
+    """Of what was read before. Raises BadInput."""
+    return read_json(raw, msgspec.json.Decoder(kind), param)
 
 
 def explain_validation(error: Exception, within: str = "") -> BadInput:
