@@ -13,9 +13,10 @@ from aiohttp import web
 
 from trunkline.gateway.apis.bodies import Bodies
 from trunkline.gateway.apis.models import TextModels
-from trunkline.gateway.apis.presence import STATUS_CLIENT_GONE, while_present
+from trunkline.gateway.apis.presence import ClientGone, while_present
 from trunkline.gateway.apis.responses.answer import Answer
 from trunkline.gateway.apis.responses.asked import Asked, read_asked
+from trunkline.gateway.apis.responses.events import sent
 from trunkline.gateway.apis.responses.generation import Generation
 from trunkline.gateway.apis.responses.items import FunctionCall
 from trunkline.gateway.apis.responses.items_in import ItemsIn, TakesPictures
@@ -23,8 +24,8 @@ from trunkline.gateway.apis.responses.kept import Kept, Shelf, require_room
 from trunkline.gateway.apis.responses.listing import listed
 from trunkline.gateway.apis.responses.prompt import encoded_prompt, paired
 from trunkline.gateway.apis.responses.response import ErrorCode, Response, new_response
-from trunkline.gateway.apis.responses.sse import ClientGone, EventStream
 from trunkline.gateway.apis.responses.tools import choice_of, tools_of
+from trunkline.gateway.apis.streaming import StreamedAnswer
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.http import guarded
 from trunkline.gateway.requests import Requests
@@ -91,14 +92,11 @@ class ResponsesEndpoint:
         if request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)
-        try:
-            async with self._bodies.read(request) as body:
-                draft = await self._draft(body)
-            generation = Generation(draft.prompt, self._now_s)
-            work = (self._streamed if draft.asked.stream else self._whole)(request, draft, generation)
-            return await while_present(request, work)
-        except ClientGone:
-            return web.Response(status=STATUS_CLIENT_GONE)
+        async with self._bodies.read(request) as body:
+            draft = await self._draft(body)
+        generation = Generation(draft.prompt, self._now_s)
+        work = (self._streamed if draft.asked.stream else self._whole)(request, draft, generation)
+        return await while_present(request, work)
 
     async def _draft(self, body: bytes) -> Draft:
         """Raises BadInput, StoreUnavailable."""
@@ -135,14 +133,14 @@ class ResponsesEndpoint:
         raise AssertionError("a generation has an end")
 
     async def _streamed(self, request: web.Request, draft: Draft, generation: Generation) -> web.StreamResponse:
-        reply, stream = Answer(draft.kept.response, draft.calls), EventStream(request)
+        reply, stream = Answer(draft.kept.response, draft.calls), StreamedAnswer(request)
         async with self._requests.open("agent", "responses", generation.of) as placed:
-            await stream.open()
-            await stream.send(reply.begin())
+            await stream.write(sent(reply.begin()))
             try:
                 while not reply.over:
                     said = await placed.wait(generation.news())
-                    await stream.send([event for one in said for event in reply.take(one)])
+                    if news := sent(event for one in said for event in reply.take(one)):
+                        await stream.write(news)
             except ClientGone:
                 raise
             except Exception as error:  # a rim: the stream has begun, so its client is told within it
@@ -156,8 +154,8 @@ class ResponsesEndpoint:
                 ended = await self._keep(draft.kept, reply.completed(generated, int(self._wall_s())))
             case _:
                 raise AssertionError("a generation has an end")
-        await stream.send([reply.last(ended)])
-        return stream.response
+        await stream.write(sent([reply.last(ended)]))
+        return await stream.end()
 
     async def _keep(self, draft: Kept, response: Response) -> Response:
         """As it stands in the end."""
