@@ -15,7 +15,7 @@ from aiohttp import web
 from trunkline.audio.decoding import ALLOWED, SoundFile
 from trunkline.gateway import metrics
 from trunkline.gateway.apis import transcript
-from trunkline.gateway.apis.dictation import Dictation, NotTranscribed
+from trunkline.gateway.apis.file_hearing import FileHearing, NotTranscribed
 from trunkline.gateway.apis.form import Forms
 from trunkline.gateway.apis.presence import while_present
 from trunkline.gateway.apis.streaming import StreamedAnswer, encoded
@@ -82,9 +82,9 @@ class TranscriptionsEndpoint:
 
     async def _answer(self, request: web.Request, asked: TranscriptionAsked, file: bytearray) -> web.StreamResponse:
         sound = await self._on_thread(partial(SoundFile, file, CALLER_RATE_HZ, "file", LIMIT_S))
-        dictation = Dictation(self._requests, asked.rules, asked.wanted_languages, lambda: self._on_thread(sound.read))
+        hearing = FileHearing(self._requests, asked.rules, asked.wanted_languages, lambda: self._on_thread(sound.read))
         try:
-            async with aclosing(dictation.said()) as said:
+            async with aclosing(hearing.said()) as said:
                 if asked.stream:
                     return await streamed(request, said)
                 whole = [one async for one in said]
@@ -92,7 +92,7 @@ class TranscriptionsEndpoint:
             return refuse(500, "transcription_failed", str(error))
         finally:
             metrics.transcribed_s.inc(sound.seconds)
-        return formed(asked, whole, sound.seconds, dictation.language)
+        return formed(asked, whole, sound.seconds, hearing.language)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

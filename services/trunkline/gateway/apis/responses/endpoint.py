@@ -44,7 +44,7 @@ KEEP_LIMIT_S = 2.0  # that an answer waits to be kept
 log = logs.get(__name__)
 
 
-class Draft(NamedTuple):
+class Prepared(NamedTuple):
     """What a client asked for, read and checked. kept: with the response in progress. calls: ids of tool calls so
     far."""
 
@@ -93,12 +93,12 @@ class ResponsesEndpoint:
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)
         async with self._bodies.read(request) as body:
-            draft = await self._draft(body)
-        generation = Generation(draft.prompt, self._now_s)
-        work = (self._streamed if draft.asked.stream else self._whole)(request, draft, generation)
+            prepared = await self._prepare(body)
+        generation = Generation(prepared.prompt, self._now_s)
+        work = (self._streamed if prepared.asked.stream else self._whole)(request, prepared, generation)
         return await while_present(request, work)
 
-    async def _draft(self, body: bytes) -> Draft:
+    async def _prepare(self, body: bytes) -> Prepared:
         """Raises BadInput, StoreUnavailable."""
         asked = read_asked(body)
         model = self._models.resolve(asked.model)
@@ -115,12 +115,12 @@ class ResponsesEndpoint:
         images = {image.file: image for earlier in (*before, kept) for image in earlier.images}
         prompt = encoded_prompt(asked, model, items, images, tools, choice)
         calls = frozenset(item.call_id for item in items if isinstance(item, FunctionCall))
-        return Draft(asked, kept, prompt, calls)
+        return Prepared(asked, kept, prompt, calls)
 
     # answered
 
-    async def _whole(self, _: web.Request, draft: Draft, generation: Generation) -> web.StreamResponse:
-        reply = Answer(draft.kept.response, draft.calls)
+    async def _whole(self, _: web.Request, prepared: Prepared, generation: Generation) -> web.StreamResponse:
+        reply = Answer(prepared.kept.response, prepared.calls)
         async with self._requests.open("agent", "responses", generation.of) as placed:
             said = await placed.wait(generation.whole())
         for one in said:
@@ -129,11 +129,11 @@ class ResponsesEndpoint:
             case GenerationFailed() as failure:
                 return _refused(failure)
             case Generated() as generated:
-                return answer(await self._keep(draft.kept, reply.completed(generated, int(self._wall_s()))))
+                return answer(await self._keep(prepared.kept, reply.completed(generated, int(self._wall_s()))))
         raise AssertionError("a generation has an end")
 
-    async def _streamed(self, request: web.Request, draft: Draft, generation: Generation) -> web.StreamResponse:
-        reply, stream = Answer(draft.kept.response, draft.calls), StreamedAnswer(request)
+    async def _streamed(self, request: web.Request, prepared: Prepared, generation: Generation) -> web.StreamResponse:
+        reply, stream = Answer(prepared.kept.response, prepared.calls), StreamedAnswer(request)
         async with self._requests.open("agent", "responses", generation.of) as placed:
             await stream.write(sent(reply.begin()))
             try:
@@ -148,22 +148,22 @@ class ResponsesEndpoint:
                 said = [GenerationFailed("server_error", f"the answer broke off: {reason}")]
         match said[-1]:
             case GenerationFailed(code=code, message=message) as failure:
-                log.warning("response failed", response=draft.kept.response.id, code=code, error=message)
-                ended = await self._keep(draft.kept, reply.failed(_code(failure), message))
+                log.warning("response failed", response=prepared.kept.response.id, code=code, error=message)
+                ended = await self._keep(prepared.kept, reply.failed(_code(failure), message))
             case Generated() as generated:
-                ended = await self._keep(draft.kept, reply.completed(generated, int(self._wall_s())))
+                ended = await self._keep(prepared.kept, reply.completed(generated, int(self._wall_s())))
             case _:
                 raise AssertionError("a generation has an end")
         await stream.write(sent([reply.last(ended)]))
         return await stream.end()
 
-    async def _keep(self, draft: Kept, response: Response) -> Response:
+    async def _keep(self, kept: Kept, response: Response) -> Response:
         """As it stands in the end."""
         if not response.store:
             return response
         try:
             async with asyncio.timeout(KEEP_LIMIT_S):
-                if await self._shelf.put(msgspec.structs.replace(draft, response=response)):
+                if await self._shelf.put(msgspec.structs.replace(kept, response=response)):
                     return response
             problem = "too large"
         except (StoreUnavailable, TimeoutError) as error:
