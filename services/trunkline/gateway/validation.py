@@ -72,9 +72,21 @@ def _joined(param: str, part: str) -> str:
     return f"{param}{dot}{part}"
 
 
+def read_number(param: str, text: str | None, least: int, most: int) -> int:
+    """A whole number in an address or a form. Raises BadInput."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise BadInput(param, f"is {text!r}"[:80], f"{least} to {most}")
+    return int(text)
+
+
+def bytes_of(text: str) -> int:
+    """How many there are of it on the wire."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))  # most of it is audio: ASCII
+
+
 def require_size(param: str, text: str, limit_bytes: int) -> None:
     """Raises BadInput."""
-    size = len(text.encode(errors="surrogatepass"))
+    size = bytes_of(text)
     if size > limit_bytes:
         raise BadInput(param, f"has {size} bytes", f"{limit_bytes} bytes")
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from trunkline.gateway.apis.bodies import Bodies
 from trunkline.gateway.apis.models import TextModels
+from trunkline.gateway.apis.pages import page_of, read_page
 from trunkline.gateway.apis.presence import ClientGone, while_present
 from trunkline.gateway.apis.responses.answer import Answer
 from trunkline.gateway.apis.responses.asked import Asked, read_asked
@@ -21,7 +22,6 @@ from trunkline.gateway.apis.responses.generation import Generation
 from trunkline.gateway.apis.responses.items import FunctionCall
 from trunkline.gateway.apis.responses.items_in import ItemsIn, TakesPictures
 from trunkline.gateway.apis.responses.kept import Kept, Shelf, require_room
-from trunkline.gateway.apis.responses.listing import listed
 from trunkline.gateway.apis.responses.prompt import encoded_prompt, paired
 from trunkline.gateway.apis.responses.response import ErrorCode, Response, new_response
 from trunkline.gateway.apis.responses.tools import choice_of, tools_of
@@ -38,6 +38,7 @@ from trunkline.telemetry import logs
 PATH = "/v1/responses"
 BODY_LIMIT_BYTES = 32 * 1024 * 1024  # with pictures in it
 BODIES_LIMIT_BYTES = 4 * BODY_LIMIT_BYTES
+PAGE_ITEMS, PAGE_ITEMS_LIMIT = 20, 100
 KEEP_LIMIT_S = 2.0  # that an answer waits to be kept
 
 
@@ -187,7 +188,13 @@ class ResponsesEndpoint:
 
     async def _input_items(self, request: web.Request) -> web.StreamResponse:
         kept = await self._shelf.get(request.match_info["response"])
-        return answer(listed(kept.input, request.query)) if kept is not None else _not_found(request)
+        if kept is None:
+            return _not_found(request)
+        for name in ("include", "include[]"):
+            if name in request.query:
+                problem = f"{request.query[name][:80]!r} is not supported"
+                raise BadInput("include", problem, "leave it out", code="not_supported")
+        return answer(page_of(kept.input, read_page(request.query, PAGE_ITEMS, PAGE_ITEMS_LIMIT)))
 
     async def _not_there(self, request: web.Request) -> web.StreamResponse:
         what = request.match_info["what"]
