@@ -10,7 +10,7 @@ from openai.types import ChatModel, Model, ResponsesModel
 
 from gateway.generating import AUTHORISED, Asker, asking
 from gateway.scene import settle
-from trunkline.gateway.apis.names import is_text_model
+from trunkline.gateway.model_names import is_text_model
 
 
 async def get(asker: Asker, path: str) -> tuple[int, Any]:

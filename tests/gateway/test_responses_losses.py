@@ -6,7 +6,7 @@ import pytest
 
 from gateway.generating import DONE, Asker, asking, kinds, read_events
 from gateway.scene import Session, Worker, settle
-from trunkline.gateway.apis import presence
+from trunkline.gateway.apis import presence, streaming
 from trunkline.proto.generation import GeneratedText
 from trunkline.proto.placement import CallFailed, Declined
 
@@ -132,7 +132,9 @@ def test_a_client_that_leaves_stops_the_model(streamed: bool) -> None:
     asking(scenario)
 
 
-def test_a_client_that_reads_nothing_is_left() -> None:
+def test_a_client_that_reads_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "READ_LIMIT_S", 2.0)
+
     async def scenario(asker: Asker) -> None:
         asker.mind.silent = True
         async with asker.stream() as answer:

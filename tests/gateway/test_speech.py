@@ -14,7 +14,7 @@ import soundfile  # type: ignore[import-untyped]  # ships no types
 from gateway.scene import SAMPLES_PER_LETTER, TTS_CHUNK, Session, ignore, settle, spoken
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets
-from trunkline.gateway.apis import speech
+from trunkline.gateway.apis import speech, streaming
 from trunkline.gateway.synthesis import ORDER_AHEAD
 from trunkline.proto import speaking as sp
 from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ, AudioChunk
@@ -350,7 +350,7 @@ def test_a_slow_client_makes_tts_wait() -> None:
 
 
 def test_a_client_that_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "SLOW_LIMIT_S", 2.0)
+    monkeypatch.setattr(streaming, "READ_LIMIT_S", 2.0)
 
     async def scenario(server: Server) -> None:
         server.scene.tts._react = at_length

@@ -136,7 +136,7 @@ def test_a_stream_has_each_utterance_as_soon_as_it_is_known() -> None:
         _, headers, body = await ask(keyed("123", "4567"), ("stream", "true"), model="gpt-4o-transcribe")
 
         events = [msgspec.json.decode(line.removeprefix(b"data: ")) for line in body.split(b"\n\n") if line]
-        assert headers["Content-Type"] == "text/event-stream"
+        assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert [(event["type"], event.get("delta") or event.get("text")) for event in events] == [
             ("transcript.text.delta", "123"),
             ("transcript.text.delta", " 4567"),

@@ -15,8 +15,8 @@ from msgspec import Meta
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.deciding import Deciding
-from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.http import guarded
+from trunkline.gateway.validation import explain_validation
 from trunkline.proto.approval import ApprovalAnswered, Choice, DecideApproval
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import call_of_approval, is_call_id, new_order_id

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from trunkline.gateway import metrics
 from trunkline.gateway.ephemeral_keys import EphemeralKey, EphemeralKeys
-from trunkline.proto.errors import TrunklineError
+from trunkline.proto.errors import BadInput, TrunklineError
 from trunkline.proto.ids import EPHEMERAL_KEY_PREFIX
 from trunkline.record import StoreUnavailable
 
@@ -112,6 +112,11 @@ def refuse(
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}, **(facts or {})}
     headers = {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
     return answer(body, status=status, headers=headers)
+
+
+def refuse_input(error: BadInput) -> web.Response:
+    status = 404 if error.code == "model_not_found" else 400
+    return refuse(status, error.code, str(error), param=error.param or None)
 
 
 def answer(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

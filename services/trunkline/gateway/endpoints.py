@@ -1,18 +1,17 @@
 """Everything that this gateway serves over HTTP and WebSocket, joined to what it is made of; nothing else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
 from trunkline.bus.exchange import Exchange
-from trunkline.gateway.apis.files import FilesApi
+from trunkline.gateway.apis.files import FilesEndpoint
 from trunkline.gateway.apis.models import ModelsEndpoint, TextModels
-from trunkline.gateway.apis.names import SPEECH_MODELS, TRANSCRIPTION_MODELS, session_models
 from trunkline.gateway.apis.responses.endpoint import ResponsesEndpoint
 from trunkline.gateway.apis.responses.kept import Shelf
-from trunkline.gateway.apis.speech import SpeechApi
-from trunkline.gateway.apis.transcriptions import TranscriptionApi
+from trunkline.gateway.apis.speech import SpeechEndpoint
+from trunkline.gateway.apis.transcriptions import TranscriptionsEndpoint
 from trunkline.gateway.approvals import Approvals
 from trunkline.gateway.auth import Keys
 from trunkline.gateway.calls import Calls
@@ -26,6 +25,7 @@ from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
 from trunkline.gateway.ephemeral_keys import EphemeralKeys
 from trunkline.gateway.hanging_up import HangingUp
 from trunkline.gateway.http import Http
+from trunkline.gateway.model_names import LIVE_TRANSCRIPTION_MODELS, SPEECH_MODELS, TRANSCRIPTION_MODELS, with_aliases
 from trunkline.gateway.page.serving import Page
 from trunkline.gateway.picture_checks import PictureChecks
 from trunkline.gateway.picture_urls import PictureUrls
@@ -69,7 +69,7 @@ def endpoints(parts: Parts, webrtc: MakeEndpoint | None) -> Iterator[Endpoint]:
     yield Page()
     yield from _calls(parts, keys, opening, pictures)
     yield webrtc(calls, keys, opening, pictures, settings) if webrtc else Forwarding(keys, webrtc_urls_of(settings))
-    yield ClientSecretsEndpoint(keys, ephemeral, aliases, parts.roster, session_models(aliases))
+    yield ClientSecretsEndpoint(keys, ephemeral, aliases, parts.roster, _session_models(aliases))
     yield from _requests(parts, keys, pictures)
 
 
@@ -84,7 +84,7 @@ def _calls(parts: Parts, keys: Keys, opening: Opening, pictures: Pictures) -> It
         opening,
         pictures,
         limits,
-        TranscriptionSessions(calls.requests, session_models(aliases_of(settings)), limits.event),
+        TranscriptionSessions(calls.requests, _session_models(aliases_of(settings)), limits.event),
     )
     yield HangingUp(parts.exchange, calls, parts.resumption, keys)
     yield Http(keys, record, parts.roster)
@@ -95,11 +95,16 @@ def _calls(parts: Parts, keys: Keys, opening: Opening, pictures: Pictures) -> It
 
 def _requests(parts: Parts, keys: Keys, pictures: Pictures) -> Iterator[Endpoint]:
     aliases, requests, now_s = aliases_of(parts.settings), parts.calls.requests, parts.exchange.now_s
-    yield FilesApi(keys, parts.stores.files, pictures, parts.settings.file_limit_bytes, parts.wall_s)
-    yield TranscriptionApi(keys, requests, aliases)
-    yield SpeechApi(keys, requests, aliases, now_s)
+    yield FilesEndpoint(keys, parts.stores.files, pictures, parts.settings.file_limit_bytes, parts.wall_s)
+    yield TranscriptionsEndpoint(keys, requests, with_aliases(TRANSCRIPTION_MODELS, aliases))
+    yield SpeechEndpoint(keys, requests, aliases, now_s)
     models = TextModels(aliases, parts.settings.model_name, parts.roster)
     names = (*models.names, *TRANSCRIPTION_MODELS, *SPEECH_MODELS)
     yield ModelsEndpoint(keys, parts.roster, aliases, names, int(parts.wall_s()))
     shelf = Shelf(parts.stores.responses)
     yield ResponsesEndpoint(keys, requests, models, shelf, pictures, wall_s=parts.wall_s, now_s=now_s)
+
+
+def _session_models(aliases: Mapping[str, str]) -> tuple[str, ...]:
+    """Of transcription sessions."""
+    return with_aliases((*TRANSCRIPTION_MODELS, *LIVE_TRANSCRIPTION_MODELS), aliases)

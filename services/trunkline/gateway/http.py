@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from trunkline.gateway.auth import KeyRefused, Keys, answer, refuse
+from trunkline.gateway.auth import KeyRefused, Keys, answer, refuse, refuse_input
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput, StageUnavailable, Undecodable
 from trunkline.proto.ids import is_call_id
@@ -24,8 +24,7 @@ def guarded(keys: Keys, handler: Handler) -> Handler:
         try:
             return await handler(request)
         except BadInput as error:
-            status = 404 if error.code == "model_not_found" else 400
-            return refuse(status, error.code, str(error), param=error.param or None)
+            return refuse_input(error)
         except StoreFull as full:
             return refuse(507, "store_full", str(full))
         except StoreUnavailable as unavailable:

@@ -4,32 +4,10 @@ from typing import Literal
 
 from yarl import URL
 
+from trunkline.gateway.model_names import CALL_MODELS
 from trunkline.gateway.picture_urls import PORTS, PictureHosts
 from trunkline.proto.errors import BadSettings
 from trunkline.runtime.settings import CoreSettings, variable
-
-VENDOR_MODELS = (
-    "gpt-realtime",
-    "gpt-realtime-1.5",
-    "gpt-realtime-2",
-    "gpt-realtime-2.1",
-    "gpt-realtime-2.1-mini",
-    "gpt-realtime-2025-08-28",
-    "gpt-realtime-mini",
-    "gpt-realtime-mini-2025-10-06",
-    "gpt-realtime-mini-2025-12-15",
-    "gpt-4o-realtime-preview",
-    "gpt-4o-realtime-preview-2024-10-01",
-    "gpt-4o-realtime-preview-2024-12-17",
-    "gpt-4o-realtime-preview-2025-06-03",
-    "gpt-4o-mini-realtime-preview",
-    "gpt-4o-mini-realtime-preview-2024-12-17",
-    "gpt-audio-1.5",
-    "gpt-audio-mini",
-    "gpt-audio-mini-2025-10-06",
-    "gpt-audio-mini-2025-12-15",
-)
-"""Names that stock clients ask for; they mean the default agent."""
 
 
 class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
@@ -118,7 +96,7 @@ def _address(text: str) -> URL:
 
 def aliases_of(settings: GatewaySettings) -> dict[str, str]:
     """Names of models and voices -> of agents and voices. Raises BadSettings."""
-    aliases = dict.fromkeys(("", *VENDOR_MODELS), "")
+    aliases = dict.fromkeys(("", *CALL_MODELS), "")
     for part in filter(None, (part.strip() for part in settings.model_aliases.split(","))):
         name, equals, agent = part.partition("=")
         if not equals or not name.strip():

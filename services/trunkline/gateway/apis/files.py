@@ -14,10 +14,12 @@ from aiohttp import web
 
 from trunkline.gateway.apis.bodies import RETRY_S
 from trunkline.gateway.apis.form import Form, Forms
+from trunkline.gateway.apis.pages import page_of, read_page
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.http import guarded
 from trunkline.gateway.picture_checks import READERS, Seen
 from trunkline.gateway.pictures import Pictures
+from trunkline.gateway.validation import read_number
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id
 from trunkline.record import FILES_KEPT_S, FileFacts, FileStore, Purpose
@@ -28,13 +30,12 @@ DOWNLOADS = 4  # that are held at a time
 DOWNLOAD_WAIT_S = 10.0
 DOWNLOAD_LIMIT_S = 240.0  # then a client has read too slowly
 PIECE_BYTES = 64 * 1024
-PAGE = (1, 10_000)
+PAGE_FILES = 10_000
 LIFE_S = (3_600, int(FILES_KEPT_S))  # as the vendor allows
 NAME_CHARACTERS = 255
 UPLOADED: tuple[Purpose, ...] = ("vision", "user_data")
 OF_THE_VENDOR = ("assistants", "batch", "fine-tune", "evals")
 FORM_FIELDS = ("purpose", "expires_after[anchor]", "expires_after[seconds]")
-LISTING = ("limit", "order", "after", "purpose")
 UNKNOWN = "application/octet-stream"
 CONTENT_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -56,15 +57,7 @@ class FileObject(msgspec.Struct, frozen=True):
     status: str = "processed"
 
 
-class Page(msgspec.Struct, frozen=True):
-    data: list[FileObject]
-    has_more: bool
-    first_id: str | None
-    last_id: str | None
-    object: str = "list"
-
-
-class FilesApi:
+class FilesEndpoint:
     """limit_bytes: of one file. wall_s: seconds since 1970."""
 
     def __init__(
@@ -109,18 +102,11 @@ class FilesApi:
         return answer(_told(facts))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        limit, order, after, purpose = _read_listing(request)
-        wanted = UPLOADED if not purpose else (purpose,)
-        known = [facts for facts in await self._files.all() if facts.purpose in wanted]
-        known.sort(key=lambda facts: (facts.at_s, facts.id), reverse=order == "desc")
-        if after:
-            places = [place for place, facts in enumerate(known) if facts.id == after]
-            if not places:
-                raise BadInput("after", f"no file {after[:80]!r}", "the id of a file in this list")
-            known = known[places[0] + 1 :]
-        data = [_told(facts) for facts in known[:limit]]
-        ends = (data[0].id, data[-1].id) if data else (None, None)
-        return answer(Page(data, len(known) > limit, *ends))
+        wanted, purpose = read_page(request.query, PAGE_FILES, PAGE_FILES, ("purpose",)), _read_purpose(request)
+        purposes = (purpose,) if purpose else UPLOADED
+        known = [facts for facts in await self._files.all() if facts.purpose in purposes]
+        known.sort(key=lambda facts: (facts.at_s, facts.id))
+        return answer(page_of([_told(facts) for facts in known], wanted))
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
         facts = await self._find(request)
@@ -203,29 +189,16 @@ def _life_s(given: dict[str, str]) -> int:
         return 0
     if anchor != "created_at":
         raise BadInput("expires_after[anchor]", f"is {anchor!r}"[:80], "created_at")
-    return _number("expires_after[seconds]", seconds, LIFE_S)
+    return read_number("expires_after[seconds]", seconds, *LIFE_S)
 
 
-def _number(param: str, text: str | None, allowed: tuple[int, int]) -> int:
-    least, most = allowed
-    if text is None or not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-        raise BadInput(param, f"is {text!r}"[:80], f"{least} to {most}")
-    return int(text)
-
-
-def _read_listing(request: web.Request) -> tuple[int, str, str, str]:
-    """limit, order, after and purpose; the last two empty for any. Raises BadInput."""
-    query = request.query
-    for name in query:
-        if name not in LISTING:
-            raise BadInput(name[:80], "is not known", ", ".join(LISTING), code="unknown_parameter")
-    order, purpose = query.get("order", "desc"), query.get("purpose", "")
-    if order not in ("asc", "desc"):
-        raise BadInput("order", f"is {order[:80]!r}", "asc, desc")
+def _read_purpose(request: web.Request) -> str:
+    """Of the files that are listed; empty for what people uploaded. Raises BadInput."""
+    purpose = request.query.get("purpose", "")
     known = (*get_args(Purpose), *OF_THE_VENDOR)
     if purpose and purpose not in known:
         raise BadInput("purpose", f"is {purpose[:80]!r}", ", ".join(known))
-    return _number("limit", query.get("limit", str(PAGE[1])), PAGE), order, query.get("after", ""), purpose
+    return purpose
 
 
 def _name(text: str) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Collection, Mapping
 import msgspec
 from aiohttp import web
 
-from trunkline.gateway.apis.names import TEXT_MODELS, is_text_model
 from trunkline.gateway.auth import Keys, answer
 from trunkline.gateway.http import guarded
-from trunkline.gateway.settings import VENDOR_MODELS
+from trunkline.gateway.model_names import CALL_MODELS, TEXT_MODELS, is_text_model
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput
 
@@ -55,8 +54,8 @@ class TextModels:
         target = self._aliases.get(name)
         if is_text_model(name) or (self._own and name == self._own):
             return "" if target in (None, self._own) or target in agents else target or ""
-        if not name or target is None or name in VENDOR_MODELS:
-            raise _on_calls(name) if name in VENDOR_MODELS else _unknown(name)
+        if not name or target is None or name in CALL_MODELS:
+            raise _on_calls(name) if name in CALL_MODELS else _unknown(name)
         if target in agents:
             raise _is_agent(name)
         return "" if target == self._own else target

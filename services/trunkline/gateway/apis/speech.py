@@ -17,15 +17,16 @@ from aiohttp import web
 
 from trunkline.audio.encoding import Format, open_encoder
 from trunkline.gateway import metrics
-from trunkline.gateway.apis.names import SPEECH_MODELS, require_model
 from trunkline.gateway.apis.presence import while_present
+from trunkline.gateway.apis.streaming import EVENTS, StreamedAnswer, encoded
 from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.session_audio import CustomVoice
-from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.http import guarded
+from trunkline.gateway.model_names import SPEECH_MODELS, require_model, with_aliases
 from trunkline.gateway.reciting import NotSpoken, Recital
 from trunkline.gateway.requests import Requests
+from trunkline.gateway.validation import read_json
 from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.runtime.patience import patient_threads
@@ -35,7 +36,6 @@ PATH = "/v1/audio/speech"
 INPUT_CHARACTERS = 4096  # as the vendor has it
 SLOWEST, FASTEST = 0.25, 4.0
 ENCODING_THREADS = 2  # for all requests: a second of sound costs 5 to 20 ms
-SLOW_LIMIT_S = 30.0  # for a client to take what is at most a second of sound
 CONTENT_TYPES: Mapping[Format, str] = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
@@ -92,13 +92,14 @@ class SpeechAudioDone(msgspec.Struct, frozen=True, tag="speech.audio.done"):
 _asked = msgspec.json.Decoder(SpeechAsked)
 
 
-class SpeechApi:
+class SpeechEndpoint:
     """aliases: what clients' names of models and voices mean. now_s: monotonic."""
 
     def __init__(self, keys: Keys, requests: Requests, aliases: Mapping[str, str], now_s: Callable[[], float]) -> None:
         self._keys = keys
         self._requests = requests
         self._aliases = aliases
+        self._models = with_aliases(SPEECH_MODELS, aliases)
         self._now_s = now_s
         self._threads = patient_threads(ENCODING_THREADS, "encoding")
 
@@ -112,7 +113,7 @@ class SpeechApi:
     async def _create(self, request: web.Request) -> web.StreamResponse:
         came_s = self._now_s()
         asked = read(await request.read())
-        require_model(asked.model, SPEECH_MODELS, self._aliases)
+        require_model(asked.model, self._models)
         out = Speech(request, asked, self._threads, lambda: metrics.first_speech_s.observe(self._now_s() - came_s))
         return await while_present(request, self._answer(out, asked))
 
@@ -121,20 +122,13 @@ class SpeechApi:
             async with self._recite(asked) as take:
                 while pcm := await take():
                     await out.say(pcm)
-            await out.end()
-        except ConnectionError:
-            log.info("client gone", path=PATH)
-        except TimeoutError:
-            metrics.slow_clients.inc()
-            out.cut("the client reads too slowly", at_once=True)
+            return await out.end()
         except (StageUnavailable, NotSpoken) as error:
             if out.begun:
-                out.cut(str(error))
-            elif isinstance(error, NotSpoken):
+                return out.cut(str(error))
+            if isinstance(error, NotSpoken):
                 return refuse(500, "speech_failed", str(error))
-            else:
-                raise
-        return out.response
+            raise
 
     @contextlib.asynccontextmanager
     async def _recite(self, asked: SpeechAsked) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
@@ -155,37 +149,29 @@ class Speech:
     ) -> None:
         form = asked.form
         self._events = asked.stream_format == "sse"
-        content_type = "text/event-stream" if self._events else CONTENT_TYPES[form]
-        self.response = web.StreamResponse(headers={"Content-Type": content_type})
-        self._request = request
+        self._out = StreamedAnswer(request, EVENTS if self._events else {"Content-Type": CONTENT_TYPES[form]})
         self._encoder = open_encoder(form, SPEECH_RATE_HZ)
         self._threads = threads
         self._on_begun = on_begun
 
     @property
     def begun(self) -> bool:
-        return self.response.prepared
+        return self._out.begun
 
     async def say(self, pcm: bytes) -> None:
-        """Raises TimeoutError for a client that reads too slowly, ConnectionError."""
+        """Raises ClientGone."""
         await self._send(await self._encode(partial(self._encoder.feed, pcm)))
 
-    async def end(self) -> None:
+    async def end(self) -> web.StreamResponse:
+        """Raises ClientGone."""
         await self._send(await self._encode(self._encoder.finish))
         if self._events:
-            await self._write(_event(SpeechAudioDone()))
-        elif not self.begun:  # there was nothing to say
-            await self.response.prepare(self._request)
-        await self.response.write_eof()
+            await self._write(encoded(SpeechAudioDone()))
+        return await self._out.end()
 
-    def cut(self, reason: str, *, at_once: bool = False) -> None:
-        """Without the chunk that ends the answer, so that the client knows. at_once: not even what waits is sent."""
+    def cut(self, reason: str) -> web.StreamResponse:
         log.warning("speech cut", path=PATH, reason=reason)
-        transport = self._request.transport
-        if transport is not None and at_once:
-            transport.abort()
-        elif transport is not None:
-            transport.close()
+        return self._out.cut()
 
     async def _encode(self, work: Callable[[], bytes]) -> bytes:
         if self._encoder.inline:
@@ -194,26 +180,15 @@ class Speech:
 
     async def _send(self, data: bytes) -> None:
         if data:
-            await self._write(_event(SpeechAudioDelta(b64encode(data).decode())) if self._events else data)
+            await self._write(encoded(SpeechAudioDelta(b64encode(data).decode())) if self._events else data)
 
     async def _write(self, data: bytes) -> None:
         if not self.begun:
-            await self.response.prepare(self._request)
+            await self._out.begin()
             self._on_begun()
-        async with asyncio.timeout(SLOW_LIMIT_S):
-            await self.response.write(data)
+        await self._out.write(data)
 
 
 def read(body: bytes) -> SpeechAsked:
     """Raises BadInput."""
-    try:
-        return _asked.decode(body)
-    except msgspec.ValidationError as error:
-        raise explain_validation(error) from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadInput("", "the body is not JSON", "a JSON object", code="invalid_json") from error
-
-
-def _event(event: msgspec.Struct) -> bytes:
-    """Of a stream of server-sent events."""
-    return b"data: " + msgspec.json.encode(event) + b"\n\n"
+    return read_json(body, _asked)

@@ -3,13 +3,13 @@
 Rule: a field is honoured, or at a value that changes nothing, or refused by name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Annotated, Literal
 
 import msgspec
 
-from trunkline.gateway.apis.names import TRANSCRIPTION_MODELS, require_model
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.model_names import require_model
+from trunkline.gateway.validation import explain_validation
 from trunkline.proto.errors import BadInput
 from trunkline.proto.speech import TurnRules
 
@@ -71,13 +71,13 @@ class TranscriptionAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         return TurnRules(True, vad.threshold, vad.prefix_padding_ms, silence_ms, unfinished_ms=silence_ms)
 
 
-def read(fields: Iterable[tuple[str, str]], aliases: Mapping[str, str]) -> TranscriptionAsked:
-    """aliases: names of models, see names.py. Raises BadInput."""
+def read(fields: Iterable[tuple[str, str]], models: Collection[str]) -> TranscriptionAsked:
+    """models: names that mean the recogniser. Raises BadInput."""
     try:
         asked = msgspec.convert(_nested(fields), TranscriptionAsked, strict=False)
     except msgspec.ValidationError as error:
         raise explain_validation(error) from error
-    require_model(asked.model, TRANSCRIPTION_MODELS, aliases)
+    require_model(asked.model, models)
     _require_supported(asked)
     return asked
 

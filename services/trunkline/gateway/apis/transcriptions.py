@@ -4,7 +4,7 @@ Rule: until the first event what goes wrong has a status; after it an event tell
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -15,9 +15,10 @@ from aiohttp import web
 from trunkline.audio.decoding import ALLOWED, SoundFile
 from trunkline.gateway import metrics
 from trunkline.gateway.apis import transcript
-from trunkline.gateway.apis.dictation import Dictation, NotTranscribed
+from trunkline.gateway.apis.file_hearing import FileHearing, NotTranscribed
 from trunkline.gateway.apis.form import Forms
 from trunkline.gateway.apis.presence import while_present
+from trunkline.gateway.apis.streaming import StreamedAnswer, encoded
 from trunkline.gateway.apis.transcript import Said
 from trunkline.gateway.apis.transcription_form import TranscriptionAsked, read
 from trunkline.gateway.auth import Keys, answer, refuse
@@ -33,7 +34,6 @@ FILE_BYTES = 25 * 1024 * 1024  # as the vendor has it
 TOTAL_BYTES = 256 * 1024 * 1024
 LIMIT_S = 2 * 3_600.0
 DECODING_THREADS = 2  # for all requests: a second of sound costs a few milliseconds
-SLOW_LIMIT_S = 30.0  # for a client to take an event
 
 T = TypeVar("T")
 log = logs.get(__name__)
@@ -56,13 +56,13 @@ class TextDone(msgspec.Struct, frozen=True, tag="transcript.text.done"):
     usage: Usage = Usage()
 
 
-class TranscriptionApi:
-    """aliases: what clients' names of models mean."""
+class TranscriptionsEndpoint:
+    """models: names that mean the recogniser."""
 
-    def __init__(self, keys: Keys, requests: Requests, aliases: Mapping[str, str]) -> None:
+    def __init__(self, keys: Keys, requests: Requests, models: Collection[str]) -> None:
         self._keys = keys
         self._requests = requests
-        self._aliases = aliases
+        self._models = models
         self._forms = Forms(FILE_BYTES, TOTAL_BYTES)
         self._threads = patient_threads(DECODING_THREADS, "decoding")
 
@@ -77,22 +77,22 @@ class TranscriptionApi:
         async with self._forms.read(request) as form:
             if form.file is None:
                 raise BadInput("file", "is missing", ALLOWED, code="missing_required_parameter")
-            asked = read(form.fields, self._aliases)
+            asked = read(form.fields, self._models)
             return await while_present(request, self._answer(request, asked, form.file))
 
     async def _answer(self, request: web.Request, asked: TranscriptionAsked, file: bytearray) -> web.StreamResponse:
         sound = await self._on_thread(partial(SoundFile, file, CALLER_RATE_HZ, "file", LIMIT_S))
-        dictation = Dictation(self._requests, asked.rules, asked.wanted_languages, lambda: self._on_thread(sound.read))
+        hearing = FileHearing(self._requests, asked.rules, asked.wanted_languages, lambda: self._on_thread(sound.read))
         try:
-            async with aclosing(dictation.said()) as said:
+            async with aclosing(hearing.said()) as said:
                 if asked.stream:
-                    return await Streamed(request).send(said)
+                    return await streamed(request, said)
                 whole = [one async for one in said]
         except NotTranscribed as error:
             return refuse(500, "transcription_failed", str(error))
         finally:
             metrics.transcribed_s.inc(sound.seconds)
-        return formed(asked, whole, sound.seconds, dictation.language)
+        return formed(asked, whole, sound.seconds, hearing.language)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -111,46 +111,21 @@ def formed(asked: TranscriptionAsked, said: list[Said], seconds: float, language
     return answer(transcript.brief(said, seconds))
 
 
-class Streamed:
-    """The answer as server-sent events; its status goes out with the first."""
-
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        self._response = web.StreamResponse(headers=headers)
-
-    async def send(self, said: AsyncIterator[Said]) -> web.StreamResponse:
-        """Raises what goes wrong before the first event."""
-        try:
-            await self._say_all(said)
-            await self._response.write_eof()
-        except ConnectionError:
-            log.info("client gone", path=PATH)
-        except TimeoutError:
-            metrics.slow_clients.inc()
-            if self._request.transport is not None:
-                self._request.transport.abort()
-        return self._response
-
-    async def _say_all(self, said: AsyncIterator[Said]) -> None:
-        text = ""
-        try:
-            async for one in said:
-                delta = f" {one.text}" if text else one.text
-                text += delta
-                await self._write(TextDelta(delta))
-            await self._write(TextDone(text))
-        except (BadInput, NotTranscribed, StageUnavailable) as error:
-            if not self._response.prepared:
-                raise
-            log.warning("transcript cut", path=PATH, reason=str(error))
-            kind = "invalid_request_error" if isinstance(error, BadInput) else "server_error"
-            code = error.code if isinstance(error, BadInput) else "transcription_failed"
-            await self._write({"error": {"message": str(error), "type": kind, "param": None, "code": code}})
-
-    async def _write(self, event: object) -> None:
-        """Raises TimeoutError for a client that reads too slowly, ConnectionError."""
-        if not self._response.prepared:
-            await self._response.prepare(self._request)
-        async with asyncio.timeout(SLOW_LIMIT_S):
-            await self._response.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
+async def streamed(request: web.Request, said: AsyncIterator[Said]) -> web.StreamResponse:
+    """Raises ClientGone, and what goes wrong before the first event."""
+    out = StreamedAnswer(request)
+    text = ""
+    try:
+        async for one in said:
+            delta = f" {one.text}" if text else one.text
+            text += delta
+            await out.write(encoded(TextDelta(delta)))
+        await out.write(encoded(TextDone(text)))
+    except (BadInput, NotTranscribed, StageUnavailable) as error:
+        if not out.begun:
+            raise
+        log.warning("transcript cut", path=PATH, reason=str(error))
+        kind = "invalid_request_error" if isinstance(error, BadInput) else "server_error"
+        code = error.code if isinstance(error, BadInput) else "transcription_failed"
+        await out.write(encoded({"error": {"message": str(error), "type": kind, "param": None, "code": code}}))
+    return await out.end()

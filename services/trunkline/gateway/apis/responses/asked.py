@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from trunkline.agents.settings import EFFORTS, VERBOSITIES
-from trunkline.gateway.dialects.realtime.validation import explain_validation, require_metadata
+from trunkline.gateway.validation import read_json, require_metadata
 from trunkline.proto.errors import BadInput
 
 NULL = msgspec.Raw(b"null")
@@ -104,14 +104,7 @@ _asked = msgspec.json.Decoder(Asked)
 
 def read_asked(body: bytes) -> Asked:
     """Raises BadInput."""
-    try:
-        asked = _asked.decode(body)
-    except msgspec.ValidationError as error:
-        raise explain_validation(error) from error
-    except RecursionError as error:
-        raise BadInput("", "the body is nested too deeply", "a JSON object", code="invalid_json") from error
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise BadInput("", "the body is not JSON", "a JSON object", code="invalid_json") from error
+    asked = read_json(body, _asked)
     _require_input(asked)
     _require_meaningless(asked)
     _require_included(asked.include or [])

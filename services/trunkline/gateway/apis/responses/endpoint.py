@@ -13,18 +13,19 @@ from aiohttp import web
 
 from trunkline.gateway.apis.bodies import Bodies
 from trunkline.gateway.apis.models import TextModels
-from trunkline.gateway.apis.presence import STATUS_CLIENT_GONE, while_present
+from trunkline.gateway.apis.pages import page_of, read_page
+from trunkline.gateway.apis.presence import ClientGone, while_present
 from trunkline.gateway.apis.responses.answer import Answer
 from trunkline.gateway.apis.responses.asked import Asked, read_asked
+from trunkline.gateway.apis.responses.events import sent
 from trunkline.gateway.apis.responses.generation import Generation
 from trunkline.gateway.apis.responses.items import FunctionCall
 from trunkline.gateway.apis.responses.items_in import ItemsIn, TakesPictures
 from trunkline.gateway.apis.responses.kept import Kept, Shelf, require_room
-from trunkline.gateway.apis.responses.listing import listed
 from trunkline.gateway.apis.responses.prompt import encoded_prompt, paired
 from trunkline.gateway.apis.responses.response import ErrorCode, Response, new_response
-from trunkline.gateway.apis.responses.sse import ClientGone, EventStream
 from trunkline.gateway.apis.responses.tools import choice_of, tools_of
+from trunkline.gateway.apis.streaming import StreamedAnswer
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.http import guarded
 from trunkline.gateway.requests import Requests
@@ -37,13 +38,14 @@ from trunkline.telemetry import logs
 PATH = "/v1/responses"
 BODY_LIMIT_BYTES = 32 * 1024 * 1024  # with pictures in it
 BODIES_LIMIT_BYTES = 4 * BODY_LIMIT_BYTES
+PAGE_ITEMS, PAGE_ITEMS_LIMIT = 20, 100
 KEEP_LIMIT_S = 2.0  # that an answer waits to be kept
 
 
 log = logs.get(__name__)
 
 
-class Draft(NamedTuple):
+class Prepared(NamedTuple):
     """What a client asked for, read and checked. kept: with the response in progress. calls: ids of tool calls so
     far."""
 
@@ -91,16 +93,13 @@ class ResponsesEndpoint:
         if request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)
-        try:
-            async with self._bodies.read(request) as body:
-                draft = await self._draft(body)
-            generation = Generation(draft.prompt, self._now_s)
-            work = (self._streamed if draft.asked.stream else self._whole)(request, draft, generation)
-            return await while_present(request, work)
-        except ClientGone:
-            return web.Response(status=STATUS_CLIENT_GONE)
+        async with self._bodies.read(request) as body:
+            prepared = await self._prepare(body)
+        generation = Generation(prepared.prompt, self._now_s)
+        work = (self._streamed if prepared.asked.stream else self._whole)(request, prepared, generation)
+        return await while_present(request, work)
 
-    async def _draft(self, body: bytes) -> Draft:
+    async def _prepare(self, body: bytes) -> Prepared:
         """Raises BadInput, StoreUnavailable."""
         asked = read_asked(body)
         model = self._models.resolve(asked.model)
@@ -117,12 +116,12 @@ class ResponsesEndpoint:
         images = {image.file: image for earlier in (*before, kept) for image in earlier.images}
         prompt = encoded_prompt(asked, model, items, images, tools, choice)
         calls = frozenset(item.call_id for item in items if isinstance(item, FunctionCall))
-        return Draft(asked, kept, prompt, calls)
+        return Prepared(asked, kept, prompt, calls)
 
     # answered
 
-    async def _whole(self, _: web.Request, draft: Draft, generation: Generation) -> web.StreamResponse:
-        reply = Answer(draft.kept.response, draft.calls)
+    async def _whole(self, _: web.Request, prepared: Prepared, generation: Generation) -> web.StreamResponse:
+        reply = Answer(prepared.kept.response, prepared.calls)
         async with self._requests.open("agent", "responses", generation.of) as placed:
             said = await placed.wait(generation.whole())
         for one in said:
@@ -131,18 +130,18 @@ class ResponsesEndpoint:
             case GenerationFailed() as failure:
                 return _refused(failure)
             case Generated() as generated:
-                return answer(await self._keep(draft.kept, reply.completed(generated, int(self._wall_s()))))
+                return answer(await self._keep(prepared.kept, reply.completed(generated, int(self._wall_s()))))
         raise AssertionError("a generation has an end")
 
-    async def _streamed(self, request: web.Request, draft: Draft, generation: Generation) -> web.StreamResponse:
-        reply, stream = Answer(draft.kept.response, draft.calls), EventStream(request)
+    async def _streamed(self, request: web.Request, prepared: Prepared, generation: Generation) -> web.StreamResponse:
+        reply, stream = Answer(prepared.kept.response, prepared.calls), StreamedAnswer(request)
         async with self._requests.open("agent", "responses", generation.of) as placed:
-            await stream.open()
-            await stream.send(reply.begin())
+            await stream.write(sent(reply.begin()))
             try:
                 while not reply.over:
                     said = await placed.wait(generation.news())
-                    await stream.send([event for one in said for event in reply.take(one)])
+                    if news := sent(event for one in said for event in reply.take(one)):
+                        await stream.write(news)
             except ClientGone:
                 raise
             except Exception as error:  # a rim: the stream has begun, so its client is told within it
@@ -150,22 +149,22 @@ class ResponsesEndpoint:
                 said = [GenerationFailed("server_error", f"the answer broke off: {reason}")]
         match said[-1]:
             case GenerationFailed(code=code, message=message) as failure:
-                log.warning("response failed", response=draft.kept.response.id, code=code, error=message)
-                ended = await self._keep(draft.kept, reply.failed(_code(failure), message))
+                log.warning("response failed", response=prepared.kept.response.id, code=code, error=message)
+                ended = await self._keep(prepared.kept, reply.failed(_code(failure), message))
             case Generated() as generated:
-                ended = await self._keep(draft.kept, reply.completed(generated, int(self._wall_s())))
+                ended = await self._keep(prepared.kept, reply.completed(generated, int(self._wall_s())))
             case _:
                 raise AssertionError("a generation has an end")
-        await stream.send([reply.last(ended)])
-        return stream.response
+        await stream.write(sent([reply.last(ended)]))
+        return await stream.end()
 
-    async def _keep(self, draft: Kept, response: Response) -> Response:
+    async def _keep(self, kept: Kept, response: Response) -> Response:
         """As it stands in the end."""
         if not response.store:
             return response
         try:
             async with asyncio.timeout(KEEP_LIMIT_S):
-                if await self._shelf.put(msgspec.structs.replace(draft, response=response)):
+                if await self._shelf.put(msgspec.structs.replace(kept, response=response)):
                     return response
             problem = "too large"
         except (StoreUnavailable, TimeoutError) as error:
@@ -189,7 +188,13 @@ class ResponsesEndpoint:
 
     async def _input_items(self, request: web.Request) -> web.StreamResponse:
         kept = await self._shelf.get(request.match_info["response"])
-        return answer(listed(kept.input, request.query)) if kept is not None else _not_found(request)
+        if kept is None:
+            return _not_found(request)
+        for name in ("include", "include[]"):
+            if name in request.query:
+                problem = f"{request.query[name][:80]!r} is not supported"
+                raise BadInput("include", problem, "leave it out", code="not_supported")
+        return answer(page_of(kept.input, read_page(request.query, PAGE_ITEMS, PAGE_ITEMS_LIMIT)))
 
     async def _not_there(self, request: web.Request) -> web.StreamResponse:
         what = request.match_info["what"]

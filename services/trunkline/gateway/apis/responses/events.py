@@ -1,9 +1,12 @@
 """Events of a streamed response, in the vendor's shape. Source: its types `Response…Event`."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from trunkline.gateway.apis.responses.items import OutputItem, OutputText
 from trunkline.gateway.apis.responses.response import Response
+from trunkline.gateway.apis.streaming import encoded
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
@@ -87,5 +90,6 @@ class Failed(Event, frozen=True, tag="response.failed"):
     response: Response
 
 
-def type_of(event: Event) -> str:
-    return str(event.__struct_config__.tag)
+def sent(events: Iterable[Event]) -> bytes:
+    """Each with its type as its name, as the vendor's have."""
+    return b"".join(encoded(event, str(event.__struct_config__.tag)) for event in events)

@@ -4,7 +4,7 @@ What can't be honoured is refused by name; every error's param is spelt as the c
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -25,7 +25,7 @@ from trunkline.gateway.apis.responses.items import (
     Refusal,
     item_id,
 )
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.validation import read_part
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id
 from trunkline.proto.image import Detail, ShownImage
@@ -36,8 +36,6 @@ IMAGES_LIMIT = 64  # new ones in a request
 NAME_LIMIT = 64
 ROLES: tuple[MessageRole, ...] = ("user", "assistant", "system", "developer")
 KINDS = ("message", "function_call", "function_call_output", "item_reference")
-
-T = TypeVar("T")
 
 
 class TakesPictures(Protocol):
@@ -158,17 +156,17 @@ class ItemsIn:
 
     async def _item(self, raw: msgspec.Raw, number: int, param: str) -> Item | None:
         """None for one that means nothing to any model here: another's reasoning, which was not given out here."""
-        kind = _decoded(raw, _Kind, param)
+        kind = read_part(raw, _Kind, param)
         named = kind.type or ("item_reference" if kind.role is UNSET and kind.id is not UNSET else "message")
         match named:
             case "message":
-                return await self._message(_decoded(raw, _NewMessage, param), number, param)
+                return await self._message(read_part(raw, _NewMessage, param), number, param)
             case "function_call":
-                return self._call(_decoded(raw, _NewCall, param), number, param)
+                return self._call(read_part(raw, _NewCall, param), number, param)
             case "function_call_output":
-                return await self._output(_decoded(raw, _NewOutput, param), number, param)
+                return await self._output(read_part(raw, _NewOutput, param), number, param)
             case "item_reference":
-                reference = _decoded(raw, _Reference, param)
+                reference = read_part(raw, _Reference, param)
                 item, images = await self._find(reference.id, f"{param}.id")
                 self.images.update(images)
                 return item
@@ -196,18 +194,18 @@ class ItemsIn:
         return Message(name, role, given.status or "completed", content, phase)
 
     async def _part(self, raw: msgspec.Raw, kinds: Sequence[str], param: str) -> Part:
-        kind = _decoded(raw, _PartKind, param).type
+        kind = read_part(raw, _PartKind, param).type
         if kind not in kinds:
             raise BadInput(f"{param}.type", f"{kind[:80]!r} is not supported", ", ".join(kinds), code="not_supported")
         match kind:
             case "input_text":
-                return InputText(_decoded(raw, _NewText, param).text)
+                return InputText(read_part(raw, _NewText, param).text)
             case "input_image":
-                return await self._image(_decoded(raw, _NewImage, param), param)
+                return await self._image(read_part(raw, _NewImage, param), param)
             case "output_text":
-                text = _decoded(raw, _NewOutputText, param)
+                text = read_part(raw, _NewOutputText, param)
                 return OutputText(text.text, text.annotations or (), text.logprobs or ())
-        return Refusal(_decoded(raw, _NewRefusal, param).refusal)
+        return Refusal(read_part(raw, _NewRefusal, param).refusal)
 
     async def _image(self, given: _NewImage, param: str) -> InputImage:
         self._taken += 1
@@ -248,10 +246,3 @@ class ItemsIn:
 def _require_id(text: str, param: str) -> None:
     if not is_id(text):
         raise BadInput(param, f"{text[:80]!r} is no id", "1 to 128 of A-Z a-z 0-9 - _")
-
-
-def _decoded(raw: msgspec.Raw, kind: type[T], param: str) -> T:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise explain_validation(error, param) from error

@@ -4,13 +4,13 @@ What can't be honoured is refused by name; every error's param is spelt as the c
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
 from trunkline.agents.client_tool import NO_PARAMETERS, client_tool
 from trunkline.agents.tool import NAME
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.validation import read_part
 from trunkline.proto.errors import BadInput
 from trunkline.proto.tool import DescribedTool
 
@@ -18,8 +18,6 @@ TOOLS_LIMIT = 128
 TOOLS_LIMIT_BYTES = 256 * 1024  # of all of them, as JSON
 MODES = ("auto", "none", "required")
 CHOICE_ALLOWED = ", ".join((*MODES, '{"type": "function", "name": …}'))
-
-T = TypeVar("T")
 
 
 class FunctionTool(msgspec.Struct, frozen=True, tag="function", tag_field="type"):
@@ -81,16 +79,16 @@ def choice_of(raw: msgspec.Raw, tools: Sequence[FunctionTool]) -> ToolChoice:
     if bytes(raw) == b"null":
         return "auto"
     if not bytes(raw).startswith(b"{"):
-        mode = _decoded(raw, str, "tool_choice")
+        mode = read_part(raw, str, "tool_choice")
         if mode not in MODES:
             raise BadInput("tool_choice", f"is {mode[:80]!r}", CHOICE_ALLOWED)
         if mode == "required" and not tools:
             raise BadInput("tool_choice", "is 'required', and there are no tools", "auto, none, or give tools")
         return mode
-    kind = _decoded(raw, _Kind, "tool_choice").type
+    kind = read_part(raw, _Kind, "tool_choice").type
     if kind != "function":
         raise BadInput("tool_choice.type", f"{kind[:80]!r} is not supported", CHOICE_ALLOWED, code="not_supported")
-    name = _decoded(raw, _NewChoice, "tool_choice").name
+    name = read_part(raw, _NewChoice, "tool_choice").name
     names = [tool.name for tool in tools]
     if name not in names:
         raise BadInput("tool_choice.name", f"there is no tool {name[:80]!r}", ", ".join(names) or "no tool")
@@ -105,10 +103,10 @@ def described(tools: Sequence[FunctionTool]) -> tuple[DescribedTool, ...]:
 
 
 def _tool(raw: msgspec.Raw, param: str) -> FunctionTool:
-    kind = _decoded(raw, _Kind, param).type
+    kind = read_part(raw, _Kind, param).type
     if kind != "function":
         raise BadInput(f"{param}.type", f"{kind[:80]!r} is not supported", "function", code="not_supported")
-    given = _decoded(raw, _NewTool, param)
+    given = read_part(raw, _NewTool, param)
     if not NAME.fullmatch(given.name):
         raise BadInput(f"{param}.name", f"is {given.name[:80]!r}", "1 to 64 of A-Z a-z 0-9 _ -")
     parameters = given.parameters if given.parameters is not None else NO_PARAMETERS
@@ -124,10 +122,3 @@ def _tool(raw: msgspec.Raw, param: str) -> FunctionTool:
 
 def _described(tool: FunctionTool) -> DescribedTool:
     return DescribedTool(tool.name, tool.description or "", msgspec.json.encode(tool.parameters).decode())
-
-
-def _decoded(raw: msgspec.Raw, kind: type[T], param: str) -> T:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise explain_validation(error, param) from error

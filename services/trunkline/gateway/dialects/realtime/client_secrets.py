@@ -18,16 +18,15 @@ from trunkline.gateway.dialects.realtime.transcription_session import (
     new_transcription_session,
     read_transcription_patch,
 )
-from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.ephemeral_keys import LIFE_S, EphemeralKeys
 from trunkline.gateway.http import guarded
+from trunkline.gateway.validation import read_json
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import EPHEMERAL_KEY_PREFIX
 
 PATH = "/v1/realtime/client_secrets"
 DEFAULT_S = 600
-NO_MODEL = "model_not_found"
 
 
 class ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,10 +79,7 @@ class ClientSecretsEndpoint:
             return refuse(415, "unsupported_content_type", problem)
         asked = read(body or b"{}")
         bound = bytes(asked.session)
-        try:
-            session = self._transcription(bound) if is_transcription(bound) else self._speech_to_speech(bound)
-        except BadInput as error:
-            return refuse(404 if error.code == NO_MODEL else 400, error.code, str(error), param=error.param or None)
+        session = self._transcription(bound) if is_transcription(bound) else self._speech_to_speech(bound)
         key = await self._ephemeral.mint(bound, _life_s(asked.expires_after or ExpiresAfter()))
         named = msgspec.structs.replace(session, id="sess_" + key.id.removeprefix(EPHEMERAL_KEY_PREFIX))
         return answer(ClientSecret(key.value, key.expires_at, named), headers={"Cache-Control": "no-store"})
@@ -95,7 +91,7 @@ class ClientSecretsEndpoint:
         session = new_session("", model, "", "")
         session = session if patch is None else merge(session, patch)
         if not self._is_model(model):
-            raise BadInput("session.model", f"the model {model[:80]!r} does not exist", "", code=NO_MODEL)
+            raise BadInput("session.model", f"the model {model[:80]!r} does not exist", "", code="model_not_found")
         return session
 
     def _transcription(self, bound: bytes) -> TranscriptionSession:
@@ -112,12 +108,7 @@ class ClientSecretsEndpoint:
 
 def read(body: bytes) -> Asked:
     """Raises BadInput."""
-    try:
-        return _asked.decode(body)
-    except msgspec.ValidationError as error:
-        raise explain_validation(error) from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadInput("", "the body is not JSON", "a JSON object", code="invalid_json") from error
+    return read_json(body, _asked)
 
 
 def _life_s(wanted: ExpiresAfter) -> int:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar, get_args
 import msgspec
 
 from trunkline.gateway.dialects.realtime.session import SessionPatch
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.validation import explain_validation
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Phase
 

@@ -12,7 +12,7 @@ from trunkline.gateway.dialects.realtime import events_out as out
 from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT, NULL, NewItem, NewPart
 from trunkline.gateway.dialects.realtime.images_in import IMAGE, Images
 from trunkline.gateway.dialects.realtime.items import Role, function_call, function_output, image_part, message
-from trunkline.gateway.dialects.realtime.validation import require_size
+from trunkline.gateway.validation import require_size
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import is_id, new_item_id, new_tool_call_id
 from trunkline.proto.response import ROOT, Inserted

@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from trunkline.gateway import metrics
-from trunkline.gateway.auth import Admitted, refuse
+from trunkline.gateway.auth import Admitted, refuse, refuse_input
 from trunkline.gateway.call import Call
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.offer import Offer
@@ -77,8 +77,7 @@ def not_opened(error: StageUnavailable | BadInput) -> web.Response:
     if isinstance(error, StageUnavailable):
         return overloaded(error)
     metrics.refused.labels(error.code).inc()
-    status = 404 if error.code == "model_not_found" else 400
-    return refuse(status, error.code, str(error), param=error.param or None)
+    return refuse_input(error)
 
 
 def overloaded(unavailable: StageUnavailable) -> web.Response:

@@ -35,6 +35,7 @@ from trunkline.gateway.dialects.realtime.responses_in import ResponseWords, Sess
 from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
+from trunkline.gateway.validation import bytes_of
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id, new_event_id
 from trunkline.record import StoreUnavailable
@@ -211,7 +212,7 @@ class Peer:
 
     def take(self, text: str) -> None:
         """One message of the client's."""
-        size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))  # audio is ASCII
+        size = bytes_of(text)
         limits = self.terms.limits
         large = size if size > limits.event else 0
         if large and (size > limits.with_pictures or IMAGE not in text):

@@ -16,8 +16,8 @@ from trunkline.gateway.dialects.realtime.open_response import Manner, manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.dialects.realtime.session import INSTRUCTIONS_LIMIT_BYTES, Session, SessionPatch
 from trunkline.gateway.dialects.realtime.session_audio import AudioPatch
-from trunkline.gateway.dialects.realtime.validation import explain_validation, require_metadata, require_size
 from trunkline.gateway.script import Style
+from trunkline.gateway.validation import explain_validation, require_metadata, require_size
 from trunkline.gateway.wanted import Wanted
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput

@@ -8,9 +8,9 @@ from msgspec import UNSET
 
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, read_patch
-from trunkline.gateway.dialects.realtime.validation import explain_validation
 from trunkline.gateway.resuming import Progress
 from trunkline.gateway.turns import Begun
+from trunkline.gateway.validation import explain_validation
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput
 

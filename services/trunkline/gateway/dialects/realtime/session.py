@@ -20,7 +20,7 @@ from trunkline.gateway.dialects.realtime.session_tools import (
 )
 from trunkline.gateway.dialects.realtime.session_tracing import TracingChoice, require_traceable
 from trunkline.gateway.dialects.realtime.turn_detection import ServerVad, policy_of, rules_of
-from trunkline.gateway.dialects.realtime.validation import explain_validation, require_size
+from trunkline.gateway.validation import read_json, require_size
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Equip
@@ -83,12 +83,7 @@ class SessionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_patch(text: bytes | msgspec.Raw) -> SessionPatch | None:
     """A session in a client's own JSON; None for null. Raises BadInput."""
-    try:
-        return _patches.decode(text)
-    except msgspec.ValidationError as error:
-        raise explain_validation(error, "session") from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadInput("session", "is not JSON", "a JSON object", code="invalid_json") from error
+    return read_json(text, _patches, "session")
 
 
 _patches: msgspec.json.Decoder[SessionPatch | None] = msgspec.json.Decoder(SessionPatch | None)

@@ -4,18 +4,16 @@ What can't be honoured is refused by name; every error's param is spelt as the c
 """
 
 from collections.abc import Collection, Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
 from trunkline.agents.client_tool import NO_PARAMETERS, client_tool
 from trunkline.agents.tool import NAME
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.validation import read_part
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Equip
 from trunkline.proto.tool import DescribedTool
-
-T = TypeVar("T")
 
 TOOLS = "session.tools"
 CHOICE = "session.tool_choice"
@@ -50,7 +48,7 @@ def tools_of(raw: msgspec.Raw, reserved: Collection[str]) -> list[FunctionTool]:
     """reserved: names of the agents' own tools. Raises BadInput."""
     if len(raw) > TOOLS_LIMIT_BYTES:
         raise BadInput(TOOLS, f"has {len(raw)} bytes", f"{TOOLS_LIMIT_BYTES} bytes")
-    given = _decoded(raw, list[msgspec.Raw], TOOLS) if bytes(raw) != NULL else []
+    given = read_part(raw, list[msgspec.Raw], TOOLS) if bytes(raw) != NULL else []
     if len(given) > TOOLS_LIMIT:
         raise BadInput(TOOLS, f"has {len(given)} tools", f"up to {TOOLS_LIMIT}")
     tools: list[FunctionTool] = []
@@ -67,14 +65,14 @@ def choice_of(raw: msgspec.Raw) -> ToolChoice:
     if bytes(raw) == NULL:
         return "auto"
     if not bytes(raw).startswith(b"{"):
-        mode = _decoded(raw, str, CHOICE)
+        mode = read_part(raw, str, CHOICE)
         if mode not in MODES:
             raise BadInput(CHOICE, f"is {mode[:80]!r}", ", ".join((*MODES, '{"type": "function", "name": …}')))
         return mode
-    kind = _decoded(raw, _Kind, CHOICE).type
+    kind = read_part(raw, _Kind, CHOICE).type
     if kind != "function":
         raise BadInput(f"{CHOICE}.type", f"{kind[:80]!r} is not supported yet", "function", code="not_supported")
-    return _decoded(raw, ChosenFunction, CHOICE)
+    return read_part(raw, ChosenFunction, CHOICE)
 
 
 def require_choice(choice: ToolChoice, tools: Sequence[FunctionTool], reserved: Collection[str]) -> None:
@@ -91,10 +89,10 @@ def equip_of(tools: Sequence[FunctionTool], choice: ToolChoice) -> Equip:
 
 
 def _tool(raw: msgspec.Raw, param: str, reserved: Collection[str]) -> FunctionTool:
-    kind = _decoded(raw, _Kind, param).type
+    kind = read_part(raw, _Kind, param).type
     if kind != "function":
         raise BadInput(f"{param}.type", f"{kind[:80]!r} is not supported yet", "function", code="not_supported")
-    tool = _decoded(raw, FunctionTool, param)
+    tool = read_part(raw, FunctionTool, param)
     if not NAME.fullmatch(tool.name):
         raise BadInput(f"{param}.name", f"is {tool.name[:80]!r}", "1 to 64 of A-Z a-z 0-9 _ -")
     if tool.name in reserved:
@@ -109,10 +107,3 @@ def _tool(raw: msgspec.Raw, param: str, reserved: Collection[str]) -> FunctionTo
 def _described(tool: FunctionTool) -> DescribedTool:
     parameters = msgspec.json.encode(NO_PARAMETERS if tool.parameters is None else tool.parameters).decode()
     return DescribedTool(tool.name, tool.description or "", parameters)
-
-
-def _decoded(raw: msgspec.Raw, kind: type[T], param: str) -> T:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise explain_validation(error, param) from error

@@ -23,8 +23,8 @@ from trunkline.gateway.dialects.realtime.transcription_session import (
     naming,
     new_transcription_session,
     read_transcription_patch,
-    require_stt_model,
 )
+from trunkline.gateway.model_names import require_model
 from trunkline.gateway.requests import Requests
 from trunkline.gateway.transcribing import Transcribing
 from trunkline.proto.errors import BadInput, StageUnavailable
@@ -74,9 +74,9 @@ class TranscriptionSessions:
         if intent != KIND:
             raise BadInput(INTENT, f"is {intent[:80]!r}", f"{KIND}, or leave it out", code="not_supported")
         model = request.query.get("model", "")
-        require_stt_model("model", model, self._models)
         session = new_transcription_session("sess_" + new_request_id().partition("_")[2])
         if model:
+            require_model(model, self._models)
             session = merge_transcription(session, naming(model), self._models)
         if admitted.session is None or admitted.session == b"null":
             return session, None

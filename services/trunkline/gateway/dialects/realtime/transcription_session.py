@@ -23,7 +23,8 @@ from trunkline.gateway.dialects.realtime.session_audio import (
 )
 from trunkline.gateway.dialects.realtime.turn_detection import PARAM as TURN_DETECTION
 from trunkline.gateway.dialects.realtime.turn_detection import ServerVad, TurnDetection
-from trunkline.gateway.dialects.realtime.validation import explain_validation
+from trunkline.gateway.model_names import require_model
+from trunkline.gateway.validation import explain_validation
 from trunkline.proto.errors import BadInput
 
 KIND: Literal["transcription"] = "transcription"
@@ -127,20 +128,14 @@ def merge_transcription(
     merged = merge_input(session.audio.input, patch.audio.input, Offer(languages=languages))
     if merged.transcription is None:
         raise BadInput(f"{INPUT}.transcription", "is null", "an object: the words are all that this session has")
-    require_stt_model(f"{INPUT}.transcription.model", merged.transcription.model, models)
+    if merged.transcription.model:  # else whatever there is
+        require_model(merged.transcription.model, models, f"{INPUT}.transcription.model")
     return msgspec.structs.replace(session, audio=AudioIn(_mute(merged)))
 
 
 def naming(model: str) -> TranscriptionSessionPatch:
     """A session that names it, and nothing else."""
     return TranscriptionSessionPatch(KIND, AudioInPatch(InputPatch(transcription=TranscriptionPatch(model=model))))
-
-
-def require_stt_model(param: str, model: str | None, models: Collection[str]) -> None:
-    """Raises BadInput. model: None for whatever there is."""
-    if model and model not in models:
-        problem = f"the model {model[:80]!r} does not exist"
-        raise BadInput(param, problem, ", ".join(models), code="model_not_found")
 
 
 def _mute(audio: Input) -> Input:

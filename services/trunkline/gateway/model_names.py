@@ -8,6 +8,29 @@ from collections.abc import Collection, Mapping
 
 from trunkline.proto.errors import BadInput
 
+CALL_MODELS = (
+    "gpt-realtime",
+    "gpt-realtime-1.5",
+    "gpt-realtime-2",
+    "gpt-realtime-2.1",
+    "gpt-realtime-2.1-mini",
+    "gpt-realtime-2025-08-28",
+    "gpt-realtime-mini",
+    "gpt-realtime-mini-2025-10-06",
+    "gpt-realtime-mini-2025-12-15",
+    "gpt-4o-realtime-preview",
+    "gpt-4o-realtime-preview-2024-10-01",
+    "gpt-4o-realtime-preview-2024-12-17",
+    "gpt-4o-realtime-preview-2025-06-03",
+    "gpt-4o-mini-realtime-preview",
+    "gpt-4o-mini-realtime-preview-2024-12-17",
+    "gpt-audio-1.5",
+    "gpt-audio-mini",
+    "gpt-audio-mini-2025-10-06",
+    "gpt-audio-mini-2025-12-15",
+)
+"""Of Realtime calls; they mean the default agent."""
+
 TRANSCRIPTION_MODELS = (
     "gpt-4o-mini-transcribe",
     "gpt-4o-mini-transcribe-2025-03-20",
@@ -92,14 +115,12 @@ def is_text_model(name: str) -> bool:
     return _DAY.sub("", name) in TEXT_MODELS
 
 
-def require_model(model: str, known: Collection[str], aliases: Mapping[str, str]) -> None:
-    """known: of this API. aliases: of the installation, to one of them. Raises BadInput."""
-    if model not in known and aliases.get(model) not in known:
-        allowed = f"{', '.join(known)}, or an alias of one"
-        raise BadInput("model", f"the model {model[:80]!r} does not exist", allowed, code="model_not_found")
+def with_aliases(models: Collection[str], aliases: Mapping[str, str]) -> tuple[str, ...]:
+    """aliases: of the installation; those of one of the models are names of it, too."""
+    return *models, *(alias for alias, model in aliases.items() if model in models)
 
 
-def session_models(aliases: Mapping[str, str]) -> tuple[str, ...]:
-    """All that a transcription session may be asked for, aliases of the installation among them."""
-    known = *TRANSCRIPTION_MODELS, *LIVE_TRANSCRIPTION_MODELS
-    return *known, *(alias for alias, model in aliases.items() if model in known)
+def require_model(model: str, known: Collection[str], param: str = "model") -> None:
+    """Raises BadInput."""
+    if model not in known:
+        raise BadInput(param, f"the model {model[:80]!r} does not exist", ", ".join(known), code="model_not_found")

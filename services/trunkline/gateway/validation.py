@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
 
 from trunkline.proto.errors import BadInput
 
@@ -20,6 +23,26 @@ RENAMED = {
 }
 """Fields of the protocol's beta, and where its final form has them."""
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
+
+
+T = TypeVar("T")
+
+
+def read_json(text: bytes | msgspec.Raw, decoder: "msgspec.json.Decoder[T]", within: str = "") -> T:
+    """A client's own. within: the parameter that is read by itself, empty for a request's body. Raises BadInput."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise explain_validation(error, within) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        problem = "is nested too deeply" if isinstance(error, RecursionError) else "is not JSON"
+        problem = problem if within else f"the body {problem}"
+        raise BadInput(within, problem, "a JSON object", code="invalid_json") from error
+
+
+def read_part(raw: msgspec.Raw, kind: type[T], param: str) -> T:
+    """Of what was read before. Raises BadInput."""
+    return read_json(raw, msgspec.json.Decoder(kind), param)
 
 
 def explain_validation(error: Exception, within: str = "") -> BadInput:
@@ -49,9 +72,21 @@ def _joined(param: str, part: str) -> str:
     return f"{param}{dot}{part}"
 
 
+def read_number(param: str, text: str | None, least: int, most: int) -> int:
+    """A whole number in an address or a form. Raises BadInput."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise BadInput(param, f"is {text!r}"[:80], f"{least} to {most}")
+    return int(text)
+
+
+def bytes_of(text: str) -> int:
+    """How many there are of it on the wire."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))  # most of it is audio: ASCII
+
+
 def require_size(param: str, text: str, limit_bytes: int) -> None:
     """Raises BadInput."""
-    size = len(text.encode(errors="surrogatepass"))
+    size = bytes_of(text)
     if size > limit_bytes:
         raise BadInput(param, f"has {size} bytes", f"{limit_bytes} bytes")
 

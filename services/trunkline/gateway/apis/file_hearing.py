@@ -21,7 +21,7 @@ class NotTranscribed(TrunklineError):
         super().__init__(f"the recogniser failed: {reason}")
 
 
-class Dictation:
+class FileHearing:
     """read: the file's next samples at CALLER_RATE_HZ, empty at its end. languages: (param, language) as asked for."""
 
     def __init__(
