@@ -323,7 +323,7 @@ def test_a_worker_that_calls_keep_busy_is_mute_to_who_speaks_and_not_to_who_is_p
         listens = [*ear.listens, *other.listens]
         assert [listen.patient for listen in listens] == [patient] * (1 + moves)
 
-    scenario(script, takes_s=6.0)
+    scenario(script, takes_s=8.0)
 
 
 def test_many_files_at_once_wait_for_their_worker_and_do_not_chase_each_other_to_another() -> None:

@@ -75,6 +75,19 @@ def test_words_are_told_while_the_caller_speaks_on() -> None:
     run_virtual(scenario())
 
 
+def test_a_file_is_not_drafted() -> None:
+    async def scenario() -> None:
+        stage = worker()
+        await stage.start()
+        [hub] = await heard(stage, await stage.call(patient=True))
+        await stage.stop()
+
+        kinds = [type(fact) for fact in hub.facts if isinstance(fact, SpeechStarted | Partial | SpeechStopped | Final)]
+        assert kinds == [SpeechStarted, Partial, SpeechStopped, Final]
+
+    run_virtual(scenario())
+
+
 def test_a_draft_that_is_late_is_never_told_after_the_words() -> None:
     async def scenario() -> None:
         stage = worker(Slow(0.9))

@@ -130,11 +130,11 @@ class Worker:
             await exchange.stop()
             await exchange.bus.close()
 
-    async def call(self, rules: TurnRules = RULES, from_sample: int = 0) -> Hub:
+    async def call(self, rules: TurnRules = RULES, from_sample: int = 0, *, patient: bool = False) -> Hub:
         self._calls += 1
         name = f"rtc_00_{self._calls}"
         hub = Hub(lambda hub: self.gateway.link(name, self.stt.address, 1, hub.hears), self._calls)
-        hub.link.send(Listen(hub.handle, from_sample, rules))
+        hub.link.send(Listen(hub.handle, from_sample, rules, patient=patient))
         await asyncio.sleep(0.01)
         assert [Accepted()] == hub.facts
         return hub

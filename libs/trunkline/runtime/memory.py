@@ -3,6 +3,9 @@
 import ctypes
 import gc
 
+LARGE_BYTES = 1024 * 1024
+M_MMAP_THRESHOLD = -3  # as malloc.h has it
+
 
 def give_back(*, collect: bool) -> None:
     """What glibc holds free between pieces in use; elsewhere nothing. Takes milliseconds.
@@ -15,4 +18,14 @@ def give_back(*, collect: bool) -> None:
         _trim(0)
 
 
+def keep_large_apart() -> None:
+    """From now on each large piece is given back as soon as it is freed; elsewhere than with glibc nothing.
+
+    By itself glibc takes the size of what was freed for usual, and keeps as much. Source: mallopt(3).
+    """
+    if _mallopt is not None:
+        _mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+_mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

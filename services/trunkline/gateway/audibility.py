@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-MUTE_S = 3.0
+MUTE_S = 15.0  # where calls leave little time, a job that takes a second takes many
 WORKERS = 256  # remembered
 
 

@@ -7,6 +7,7 @@ from trunkline.gateway.settings import GatewaySettings
 from trunkline.gateway.stores import Stores
 from trunkline.proto.subjects import FILES_BUCKET, RESPONSES_BUCKET, SESSIONS_BUCKET
 from trunkline.record import NatsBucket, NatsFileStore, NatsRecordStore
+from trunkline.runtime.memory import keep_large_apart
 from trunkline.runtime.process import Context, run
 
 RESPONSES_KEPT_S = 30 * 86_400.0  # as long as the vendor keeps them
@@ -14,6 +15,7 @@ RESPONSES_KEPT_S = 30 * 86_400.0  # as long as the vendor keeps them
 
 def build(context: Context, settings: GatewaySettings, webrtc: MakeEndpoint | None = None) -> GatewayService:
     assert isinstance(context.bus, NatsBus)
+    keep_large_apart()  # what people upload
     client, replicas = context.bus.client, settings.record_replicas
     stores = Stores(
         record=NatsRecordStore(client, replicas=replicas),

@@ -18,7 +18,6 @@ from trunkline.gateway.decisions import Decision, OrderDiscard, OrderFinish
 from trunkline.gateway.listening import RING_SAMPLES, Listening
 from trunkline.gateway.playout import Playout
 from trunkline.gateway.posts import SttPost
-from trunkline.gateway.progress import MUTE_LIMIT_S
 from trunkline.gateway.requests import Request, Requests
 from trunkline.gateway.turns import Policy, Turns
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
@@ -28,7 +27,6 @@ from trunkline.proto.speech import Tune, TurnRules
 
 SAID_SAMPLES = CALLER_RATE_HZ * 6 // 5  # so often STT says how far it has judged, and a few windows
 AHEAD_SAMPLES = 3 * CALLER_RATE_HZ  # of what STT may have judged and not said yet
-PATIENCE_S = 30.0  # for a worker to say something, where nobody speaks meanwhile
 SURE_SAMPLES = CALLER_RATE_HZ // 5  # a detector needs a few windows to be sure that a voice is over
 
 RULES = TurnRules()
@@ -76,7 +74,6 @@ class Transcribing:
             busy=lambda: False,
             decide=self._carry_out,
             on_progress=self._progress.set,
-            mute_limit_s=PATIENCE_S if self._patient else MUTE_LIMIT_S,
         )
         return SttPost(
             request.handle,

@@ -106,7 +106,8 @@ class CallerSession:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._intake = Intake(listen.from_sample)
-        self._endpointer = Endpointer(listen.rules, listen.from_sample, draft_samples)
+        drafted = 0 if listen.patient else draft_samples  # nobody is there to read on while a file is heard
+        self._endpointer = Endpointer(listen.rules, listen.from_sample, drafted)
         self._tries: dict[int, _Try] = {}
         self._draft: Job | None = None
         self._ended: deque[int] = deque()  # utterances whose words aren't told

@@ -56,16 +56,20 @@ class Bodies:
         if (request.content_length or 0) > self._limit_bytes:
             raise self._too_large(request)
         body = bytearray()
+        size_bytes = 0
         try:
             async with in_time():
                 while piece := await arriving(request.content.read(PIECE_BYTES)):
                     self._hold(len(piece))
+                    size_bytes += len(piece)
                     body += piece
-                    if len(body) > self._limit_bytes:
+                    if size_bytes > self._limit_bytes:
                         raise self._too_large(request)
-            yield bytes(body)
+            whole = bytes(body)
+            body.clear()
+            yield whole
         finally:
-            self._held_bytes -= len(body)
+            self._held_bytes -= size_bytes
 
     def _hold(self, size_bytes: int) -> None:
         if self._held_bytes + size_bytes > self._total_bytes:
