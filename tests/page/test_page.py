@@ -237,6 +237,17 @@ def test_who_writes_while_the_agent_speaks_interrupts_it(caller: Caller) -> None
     assert caller.sent_types[2:] == ["conversation.item.create", "response.create"]
 
 
+def test_an_answer_that_was_asked_for_in_writing_is_interrupted_too(caller: Caller) -> None:
+    caller.open().call()
+    caller.writes("Where is my order?")
+    asked = caller.sent[-1]["event_id"]  # over a WebSocket the gateway names the response so
+    caller.hears("response.created", response={"id": asked})
+    caller.page.keyboard.press("Escape")
+
+    assert caller.sent_types[2:] == ["response.cancel", "output_audio_buffer.clear"]
+    assert caller.sent[2]["response_id"] == asked
+
+
 def test_a_message_that_meets_another_response_is_answered_after_it(caller: Caller) -> None:
     busy = {"type": "invalid_request_error", "code": "conversation_already_has_active_response", "message": "no"}
     caller.open().call()

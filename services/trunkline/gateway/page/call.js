@@ -27,6 +27,7 @@ export class Call {
   constructor({ key, agent, line, microphone, player, on }) {
     Object.assign(this, { key, agent, microphone, on, isOver: false });
     this.open = null; // id of the response that runs, or of the request for one that is to come
+    this.asked = null; // id of that request
     this.wanted = []; // items that wait until no response runs
     this.wantsAnswer = false;
     this.stopper = new AbortController();
@@ -76,7 +77,10 @@ export class Call {
     const isBusy = event.type === "error" && event.error.code === BUSY; // the caller spoke just then: once more, later
     if (isBusy) this.wantsAnswer = true;
     if (cause && cause === this.open) this.open = null;
-    if (event.type === "response.created") this.open = event.response.id;
+    if (event.type === "response.created") {
+      this.open = event.response.id;
+      this.asked = null; // it may have the request's own id
+    }
     if (event.type === "response.done") this.open = null;
     if (isBusy || cause.startsWith(QUIET)) return;
     this.on.event(event);
@@ -106,7 +110,7 @@ export class Call {
   }
 
   get isAsked() {
-    return this.open === this.asked;
+    return this.open !== null && this.open === this.asked;
   }
 
   /** The agent falls silent. */
