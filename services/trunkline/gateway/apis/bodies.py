@@ -39,13 +39,28 @@ async def arriving(piece: Awaitable[T]) -> T:
         raise web.HTTPRequestTimeout(reason=f"nothing of the body came for {PIECE_LIMIT_S:g} s") from error
 
 
+class Room:
+    """For bodies that are held. free_bytes: of all together."""
+
+    def __init__(self, free_bytes: int) -> None:
+        self._free_bytes = free_bytes
+
+    def take(self, size_bytes: int) -> None:
+        """Raises StageUnavailable."""
+        if size_bytes > self._free_bytes:
+            raise StageUnavailable("gateway", "it holds all the bodies of requests that it can", RETRY_S)
+        self._free_bytes -= size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        self._free_bytes += size_bytes
+
+
 class Bodies:
     """limit_bytes: of one. total_bytes: of all that are held at a time."""
 
     def __init__(self, limit_bytes: int, total_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._total_bytes = total_bytes
-        self._held_bytes = 0
+        self._room = Room(total_bytes)
 
     @asynccontextmanager
     async def read(self, request: web.Request) -> AsyncIterator[bytes]:
@@ -60,7 +75,7 @@ class Bodies:
         try:
             async with in_time():
                 while piece := await arriving(request.content.read(PIECE_BYTES)):
-                    self._hold(len(piece))
+                    self._room.take(len(piece))
                     size_bytes += len(piece)
                     body += piece
                     if size_bytes > self._limit_bytes:
@@ -69,12 +84,7 @@ class Bodies:
             body.clear()
             yield whole
         finally:
-            self._held_bytes -= size_bytes
-
-    def _hold(self, size_bytes: int) -> None:
-        if self._held_bytes + size_bytes > self._total_bytes:
-            raise StageUnavailable("gateway", "it holds all the requests' bodies that it can", RETRY_S)
-        self._held_bytes += size_bytes
+            self._room.give_back(size_bytes)
 
     def _too_large(self, request: web.Request) -> web.HTTPRequestEntityTooLarge:
         reason = f"the body has more than {self._limit_bytes} bytes"

@@ -11,8 +11,8 @@ import msgspec
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from trunkline.gateway.apis.bodies import PIECE_BYTES, RETRY_S, arriving, in_time
-from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.gateway.apis.bodies import PIECE_BYTES, Room, arriving, in_time
+from trunkline.proto.errors import BadInput
 
 FIELD_BYTES = 64 * 1024
 FIELDS = 64
@@ -36,7 +36,7 @@ class Forms:
 
     def __init__(self, file_bytes: int, total_bytes: int) -> None:
         self._file_bytes = file_bytes
-        self._free_bytes = total_bytes
+        self._room = Room(total_bytes)
 
     @asynccontextmanager
     async def read(self, request: web.Request) -> AsyncIterator[Form]:
@@ -52,7 +52,7 @@ class Forms:
                 await self._fill(form, request)
             yield form
         finally:
-            self._free_bytes += form.held_bytes
+            self._room.give_back(form.held_bytes)
 
     async def _fill(self, form: Form, request: web.Request) -> None:
         try:
@@ -87,9 +87,7 @@ class Forms:
         while piece := await arriving(part.read_chunk(PIECE_BYTES)):
             if len(body) + len(piece) > limit_bytes:
                 raise self._too_large(len(body) + len(piece))
-            if len(piece) > self._free_bytes:
-                raise StageUnavailable("gateway", "it holds all the uploads that it can", RETRY_S)
-            self._free_bytes -= len(piece)
+            self._room.take(len(piece))
             form.held_bytes += len(piece)
             body += piece
         return body
