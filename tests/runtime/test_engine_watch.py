@@ -70,8 +70,8 @@ from trunkline.telemetry import logs
 
 async def main():
     logs.configure("info", "stt", "stt-1")
-    engine_watch.HANG_LIMIT_S, engine_watch.SURE_S = 0.2, 0.1
-    watch = engine_watch.EngineWatch("moonshine", 1)
+    engine_watch.SURE_S = 0.1
+    watch = engine_watch.EngineWatch("moonshine", 1, limit_s=0.2)
     ThreadPoolExecutor(1).submit(threading.Event().wait)
     watch.began()
     await asyncio.sleep(30)
