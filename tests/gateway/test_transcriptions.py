@@ -1,6 +1,7 @@
 """POST /v1/audio/transcriptions over a socket: files of keyed digits, whose words depend on their sound."""
 
 import asyncio
+import gc
 import io
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +18,7 @@ from trunkline.audio import dtmf, pcm, wav
 from trunkline.gateway.apis import transcriptions
 from trunkline.gateway.apis.form import FIELD_BYTES
 from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.subjects import Stage
 from trunkline.stt.listening import Listening
 
@@ -359,3 +361,34 @@ def test_a_full_stage_asks_the_client_to_come_later(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Listening, "enlist", lambda *args, **options: None)
     asking(script)
+
+
+@pytest.mark.parametrize("how", ["whole", "lost", "gone"])
+def test_a_file_is_let_go_of_with_its_request_and_not_when_python_collects_garbage(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held() -> int:
+        return sum(isinstance(one, wav.Reader) for one in gc.get_objects())
+
+    async def script(ask: Asking) -> None:
+        asked = asyncio.create_task(ask(keyed("123")))
+        if how != "whole":
+            await asyncio.sleep(0.5)
+            assert held() == 1
+        for request in ask.whole.gateways[0]._calls.requests if how == "lost" else ():
+            request.fail(StageUnavailable("stt", "lost"))
+        if how == "gone":
+            asked.cancel()
+        await asyncio.wait((asked,))
+        await asyncio.sleep(0.5)
+
+        assert held() == 0
+
+    if how != "whole":
+        monkeypatch.setattr(Listening, "enlist", lambda *args, **options: None)  # it never says that it has heard
+    gc.collect()
+    gc.disable()
+    try:
+        asking(script)
+    finally:
+        gc.enable()

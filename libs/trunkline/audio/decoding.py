@@ -44,12 +44,17 @@ class SoundFile:
         """param: what a BadInput names. limit_s: longer files raise BadInput, here or as soon as it shows."""
         self._param = param
         self._limit_s = limit_s
-        self._source = _open(data, param)
-        self._rate_hz = self._source.rate_hz
+        source = _open(data, param)
+        self._source: _Source | None = source
+        self._rate_hz = source.rate_hz
         self._taken = 0
         self._ended = False
         self._resampler = _resampler(self._rate_hz, to_hz)
-        self._require_short(self._source.frames or 0)
+        self._require_short(source.frames or 0)
+
+    def close(self) -> None:
+        """Lets go of the data, however long somebody refers to this."""
+        self._source = None
 
     @property
     def seconds(self) -> float:
@@ -58,9 +63,10 @@ class SoundFile:
 
     def read(self) -> Samples:
         """The next second or so; empty at the end, and only there. Raises BadInput where the file is damaged."""
-        made = pcm.EMPTY
+        made, source = pcm.EMPTY, self._source
+        assert source is not None
         while not len(made) and not self._ended:
-            taken = self._source.read(self._rate_hz)
+            taken = source.read(self._rate_hz)
             self._taken += len(taken)
             self._require_short(self._taken)
             self._ended = len(taken) < self._rate_hz

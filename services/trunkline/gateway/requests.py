@@ -106,6 +106,7 @@ class Request:
 
     def _end(self) -> None:
         self._staffing.release("answered")
+        del self._staffing  # which refers to this: what was worked on is to go at once
         self._requests.forget(self)
 
 

@@ -52,6 +52,7 @@ class Forms:
                 await self._fill(form, request)
             yield form
         finally:
+            form.file = None  # an error that is kept refers to its frames, and so to the form
             self._room.give_back(form.held_bytes)
 
     async def _fill(self, form: Form, request: web.Request) -> None:

@@ -82,6 +82,7 @@ class TranscriptionsEndpoint:
 
     async def _answer(self, request: web.Request, asked: TranscriptionAsked, file: bytearray) -> web.StreamResponse:
         sound = await self._on_thread(partial(SoundFile, file, CALLER_RATE_HZ, "file", LIMIT_S))
+        del file
         hearing = FileHearing(self._requests, asked.rules, asked.wanted_languages, lambda: self._on_thread(sound.read))
         try:
             async with aclosing(hearing.said()) as said:
@@ -92,6 +93,7 @@ class TranscriptionsEndpoint:
             return refuse(500, "transcription_failed", str(error))
         finally:
             metrics.transcribed_s.inc(sound.seconds)
+            sound.close()  # what has heard it refers to itself, and goes when Python collects such
         return formed(asked, whole, sound.seconds, hearing.language)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
