@@ -27,6 +27,7 @@ def snippets(page: Path) -> list[Snippet]:
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if snippets(page)]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_snippet_runs_on(page: Path, tmp_path: Path) -> None:
     for how, code in snippets(page):

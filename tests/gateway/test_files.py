@@ -326,6 +326,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(path: str, content_type: st
     over_http(scenario)
 
 
+@pytest.mark.programs  # real sockets, full to their brim
 def test_who_does_not_read_a_file_is_cut_off_and_others_wait_that_long_at_most() -> None:
     data = os.urandom(10_000_000)
 

@@ -9,6 +9,8 @@ import pytest
 
 from trunkline.runtime.leaving import THREADS_LIMIT_S
 
+pytestmark = pytest.mark.programs
+
 NOWHERE = {"TRUNKLINE_NATS_URL": "nats://127.0.0.1:9", "TRUNKLINE_WORKER_ID": "stt-1"}
 SERVICE = """
 import asyncio, sys, threading, time

@@ -48,6 +48,7 @@ def test_ten_thousand_histories_keep_every_promise() -> None:
     histories(SMOKE, ALL)
 
 
+@pytest.mark.sim
 def test_a_seed_gives_the_same_history_in_every_process() -> None:
     code = "from sim.history import plan; from sim.run import simulate;"
     code += " print([simulate(plan(seed)).digest for seed in range(8)])"
@@ -123,6 +124,7 @@ AGENTS_GUARDS: list[tuple[Guard, Act, str]] = [
 ]
 
 
+@pytest.mark.sim
 @pytest.mark.parametrize(("guard", "act", "invariant"), AGENTS_GUARDS, ids=lambda one: getattr(one, "__name__", ""))
 def test_without_a_guard_of_the_agents_its_invariant_is_broken(guard: Guard, act: Act, invariant: str) -> None:
     assert breaks(invariant, 40, lambda seed: about(seed, act), guard)
