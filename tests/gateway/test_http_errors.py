@@ -53,3 +53,24 @@ def test_a_bug_in_the_middle_of_an_answer_breaks_it_off() -> None:
                 await answer.read()
 
     served(handler, script)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        ("POST", "/odd", 404, "POST /odd: nothing is there; allowed: /v1/odd"),
+        ("GET", "/v1/v1/odd", 404, "GET /v1/v1/odd: nothing is there; allowed: /v1/odd"),
+        ("POST", "/v1/odd", 405, "POST /v1/odd: can't be asked so; allowed: GET, HEAD"),
+    ],
+)
+def test_who_asks_at_a_wrong_address_is_told_the_right_one(method: str, path: str, status: int, message: str) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        raise AssertionError
+
+    async def script(client: aiohttp.ClientSession) -> None:
+        async with client.request(method, path) as answer:
+            told = await answer.json()
+
+        assert (answer.status, told["error"]["message"]) == (status, message)
+
+    served(handler, script)

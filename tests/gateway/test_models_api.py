@@ -101,6 +101,8 @@ def test_a_name_of_a_model_reaches_the_engine(name: str, asked: str) -> None:
         ("frontdesk", 400, "agents answer on calls"),
         ("desk", 400, "agents answer on calls"),
         ("gpt-realtime-2", 400, "for calls"),
+        ("whisper-1", 400, "for transcriptions (/v1/audio/transcriptions)"),
+        ("tts-1", 400, "for speech (/v1/audio/speech)"),
         ("gpt-unheard-of", 404, "does not exist"),
         ("", 404, "does not exist"),
     ],

@@ -495,6 +495,15 @@ def test_an_unknown_voice_is_told_which_there_are() -> None:
     play(scenario)
 
 
+def test_an_unknown_format_is_told_which_there_are() -> None:
+    async def scenario(server: Server) -> None:
+        _, error = await refused(server, response_format="ogg")
+
+        assert error["message"].endswith("allowed: mp3, opus, flac, wav, pcm")
+
+    play(scenario)
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b'{"speed": NaN}', b'{"speed": 1e999, "model": "tts-1", "input": "a", "voice": "ash"}', b"\xff"],
@@ -506,6 +515,7 @@ def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
             error = (await answer.json())["error"]
 
         assert (answer.status, error["type"]) == (400, "invalid_request_error")
+        assert not error["message"].startswith(":")
 
     play(scenario)
 

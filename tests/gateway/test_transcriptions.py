@@ -272,6 +272,22 @@ def test_what_is_not_supported_is_refused_by_name(name: str) -> None:
     asking(script)
 
 
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (("response_format", "xml"), "allowed: json, text, srt, verbose_json, vtt"),
+        (("upload", "x" * (FIELD_BYTES + 1)), "the field 'upload' is too long; allowed: a `file` of at most "),
+    ],
+)
+def test_a_refusal_says_what_would_be_right(field: tuple[str, str], words: str) -> None:
+    async def script(ask: Asking) -> None:
+        _, _, body = await ask(keyed("1"), field)
+
+        assert words in msgspec.json.decode(body)["error"]["message"]
+
+    asking(script)
+
+
 def test_a_model_that_nobody_knows_is_not_found_and_one_that_is_missing_is_asked_for() -> None:
     async def script(ask: Asking) -> None:
         assert await ask.refusal(keyed("1"), model="gpt-realtime") == (404, "model", "model_not_found")

@@ -31,10 +31,11 @@ class UnknownTag(Undecodable):
 
 
 class BadInput(TrunklineError):
-    """param: the field, as its giver spells it; allowed: in words."""
+    """param: the field, as its giver spells it, empty for the whole; allowed: in words."""
 
     def __init__(self, param: str, problem: str, allowed: str, *, code: str = "invalid_value") -> None:
-        super().__init__(f"{param}: {problem}; allowed: {allowed}" if allowed else f"{param}: {problem}")
+        where = f"{param}: " if param else ""
+        super().__init__(f"{where}{problem}; allowed: {allowed}" if allowed else f"{where}{problem}")
         self.param, self.problem, self.allowed, self.code = param, problem, allowed, code
 
 

@@ -90,7 +90,7 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         codes = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
         code = codes.get(error.status, "invalid_request")
-        return refuse(error.status, code, f"{request.method} {request.path}: {error.reason}")
+        return refuse(error.status, code, f"{request.method} {request.path}: {_reason(request, error)}")
     except web.RequestPayloadError as error:
         log.info("body not read", path=request.path, reason=repr(error)[:200])
         return refuse(400, "invalid_request", f"{request.method} {request.path}: the body can't be read")
@@ -99,3 +99,14 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise  # the client is gone, or has part of an answer: the server breaks the connection, so that it shows
         log.error("request failed", path=request.path, error=repr(error), exc_info=error)
         return refuse(500, "server_error", f"{request.method} {request.path}: the request failed at the gateway")
+
+
+def _reason(request: web.Request, error: web.HTTPException) -> str:
+    """Who asks at a wrong address is told the right ones: a base URL easily lacks its /v1, or has it twice."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"can't be asked so; allowed: {', '.join(sorted(error.allowed_methods))}"
+    if request.match_info.http_exception is not error:
+        return error.reason
+    addresses = {resource.canonical for resource in request.app.router.resources()}
+    known = sorted(address for address in addresses if address.startswith("/v1/") and "{" not in address)
+    return f"nothing is there; allowed: {', '.join(known)}"

@@ -93,7 +93,8 @@ class Pictures:
             return await self._store(await self._read(url, param), param)
         if scheme in ("http", "https"):
             return await self._store(await self._urls.fetch(url, param), param)
-        raise BadInput(param, f"is {url[:40]!r}", "a data URL, or an http(s) URL", code="invalid_image_url")
+        allowed = "a data URL (data:image/png;base64,…), or an http(s) URL"
+        raise BadInput(param, f"is {url[:40]!r}", allowed, code="invalid_image_url")
 
     async def _read(self, url: str, param: str) -> bytes:
         found = _DATA_URL.match(url[:1024])

@@ -28,12 +28,19 @@ _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
 T = TypeVar("T")
 
 
-def read_json(text: bytes | msgspec.Raw, decoder: "msgspec.json.Decoder[T]", within: str = "") -> T:
-    """A client's own. within: the parameter that is read by itself, empty for a request's body. Raises BadInput."""
+def read_json(
+    text: bytes | msgspec.Raw,
+    decoder: "msgspec.json.Decoder[T]",
+    within: str = "",
+    *,
+    choices: Mapping[str, str] | None = None,
+) -> T:
+    """A client's own. within: the parameter that is read by itself, empty for a request's body. choices: see
+    explain_validation. Raises BadInput."""
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
-        raise explain_validation(error, within) from error
+        raise explain_validation(error, within, choices=choices) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         problem = "is nested too deeply" if isinstance(error, RecursionError) else "is not JSON"
         problem = problem if within else f"the body {problem}"
@@ -45,9 +52,9 @@ def read_part(raw: msgspec.Raw, kind: type[T], param: str) -> T:
     return read_json(raw, msgspec.json.Decoder(kind), param)
 
 
-def explain_validation(error: Exception, within: str = "") -> BadInput:
+def explain_validation(error: Exception, within: str = "", *, choices: Mapping[str, str] | None = None) -> BadInput:
     """msgspec says what is wrong and where; the place becomes the parameter, spelt as the client spells it. within: the
-    parameter that was read by itself."""
+    parameter that was read by itself. choices: what is allowed, by parameter, where msgspec doesn't say it."""
     text = str(error)
     place = _PLACE.search(text)
     param = _joined(within, place[1] if place else "")
@@ -64,7 +71,7 @@ def explain_validation(error: Exception, within: str = "") -> BadInput:
         return BadInput(param, "is missing", "", code="missing_required_parameter")
     if "base64" in problem:
         return BadInput(param or "audio", "is not base64", "base64 of audio in the session's input format")
-    return BadInput(param, problem[:1].lower() + problem[1:], "")
+    return BadInput(param, problem[:1].lower() + problem[1:], (choices or {}).get(param, ""))
 
 
 def _joined(param: str, part: str) -> str:

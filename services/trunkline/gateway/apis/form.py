@@ -45,7 +45,7 @@ class Forms:
         if request.content_type != "multipart/form-data":
             raise BadInput("Content-Type", f"is {request.content_type[:80]!r}", "multipart/form-data, with a `file`")
         if (request.content_length or 0) > self._file_bytes + FIELDS * FIELD_BYTES:
-            raise self._too_large(request.content_length or 0)
+            raise self._too_large("the form is too long", request.content_length or 0)
         form = Form()
         try:
             async with in_time():
@@ -87,12 +87,12 @@ class Forms:
         body = bytearray()
         while piece := await arriving(part.read_chunk(PIECE_BYTES)):
             if len(body) + len(piece) > limit_bytes:
-                raise self._too_large(len(body) + len(piece))
+                raise self._too_large(f"the field {(part.name or '')[:80]!r} is too long", len(body) + len(piece))
             self._room.take(len(piece))
             form.held_bytes += len(piece)
             body += piece
         return body
 
-    def _too_large(self, size_bytes: int) -> web.HTTPRequestEntityTooLarge:
-        limit = f"a file has at most {self._file_bytes} bytes, another field {FIELD_BYTES}"
-        return web.HTTPRequestEntityTooLarge(self._file_bytes, size_bytes, reason=limit)
+    def _too_large(self, problem: str, size_bytes: int) -> web.HTTPRequestEntityTooLarge:
+        reason = f"{problem}; allowed: a `file` of at most {self._file_bytes} bytes, other fields of {FIELD_BYTES}"
+        return web.HTTPRequestEntityTooLarge(self._file_bytes, size_bytes, reason=reason)

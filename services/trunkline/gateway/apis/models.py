@@ -10,12 +10,17 @@ from aiohttp import web
 
 from trunkline.gateway.auth import Keys, answer
 from trunkline.gateway.http import guarded
-from trunkline.gateway.model_names import CALL_MODELS, TEXT_MODELS, is_text_model
+from trunkline.gateway.model_names import CALL_MODELS, SPEECH_MODELS, TEXT_MODELS, TRANSCRIPTION_MODELS, is_text_model
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput
 
 OWNER, AGENTS_OWNER = "trunkline", "trunkline.agents"  # by the second a client knows what it may call
 EXAMPLE = "gpt-5.5"
+ELSEWHERE = {
+    **dict.fromkeys(TRANSCRIPTION_MODELS, "transcriptions (/v1/audio/transcriptions)"),
+    **dict.fromkeys(SPEECH_MODELS, "speech (/v1/audio/speech)"),
+    **dict.fromkeys(CALL_MODELS, "calls (/v1/realtime)"),
+}
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -55,7 +60,7 @@ class TextModels:
         if is_text_model(name) or (self._own and name == self._own):
             return "" if target in (None, self._own) or target in agents else target or ""
         if not name or target is None or name in CALL_MODELS:
-            raise _on_calls(name) if name in CALL_MODELS else _unknown(name)
+            raise _elsewhere(name) if name in ELSEWHERE else _unknown(name)
         if target in agents:
             raise _is_agent(name)
         return "" if target == self._own else target
@@ -70,8 +75,8 @@ def _is_agent(name: str) -> BadInput:
     return BadInput("model", f"{name[:80]!r} is an agent, and agents answer on calls (/v1/realtime)", allowed)
 
 
-def _on_calls(name: str) -> BadInput:
-    return BadInput("model", f"{name[:80]!r} is for calls (/v1/realtime)", f"a model, such as {EXAMPLE}")
+def _elsewhere(name: str) -> BadInput:
+    return BadInput("model", f"{name!r} is for {ELSEWHERE[name]}", f"a model, such as {EXAMPLE}")
 
 
 class ModelsEndpoint:

@@ -191,4 +191,4 @@ class Speech:
 
 def read(body: bytes) -> SpeechAsked:
     """Raises BadInput."""
-    return read_json(body, _asked)
+    return read_json(body, _asked, choices={"response_format": ", ".join(CONTENT_TYPES)})

@@ -76,7 +76,7 @@ def read(fields: Iterable[tuple[str, str]], models: Collection[str]) -> Transcri
     try:
         asked = msgspec.convert(_nested(fields), TranscriptionAsked, strict=False)
     except msgspec.ValidationError as error:
-        raise explain_validation(error) from error
+        raise explain_validation(error, choices={"response_format": ", ".join(FORMATS)}) from error
     require_model(asked.model, models)
     _require_supported(asked)
     return asked
