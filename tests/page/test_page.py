@@ -226,6 +226,15 @@ def test_a_tool_that_the_client_should_run_is_answered_honestly(caller: Caller) 
     assert "Client tool open_door(door: left)" in caller.page.locator(".tool").inner_text()
 
 
+@pytest.mark.parametrize(("button", "is_told"), [("Call", True), ("Without microphone", False)])
+def test_only_who_has_a_microphone_is_told_how_to_talk_while_muted(caller: Caller, button: str, is_told: bool) -> None:
+    caller.page.set_viewport_size({"width": 1280, "height": 800})
+    caller.open().call(button)
+
+    assert caller.page.get_by_text("muted, hold Space to talk").is_visible() is is_told
+    assert caller.page.get_by_text("drop or paste a picture").is_visible()
+
+
 def test_who_writes_while_the_agent_speaks_interrupts_it(caller: Caller) -> None:
     caller.open().call()
     caller.hears("response.created", response={"id": "resp_1"})

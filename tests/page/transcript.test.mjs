@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { argumentsText, withRecord } from "../../services/trunkline/gateway/page/record.js";
-import { begin, fold, parts, resumed, typed } from "../../services/trunkline/gateway/page/transcript.js";
+import { begin, fold, parts, patch, resumed, typed } from "../../services/trunkline/gateway/page/transcript.js";
 import { asMarkdown } from "../../services/trunkline/gateway/page/save.js";
 import { latencies, stages, waitMs } from "../../services/trunkline/gateway/page/waits.js";
 
@@ -54,6 +54,14 @@ test("a greeting is told apart from an answer", () => {
   const view = viewOf(frames);
 
   assert.deepEqual(agents(view).map((entry) => entry.source), ["greeting", "", "", "", "", "", "", ""]);
+});
+
+test("words that another gateway tells again stand once, as the record has them", () => {
+  const { id, text } = viewOf(frames).entries.find((entry) => entry.state === "cut");
+  const twice = patch(viewOf(frames), id, { text: text + text });
+  const told = withRecord(twice, record).entries.find((entry) => entry.id === id);
+
+  assert.equal(told.text, "Order 4 7 1 2 was shipped yesterday and arrives tomorrow.");
 });
 
 test("every entry is settled when its response is over", () => {

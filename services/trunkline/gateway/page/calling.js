@@ -29,7 +29,7 @@ export async function placeCall(wantsMicrophone) {
   alertUser();
   const line = new FormData($("begin")).get("line");
   forgetPictures();
-  Object.assign(page, { state: "connecting", view: begin(), call: null, line, isDisturbed: false, isSending: false, beganAt: new Date() });
+  Object.assign(page, { state: "connecting", view: begin(), call: null, line, isDisturbed: false, disturbedMs: null, isSending: false, beganAt: new Date() });
   const attempt = ++page.attempts;
   paint();
   const microphone = wantsMicrophone ? await microphoneOrNone() : null;
@@ -37,7 +37,7 @@ export async function placeCall(wantsMicrophone) {
   const call = new Call({ key, agent: $("agent").value, line, microphone, player: $("player"), on: listener() });
   page.call = call;
   setMuted(false);
-  $("mute").hidden = !microphone;
+  $("mute").hidden = $("hold-hint").hidden = !microphone;
   try {
     await call.start();
   } catch (error) {
@@ -71,16 +71,20 @@ function listener() {
       else if (event.type === "response.output_item.done" && event.item.phase === "commentary") readBack(page.call, "");
     },
     disturbed: (is) => {
+      page.disturbedMs = is ? page.disturbedMs ?? performance.now() : null;
       page.isDisturbed = is;
       paint();
     },
     moved: () => {
       page.line = "websocket";
+      page.isDisturbed = true;
+      page.disturbedMs ??= performance.now();
       paint();
     },
     resumed: (gapMs) => {
-      page.isDisturbed = false;
-      page.view = withNotice(resumed(page.view), `The connection was lost, and found again after ${seconds(gapMs)}. The call goes on.`);
+      const lostMs = Math.max(gapMs, performance.now() - (page.disturbedMs ?? Infinity)); // by either line
+      Object.assign(page, { isDisturbed: false, disturbedMs: null });
+      page.view = withNotice(resumed(page.view), `The connection was lost, and found again after ${seconds(Math.max(lostMs, 100))}. The call goes on.`);
       paint();
     },
     ended: (reason) => leave(ENDINGS[reason]),

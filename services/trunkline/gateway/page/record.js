@@ -44,7 +44,7 @@ function addHeard(view, item) {
     source: entry.source || (item.source === "model" ? "" : item.source ?? ""),
     state: isCut ? "cut" : entry.state,
     heard: isCut ? item.heard_text : entry.heard,
-    text: isCut && item.text.startsWith(entry.text.trim()) ? item.text : entry.text, // with what was never begun
+    text: (isCut && item.text) || entry.text, // with what was never begun, and once what another gateway told again
   };
   return Object.keys(fields).some((name) => fields[name] !== entry[name]) ? patch(view, item.id, fields) : view;
 }

@@ -13,6 +13,7 @@ export const page = {
   connectedMs: 0,
   muted: false,
   isDisturbed: false,
+  disturbedMs: null, // since when
   isSending: false,
   busyUntilMs: 0,
   attempts: 0,
