@@ -874,6 +874,26 @@ def test_who_hangs_up_without_a_gateway_tells_another_one(asked: bool) -> None:
     run(main())
 
 
+def test_who_hangs_up_at_a_gateway_that_has_the_call_tells_nobody_else() -> None:
+    codes: list[int] = []
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        codes.append(await taken.until_left())
+
+    async def second(taken: Taken) -> None:
+        raise AssertionError("dialled again")
+
+    async def main() -> None:
+        gateway = Gateway(first, second)
+        async with gateway.running() as url, connect(url) as call:
+            await anext(aiter(call))
+
+        assert (codes, gateway.behaviours) == ([1000], [second])
+
+    run(main())
+
+
 def test_who_hangs_up_at_a_gateway_that_is_gone_by_then_tells_another_one() -> None:
     codes: list[int] = []
 

@@ -6,7 +6,7 @@ answer to a ping. Each time that a client leaves one too early costs the gateway
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import aiohttp
@@ -58,6 +58,7 @@ class Socket:
         self._loop = asyncio.get_running_loop()
         self.began_s = self.heard_s = self._loop.time()
         self._mark = Mark(0, 0, 0)  # what is to be written next
+        self._reading: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._fell_silent_s = 0.0  # what was heard last before
@@ -69,7 +70,8 @@ class Socket:
 
     def start(self) -> None:
         """Reads from now on."""
-        self._tasks.append(asyncio.create_task(self._read(), name="client-read"))
+        self._reading = asyncio.create_task(self._read(), name="client-read")
+        self._tasks.append(self._reading)
 
     def write(self, mark: Mark) -> None:
         """Writes the tape from there on, and from now on expects answers to pings."""
@@ -103,14 +105,18 @@ class Socket:
 
     async def close(self, code: int) -> bool:
         """Whether the gateway acknowledged it, as one that had the call."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._end(Ending("closed here", gone=False, code=code))
+        await self._cancel([task for task in self._tasks if task is not self._reading])
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT_S):
-                await self._websocket.close(code=code)
+                await self._websocket.close(code=code)  # ends the reading: cancelled, it would drop the answer
+        await self._cancel([self._reading] if self._reading is not None else [])
         return self._websocket.close_code not in (None, MOVED, *GOING_AWAY)
+
+    async def _cancel(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _end(self, ending: Ending) -> None:
         """The first counts, unless it was only silence."""
