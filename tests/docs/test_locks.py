@@ -1,4 +1,4 @@
-"""What the project says that it needs is pinned: a lock that lags behind breaks on every new machine, and on no old one."""
+"""What the project says that it needs is pinned: a lock that lags behind breaks new machines, and no old one."""
 
 import re
 import tomllib
