@@ -16,7 +16,7 @@ from sim.run import simulate
 from trunkline.proto.subjects import Stage
 
 Guard = Callable[[], AbstractContextManager[None]]
-SMOKE = 100
+SMOKE = 60
 ALL = 10_000
 ALL_LIMIT_S = 900  # on two idle cores it takes three and a half minutes
 MANY = 120  # for a guard that stands before others: a history in ten shows that it is off
