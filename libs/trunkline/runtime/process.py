@@ -207,8 +207,8 @@ async def _live(stage: Stage, settings: S, build: Build[S]) -> None:
     tracing.configure(stage, worker, sample_ratio=settings.trace_ratio)
     bus = NatsBus()
     process = Process(stage, settings, bus)
-    service = build(process.context, settings)
     try:
+        service = build(process.context, settings)
         opened = await _unless(asked_to_stop, bus.open(settings.nats_urls, worker))
         if not opened or not await _unless(asked_to_stop, process.start(service)):
             await bus.close()
