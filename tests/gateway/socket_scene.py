@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from gateway.scene import Scene, settle
+from gateway.scene import Scene
 from support.realtime_referee import require_vendors
 from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
@@ -44,7 +44,6 @@ class Server:
         self.service = GatewayService(context, self.settings, self.stores, lambda: self.wall_s, self._webrtc)
         await self.service.start()
         self.client = aiohttp.ClientSession(f"http://127.0.0.1:{self.service.port}")
-        await settle(0.15)  # the first heartbeats
         return self
 
     async def __aexit__(

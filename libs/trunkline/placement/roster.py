@@ -5,6 +5,7 @@ A worker's silence is measured on a clock that stands still while nobody at all 
 everybody falls silent and nobody is dead. Who is gone by another sign is back with its next beat.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Collection
 
@@ -82,6 +83,10 @@ class Roster:
         self._bus = bus
         self._subscriptions.append(await bus.subscribe(subjects.ALL_BEATS, self._receive))
         self._subscriptions.append(await bus.subscribe(subjects.DEPARTED, self._receive_departure))
+
+    async def listen(self) -> None:
+        """As long as it takes until whoever is alive has said so: who isn't known then isn't there."""
+        await asyncio.sleep(DEAF_S)
 
     async def stop(self) -> None:
         for subscription in self._subscriptions:

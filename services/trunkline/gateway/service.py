@@ -68,6 +68,7 @@ class GatewayService:
         self._calls.start()
         self._adoption.start()
         await self._runner.setup()
+        await self._roster.listen()  # the first caller isn't told that nobody is there
         self._site = web.TCPSite(
             self._runner, self._settings.host, self._settings.port, reuse_port=self._settings.share_port or None
         )
