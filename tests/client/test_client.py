@@ -9,14 +9,15 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from support.virtual import run_over_sockets
 from trunkline.client import Call, CallLost, NotAnEvent, Refused, ServerEvent, Unreachable, connect
 from trunkline.client import call as call_module
 from trunkline.client.dialing import Dialer
-from trunkline.client.socket import LONGEST_SILENT_S, MOVED, SILENT_S, next_silent_s
+from trunkline.client.socket import HUNG_UP, LONGEST_SILENT_S, MOVED, SILENT_S, Socket, next_silent_s
+from trunkline.client.tape import Tape
 
 TOKEN = "rtk_rtc_00_test.abc"
 CHUNK = bytes(range(96)) * 10  # 20 ms
@@ -890,6 +891,37 @@ def test_who_hangs_up_at_a_gateway_that_has_the_call_tells_nobody_else() -> None
             await anext(aiter(call))
 
         assert (codes, gateway.behaviours) == ([1000], [second])
+
+    run(main())
+
+
+@pytest.mark.parametrize("code", [MOVED, HUNG_UP])
+def test_a_close_has_its_code_though_events_come_at_that_moment(code: int) -> None:
+    codes: list[int] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        for _ in range(3):
+            await socket.send_json({"type": "conversation.item.done"})
+        codes.append((await socket.receive()).data)
+        return socket
+
+    async def main() -> None:
+        app = web.Application()
+        app.router.add_get("/", handle)
+        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+            websocket = await session.ws_connect(server.make_url("/"), autoping=False)
+            seen = asyncio.Event()
+            socket = Socket(websocket, Tape(), "", lambda socket, event: seen.set())
+            socket.start()
+            fed = websocket._reader.feed_data  # type: ignore[union-attr]  # an event that has come and isn't read
+            await seen.wait()
+            await asyncio.sleep(0)
+            fed(WSMessage(WSMsgType.TEXT, '{"type": "conversation.item.done"}', None), 0)
+            known = await socket.close(code)
+
+            assert (codes, known) == ([code], True)
 
     run(main())
 

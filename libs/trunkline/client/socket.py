@@ -58,6 +58,7 @@ class Socket:
         self._loop = asyncio.get_running_loop()
         self.began_s = self.heard_s = self._loop.time()
         self._mark = Mark(0, 0, 0)  # what is to be written next
+        self._closing = False
         self._reading: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,6 +106,7 @@ class Socket:
 
     async def close(self, code: int) -> bool:
         """Whether the gateway acknowledged it, as one that had the call."""
+        self._closing = True  # a read that began behind this would answer with a code of its own
         self._end(Ending("closed here", gone=False, code=code))
         await self._cancel([task for task in self._tasks if task is not self._reading])
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
@@ -126,7 +128,7 @@ class Socket:
             self.ended.set_result(ending)
 
     async def _read(self) -> None:
-        while True:
+        while not self._closing:
             message = await self._websocket.receive()
             self.heard_s = self._loop.time()
             match message.type:
