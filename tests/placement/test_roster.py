@@ -66,6 +66,18 @@ def test_a_draining_or_full_or_excluded_worker_takes_no_call() -> None:
         roster.choose("stt", exclude={"tried"})
 
 
+def test_what_is_for_calls_alone_is_no_requests_and_one_that_finds_no_room_takes_none() -> None:
+    roster, _ = roster_of(beat("one", calls=6, capacity=8))
+
+    for _ in range(3):
+        with pytest.raises(StageUnavailable, match="all are full"):
+            roster.choose("stt", "req_a")
+
+    assert [roster.choose("stt", "rtc_00_a").worker for _ in range(2)] == ["one", "one"]
+    with pytest.raises(StageUnavailable, match="all are full"):
+        roster.choose("stt", "rtc_00_a")
+
+
 def test_no_limit_means_never_full() -> None:
     roster, _ = roster_of(beat("a", calls=10_000, capacity=0))
 

@@ -14,7 +14,7 @@ import msgspec
 from trunkline.bus.port import SETTLED_S, Bus, Received, Subscription
 from trunkline.proto import subjects
 from trunkline.proto.errors import StageUnavailable
-from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, Beat
+from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, Beat, limit_of
 from trunkline.proto.subjects import STAGES, Stage
 from trunkline.telemetry import logs
 
@@ -57,9 +57,8 @@ class _Heard:
         calls = self.beat.calls + self.placed
         return calls / self.beat.capacity if self.beat.capacity else calls / 1e6
 
-    @property
-    def full(self) -> bool:
-        return 0 < self.beat.capacity <= self.beat.calls + self.placed
+    def full(self, call: str) -> bool:
+        return self.beat.capacity > 0 and limit_of(self.beat.capacity, call) <= self.beat.calls + self.placed
 
 
 class Roster:
@@ -85,7 +84,8 @@ class Roster:
         self._subscriptions.append(await bus.subscribe(subjects.DEPARTED, self._receive_departure))
 
     async def listen(self) -> None:
-        """As long as it takes until whoever is alive has said so: who isn't known then isn't there."""
+        """As long as it takes until each stage's workers that are alive have said so: who isn't known then isn't there.
+        Gateways beat more rarely."""
         await asyncio.sleep(DEAF_S)
 
     async def stop(self) -> None:
@@ -135,10 +135,13 @@ class Roster:
         heard = self._heard.get((stage, worker))
         return heard is not None and heard.beat.draining
 
-    def choose(self, stage: Stage, *, exclude: Collection[str] = ()) -> Beat:
-        """A worker for one more call. exclude: worker ids. Raises StageUnavailable, which says why."""
+    def choose(self, stage: Stage, call: str = "", *, exclude: Collection[str] = ()) -> Beat:
+        """A worker for one more call. call: which; of a request, what is for calls alone is left. exclude: worker ids.
+
+        Raises StageUnavailable, which says why.
+        """
         alive = [h for h in self._heard.values() if h.beat.stage == stage and self._alive(h)]
-        able = [h for h in alive if not h.beat.draining and not h.full and h.beat.worker not in exclude]
+        able = [h for h in alive if not h.beat.draining and not h.full(call) and h.beat.worker not in exclude]
         if not able:
             raise StageUnavailable(stage, _why(alive, exclude))
         pair = self._rng.sample(able, 2) if len(able) > 2 else able

@@ -10,8 +10,7 @@ from prometheus_client import Counter, Gauge
 from trunkline.bus.exchange import Exchange, Link, LinkHandler
 from trunkline.bus.port import Headers
 from trunkline.proto.envelope import Envelope, Message
-from trunkline.proto.ids import is_request_id
-from trunkline.proto.placement import CallFailed, Declined, DeclineReason, Release, Superseded
+from trunkline.proto.placement import CallFailed, Declined, DeclineReason, Release, Superseded, limit_of
 from trunkline.telemetry import logs
 
 BROKE = "broke here: "  # begins the reason by which a session is closed that failed here and goes on elsewhere
@@ -102,7 +101,7 @@ class CallPool:
         if placed is not None:
             placed[0].send_loose(Superseded(link.attach))
             self._remove(link.call, "superseded")
-        limit = self.capacity - self.capacity // 4 if is_request_id(link.call) else self.capacity
+        limit = limit_of(self.capacity, link.call)
         if self.capacity and self.calls >= limit:
             return _decline(link, "full", f"{limit} calls")
         session = self._open_session(link, message, headers)

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from trunkline.proto.ids import is_request_id
+
 DeclineReason = Literal["full", "draining", "unknown_agent", "superseded", "unready", "bad_request"]
 
 
@@ -24,6 +26,11 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     pid: int = 0
     admin_port: int = 0
     agents: tuple[str, ...] = ()
+
+
+def limit_of(capacity: int, call: str) -> int:
+    """So many calls and requests at a time, and a worker takes this one no more; 0 for no limit. A quarter is for calls."""
+    return capacity - capacity // 4 if is_request_id(call) else capacity
 
 
 BEAT_S = 0.15

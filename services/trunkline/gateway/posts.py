@@ -68,6 +68,8 @@ class SttPost:
         if isinstance(answer, Accepted):
             self._listening.languages = answer.languages
         self._worker = placement.worker
+        if self._patience is not None:
+            self._patience.heard(self._worker)
         if self._rules() != self._ordered.rules:
             placement.link.send(Tune(self._rules()))
         self._listening.stt_placed(placement.link, self._ordered.from_sample)

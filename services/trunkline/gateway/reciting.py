@@ -97,6 +97,7 @@ class Recital:
         if isinstance(answer, Accepted):
             self.voices = answer.voices
         self._worker = placement.worker
+        self._audibility.heard(self._worker)
         link = placement.link
         link.bind_audio(self._handle, self._hear_audio)
         self._synthesis.placed(lambda message, headers: link.send(message, headers=headers))

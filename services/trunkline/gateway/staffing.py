@@ -149,7 +149,7 @@ class Staffing:
         refusals: dict[str, Declined] = {}
         for _ in range(ATTEMPTS):
             try:
-                worker = self._roster.choose(seat.stage, exclude=refusals.keys()).worker
+                worker = self._roster.choose(seat.stage, self._call_id, exclude=refusals.keys()).worker
             except StageUnavailable as unavailable:
                 raise _explained(unavailable, refusals) from unavailable
             refusal = await self._ask(seat, worker)
@@ -329,7 +329,8 @@ class Staffing:
         now_s = self._now_s()
         seat.avoided = {worker: until_s for worker, until_s in seat.avoided.items() if until_s > now_s}
         try:
-            return self._roster.choose(seat.stage, exclude=() if anybody else seat.avoided.keys()).worker
+            avoided = () if anybody else seat.avoided.keys()
+            return self._roster.choose(seat.stage, self._call_id, exclude=avoided).worker
         except StageUnavailable:
             return None
 

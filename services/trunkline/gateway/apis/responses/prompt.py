@@ -27,11 +27,11 @@ def paired(items: Sequence[Item]) -> list[Item]:
                 if call_id in answered:
                     raise BadInput("input", f"Duplicate tool output for function call {call_id}", "each once")
                 answered.add(call_id)
-    left = [call for call_id, call in calls.items() if call_id not in answered]
-    for call in left:
-        if call.status == "completed":
-            raise BadInput("input", f"No tool output found for function call {call.call_id}.", "")
-    return [item for item in items if item not in left]
+    left = calls.keys() - answered
+    for call_id, call in calls.items():
+        if call_id in left and call.status == "completed":
+            raise BadInput("input", f"No tool output found for function call {call_id}.", "")
+    return [item for item in items if not (isinstance(item, FunctionCall) and item.call_id in left)]
 
 
 def encoded_prompt(
