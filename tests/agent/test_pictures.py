@@ -125,8 +125,16 @@ def test_a_picture_keeps_its_place_in_words_that_policy_rewrites() -> None:
     def politely(check: Check) -> Verdict:
         return rewrite(check.text.replace("damned ", ""))
 
-    items = read(shows("u1", "This damned lamp or that?", image(17)), ANSWER, agent=Agent("d", guardrails=[politely]))
+    known: list[tuple[str, tuple[ShownImage, ...]]] = []
 
+    @guardrail(on="input", parallel=True)
+    def looks(check: Check) -> None:
+        known.append((check.text, check.images))
+
+    desk = Agent("d", guardrails=[politely, looks])
+    items = read(shows("u1", "This damned lamp or that?", image(17)), ANSWER, agent=desk)
+
+    assert known == [("This lamp or that?", (image(10),))]
     assert items == [MessageItem("user", None, "This lamp or that?", (image(10),))]
 
 

@@ -174,6 +174,17 @@ def test_words_that_stt_had_ended_as_the_client_committed_are_in_the_item(rest: 
     assert t.final(finish.utterance, rest, 6_000, 9_000) == [TakeTurn(1, "item_1", text, "speech", 500, 9_000, False)]
 
 
+def test_a_commit_of_which_a_part_was_not_recognised_has_no_transcript() -> None:
+    t = turns()
+    started(t, 1, 500)
+    finish = next(x for x in t.commit(9_000) if isinstance(x, OrderFinish))
+    t.speech_stopped(1, 6_000)
+
+    assert t.failed(1, "engine failed") == []
+    assert t.final(finish.utterance, "four two", 6_000, 9_000) == [GiveUp("item_1", "engine failed")]
+    assert not t.under_way
+
+
 def test_a_clear_behind_a_commit_takes_nothing_of_what_was_committed() -> None:
     t = turns()
     finish = next(x for x in t.commit(40_000) if isinstance(x, OrderFinish))

@@ -21,7 +21,7 @@ log = logs.get(__name__)
 
 def end_process(engine: str) -> None:
     """At once: no orderly stop would get through to threads that hang."""
-    log.critical("engine hangs on every thread; the process ends", engine=engine, limit_s=HANG_LIMIT_S)
+    log.critical("engine hangs on every thread; the process ends", engine=engine)
     logging.shutdown()
     os._exit(EXIT_FAILED)
 

@@ -29,7 +29,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def limit_of(capacity: int, call: str) -> int:
-    """So many calls and requests at a time, and a worker takes this one no more; 0 for no limit. A quarter is for calls."""
+    """Calls and requests at a time up to which a worker takes this one; 0: no limit. A quarter is for calls alone."""
     return capacity - capacity // 4 if is_request_id(call) else capacity
 
 

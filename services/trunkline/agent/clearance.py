@@ -6,6 +6,7 @@ Those that are parallel are asked while the model is; until all have agreed, wha
 import asyncio
 
 from trunkline.agent.conversation import Conversation
+from trunkline.agent.image_places import moved
 from trunkline.agent.policy import Judged
 from trunkline.agent.rulings import Bench, Ruled, ruled_before
 from trunkline.agents import Check
@@ -97,7 +98,8 @@ async def _clear_given(
     text = view.rewritten.get(subject, given.text)
     try:
         for parallel in (False, True):
-            check = Check("input", text, conversation.context(), images=given.images)
+            images = moved(given.images, given.text, text)
+            check = Check("input", text, conversation.context(), images=images)
             judged = await bench.policy.judge(check, parallel=parallel)
             text = bench.settle("input", subject, judged, final=parallel)
     except Ruled as ruled:
@@ -122,7 +124,7 @@ def _is_cleared(view: CallView, subject: str) -> bool:
 
 def _check(conversation: Conversation, item: ItemView) -> Check:
     words = item.text if item.rewritten is None else item.rewritten
-    return Check("input", words, conversation.context(), images=item.images)
+    return Check("input", words, conversation.context(), images=moved(item.images, item.text, words))
 
 
 def _last_turn(view: CallView) -> ItemView | None:

@@ -18,9 +18,8 @@ from trunkline.gateway.picture_header import FORMATS
 from trunkline.gateway.public_address import is_public
 from trunkline.proto.errors import BadInput
 
-LIMIT_S = 10.0  # of all hops, and of waiting for one's turn
+LIMIT_S = 10.0  # of all hops
 MOST_REDIRECTS = 3
-FETCHES = 8  # at a time
 URL_CHARACTERS = 8192
 PORTS = (80, 443)
 TYPES = (*READERS, "image/jpg", "application/octet-stream", "binary/octet-stream")  # what it is, its bytes say
@@ -55,7 +54,10 @@ class _Sockets:
 
 
 class PictureUrls:
-    """limit_bytes: of one picture. resolver: makes one; permits: whether an address may be reached."""
+    """limit_bytes: of one picture. resolver: makes one; permits: whether an address may be reached.
+
+    How many are fetched at a time is for its caller to bound.
+    """
 
     def __init__(
         self,
@@ -71,7 +73,6 @@ class PictureUrls:
         self._resolver = resolver
         self._permits = permits
         self._limit_s = limit_s
-        self._fetching = asyncio.Semaphore(FETCHES)
 
     async def fetch(self, text: str, param: str) -> bytes:
         """Raises BadInput."""
@@ -80,7 +81,7 @@ class PictureUrls:
             raise BadInput(param, "pictures are not fetched from URLs here", allowed, code="not_supported")
         sockets = _Sockets(self._permits)
         try:
-            async with asyncio.timeout(self._limit_s), self._fetching:
+            async with asyncio.timeout(self._limit_s):
                 return await self._follow(text, param, sockets)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             if sockets.refused:

@@ -193,6 +193,8 @@ class Turns:
             for bounded in self._utterances:
                 bounded.absorb(number, text, from_sample)
             return []
+        if utterance.lacking:
+            return self.failed(number, utterance.lacking)
         decisions: list[Decision] = self._give_up_doubtful(utterance)
         if utterance.prefix:
             text, from_sample = f"{utterance.prefix} {text}".strip(), utterance.prefix_from
@@ -210,6 +212,8 @@ class Turns:
     def failed(self, number: int, reason: str) -> list[Decision]:
         utterance = self._find(number)
         if utterance is None or utterance.outcome is not None:
+            for bounded in self._utterances:
+                bounded.lack(number, reason)
             return []
         utterance.stopped = True
         known = utterance.announced or utterance.committed

@@ -13,7 +13,8 @@ class Utterance:
     or was nothing. to_sample: its end, once it has stopped.
 
     absorbed: what STT calls the utterance that a client's commit ended, and those that it ended behind it before it
-    knew of the commit; their words are `prefix`, from the sample prefix_from. doubtful: STT may never tell its end.
+    knew of the commit; their words are `prefix`, from the sample prefix_from, and why some will never be known is
+    `lacking`. doubtful: STT may never tell its end.
     """
 
     __slots__ = (
@@ -24,6 +25,7 @@ class Utterance:
         "doubtful",
         "floor",
         "item",
+        "lacking",
         "number",
         "outcome",
         "prefix",
@@ -42,6 +44,7 @@ class Utterance:
         self.voiced_samples = 0
         self.absorbed: set[int] = set()
         self.prefix, self.prefix_from = "", 0
+        self.lacking = ""
         self.doubtful = False
         self.tentative = self.announced = self.stopped = self.committed = False
         self.outcome: list[Decision] | None = None  # what its end means; None while it isn't known
@@ -73,6 +76,11 @@ class Utterance:
         if number in self.absorbed and self.outcome is None:
             self.prefix_from = self.prefix_from if self.prefix else from_sample
             self.prefix = f"{self.prefix} {text}".strip()
+
+    def lack(self, number: int, reason: str) -> None:
+        """Words that are part of this one's will never be known: half of them is no transcript."""
+        if number in self.absorbed and self.outcome is None:
+            self.lacking = reason
 
     def distance(self, at_sample: int) -> int | None:
         """From an utterance that begins there; None if they can't be the same."""

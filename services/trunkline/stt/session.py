@@ -290,8 +290,11 @@ class CallerSession:
     def _drafted(self, draft: Draft, outcome: Outcome) -> None:
         """What goes wrong with it is left to the Final."""
         self._draft = None
-        if isinstance(outcome, str) and outcome:
-            self._link.send(Partial(draft.utterance, outcome, draft.to_sample))
+        try:
+            if isinstance(outcome, str) and outcome:
+                self._link.send(Partial(draft.utterance, outcome, draft.to_sample))
+        except Exception as error:  # the rim of a call: a thread's result concerns no other
+            self.fail(error)
 
     def _drop_draft(self) -> None:
         draft, self._draft = self._draft, None

@@ -90,7 +90,7 @@ class FilesEndpoint:
             if not form.file:
                 raise BadInput("file", "is empty", "a file with something in it", code="empty_file")
             shown = purpose == "vision"
-            data = bytes(form.file)
+            data, form.file = bytes(form.file), None
             seen = await self._pictures.check(data, "file") if shown else Seen(UNKNOWN, 0, 0)
             facts = await self._pictures.keep(
                 data,

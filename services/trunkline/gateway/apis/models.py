@@ -96,20 +96,19 @@ class ModelsEndpoint:
         app.router.add_get("/v1/models/{model:.+}", guarded(self._keys, self._one))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        return answer(ModelList([self._model(name) for name in self._all()]))
+        agents = self._roster.agents()
+        return answer(ModelList([self._model(name, agents) for name in self._all(agents)]))
 
     async def _one(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["model"]
-        if name not in self._all() and not is_text_model(name):
+        name, agents = request.match_info["model"], self._roster.agents()
+        if name not in self._all(agents) and not is_text_model(name):
             raise _unknown(name)
-        return answer(self._model(name))
+        return answer(self._model(name, agents))
 
-    def _all(self) -> list[str]:
+    def _all(self, agents: Collection[str]) -> list[str]:
         """The agents first, each name once. An alias of what is no agent may be a voice's."""
-        agents = sorted(self._roster.agents())
         aliases = [name for name, target in self._aliases.items() if name and (not target or target in agents)]
-        return list(dict.fromkeys((*agents, *self._names, *aliases)))
+        return list(dict.fromkeys((*sorted(agents), *self._names, *aliases)))
 
-    def _model(self, name: str) -> Model:
-        is_agent = name in self._roster.agents()
-        return Model(name, self._created, owned_by=AGENTS_OWNER if is_agent else OWNER)
+    def _model(self, name: str, agents: Collection[str]) -> Model:
+        return Model(name, self._created, owned_by=AGENTS_OWNER if name in agents else OWNER)

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from trunkline.audio.encoding import Format, open_encoder
 from trunkline.gateway import metrics
+from trunkline.gateway.apis.bodies import Bodies
 from trunkline.gateway.apis.presence import while_present
 from trunkline.gateway.apis.streaming import EVENTS, StreamedAnswer, encoded
 from trunkline.gateway.auth import Keys, refuse
@@ -34,6 +35,8 @@ from trunkline.telemetry import logs
 
 PATH = "/v1/audio/speech"
 INPUT_CHARACTERS = 4096  # as the vendor has it
+BODY_LIMIT_BYTES = 160 * 1024
+BODIES_LIMIT_BYTES = 64 * BODY_LIMIT_BYTES
 SLOWEST, FASTEST = 0.25, 4.0
 ENCODING_THREADS = 2  # for all requests: a second of sound costs 5 to 20 ms
 CONTENT_TYPES: Mapping[Format, str] = {
@@ -102,17 +105,24 @@ class SpeechEndpoint:
         self._models = with_aliases(SPEECH_MODELS, aliases)
         self._now_s = now_s
         self._threads = patient_threads(ENCODING_THREADS, "encoding")
+        self._bodies = Bodies(BODY_LIMIT_BYTES, BODIES_LIMIT_BYTES)
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(PATH, guarded(self._keys, self._create))
+        app.on_startup.append(self._warm)
         app.on_cleanup.append(self._close)
+
+    async def _warm(self, app: web.Application) -> None:
+        """The library of codecs is loaded here, and not while calls wait."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, open_encoder, "opus", SPEECH_RATE_HZ)
 
     async def _close(self, app: web.Application) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         came_s = self._now_s()
-        asked = read(await request.read())
+        async with self._bodies.read(request) as body:
+            asked = read(body)
         require_model(asked.model, self._models)
         out = Speech(request, asked, self._threads, lambda: metrics.first_speech_s.observe(self._now_s() - came_s))
         return await while_present(request, self._answer(out, asked))

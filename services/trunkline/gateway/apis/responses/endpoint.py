@@ -21,7 +21,7 @@ from trunkline.gateway.apis.responses.events import sent
 from trunkline.gateway.apis.responses.generation import Generation
 from trunkline.gateway.apis.responses.items import FunctionCall
 from trunkline.gateway.apis.responses.items_in import ItemsIn, TakesPictures
-from trunkline.gateway.apis.responses.kept import Kept, Shelf, require_room
+from trunkline.gateway.apis.responses.kept import Kept, References, Shelf, require_room
 from trunkline.gateway.apis.responses.prompt import encoded_prompt, paired
 from trunkline.gateway.apis.responses.response import ErrorCode, Response, new_response
 from trunkline.gateway.apis.responses.tools import choice_of, tools_of
@@ -93,11 +93,13 @@ class ResponsesEndpoint:
         if request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)
+        return await while_present(request, self._respond(request))
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
         async with self._bodies.read(request) as body:
             prepared = await self._prepare(body)
         generation = Generation(prepared.prompt, self._now_s)
-        work = (self._streamed if prepared.asked.stream else self._whole)(request, prepared, generation)
-        return await while_present(request, work)
+        return await (self._streamed if prepared.asked.stream else self._whole)(request, prepared, generation)
 
     async def _prepare(self, body: bytes) -> Prepared:
         """Raises BadInput, StoreUnavailable."""
@@ -107,7 +109,7 @@ class ResponsesEndpoint:
         choice = choice_of(asked.tool_choice, tools)
         name = new_response_id()
         before = await self._shelf.before(asked.previous_response_id)
-        given = ItemsIn(name, self._pictures, self._shelf.find_item)
+        given = ItemsIn(name, self._pictures, References(self._shelf).find)
         own = await given.read([] if asked.input is None else asked.input)
         kept = Kept(new_response(name, asked, tools, choice, int(self._wall_s())), own, tuple(given.images.values()))
         if kept.response.store:

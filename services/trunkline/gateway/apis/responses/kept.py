@@ -5,7 +5,7 @@ A response names the one before; pictures are referred to, never held.
 
 import msgspec
 
-from trunkline.gateway.apis.responses.items import Images, Item, response_of
+from trunkline.gateway.apis.responses.items import Images, Item, files_of, response_of
 from trunkline.gateway.apis.responses.response import Response
 from trunkline.proto.errors import BadInput
 from trunkline.proto.generation import PROMPT_LIMIT_BYTES
@@ -93,14 +93,26 @@ class Shelf:
             wanted = kept.response.previous_response_id
         return chain[::-1]
 
-    async def find_item(self, item: str, param: str) -> tuple[Item, Images]:
-        """Raises BadInput, StoreUnavailable."""
-        kept = await self.get(response_of(item))
+
+class References:
+    """Items that one request refers to. Many of a row are of one response, which is read once."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._last: Kept | None = None
+
+    async def find(self, item: str, param: str) -> tuple[Item, Images]:
+        """With the pictures that it shows. Raises BadInput, StoreUnavailable."""
+        response = response_of(item)
+        if self._last is None or self._last.response.id != response:
+            self._last = await self._shelf.get(response)
+        kept = self._last
         found = next((one for one in kept.items if one.id == item), None) if kept is not None else None
         if kept is None or found is None:
             problem = f"Item with id {item[:80]!r} not found"
             raise BadInput(param, problem, "an item of a response that is kept (store)", code="item_not_found")
-        return found, kept.images_by_file()
+        shown, images = files_of(found), kept.images_by_file()
+        return found, {file: images[file] for file in shown if file in images}
 
 
 def require_room(kept: Kept) -> None:

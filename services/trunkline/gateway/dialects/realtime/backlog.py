@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 
 EVENTS_LIMIT = 4_000
-BYTES_LIMIT = 2_000_000  # half a minute of audio in base64
+AUDIO_BYTES = 2_000_000  # half a minute of it in base64
 
 STEPS_AT_ONCE = 64  # then other calls have their turn
 Step = Callable[[], None]
@@ -16,10 +16,11 @@ Work = Callable[[], Coroutine[None, None, None]]
 
 
 class Backlog:
-    """on_failure: a bug met what waited."""
+    """on_failure: a bug met what waited. limit_bytes: of what waits."""
 
-    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+    def __init__(self, on_failure: Callable[[Exception], None], limit_bytes: int = AUDIO_BYTES) -> None:
         self._on_failure = on_failure
+        self._limit_bytes = limit_bytes
         self._work: asyncio.Task[None] | None = None
         self._behind: deque[tuple[Step, int]] = deque()
         self._size_bytes = 0
@@ -33,7 +34,7 @@ class Backlog:
 
     @property
     def full(self) -> bool:
-        return len(self._behind) >= EVENTS_LIMIT or self._size_bytes >= BYTES_LIMIT
+        return len(self._behind) >= EVENTS_LIMIT or self._size_bytes >= self._limit_bytes
 
     async def room(self) -> None:
         """Returns when it isn't full: for a client that can be read more slowly."""

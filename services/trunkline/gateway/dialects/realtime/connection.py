@@ -69,7 +69,8 @@ class Connection:
             match message.type:
                 case WSMsgType.TEXT:
                     self._peer.take(message.data)
-                    await self._peer.backlog.room()
+                    if self._peer.backlog.full:
+                        await self._peer.backlog.room()
                     if self._peer.entered and not self._peer.greeted.is_set():
                         await self._let_greeting_open()
                 case WSMsgType.CLOSE:

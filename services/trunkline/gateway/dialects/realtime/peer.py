@@ -15,7 +15,7 @@ from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
-from trunkline.gateway.dialects.realtime.backlog import Backlog
+from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog
 from trunkline.gateway.dialects.realtime.edge_audio import Ear
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
 from trunkline.gateway.dialects.realtime.images_in import (
@@ -93,7 +93,7 @@ class Peer:
         assert attached is not None, "the call is placed before its client is answered"
         self.call = call
         self.terms = terms
-        self.backlog = Backlog(call.fail)
+        self.backlog = Backlog(call.fail, terms.limits.with_pictures + AUDIO_BYTES)  # one more picture, and audio
         self._wire = wire
         self._pictures = pictures
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))

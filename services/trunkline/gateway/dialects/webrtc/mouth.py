@@ -81,7 +81,8 @@ class Mouth(MediaStreamTrack):
     def say(self, pcm: bytes) -> None:
         """pcm: int16 LE at SPEECH_RATE_HZ."""
         self.silent.clear()
-        metrics.rtp_left_out.labels("out").inc(self._speech.add(pcm) / SAMPLE_BYTES / SPEECH_RATE_HZ)
+        if left_out := self._speech.add(pcm):
+            metrics.rtp_left_out.labels("out").inc(left_out / SAMPLE_BYTES / SPEECH_RATE_HZ)
 
     def hush(self) -> None:
         """Nothing of what waits is played."""
