@@ -147,6 +147,22 @@ def test_a_transcript_that_comes_again_is_news_only_if_it_differs() -> None:
     assert [is_news("Hello."), is_news("Hello."), is_news("Hello there.")] == [True, False, True]
 
 
+def test_words_that_another_gateway_begins_anew_are_told_once_they_are_whole() -> None:
+    story = Story()
+
+    def news(kind: str, item: str, **words: str) -> bool:
+        return (
+            story.news(event(f"conversation.item.input_audio_transcription.{kind}", item_id=item, **words)) is not None
+        )
+
+    before = [news("delta", "item_u", delta="hello"), news("delta", "item_u", delta=" wo")]
+    story.resume(Tape())
+    after = [news("delta", "item_u", delta="hello"), news("delta", "item_v", delta="hi")]
+
+    assert (before, after) == ([True, True], [False, True])
+    assert news("completed", "item_u", transcript="hello world")
+
+
 def test_updates_of_the_session_that_were_confirmed_are_merged() -> None:
     story = Story()
     say(story, {"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": 1.1}}}})

@@ -142,3 +142,14 @@ test("an utterance that is settled is no gateway's to hear again", () => {
 
   assert.deepEqual(story.resume({}, 0).begun, [{ item_id: "item_900", start_ms: 900 }]);
 });
+
+test("words that another gateway begins anew are told once they are whole", () => {
+  const story = new Story();
+  const words = (delta, item_id = "item_u") => ({ type: "conversation.item.input_audio_transcription.delta", item_id, delta });
+  const whole = { type: "conversation.item.input_audio_transcription.completed", item_id: "item_u", transcript: "hello world" };
+  const before = told(story, [words("hello"), words(" wo")]);
+  story.resume({}, 0);
+  const after = told(story, [words("hello"), words("hi", "item_v"), whole]);
+
+  assert.deepEqual([before.length, after], [2, [words("hi", "item_v"), whole]]);
+});

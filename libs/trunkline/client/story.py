@@ -46,6 +46,7 @@ ONCE_PER_RESPONSE = frozenset(("response.created", "response.done"))
 WORDS = frozenset(("response.output_audio_transcript.delta", "response.output_text.delta"))
 AUDIO = "response.output_audio.delta"
 UTTERANCES = frozenset(kind for kind in ONCE_PER_ITEM if "input_audio" in kind)
+_BEING_WORDED = "conversation.item.input_audio_transcription.delta"
 _WORDED = "conversation.item.input_audio_transcription.completed"
 _OVER = frozenset((_WORDED, "conversation.item.input_audio_transcription.failed"))
 
@@ -94,6 +95,7 @@ class Story:
         self._begun: OrderedDict[str, int] = OrderedDict()
         self._typed: OrderedDict[str, _Typed] = OrderedDict()  # by event_id
         self._outputs: OrderedDict[str, _Output] = OrderedDict()  # by event_id
+        self._being_worded: OrderedDict[str, bool] = OrderedDict()  # by item: by a gateway that was left since
         self._open: OrderedDict[str, None] = OrderedDict()
         self._cancelled: OrderedDict[str, str] = OrderedDict()
         self._respond: _Ordered | None = None
@@ -156,6 +158,8 @@ class Story:
             return self._of_audio(event)
         if kind in WORDS:
             return event if event.segment < 0 or self._first_time(f"{kind}.{event.segment}", event.item_id) else None
+        if kind == _BEING_WORDED:
+            return self._of_words(event)
         if kind in ONCE_PER_ITEM:
             return self._of_item(event)
         if kind == "session.updated" and self._updates:
@@ -184,6 +188,13 @@ class Story:
             self._open.pop(response, None)
             if event.response.status == "cancelled":
                 _remember(self._cancelled, response, event.response.status_details.reason, UNRECORDED)
+        return event
+
+    def _of_words(self, event: ServerEvent) -> ServerEvent | None:
+        """Another gateway begins anew: what an item has in the end comes whole all the same."""
+        if self._being_worded.get(event.item_id):
+            return None
+        _remember(self._being_worded, event.item_id, False, SEGMENTS)
         return event
 
     def _of_item(self, event: ServerEvent) -> ServerEvent | None:
@@ -258,6 +269,7 @@ class Story:
     def resume(self, tape: Tape, attempt: int = 0) -> Resume:
         """What no gateway has been told yet is on the tape, and goes out from there."""
         ordered = self._respond if self._respond is not None and self._respond.number < tape.told else None
+        self._being_worded = OrderedDict.fromkeys(self._being_worded, True)
         return Resume(
             settled_ms=tape.settled // PER_MS,
             kept_from_ms=-(-tape.first // PER_MS),

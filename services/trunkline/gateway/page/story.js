@@ -4,6 +4,7 @@
 const REMEMBERED = 4_000; // events that come once each
 const SEGMENTS = 64; // of whose audio the extent is told
 const UNRECORDED = 16; // messages and cancellations that the record may lack
+const BEING_WORDED = "conversation.item.input_audio_transcription.delta";
 const WORDED = "conversation.item.input_audio_transcription.completed";
 const OVER = [WORDED, "conversation.item.input_audio_transcription.failed"];
 const ONCE_PER_ITEM = new Set([
@@ -31,6 +32,7 @@ export class Story {
     this.received = new Map(); // `item segment` -> {item_id, segment, samples}
     this.begun = new Map(); // utterance's item -> where it began, in ms
     this.written = new Map(); // event_id -> the event conversation.item.create
+    this.beingWorded = new Map(); // item -> whether by a gateway that was left since
     this.open = new Set(); // responses
     this.cancelled = new Map(); // response -> why
     this.respond = null; // event_id of a response.create that nothing has come of
@@ -49,6 +51,7 @@ export class Story {
     if (response && this.seen.has(`response.done ${response}`)) return null;
     if (type === "response.output_audio.delta") return this.ofAudio(event);
     if (WORDS.has(type)) return event.segment === undefined || this.isFirst(`${type} ${event.segment}`, event.item_id) ? event : null;
+    if (type === BEING_WORDED) return this.ofWords(event);
     if (ONCE_PER_ITEM.has(type)) return this.ofItem(event);
     if (type === "error") this.refused(event.error.event_id);
     return event;
@@ -64,6 +67,13 @@ export class Story {
       this.open.delete(id);
       if (status === "cancelled") remember(this.cancelled, id, details?.reason, UNRECORDED);
     }
+    return event;
+  }
+
+  /** Another gateway begins anew: what an item has in the end comes whole all the same. */
+  ofWords(event) {
+    if (this.beingWorded.get(event.item_id)) return null;
+    remember(this.beingWorded, event.item_id, false, SEGMENTS);
     return event;
   }
 
@@ -108,6 +118,7 @@ export class Story {
   /** The first event to the next gateway. extent: the tape's. attempt: how many were asked before it. */
   resume(extent, attempt) {
     const written = [...this.written.values()];
+    for (const item of this.beingWorded.keys()) this.beingWorded.set(item, true);
     return {
       type: "trunkline.resume",
       ...extent,
