@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.pictures import animated, black, picture, png
-from trunkline.gateway.picture_checks import MOST_PIXELS, MOST_PIXELS_WEBP, PictureChecks, Seen, look
+from trunkline.gateway.picture_checks import MOST_PIXELS_WEBP, PictureChecks, Seen, look
 from trunkline.gateway.picture_header import MOST_SCANS, Header, Refusal, read_header
+from trunkline.images.pillow import PIXELS_LIMIT
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 BOMB = zlib.compress(bytes(50_000_000))
@@ -91,7 +92,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(what: str)
 
     assert isinstance(found, Refusal)
     assert found.code == "image_too_large"
-    assert found.allowed in (f"up to {MOST_PIXELS} pixels", f"up to {MOST_PIXELS_WEBP} pixels")
+    assert found.allowed in (f"up to {PIXELS_LIMIT} pixels", f"up to {MOST_PIXELS_WEBP} pixels")
     assert peak_bytes < 1_000_000
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from PIL import Image, ImageCms
 
 from trunkline.images.detail import Rule, Size
+from trunkline.images.pillow import ON_ITS_SIDE, PIXELS_LIMIT
 
-PIXELS_LIMIT = 50_000_000  # of a picture that is decoded: up to 500 MB at its worst, of a PNG that shines through
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 LOSSLESS_LIMIT_BYTES = 3 * 1024 * 1024  # of a PNG; a larger one is a photograph, and goes as JPEG
 JPEG_QUALITY = 88  # text stays sharp, at an eighth of the lossless size
@@ -24,7 +24,6 @@ _UPRIGHT = {  # by its value
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of what may go as it is, by format
 _ABOUT_PIXELS = {"dpi", "gamma", "srgb", "chromaticity", "aspect", "interlace", "transparency"} | {
     *("jfif", "jfif_version", "jfif_unit", "jfif_density"),
@@ -66,7 +65,7 @@ def scale(data: bytes, target: Rule) -> Scaled:
 def _scaled(image: Image.Image, data: bytes, target: Rule) -> Scaled:
     exif, profile = image.getexif(), image.info.get("icc_profile")
     orientation = exif.get(_ORIENTATION, 1)
-    turns = orientation in _ON_ITS_SIDE
+    turns = orientation in ON_ITS_SIDE
     upright = Size(*(image.size[::-1] if turns else image.size))
     wanted = target(upright)
     if wanted == upright and image.format in _ENDS and not exif and not profile and _is_small(data):

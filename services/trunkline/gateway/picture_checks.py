@@ -16,9 +16,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from trunkline.gateway.picture_header import FORMATS, Header, Refusal, read_header
-from trunkline.images.pillow import tame
+from trunkline.images.pillow import ON_ITS_SIDE, PIXELS_LIMIT, tame
 
-MOST_PIXELS = 50_000_000
 MOST_PIXELS_WEBP = 20_000_000  # its decoder holds four copies of them
 READERS: dict[str, type[ImageFile]] = {  # by name, so that no other format is ever tried on a stranger's bytes
     "image/png": PngImageFile,
@@ -26,7 +25,6 @@ READERS: dict[str, type[ImageFile]] = {  # by name, so that no other format is e
     "image/webp": WebPImageFile,
     "image/gif": GifImageFile,
 }
-_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations: a quarter turn, so width and height change places
 
 
 class Seen(NamedTuple):
@@ -63,7 +61,7 @@ def look(data: bytes) -> Seen | Refusal:
     header = read_header(data)
     if isinstance(header, Refusal):
         return header
-    most = MOST_PIXELS_WEBP if header.media_type == "image/webp" else MOST_PIXELS
+    most = MOST_PIXELS_WEBP if header.media_type == "image/webp" else PIXELS_LIMIT
     if header.width * header.height > most:
         return Refusal(f"has {header.width}x{header.height} pixels", f"up to {most} pixels", "image_too_large")
     if not header.width or not header.height:
@@ -88,6 +86,6 @@ def _decode(data: bytes, header: Header) -> Seen:
         picture.load()
         if picture.mode == "P" and picture.palette is None:
             raise ValueError("it has no palette")
-        sideways = picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
+        sideways = picture.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE
     width, height = (header.height, header.width) if sideways else (header.width, header.height)
     return Seen(header.media_type, width, height)
