@@ -122,6 +122,9 @@ class Caller:
         """Its line breaks, without a closing handshake."""
         self.socket._response.connection.transport.abort()  # type: ignore[union-attr]  # aiohttp offers no other way
 
+    def reads_no_more(self) -> None:
+        self.socket._response.connection.transport.pause_reading()  # type: ignore[union-attr]  # as above
+
     async def next(self) -> Event:
         message = await asyncio.wait_for(self.socket.receive(), 5.0)
         assert message.type is aiohttp.WSMsgType.TEXT, message

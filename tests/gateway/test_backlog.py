@@ -2,6 +2,7 @@
 
 import asyncio
 
+from gateway.scene import settle
 from support.virtual import run_virtual
 from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog
 
@@ -22,10 +23,11 @@ def test_another_picture_and_audio_have_room_behind_one_and_no_more() -> None:
         assert not backlog.full
         backlog.put(lambda: done.append(2), AUDIO_BYTES)
         assert backlog.full
+        room: list[int] = []
+        backlog.on_room = lambda: room.append(len(done))
         stored.set()
-        await backlog.room()
-        await asyncio.sleep(0)
+        await settle()
 
-        assert (done, failures, backlog.waits) == ([1, 2], [], False)
+        assert (done, failures, backlog.waits, room) == ([1, 2], [], False, [1])
 
     run_virtual(scenario())

@@ -59,7 +59,7 @@ class Client:
         self.peer = Peer(call, self.notes, self.intake, Terms("gpt-realtime", "", LIMITS))
 
     def says(self, kind: str, **fields: object) -> None:
-        self.peer.take(json.dumps({"type": kind, "event_id": f"evt_{kind}", **fields}))
+        self.peer.take(json.dumps({"type": kind, "event_id": f"evt_{kind}", **fields}).encode())
 
     def shows(self, *parts: Event, item: str = "u1", role: str = "user") -> None:
         self.says(CREATE, item={"type": "message", "id": item, "role": role, "content": list(parts)})
@@ -329,11 +329,12 @@ def test_a_line_that_can_wait_reads_on_once_there_is_room() -> None:
         client.shows(PICTURE)
         for _ in range(backlog.EVENTS_LIMIT):
             client.says("input_audio_buffer.clear")
-        room = asyncio.ensure_future(client.peer.backlog.room())
+        room = asyncio.Event()
+        client.peer.backlog.on_room = room.set
         await settle(1.0)
-        before = room.done()
+        before = room.is_set()
         client.intake.let.set()
-        await room
+        await room.wait()
         await settle()
 
         assert not before

@@ -1,6 +1,5 @@
 """The Realtime endpoint as clients meet it: real sockets, the workers in memory; bad input gets a clear answer."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -362,28 +361,18 @@ def test_a_stage_that_nobody_takes_over_is_told_and_the_socket_closed(monkeypatc
 
 
 def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trunkline.gateway.dialects.realtime.outbox.LIMIT_BYTES", 2_000)
+    monkeypatch.setattr("trunkline.gateway.socket.LIMIT_BYTES", 2_000)
 
     async def scenario(server: Server, caller: Caller) -> None:
-        for _ in range(20):
-            await caller.send(type="nonsense")
+        caller.reads_no_more()
+        for _ in range(300):  # more than the kernel keeps for it
+            await caller.send(type="session.update", session={"type": "realtime", "instructions": "x" * 35_000})
         await settle(0.2)
 
         assert server.scene.stt.sessions[0].closed == "failed: slow client"
+        assert server.service.load()[0] == 0
 
-    async def main() -> None:
-        given_up = asyncio.Event()
-
-        async def stuck(self: aiohttp.web.WebSocketResponse, *args: object) -> None:
-            await given_up.wait()
-
-        monkeypatch.setattr("aiohttp.web.WebSocketResponse.send_frame", stuck)
-        async with Server() as server, server.connect() as caller:
-            await scenario(server, caller)
-            assert server.service.load()[0] == 0
-            given_up.set()
-
-    run_over_sockets(main())
+    with_caller(scenario)
 
 
 def test_calls_workers_and_records_need_a_key_and_say_what_is_missing() -> None:

@@ -24,8 +24,7 @@ class Backlog:
         self._work: asyncio.Task[None] | None = None
         self._behind: deque[tuple[Step, int]] = deque()
         self._size_bytes = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        self.on_room: Step = nothing  # it is no longer full: for a client that can be read more slowly
 
     @property
     def waits(self) -> bool:
@@ -35,10 +34,6 @@ class Backlog:
     @property
     def full(self) -> bool:
         return len(self._behind) >= EVENTS_LIMIT or self._size_bytes >= self._limit_bytes
-
-    async def room(self) -> None:
-        """Returns when it isn't full: for a client that can be read more slowly."""
-        await self._room.wait()
 
     def begin(self, work: Work) -> None:
         """What is put from here on waits for the end of it, and so does what waits. Said where nothing waits, or by a
@@ -52,8 +47,6 @@ class Backlog:
             return
         self._behind.append((step, size_bytes))
         self._size_bytes += size_bytes
-        if self.full:
-            self._room.clear()
 
     def drop(self) -> None:
         """Nothing of it is done any more."""
@@ -77,13 +70,20 @@ class Backlog:
             self._work = None
 
     def _do_next(self) -> None:
+        was_full = self.full
         step, size_bytes = self._behind.popleft()
         self._size_bytes -= size_bytes
-        if not self.full:
-            self._room.set()
         step()
+        if was_full and not self.full:
+            self.on_room()
 
     def _forget(self) -> None:
+        was_full = self.full
         self._behind.clear()
         self._size_bytes = 0
-        self._room.set()
+        if was_full:
+            self.on_room()
+
+
+def nothing() -> None:
+    """Nobody waits for it."""

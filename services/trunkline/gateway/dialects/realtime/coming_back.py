@@ -19,7 +19,7 @@ from trunkline.proto.ids import is_id
 
 def restore(peer: Peer, taken: TakenUp, told: ResumeEvent | None) -> None:
     """Before the call starts again. told: by a client of ours."""
-    peer.greeted.set()
+    peer.has_greeted()
     peer.named |= taken.view.responses.keys()
     if told is None:
         for event in restoring.restore(peer.projection, taken.view):

@@ -6,15 +6,15 @@ once, so that it doesn't try again, and is told on its socket when its turn has 
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from functools import partial
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from msgspec import UNSET
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Admitted, Keys, refuse
-from trunkline.gateway.call import Call
+from trunkline.gateway.awaited import AwaitedMessages
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import Connection
@@ -22,13 +22,14 @@ from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
-from trunkline.gateway.dialects.realtime.outbox import Outbox
 from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Limits, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
+from trunkline.gateway.socket import Socket
+from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.wishes import Wishes
 from trunkline.proto.errors import BadInput, StageUnavailable, TrunklineError
 from trunkline.proto.ids import new_event_id
@@ -36,11 +37,11 @@ from trunkline.proto.response import Attached
 from trunkline.record import Reading
 from trunkline.telemetry import logs
 
-HEARTBEAT_S = 15.0  # a client that answers no ping for half as long again is gone
-HARD_LIMIT_FACTOR = 4  # above the limit that gets an error event, aiohttp closes with 1009 without one
+HARD_LIMIT_FACTOR = 4  # above the limit that gets an error event, the socket is closed with 1009 without one
 FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
 STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
+PROTOCOLS = (resume_event.SUBPROTOCOL, "realtime")
 
 NOT_SERVED = {"call_id": "a second socket to a call is not supported: a call has one client"}
 """What an address may ask for, and must not be passed over."""
@@ -67,66 +68,50 @@ class RealtimeEndpoint:
         self._opening = opening
         self._pictures = pictures
         self._limits = limits
-        self._hard_limit_bytes = max(limits.event * HARD_LIMIT_FACTOR, limits.with_pictures + limits.event)
+        self._sockets = Sockets(max(limits.event * HARD_LIMIT_FACTOR, limits.with_pictures + limits.event))
         self._transcriptions = transcriptions
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/v1/realtime", self.handle)
+        app.on_shutdown.append(self._sockets.close)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
         admitted = await self._keys.admit(request, again=self._tokens.verify(token) is not None)
-        websocket = web.WebSocketResponse(
-            protocols=(resume_event.SUBPROTOCOL, "realtime"),
-            heartbeat=HEARTBEAT_S,
-            max_msg_size=self._hard_limit_bytes,
-            compress=False,
-            timeout=2.0,
-        )
-        ready = websocket.can_prepare(request)
+        ready = web.WebSocketResponse(protocols=PROTOCOLS).can_prepare(request)
         if not ready:
             return refuse(426, "upgrade_required", "this address is a WebSocket")
         for name, problem in NOT_SERVED.items():
             if name in request.query:
                 return refuse(400, "not_supported", problem, param=name)
-        ours = ready.protocol == resume_event.SUBPROTOCOL
         if token:
-            return await self._resume(request, websocket, token, admitted, ours)
+            return await self._resume(request, ready.protocol, token, admitted)
         if self._transcriptions.wanted(request, admitted):
-            return await self._transcriptions.serve(request, websocket, admitted)
-        return await self._begin(request, websocket, admitted, ours)
+            return await self._transcriptions.serve(request, self._sockets, ready.protocol, admitted)
+        return await self._begin(request, ready.protocol, admitted)
 
-    async def _begin(
-        self, request: web.Request, websocket: web.WebSocketResponse, admitted: Admitted, ours: bool
-    ) -> web.StreamResponse:
+    async def _begin(self, request: web.Request, protocol: str | None, admitted: Admitted) -> web.StreamResponse:
         try:
             call, session, model, _, bound = await self._opening.open(admitted, request.query.get("model", ""))
         except (StageUnavailable, BadInput) as error:
             return not_opened(error)
-        terms = self._terms(call.call_id, model, ours, bound)
-        websocket.headers[TOKEN_HEADER] = terms.token
+        terms = self._terms(call.call_id, model, _is_ours(protocol), bound)
         try:
-            await websocket.prepare(request)
+            async with self._sockets.upgrade(request, protocol, {TOKEN_HEADER: terms.token}) as (socket, response):
+                peer = Peer(call, socket, self._pictures, terms, session)
+                Connection(peer, socket, partial(self._calls.wait_for_client, call)).start()
+                return response
         except BaseException:
             call.end("caller_hung_up")  # it has no token to come back with
             raise
-        outbox = Outbox(websocket, request.transport)
-        peer = Peer(call, outbox, self._pictures, terms, session)
-        await self._serve(Connection(peer, outbox).run(websocket), call)
-        return websocket
-
-    async def _serve(self, connection: Coroutine[None, None, None], call: Call) -> None:
-        try:
-            await connection
-        finally:
-            self._calls.wait_for_client(call)
 
     # a call that goes on
 
     async def _resume(
-        self, request: web.Request, websocket: web.WebSocketResponse, token: str, admitted: Admitted, ours: bool
+        self, request: web.Request, protocol: str | None, token: str, admitted: Admitted
     ) -> web.StreamResponse:
+        ours = _is_ours(protocol)
         call_id = self._tokens.verify(token)
         if call_id is None:
             metrics.refused.labels("token").inc()
@@ -136,37 +121,29 @@ class RealtimeEndpoint:
             record = self._resumption.record_of(call_id) if ours else await self._resumption.find(call_id)
         except TrunklineError as error:
             return _refusal(error)
-        websocket.headers[TOKEN_HEADER] = token
         if request.transport is None or request.transport.is_closing():
             return web.Response(status=STATUS_GONE_AWAY)  # a client tries several times, and takes what answers first
-        await websocket.prepare(request)
-        told = await self._first_word(websocket) if ours else None
-        if told is not None or not ours:
-            await self._take_up(request, websocket, record, admitted, told)
-        return websocket
+        async with self._sockets.upgrade(request, protocol, {TOKEN_HEADER: token}) as (socket, response):
+            told = await self._first_word(socket) if ours else None
+            if told is not None or not ours:
+                await self._take_up(socket, record, admitted, told)
+            return response
 
-    async def _first_word(self, websocket: web.WebSocketResponse) -> ResumeEvent | None:
+    async def _first_word(self, socket: Socket) -> ResumeEvent | None:
         """None when it didn't come, and the socket is closed: one of several that a client tries ends like this."""
         try:
             async with asyncio.timeout(FIRST_WORD_S):
-                message = await websocket.receive()
-            if message.type is WSMsgType.TEXT:
+                message = await AwaitedMessages(socket).next()
+            if message is not None and message.text:
                 return resume_event.decode(message.data)
         except TimeoutError:
             pass
         except BadEvent as bad:
-            await _apologise(websocket, bad.cause.code, str(bad.cause))
-        await websocket.close(code=CLOSE_MOVED)
+            _apologise(socket, bad.cause.code, str(bad.cause))
+        socket.finish(CLOSE_MOVED, "")
         return None
 
-    async def _take_up(
-        self,
-        request: web.Request,
-        websocket: web.WebSocketResponse,
-        record: Reading,
-        admitted: Admitted,
-        told: ResumeEvent | None,
-    ) -> None:
+    async def _take_up(self, socket: Socket, record: Reading, admitted: Admitted, told: ResumeEvent | None) -> None:
         call_id = record.view.call
         session: Session | None = None
         model_bound = False
@@ -192,25 +169,24 @@ class RealtimeEndpoint:
             taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish)
         except TrunklineError as error:
             log.warning("call not resumed", call_id=call_id, reason=str(error))
-            await _apologise(websocket, _code(error), str(error))
-            await websocket.close(code=CLOSE_MOVED)
+            _apologise(socket, _code(error), str(error))
+            socket.finish(CLOSE_MOVED, "")
             return
         terms = self._terms(call_id, record.view.agent, told is not None, model_bound)
-        outbox = Outbox(websocket, request.transport)
-        connection = Connection(Peer(taken.call, outbox, self._pictures, terms, session), outbox)
-        await self._serve(connection.run(websocket, taken, told), taken.call)
+        peer = Peer(taken.call, socket, self._pictures, terms, session)
+        Connection(peer, socket, partial(self._calls.wait_for_client, taken.call)).start(taken, told)
 
     def _terms(self, call: str, model: str, ours: bool, bound: bool) -> Terms:
         return Terms(model, self._tokens.issue(call), self._limits, ours, self._opening.aliases, bound)
 
 
-async def _apologise(websocket: web.WebSocketResponse, code: str, message: str) -> None:
+def _is_ours(protocol: str | None) -> bool:
+    return protocol == resume_event.SUBPROTOCOL
+
+
+def _apologise(socket: Socket, code: str, message: str) -> None:
     problem = events_out.Problem(type="server_error", code=code, message=message)
-    event = events_out.Error(event_id=new_event_id(), error=problem)
-    try:
-        await websocket.send_str(events_out.encode(event).decode())
-    except ConnectionError:
-        log.debug("client is gone")
+    socket.put(events_out.encode(events_out.Error(event_id=new_event_id(), error=problem)))
 
 
 def _code(error: TrunklineError) -> str:

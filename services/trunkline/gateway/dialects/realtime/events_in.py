@@ -141,7 +141,7 @@ class Reader(Generic[E]):
         self._supported = sorted(str(kind.__struct_config__.tag) for kind in get_args(events))
         self._refused = refused
 
-    def decode(self, text: str | bytes) -> E:
+    def decode(self, text: bytes | bytearray) -> E:
         """Raises BadEvent."""
         try:
             event = self._decoder.decode(text)
@@ -151,7 +151,7 @@ class Reader(Generic[E]):
             raise BadEvent(BadInput("event_id", "is too long", "up to 512 characters"), None)
         return event
 
-    def _explain(self, text: str | bytes, error: Exception) -> BadEvent:
+    def _explain(self, text: bytes | bytearray, error: Exception) -> BadEvent:
         try:
             head = _heads.decode(text)
         except msgspec.ValidationError:

@@ -14,6 +14,7 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.image import Detail, ShownImage
 
 IMAGE = "input_image"
+SHOWS = IMAGE.encode()  # is in every event that shows any
 DETAILS = ("auto", "low", "high")
 IMAGES_LIMIT = 16  # of one event
 Images = Mapping[str, ShownImage]

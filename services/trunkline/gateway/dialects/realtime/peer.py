@@ -5,7 +5,7 @@ nothing. Only one that shows pictures takes longer, and those behind it wait for
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Protocol
 
@@ -15,12 +15,12 @@ from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
-from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog
+from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog, nothing
 from trunkline.gateway.dialects.realtime.edge_audio import Ear
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
 from trunkline.gateway.dialects.realtime.images_in import (
-    IMAGE,
     NO_IMAGES,
+    SHOWS,
     Images,
     Pictures,
     WantedImage,
@@ -35,7 +35,6 @@ from trunkline.gateway.dialects.realtime.responses_in import ResponseWords, Sess
 from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
-from trunkline.gateway.validation import bytes_of
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id, new_event_id
 from trunkline.record import StoreUnavailable
@@ -112,10 +111,9 @@ class Peer:
         )
         self.responses = ResponseWords(call, self.projection, sessions)
         self._ear = Ear(self._session.audio.input.format)
-        self.greeted = asyncio.Event()  # nothing that greets is still to open
         self._greeting = attached.greeting
-        if not self._greeting:
-            self.greeted.set()
+        self.greeted = not self._greeting  # nothing that greets is still to open
+        self.on_greeted: Callable[[], None] = nothing
         self.entered = False
         self._pause: asyncio.TimerHandle | None = None
         self._settled_ms = 0
@@ -160,10 +158,16 @@ class Peer:
         try:
             if not greets:
                 self.call.speaking.forgo(self._greeting)
-                self.greeted.set()
+                self.has_greeted()
             self.call.start(self, movable=self.terms.ours)
         except Exception as error:  # the rim of a call: it may be a timer's
             self.call.fail(error)
+
+    def has_greeted(self) -> None:
+        """Or it takes too long, or never will."""
+        if not self.greeted:
+            self.greeted = True
+            self.on_greeted()
 
     def new_name(self, event_id: str | None) -> str:
         """For a response that a client of ours asks for: so it gets what it asked for once. Empty if it names none."""
@@ -179,7 +183,7 @@ class Peer:
     def on_event(self, event: CallEvent) -> None:
         if isinstance(event, ResponseOpened):
             self.responses.opened(event.response)
-            self.greeted.set()
+            self.has_greeted()
         self._note_truncation(event)
         self._send_all(self.projection.translate(event))
         if isinstance(event, CallOver):
@@ -195,7 +199,7 @@ class Peer:
                 self._truncated = response
 
     def _take_leave(self, over: CallOver) -> None:
-        self.greeted.set()
+        self.has_greeted()
         self.backlog.drop()
         goes_on = self.terms.ours and over.code in ("moved", "going_away")  # and it asks again there
         for event_id in () if goes_on else self.responses.unanswered.values():
@@ -210,12 +214,12 @@ class Peer:
 
     # the client's side
 
-    def take(self, text: str) -> None:
-        """One message of the client's."""
-        size = bytes_of(text)
+    def take(self, text: bytes | bytearray) -> None:
+        """One message of the client's, in UTF-8."""
+        size = len(text)
         limits = self.terms.limits
         large = size if size > limits.event else 0
-        if large and (size > limits.with_pictures or IMAGE not in text):
+        if large and (size > limits.with_pictures or SHOWS not in text):
             self._refuse_large(size)
         elif not self.backlog.waits:
             self.receive(text, large)
@@ -237,7 +241,7 @@ class Peer:
         self._wire.finish(CLOSE_TOO_LARGE, "event too large")
         self.call.end("failed: event too large")
 
-    def receive(self, text: str | bytes, large_bytes: int = 0) -> None:
+    def receive(self, text: bytes | bytearray, large_bytes: int = 0) -> None:
         """large_bytes: its size, if only one that shows pictures may have that."""
         try:
             event = events_in.decode(text)

@@ -107,7 +107,7 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
 _decoder = msgspec.json.Decoder(ResumeEvent)
 
 
-def decode(text: str) -> ResumeEvent:
+def decode(text: bytes | bytearray) -> ResumeEvent:
     """Raises BadEvent."""
     try:
         return _decoder.decode(text)

@@ -4,14 +4,13 @@ It lives as long as its socket: there is no record, and no token to come back wi
 """
 
 import asyncio
-import contextlib
 from collections.abc import Collection
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from trunkline.gateway.auth import Admitted
+from trunkline.gateway.awaited import AwaitedMessages
 from trunkline.gateway.dialects.realtime.opening import not_opened
-from trunkline.gateway.dialects.realtime.outbox import FINISH_LIMIT_S, Outbox
 from trunkline.gateway.dialects.realtime.peer import CLOSE_NORMAL
 from trunkline.gateway.dialects.realtime.transcription_peer import TranscriptionPeer
 from trunkline.gateway.dialects.realtime.transcription_session import (
@@ -26,11 +25,14 @@ from trunkline.gateway.dialects.realtime.transcription_session import (
 )
 from trunkline.gateway.model_names import require_model
 from trunkline.gateway.requests import Requests
+from trunkline.gateway.socket import Socket
+from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.transcribing import Transcribing
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import new_request_id
 
 IDLE_S = 900.0  # without audio: nobody speaks, and a place at STT is taken
+AHEAD_MESSAGES = 16  # taken from the socket while one waits for room
 INTENT = "intent"
 SPAN = "transcription_session"
 
@@ -48,9 +50,10 @@ class TranscriptionSessions:
         return INTENT in request.query or is_transcription(admitted.session)
 
     async def serve(
-        self, request: web.Request, websocket: web.WebSocketResponse, admitted: Admitted
+        self, request: web.Request, sockets: Sockets, protocol: str | None, admitted: Admitted
     ) -> web.StreamResponse:
-        """Whatever can be refused is refused before the upgrade is answered."""
+        """protocol: that was agreed on. Whatever can be refused is refused before the upgrade is answered."""
+        response: web.StreamResponse | None = None
         try:
             session, bound = self._asked(request, admitted)
             peer = TranscriptionPeer(session, self._models, self._limit_bytes)
@@ -58,13 +61,13 @@ class TranscriptionSessions:
             async with heard:
                 if bound is not None:
                     peer.session = merge_transcription(session, bound, self._models, heard.languages)
-                await websocket.prepare(request)
-                await self._run(websocket, Outbox(websocket, request.transport), peer, heard)
+                async with sockets.upgrade(request, protocol) as (socket, response):
+                    await self._run(socket, peer, heard)
+                    return response
         except (StageUnavailable, BadInput) as error:
-            if websocket.prepared:
+            if response is not None:
                 raise
             return not_opened(error)
-        return websocket
 
     def _asked(
         self, request: web.Request, admitted: Admitted
@@ -83,38 +86,32 @@ class TranscriptionSessions:
         bound = read_transcription_patch(admitted.session)
         return merge_transcription(session, bound, self._models), bound
 
-    async def _run(
-        self, websocket: web.WebSocketResponse, outbox: Outbox, peer: TranscriptionPeer, heard: Transcribing
-    ) -> None:
+    async def _run(self, socket: Socket, peer: TranscriptionPeer, heard: Transcribing) -> None:
         """Until either side ends it, or nobody listens any more."""
-        writer = asyncio.create_task(outbox.write())
         try:
-            peer.begin(heard, outbox)
-            await heard.wait(_read(websocket, peer))
+            peer.begin(heard, socket)
+            await heard.wait(_read(AwaitedMessages(socket, AHEAD_MESSAGES), peer))
         except StageUnavailable as error:
             peer.lost(error)
         except Exception as error:  # the rim of a session: no other notices
             peer.fail(error)
         finally:
-            outbox.finish(CLOSE_NORMAL, "")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(writer, FINISH_LIMIT_S)
+            socket.finish(CLOSE_NORMAL, "")
 
 
-async def _read(websocket: web.WebSocketResponse, peer: TranscriptionPeer) -> None:
+async def _read(messages: AwaitedMessages, peer: TranscriptionPeer) -> None:
     loop = asyncio.get_running_loop()
     heard_s = loop.time()
     while not peer.over:
         try:
             async with asyncio.timeout_at(heard_s + IDLE_S):
-                message = await websocket.receive()
+                message = await messages.next()
         except TimeoutError:
             peer.idle(IDLE_S)
             return
-        match message.type:
-            case WSMsgType.TEXT:
-                heard_s = loop.time() if await peer.take(message.data) else heard_s
-            case WSMsgType.CLOSE | WSMsgType.CLOSING | WSMsgType.CLOSED | WSMsgType.ERROR:
-                return
-            case _:
-                peer.refuse(BadInput("", "a binary message is no event", "JSON as text"))
+        if message is None:
+            return
+        if message.text:
+            heard_s = loop.time() if await peer.take(message.data) else heard_s
+        else:
+            peer.refuse(BadInput("", "a binary message is no event", "JSON as text"))

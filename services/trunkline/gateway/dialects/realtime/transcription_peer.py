@@ -39,7 +39,6 @@ from trunkline.gateway.dialects.realtime.transcription_session import (
 )
 from trunkline.gateway.dialects.realtime.turn_detection import rules_of
 from trunkline.gateway.transcribing import Transcribing
-from trunkline.gateway.validation import bytes_of
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import new_event_id
@@ -102,9 +101,9 @@ class TranscriptionPeer:
 
     # the client's side
 
-    async def take(self, text: str) -> bool:
+    async def take(self, text: bytes | bytearray) -> bool:
         """One message of the client's; True if it brought audio. Raises StageUnavailable."""
-        size = bytes_of(text)
+        size = len(text)
         if size > self._limit_bytes:
             problem = f"the event has {size} bytes"
             self.refuse(BadInput("", problem, f"{self._limit_bytes} bytes", code="event_too_large"))

@@ -109,7 +109,7 @@ class Line:
         if peer is None or peer.call.ended:
             return
         if isinstance(message, str):
-            peer.take(message)
+            peer.take(message.encode())
         else:
             peer.send_error(BadInput("", "a binary message is no event", "JSON as text"), None)
 

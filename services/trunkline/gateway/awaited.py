@@ -1,0 +1,60 @@
+"""A socket's messages for who awaits them, one by one; a call's line is called instead.
+
+Rule: no more are taken from the socket than few, so a client that is read slowly feels it.
+"""
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from trunkline.gateway.socket import Socket
+
+
+class Awaited(NamedTuple):
+    """text: whether it is one."""
+
+    data: bytes | bytearray
+    text: bool
+
+
+class AwaitedMessages:
+    """limit: of those that are taken before anybody asks for them."""
+
+    def __init__(self, socket: Socket, limit: int = 1) -> None:
+        self._socket = socket
+        self._limit = limit
+        self._taken: deque[Awaited] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._over = False
+        socket.listen(self)
+
+    async def next(self) -> Awaited | None:
+        """None: nothing follows. One caller at a time."""
+        if not self._taken and not self._over:
+            self._socket.release()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._taken.popleft() if self._taken else None
+
+    def on_text(self, data: bytes | bytearray) -> None:
+        self._take(Awaited(data, text=True))
+
+    def on_binary(self, data: bytes | bytearray) -> None:
+        self._take(Awaited(data, text=False))
+
+    def on_gone(self, code: int | None) -> None:
+        self._over = True
+        self._wake()
+
+    def _take(self, message: Awaited) -> None:
+        self._taken.append(message)
+        if len(self._taken) >= self._limit:
+            self._socket.hold()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
