@@ -6,9 +6,9 @@ import soxr  # type: ignore[import-untyped]  # ships no types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.audio.pcm import Samples
+from trunkline.audio.pcm import Samples, from_bytes
 from trunkline.audio.rechunk import Rechunker
-from trunkline.audio.resample import Resampler, resample
+from trunkline.audio.resample import Resampler, push_together, resample
 from trunkline.audio.ring import Ring
 
 SIZES = st.lists(st.integers(0, 700), max_size=30)
@@ -97,6 +97,42 @@ def test_resampling_gives_as_many_samples_as_the_rates_say(from_hz: int, to_hz: 
     samples = sum(len(stream.push(numbered(size))) for size in sizes) + len(stream.flush())
 
     assert samples == (2 * sum(sizes) * to_hz + from_hz) // (2 * from_hz)
+
+
+LINES = st.lists(
+    st.tuples(st.sampled_from([8_000, 24_000, 48_000]), st.lists(st.integers(0, 700), max_size=12), st.integers(0, 6)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(LINES)
+def test_streams_that_are_resampled_together_sound_as_each_alone(
+    lines: list[tuple[int, list[int], int]],
+) -> None:
+    """Each line has a rate, the sizes of its frames, and the turn in which it joins; it leaves when they are over."""
+    noise = np.random.default_rng(1).integers(-32768, 32768, 9_000, dtype=np.int16)
+    alone = [Resampler(rate_hz, 16_000) for rate_hz, _, _ in lines]
+    streams = [Resampler(rate_hz, 16_000) for rate_hz, _, _ in lines]
+    expected: list[list[Samples]] = [[] for _ in lines]
+    made: list[list[Samples]] = [[] for _ in lines]
+    for turn in range(20):
+        groups: dict[tuple[object, int, int], list[tuple[int, bytes]]] = {}
+        for number, (_, sizes, joins) in enumerate(lines):
+            if 0 <= turn - joins < len(sizes):
+                frame = noise[turn * 400 :][: sizes[turn - joins]]
+                expected[number].append(alone[number].push(frame))
+                stream = streams[number]
+                groups.setdefault((stream.bank, len(stream.tail), len(frame)), []).append((number, frame.tobytes()))
+        for group in groups.values():
+            given = push_together([streams[number] for number, _ in group], [frame for _, frame in group])
+            for (number, _), samples in zip(group, given, strict=True):
+                made[number].append(from_bytes(samples))
+
+    for number, stream in enumerate(streams):
+        whole = np.concatenate([*expected[number], alone[number].flush()]).astype(np.int32)
+        difference = np.concatenate([*made[number], stream.flush()]) - whole
+        assert np.abs(difference).max(initial=0) <= 1  # sums of floats in another order, cut off
 
 
 def test_equal_rates_pass_through_untouched() -> None:

@@ -7,10 +7,12 @@ import msgspec
 import pytest
 
 from bus.pair import ATTACH, CALL, LISTEN, Pair, scenario
+from trunkline.bus.adaptive_window import PERIOD_S
 from trunkline.bus.exchange import LINGER_S
 from trunkline.bus.port import Headers, PayloadTooLarge, Received
+from trunkline.bus.windows import AudioWindows
 from trunkline.proto import subjects
-from trunkline.proto.audio import CALLER_STREAM, AudioChunk
+from trunkline.proto.audio import CALLER_STREAM, AudioChunk, decode_batch
 from trunkline.proto.envelope import Envelope, Message, encode
 from trunkline.proto.placement import Accepted
 from trunkline.proto.speech import Listen, Silent, TurnRules
@@ -126,10 +128,10 @@ def test_audio_reaches_the_handle_it_was_bound_for_and_no_other_placement() -> N
 def test_audio_of_many_calls_shares_messages() -> None:
     async def body(pair: Pair) -> None:
         batches: list[Received] = []
-        await pair.hub_bus.subscribe(subjects.audio("stt", "w"), batches.append)
+        await pair.hub_bus.subscribe(subjects.audio("gateway", "gw"), batches.append)
         for _ in range(50):
             for handle in range(20):
-                pair.hub.windows.add("stt.w", AudioChunk(handle, ATTACH, CALLER_STREAM, 0, b"\0" * 640))
+                pair.worker.windows.add("gateway.gw", AudioChunk(handle, ATTACH, 1, 480, b"\0" * 640))
                 await asyncio.sleep(0.0005)
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
@@ -138,15 +140,45 @@ def test_audio_of_many_calls_shares_messages() -> None:
     scenario(body)
 
 
-def test_a_chunk_marked_last_takes_the_window_with_it() -> None:
+@pytest.mark.parametrize(("position", "last"), [(0, False), (960, True)])
+def test_the_first_chunk_of_a_segment_and_its_last_take_the_window_with_them(position: int, last: bool) -> None:
+    async def body(pair: Pair) -> None:
+        batches: list[Received] = []
+        await pair.hub_bus.subscribe(subjects.audio("gateway", "gw"), batches.append)
+        await crowd(pair.worker.windows)
+        batches.clear()
+        pair.worker.windows.add("gateway.gw", AudioChunk(2, ATTACH, 1, 480, b"\0\0"))
+        await asyncio.sleep(0.001)
+        assert batches == []
+        pair.worker.windows.add("gateway.gw", AudioChunk(1, ATTACH, 1, position, b"\0\0", last=last))
+        await asyncio.sleep(0)
+        assert [len(decode_batch(received.data).chunks) for received in batches] == [2]
+
+    scenario(body)
+
+
+async def crowd(windows: AudioWindows) -> None:
+    """As many calls as make the window wide."""
+    for _ in range(2):
+        for handle in range(20):
+            windows.add("gateway.gw", AudioChunk(handle, ATTACH, 1, 480, b"\0\0"))
+        await asyncio.sleep(PERIOD_S)
+
+
+def test_frames_that_have_waited_at_the_edge_go_in_the_turn_of_the_loop_that_brings_them() -> None:
     async def body(pair: Pair) -> None:
         batches: list[Received] = []
         await pair.hub_bus.subscribe(subjects.audio("stt", "w"), batches.append)
-        pair.hub.windows.add("stt.w", AudioChunk(1, ATTACH, 1, 0, b"\0\0"))
-        pair.hub.windows.add("stt.w", AudioChunk(1, ATTACH, 1, 1, b"\0\0", last=True))
+        for _ in range(2):
+            for handle in range(20):
+                pair.hub.windows.add("stt.w", AudioChunk(handle, ATTACH, CALLER_STREAM, 320, b"\0\0"))
+            await asyncio.sleep(PERIOD_S)
+        batches.clear()
+        for handle in range(20):
+            pair.hub.windows.add("stt.w", AudioChunk(handle, ATTACH, CALLER_STREAM, 640, b"\0\0"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert len(batches) == 1
+        assert [len(decode_batch(received.data).chunks) for received in batches] == [20]
 
     scenario(body)
 

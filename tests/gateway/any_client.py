@@ -228,4 +228,4 @@ class AnyClient:
 
     def _speak(self) -> None:
         rng = np.random.default_rng(self._number)
-        self.peer.call.hear(rng.integers(-6000, 6000, SAMPLES, dtype=np.int16))
+        self.peer.call.hear(rng.integers(-6000, 6000, SAMPLES, dtype=np.int16).tobytes())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from trunkline.audio import pcm
 from trunkline.audio.resample import resample
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
@@ -324,7 +325,7 @@ class Line:
         rng = np.random.default_rng(seed)
         for _ in range(round(seconds / 0.02)):
             frame = rng.integers(-level, level, CALLER_RATE_HZ // 50, dtype=np.int16) if level else np.zeros(320, "i2")
-            self.call.hear(frame.astype(np.int16))
+            self.call.hear(pcm.to_bytes(frame.astype(np.int16)))
             await asyncio.sleep(0.02)
 
     async def echoes(self, seconds: float, *, delay_s: float, gain: float) -> None:
@@ -333,7 +334,7 @@ class Line:
             now = asyncio.get_running_loop().time() - delay_s
             played = self.call.speaking.playout.recent(int(now * SPEECH_RATE_HZ), SPEECH_RATE_HZ * 3 // 10)
             caller = resample(played, SPEECH_RATE_HZ, CALLER_RATE_HZ)[-CALLER_RATE_HZ // 50 :]
-            self.call.hear((caller * gain).astype(np.int16))
+            self.call.hear(pcm.to_bytes((caller * gain).astype(np.int16)))
             await asyncio.sleep(0.02)
 
 

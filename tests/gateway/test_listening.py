@@ -20,11 +20,11 @@ from trunkline.audio.resample import resample
 from trunkline.audio.ring import Ring
 from trunkline.bus.exchange import Link
 from trunkline.gateway import decisions as d
-from trunkline.gateway.listening import CHUNK_SAMPLES, RING_SAMPLES, Listening
+from trunkline.gateway.listening import CHUNK_BYTES, RING_SAMPLES, Listening
 from trunkline.gateway.playout import Playout
 from trunkline.gateway.turns import Policy, Turns
 from trunkline.proto import speech as s
-from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ, AudioChunk
+from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadInput
 from trunkline.stt import endpointing as e
@@ -54,6 +54,9 @@ class Stt:
                 self._take(self._endpointer.finish(message.utterance, message.from_sample, message.to_sample))
             case s.Discard():
                 self._take(self._endpointer.discard(message.to_sample))
+
+    def flush_audio(self) -> None:
+        """Nothing waits here."""
 
     def send_audio(self, chunk: AudioChunk) -> None:
         assert chunk.position == self._ring.end
@@ -122,7 +125,7 @@ class Hub:
 
     def hear(self, samples: Samples) -> None:
         self.now += len(samples) * SPEECH_RATE_HZ // CALLER_RATE_HZ
-        self.listening.hear(samples)
+        self.listening.hear(pcm.to_bytes(samples))
 
     def deliver(self, *, at_most: int = 1_000_000) -> None:
         while self.stt is not None and self.stt.told and at_most:
@@ -357,8 +360,8 @@ def test_the_ring_is_replayed_in_pieces_to_the_worker_that_comes_and_then_audio_
     hub.hear(tone(1000, 0.02))
 
     assert [(chunk.position, len(chunk.pcm) // 2) for chunk in worker.chunks] == [
-        (0, CHUNK_SAMPLES),
-        (16_000, CHUNK_SAMPLES),
+        (0, CHUNK_BYTES // SAMPLE_BYTES),
+        (16_000, CHUNK_BYTES // SAMPLE_BYTES),
         (32_000, 8_000),
         (40_000, 320),
     ]

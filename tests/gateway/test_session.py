@@ -6,7 +6,7 @@ import pytest
 
 from trunkline.audio import g711, pcm
 from trunkline.gateway.dialects.realtime import events_in
-from trunkline.gateway.dialects.realtime.edge_audio import Ear, Mouth
+from trunkline.gateway.dialects.realtime.edge_audio import Mouth, ear_of
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.offer import ANYTHING, Offer
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
@@ -163,10 +163,10 @@ def test_what_the_protocol_no_longer_has_is_refused_and_its_new_name_told(
 def test_a_second_of_audio_is_a_second_on_either_side(kind: str) -> None:
     tone = (8000 * np.sin(np.arange(24_000) / 24_000 * 2 * np.pi * 440)).astype(np.int16)
     wanted = Format(kind)  # type: ignore[arg-type]  # the parameter's values are those
-    ear, mouth = Ear(wanted), Mouth(wanted)
+    ear, mouth = ear_of(wanted), Mouth(wanted)
 
     said = b"".join(mouth.say(pcm.to_bytes(tone[at : at + 480])) for at in range(0, 24_000, 480)) + mouth.rest()
-    heard = np.concatenate([ear.hear(said[at : at + 320]) for at in range(0, len(said), 320)] + [ear.rest()])
+    heard = pcm.from_bytes(b"".join([ear.hear(said[at : at + 320]) for at in range(0, len(said), 320)] + [ear.rest()]))
 
     assert len(said) == (48_000 if kind == "audio/pcm" else 8_000)
     assert len(heard) == 16_000
@@ -176,8 +176,11 @@ def test_a_second_of_audio_is_a_second_on_either_side(kind: str) -> None:
 def test_g711_is_decoded_as_what_it_is() -> None:
     loud = np.full(800, 12_000, np.int16)
 
-    assert abs(int(Ear(Format("audio/pcmu")).hear(g711.encode_mulaw(loud))[400]) - 12_000) < 500
-    assert abs(int(Ear(Format("audio/pcma")).hear(g711.encode_alaw(loud))[400]) - 12_000) < 500
+    mulaw = ear_of(Format("audio/pcmu")).hear(g711.encode_mulaw(loud))
+    alaw = ear_of(Format("audio/pcma")).hear(g711.encode_alaw(loud))
+
+    assert abs(int(pcm.from_bytes(mulaw)[400]) - 12_000) < 500
+    assert abs(int(pcm.from_bytes(alaw)[400]) - 12_000) < 500
 
 
 def test_aliases_add_to_the_vendor_s_names() -> None:

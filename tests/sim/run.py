@@ -23,15 +23,15 @@ from sim.caller import Caller
 from sim.history import FaultPlan, History, Vanishing
 from sim.loop import SimLoop, State
 from sim.sockets import ClientSession, Runner, ServerSocket
-from sim.sound import Narrow
+from sim.sound import Narrow, narrow_together
 from sim.world import EPOCH_S, Worker, World
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.cli.chaos.checker import check
 from trunkline.cli.chaos.evidence import CallEvidence, Claimed, Effect, Evidence, Fault, Recorded, Resting, Run
 from trunkline.cli.chaos.facts import Violation
 from trunkline.client import call as client_call
+from trunkline.gateway import edge
 from trunkline.gateway import service as gateway_service
-from trunkline.gateway.dialects.realtime import edge_audio
 from trunkline.gateway.listening import EchoCheck
 from trunkline.placement.roster import Roster
 from trunkline.proto import ids
@@ -96,7 +96,7 @@ def _simulated(world: World) -> Iterator[None]:
         mock.patch.multiple(web, AppRunner=Runner, TCPSite=world.front.site, WebSocketResponse=ServerSocket),
         mock.patch.multiple(client_call, aiohttp=session, fresh_connections=lambda: None),
         mock.patch.object(gateway_service, "Roster", lambda now_s: Roster(now_s, random.Random(world.rng.random()))),
-        mock.patch.object(edge_audio, "Resampler", Narrow),
+        mock.patch.multiple(edge, Resampler=Narrow, push_together=narrow_together),
         mock.patch.object(EchoCheck, "verdict", return_value=False),
     ):
         yield

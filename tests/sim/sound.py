@@ -5,6 +5,7 @@ or heard one twice, gives other words. Every sample of an agent's speech tells w
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,15 +40,18 @@ def sent(samples: Samples) -> bytes:
 class Narrow:
     """In place of the resampler at a gateway's edge, which would blur what samples tell."""
 
+    bank, tail = None, b""
+
     def __init__(self, from_hz: int, to_hz: int) -> None:
         assert (from_hz, to_hz) == (SPEECH_RATE_HZ, CALLER_RATE_HZ)
 
-    def push(self, samples: Samples) -> Samples:
-        """samples: whole milliseconds of them."""
-        return samples.reshape(-1, 3)[:, :2].reshape(-1)
-
     def flush(self) -> Samples:
         return SILENCE[:0]
+
+
+def narrow_together(streams: Sequence[Narrow], frames: Sequence[bytes]) -> list[bytes]:
+    """frames: whole milliseconds of them."""
+    return [np.frombuffer(frame, dtype="<i2").reshape(-1, 3)[:, :2].tobytes() for frame in frames]
 
 
 def utterance(number: int, frames: int) -> list[Samples]:

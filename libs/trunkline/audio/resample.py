@@ -5,94 +5,115 @@ Streaming libraries hand out audio in blocks: at 20 ms frames soxr holds back 37
 8 to 16 kHz. A caller waits for every one of them, so live audio has a filter of its own.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
 
 import numpy as np
 import numpy.typing as npt
 
+from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
+from trunkline.proto.audio import SAMPLE_BYTES
 
 WING = 16  # zero crossings of the filter to each side: the delay is so many samples at the lower rate
 KAISER_BETA = 8.0  # 80 dB of stopband
 PASSBAND = 0.92  # of the lower rate's half: where the filter begins to fall
-FRAME_SAMPLES = 512  # room for a usual frame
-BLOCKS_HZ = 500  # cycles are run in blocks of up to 2 ms: larger ones wait longer, smaller ones copy more
+BLOCKS_HZ = 500  # cycles of the ratio are run in blocks of up to 2 ms: larger ones wait longer, smaller ones copy more
 STEPS_LIMIT = 640  # of the ratio's terms: beyond, the filter bank would be larger than its use
 
 Kernel = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Bank:
+    """What all streams between two rates share. step, made: samples in and out of a block; wing: before the first one
+    that counts. kernel: [2 * wing + step, made]."""
+
+    step: int
+    made: int
+    wing: int
+    kernel: Kernel
+
+
 class Resampler:
-    """A polyphase filter bank: a windowed sinc, one cycle of from_hz / gcd samples in, to_hz / gcd out, at a time.
+    """A polyphase filter bank: a windowed sinc, one block of samples in, one out, at a time.
 
     Formula: J. O. Smith, Digital Audio Resampling: the ideal band-limited interpolation, under a Kaiser window.
-    Equal rates pass through untouched.
+    Equal rates pass through untouched, and have no bank. tail: int16 LE, what came and is still needed.
     """
+
+    __slots__ = ("_taken", "bank", "tail")
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         """Raises ValueError for rates below 1 Hz, and for a ratio that needs terms above STEPS_LIMIT."""
         if from_hz < 1 or to_hz < 1:
             raise ValueError(f"rates must be 1 Hz or more, not {from_hz} and {to_hz}")
-        common = gcd(from_hz, to_hz)
-        self._step, self._made = from_hz // common, to_hz // common  # samples in and out, per cycle
-        if max(self._step, self._made) > STEPS_LIMIT:
-            raise ValueError(f"{from_hz} to {to_hz} Hz is {self._step}:{self._made}, over {STEPS_LIMIT} steps")
-        cycles = max(1, from_hz // BLOCKS_HZ // self._step)
-        self._step, self._made = self._step * cycles, self._made * cycles
-        self._same = from_hz == to_hz
-        self._wing, self._kernel = _bank(self._step, self._made)
+        self.bank = None if from_hz == to_hz else _bank(from_hz, to_hz)
         self._restart()
 
     def push(self, samples: Samples) -> Samples:
-        if self._same:
-            return samples
-        self._taken += len(samples)
-        given = self._run(samples)
-        self._given += len(given)
-        return given
+        return samples if self.bank is None else pcm.from_bytes(push_together([self], [pcm.to_bytes(samples)])[0])
 
     def flush(self) -> Samples:
         """The rest of the stream; a new stream begins afterwards."""
-        if self._same:
-            return np.zeros(0, dtype=np.int16)
-        due = (2 * self._taken * self._made + self._step) // (2 * self._step) - self._given
-        tail = self._run(np.zeros(self._wing + 2 * self._step, dtype=np.int16))[:due]
+        bank = self.bank
+        if bank is None:
+            return pcm.EMPTY
+        blocks = (self._taken + bank.wing - len(self.tail) // SAMPLE_BYTES) // bank.step
+        due = (2 * self._taken * bank.made + bank.step) // (2 * bank.step) - blocks * bank.made
+        tail = self.push(np.zeros(bank.wing + 2 * bank.step, dtype=np.int16))[:due]
         self._restart()
         return tail
 
-    def _restart(self) -> None:
-        self._taken = self._given = 0
-        self._work = np.zeros(self._wing + FRAME_SAMPLES, dtype=np.float32)
-        self._held = self._wing  # samples at the head of _work that are still needed: silence came before
+    def took(self, samples: int, tail: bytes) -> None:
+        """For push_together."""
+        self._taken += samples
+        self.tail = tail
 
-    def _run(self, samples: Samples) -> Samples:
-        """The cycles whose whole filter is covered. Few and large steps: each numpy call costs more than its work."""
-        filled = self._held + len(samples)
-        if filled > len(self._work):
-            self._work = np.concatenate((self._work[: self._held], np.zeros(len(samples), dtype=np.float32)))
-        work = self._work
-        work[self._held : filled] = samples
-        span = len(self._kernel)
-        cycles = (filled - span) // self._step + 1
-        if cycles < 1:
-            self._held = filled
-            return np.zeros(0, dtype=np.int16)
-        strides = (self._step * work.itemsize, work.itemsize)
-        windows: Kernel = np.ndarray((cycles, span), np.float32, work, 0, strides)
-        made = np.ascontiguousarray(windows) @ self._kernel  # BLAS takes no overlapping rows
-        given: Samples = np.empty(made.shape, dtype=np.int16)
-        np.maximum(made, -32768.0, out=made)
-        np.minimum(made, 32767.0, out=given, casting="unsafe")  # cuts off below one step of 16 bits
-        used = cycles * self._step
-        self._held = filled - used
-        work[: self._held] = work[used:filled]
-        return given.reshape(-1)
+    def _restart(self) -> None:
+        self._taken = 0
+        self.tail = b"" if self.bank is None else bytes(self.bank.wing * SAMPLE_BYTES)  # silence came before
+
+
+def push_together(streams: Sequence[Resampler], frames: Sequence[bytes]) -> list[bytes]:
+    """The next of each stream, int16 LE in and out. All are of one bank, their tails as long, their frames as long.
+
+    Every numpy call costs more than its work on one frame of 20 ms, so the frames of many callers share them: the
+    blocks whose whole filter is covered are one product.
+    """
+    bank, tail_bytes, frame_bytes = streams[0].bank, len(streams[0].tail), len(frames[0])
+    if bank is None:
+        return list(frames)
+    joined = b"".join([part for stream, frame in zip(streams, frames, strict=True) for part in (stream.tail, frame)])
+    filled_bytes = tail_bytes + frame_bytes
+    span = len(bank.kernel)
+    blocks = max(0, (filled_bytes // SAMPLE_BYTES - span) // bank.step + 1)
+    used_bytes = blocks * bank.step * SAMPLE_BYTES
+    for at, stream in enumerate(streams):
+        stream.took(frame_bytes // SAMPLE_BYTES, joined[at * filled_bytes + used_bytes : (at + 1) * filled_bytes])
+    if not blocks:
+        return [b""] * len(streams)
+    work = pcm.from_bytes(joined).astype(np.float32)
+    strides = (filled_bytes // SAMPLE_BYTES * work.itemsize, bank.step * work.itemsize, work.itemsize)
+    windows: Kernel = np.ndarray((len(streams), blocks, span), np.float32, work, 0, strides)
+    made = windows.reshape(-1, span) @ bank.kernel  # BLAS takes no overlapping rows: they are copied
+    made.clip(-32768.0, 32767.0, out=made)
+    given = made.astype("<i2").tobytes()  # cuts off below one step of 16 bits
+    size = len(given) // len(streams)
+    return [given[at : at + size] for at in range(0, len(given), size)]
 
 
 @lru_cache(maxsize=16)
-def _bank(step: int, made: int) -> tuple[int, Kernel]:
-    """(samples before the first one that counts, kernel of shape [2 * wing + step, made])."""
+def _bank(from_hz: int, to_hz: int) -> Bank:
+    """Raises ValueError, see Resampler."""
+    common = gcd(from_hz, to_hz)
+    step, made = from_hz // common, to_hz // common
+    if max(step, made) > STEPS_LIMIT:
+        raise ValueError(f"{from_hz} to {to_hz} Hz is {step}:{made}, over {STEPS_LIMIT} steps")
+    cycles = max(1, from_hz // BLOCKS_HZ // step)
+    step, made = step * cycles, made * cycles
     lower = min(1.0, made / step)  # the lower rate, as a share of the incoming one
     wing = int(np.ceil(WING / lower))
     at = np.arange(2 * wing + step)[:, None] - wing  # of each sample in the window, from the cycle's first
@@ -102,7 +123,7 @@ def _bank(step: int, made: int) -> tuple[int, Kernel]:
     cutoff = lower * PASSBAND
     kernel = cutoff * np.sinc(cutoff * distance) * window * (np.abs(distance) <= wing)
     kernel /= kernel.sum(axis=0, keepdims=True)  # silence stays silence, a level stays a level
-    return wing, kernel.astype(np.float32)
+    return Bank(step, made, wing, kernel.astype(np.float32))
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:

@@ -91,6 +91,10 @@ class Link:
         if not self.closed:
             self._exchange.windows.add(self.peer, chunk)
 
+    def flush_audio(self) -> None:
+        """What was sent and waits for company goes now: before a message that is about it."""
+        self._exchange.windows.flush(self.peer)
+
     def bind_audio(self, handle: int, on_chunk: AudioHandler) -> None:
         """Audio of this handle from this peer and placement goes to on_chunk until the link is closed."""
         self._handles.append(handle)

@@ -6,7 +6,6 @@ everything runs in turns of the event loop, and nothing here waits once the call
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from trunkline.audio.pcm import Samples
 from trunkline.bus.exchange import Link
 from trunkline.bus.link import PeerTakesNothing
 from trunkline.gateway import metrics
@@ -87,7 +86,7 @@ class Call:
         self.ended = self.superseded = self.leaving = False  # over; at another gateway; while this one goes away
         self._resumed = resumed
         self._gateway, self._now_s = shared.exchange.worker, shared.exchange.now_s
-        self._ticker = shared.ticker
+        self._ticker, self.edge = shared.ticker, shared.edge
         self._on_end = on_end
         self._client: Client | None = None
         self._movable = bool(resumed)  # its client can go on elsewhere: it is away, or one that moves
@@ -245,9 +244,10 @@ class Call:
     def configure(self, wishes: Wishes) -> None:
         self._heeding.configure(wishes)
 
-    def hear(self, samples: Samples) -> None:
+    def hear(self, audio: bytes) -> None:
+        """audio: the caller's next, int16 LE at CALLER_RATE_HZ."""
         if not self.ended:
-            self.listening.hear(samples)
+            self.listening.hear(audio)
 
     def commit_audio(self) -> None:
         self._carry_out(self.turns.commit(self.listening.ring.end))

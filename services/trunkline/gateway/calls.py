@@ -10,6 +10,7 @@ from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
+from trunkline.gateway.edge import Edge
 from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.requests import Requests
 from trunkline.gateway.shared import Reliefs, Shared
@@ -47,7 +48,8 @@ class Calls:
         self.on_answered: Callable[[ApprovalAnswered], None] = lambda answered: None
         self.abandoned = False  # a call may lack its end on record; set back by who looks for such
         self._roster = roster
-        self._shared = Shared(exchange, roster, Ticker(asyncio.get_running_loop()), Reliefs())
+        loop = asyncio.get_running_loop()
+        self._shared = Shared(exchange, roster, Ticker(loop), Edge(loop), Reliefs())
         self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
         self._peak = self._most = 0  # calls at a time, since there were none, and since memory was last given back
         self._leaving: list[Farewell] = []  # of calls that are over
@@ -141,6 +143,7 @@ class Calls:
         for timer in self._waiting.values():
             timer.cancel()
         self._shared.ticker.close()
+        self._shared.edge.close()
 
     def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "") -> Call:
         self.require_room(call_id)

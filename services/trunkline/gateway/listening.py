@@ -4,13 +4,10 @@ Rule: the ring keeps the audio until its words are known or STT says that there 
 can start from there at any moment. What was discarded or has its words is silence there: nobody hears it again.
 """
 
-from collections.abc import Callable
-
-import numpy as np
+from collections.abc import Callable, Iterator
 
 from trunkline.audio import pcm
 from trunkline.audio.echo import LAG_SAMPLES, WINDOW_SAMPLES, likeness
-from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import resample
 from trunkline.audio.ring import Ring
 from trunkline.bus.exchange import Link
@@ -19,7 +16,7 @@ from trunkline.gateway.decisions import Decision
 from trunkline.gateway.playout import Playout
 from trunkline.gateway.progress import MUTE_LIMIT_S, Progress
 from trunkline.gateway.turns import Turns
-from trunkline.proto.audio import CALLER_RATE_HZ, CALLER_STREAM, SPEECH_RATE_HZ, AudioChunk
+from trunkline.proto.audio import CALLER_RATE_HZ, CALLER_STREAM, SAMPLE_BYTES, SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.speech import (
     AudioMissing,
@@ -35,8 +32,9 @@ from trunkline.proto.speech import (
 )
 
 RING_SAMPLES = CALLER_RATE_HZ * 30
-LINE_SAMPLES = CALLER_RATE_HZ * 2  # for verdicts on echoes
-CHUNK_SAMPLES = CALLER_RATE_HZ  # of a client that sends seconds at once, so that no bus message grows too large
+LINE_SAMPLES = CALLER_RATE_HZ * 2  # for verdicts on echoes; one window while there is nothing to echo
+SPARE_SAMPLES = CALLER_RATE_HZ // 10  # of the line, let go of at a time
+CHUNK_BYTES = CALLER_RATE_HZ * SAMPLE_BYTES  # of a client that sends seconds at once: no bus message grows too large
 RECHECK_SAMPLES = CALLER_RATE_HZ * 40 // 1000  # of new audio between two verdicts on an echo
 ONSET_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # of an utterance's beginning, that its level is taken from
 ECHO_LIKENESS = 0.5
@@ -86,6 +84,7 @@ class Listening:
         self.languages: tuple[str, ...] = ()
         self._handle = handle
         self._turns = turns
+        self._playout = playout
         self._line = Ring(LINE_SAMPLES)  # as it came: a discarded echo still tells what follows it
         self._echo = EchoCheck(self._line, playout, self.clock_of)
         self._clock = clock
@@ -157,7 +156,10 @@ class Listening:
         self.tell(Discard(to_sample))
 
     def _order(self, finish: Finish) -> None:
+        """Behind the audio that it ends."""
         self._progress.ended(finish.utterance, self._clock())
+        if self._stt is not None:
+            self._stt.flush_audio()
         self.tell(finish)
 
     # the caller
@@ -166,16 +168,18 @@ class Listening:
         """The clock (SPEECH_RATE_HZ) at which this sample of the caller's came in, if it came in real time."""
         return self.heard_at - (self.ring.end - at_sample) * SPEECH_RATE_HZ // CALLER_RATE_HZ
 
-    def hear(self, samples: Samples) -> None:
-        """samples: the caller's next, at CALLER_RATE_HZ."""
-        for at in range(0, len(samples), CHUNK_SAMPLES):
-            part = samples[at : at + CHUNK_SAMPLES]
-            self._send(self.ring.end, part)
+    def hear(self, audio: bytes) -> None:
+        """audio: the caller's next, int16 LE at CALLER_RATE_HZ. Kept as it came, so nothing here copies it."""
+        self.heard_at = now = self._clock()
+        for part in (audio,) if len(audio) <= CHUNK_BYTES else _parts(audio):
+            self._send(self.ring.end, part, now)
             self._line.append(part)
             dropped = self.ring.append(part)
             if dropped:
                 metrics.ring_dropped.inc(dropped)
-        self.heard_at = self._clock()
+        spare = len(self._line) - WINDOW_SAMPLES
+        if spare > SPARE_SAMPLES and not self._playout.played_lately(now):
+            self._line.trim(self._line.first + spare)
         if self._turns.watching:
             self._watch()
 
@@ -260,15 +264,21 @@ class Listening:
         """What is gone is silence: its words are known, or lost."""
         begin = min(max(from_sample, self.ring.first), self.ring.end)
         if 0 < begin - from_sample <= RING_SAMPLES:
-            self._send_parts(from_sample, np.zeros(begin - from_sample, dtype=np.int16))
-        self._send_parts(begin, self.ring.read(begin, self.ring.end))
+            self._send_parts(from_sample, bytes((begin - from_sample) * SAMPLE_BYTES))
+        self._send_parts(begin, self.ring.read_bytes(begin, self.ring.end))
 
-    def _send_parts(self, position: int, samples: Samples) -> None:
-        for at in range(0, len(samples), CHUNK_SAMPLES):
-            self._send(position + at, samples[at : at + CHUNK_SAMPLES])
+    def _send_parts(self, position: int, audio: bytes) -> None:
+        now = self._clock()
+        for part in _parts(audio):
+            self._send(position, part, now)
+            position += len(part) // SAMPLE_BYTES
 
-    def _send(self, position: int, samples: Samples) -> None:
-        if self._stt is not None:
-            self._progress.gave(position + len(samples), self._clock())
-            chunk = AudioChunk(self._handle, self._stt.attach, CALLER_STREAM, position, pcm.to_bytes(samples))
-            self._stt.send_audio(chunk)
+    def _send(self, position: int, audio: bytes, now: int) -> None:
+        stt = self._stt
+        if stt is not None:
+            self._progress.gave(position + len(audio) // SAMPLE_BYTES, now)
+            stt.send_audio(AudioChunk(self._handle, stt.attach, CALLER_STREAM, position, audio))
+
+
+def _parts(audio: bytes) -> Iterator[bytes]:
+    return (audio[at : at + CHUNK_BYTES] for at in range(0, len(audio), CHUNK_BYTES))

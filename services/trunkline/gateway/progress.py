@@ -17,7 +17,8 @@ class Progress:
         self._words_due: dict[int, int] = {}  # utterance -> when its end was known
 
     def gave(self, to_sample: int, now: int) -> None:
-        self._given_to = max(self._given_to, to_sample)
+        if to_sample > self._given_to:
+            self._given_to = to_sample
         if self._waits_since is None:
             self._waits_since = now
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from trunkline.bus.exchange import Exchange
+from trunkline.gateway.edge import Edge
 from trunkline.gateway.ticker import Ticker
 from trunkline.placement.roster import Roster
 
@@ -30,4 +31,5 @@ class Shared(NamedTuple):
     exchange: Exchange
     roster: Roster
     ticker: Ticker
+    edge: Edge
     reliefs: Reliefs

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
 from trunkline.gateway.announcing import announcement
 from trunkline.gateway.call_events import CallEvent
@@ -120,7 +121,7 @@ class Transcribing:
 
     def hear(self, samples: Samples) -> None:
         """samples: the next, at CALLER_RATE_HZ; what comes faster than in real time, no more than there is room for."""
-        self._listening.hear(samples)
+        self._listening.hear(pcm.to_bytes(samples))
 
     async def wait(self, what: Awaitable[T]) -> T:
         """Its outcome. Raises StageUnavailable."""

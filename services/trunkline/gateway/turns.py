@@ -76,7 +76,7 @@ class Turns:
     @property
     def watching(self) -> bool:
         """Whether goes_on has anything to decide."""
-        return any(u.tentative for u in self._utterances if not u.stopped)
+        return bool(self._utterances) and any(u.tentative for u in self._utterances if not u.stopped)
 
     @property
     def unsettled(self) -> bool:

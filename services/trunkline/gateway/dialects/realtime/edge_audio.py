@@ -6,32 +6,14 @@ from trunkline.audio import g711, pcm
 from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import Resampler
 from trunkline.gateway.dialects.realtime.session_audio import Format
-from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ
-from trunkline.proto.errors import BadInput
+from trunkline.gateway.edge import Ear
+from trunkline.proto.audio import SPEECH_RATE_HZ
 
 
-class Ear:
+def ear_of(wanted: Format) -> Ear:
     """From the client's format to CALLER_RATE_HZ."""
-
-    def __init__(self, wanted: Format) -> None:
-        self.format = wanted
-        self._resampler = Resampler(wanted.rate_hz, CALLER_RATE_HZ)
-
-    def hear(self, audio: bytes) -> Samples:
-        """Raises BadInput for a torn sample; then nothing of it is taken."""
-        if self.format.type == "audio/pcmu":
-            samples = g711.decode_mulaw(audio)
-        elif self.format.type == "audio/pcma":
-            samples = g711.decode_alaw(audio)
-        elif len(audio) % SAMPLE_BYTES:
-            raise BadInput("audio", f"has an odd number of bytes: {len(audio)}", "whole 16-bit samples")
-        else:
-            samples = pcm.from_bytes(audio)
-        return self._resampler.push(samples)
-
-    def rest(self) -> Samples:
-        """What the resampler holds back."""
-        return self._resampler.flush()
+    decode = {"audio/pcmu": g711.decode_mulaw, "audio/pcma": g711.decode_alaw}.get(wanted.type)
+    return Ear(wanted.rate_hz, decode)
 
 
 class Mouth:

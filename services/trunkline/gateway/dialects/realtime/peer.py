@@ -16,7 +16,7 @@ from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog, nothing
-from trunkline.gateway.dialects.realtime.edge_audio import Ear
+from trunkline.gateway.dialects.realtime.edge_audio import ear_of
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
 from trunkline.gateway.dialects.realtime.images_in import (
     NO_IMAGES,
@@ -35,6 +35,7 @@ from trunkline.gateway.dialects.realtime.responses_in import ResponseWords, Sess
 from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
+from trunkline.gateway.edge import Inlet
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id, new_event_id
 from trunkline.record import StoreUnavailable
@@ -110,7 +111,7 @@ class Peer:
             wishes=lambda session: wishes(session, self._offer),
         )
         self.responses = ResponseWords(call, self.projection, sessions)
-        self._ear = Ear(self._session.audio.input.format)
+        self._inlet = Inlet(call.edge, ear_of(self._session.audio.input.format), call.hear, call.fail)
         self._greeting = attached.greeting
         self.greeted = not self._greeting  # nothing that greets is still to open
         self.on_greeted: Callable[[], None] = nothing
@@ -144,6 +145,7 @@ class Peer:
     def leave(self) -> None:
         """Its line is gone: nothing starts any more."""
         self.backlog.drop()
+        self._inlet.bring()
         self._enter()
 
     def _enter(self) -> None:
@@ -299,19 +301,25 @@ class Peer:
         if not self.entered and (speaks_first or wishes(self._session, self._offer).instructions):
             self._start(greets=False)
 
+    def _hear(self, audio: bytes) -> None:
+        """Raises BadInput."""
+        self._inlet.take(audio)
+        if self.terms.ours:
+            self._tell_settled()
+
     def _obey(self, event: ClientEvent, images: Images) -> None:
+        if isinstance(event, events_in.AppendAudio):
+            self._hear(event.audio)
+            return
+        self._inlet.bring()
         match event:
-            case events_in.AppendAudio(audio=audio):
-                self.call.hear(self._ear.hear(audio))
-                if self.terms.ours:
-                    self._tell_settled()
             case events_in.UpdateSession():
                 self._update(event)
             case events_in.CommitAudio():
-                self.call.hear(self._ear.rest())
+                self._inlet.follow()
                 self.call.commit_audio()
             case events_in.ClearAudio():
-                self.call.hear(self._ear.rest())  # positions go on for both sides alike
+                self._inlet.follow()  # positions go on for both sides alike
                 self.call.clear_audio()
                 self.send(events_out.Cleared(event_id=self.next_event_id()))
             case events_in.CreateItem():
@@ -339,8 +347,7 @@ class Peer:
     def _update(self, event: events_in.UpdateSession) -> None:
         session = merge(self._session, event.session, self._offer)
         if session.audio.input.format != self._session.audio.input.format:
-            self.call.hear(self._ear.rest())
-            self._ear = Ear(session.audio.input.format)
+            self._inlet.follow(ear_of(session.audio.input.format))
         self.projection.follow(manner_of(session))
         self.projection.caller.transcribes = session.audio.input.transcription is not None
         names = attributes_of(session.tracing)
@@ -353,9 +360,12 @@ class Peer:
     # out
 
     def _tell_settled(self) -> None:
+        """With every frame, so the cheaper question comes first."""
         now_s = asyncio.get_running_loop().time()
+        if now_s < self._settled_at_s + SETTLED_S:
+            return
         settled_ms = self.call.settled_to // SAMPLES_PER_MS
-        if settled_ms > self._settled_ms and now_s >= self._settled_at_s + SETTLED_S:
+        if settled_ms > self._settled_ms:
             self._settled_ms, self._settled_at_s = settled_ms, now_s
             self.send(events_out.Settled(event_id=self.next_event_id(), audio_end_ms=settled_ms))
 

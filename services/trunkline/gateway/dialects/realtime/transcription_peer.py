@@ -7,7 +7,7 @@ people speak loses nothing. A bad one gets an `error` with its event_id and chan
 from collections.abc import Collection
 from itertools import count
 
-from trunkline.audio.pcm import Samples
+from trunkline.audio import pcm
 from trunkline.gateway import metrics
 from trunkline.gateway.call_events import (
     AudioCommitted,
@@ -20,7 +20,7 @@ from trunkline.gateway.call_events import (
 )
 from trunkline.gateway.dialects.realtime import events_in, events_out, transcription_events
 from trunkline.gateway.dialects.realtime.caller_side import CallerSide
-from trunkline.gateway.dialects.realtime.edge_audio import Ear
+from trunkline.gateway.dialects.realtime.edge_audio import ear_of
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.item_list import ItemList
 from trunkline.gateway.dialects.realtime.peer import (
@@ -61,7 +61,7 @@ class TranscriptionPeer:
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
         self._items = ItemList()
         self._caller = CallerSide(self._next_event_id, self._items)
-        self._ear = Ear(session.audio.input.format)
+        self._ear = ear_of(session.audio.input.format)
         self._bounded_to = 0  # the client has committed or cleared the audio before
         self._heard: Transcribing
         self._wire: Wire
@@ -138,7 +138,8 @@ class TranscriptionPeer:
             case events_in.RetrieveItem(item_id=item):
                 self._retrieve(item)
 
-    async def _hear(self, samples: Samples) -> None:
+    async def _hear(self, audio: bytes) -> None:
+        samples = pcm.from_bytes(audio)
         while len(samples):
             room = await self._heard.room()
             if not self.rules.automatic:
@@ -157,7 +158,7 @@ class TranscriptionPeer:
         session = merge_transcription(self.session, given, self._models, self._heard.languages)
         if session.audio.input.format != self.session.audio.input.format:
             await self._hear(self._ear.rest())
-            self._ear = Ear(session.audio.input.format)
+            self._ear = ear_of(session.audio.input.format)
         if self.rules.automatic:
             self._bounded_to = self._heard.heard_to
         self.follow(session)

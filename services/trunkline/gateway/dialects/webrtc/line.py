@@ -8,6 +8,7 @@ import contextlib
 
 from aiortc import RTCDataChannel
 
+from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
 from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.opening import Opened
@@ -115,7 +116,7 @@ class Line:
 
     def _hear(self, samples: Samples) -> None:
         if self._peer is not None and self._begun.is_set():
-            self._peer.call.hear(samples)
+            self._peer.call.hear(pcm.to_bytes(samples))
 
     def _played(self) -> None:
         if self._peer is not None:

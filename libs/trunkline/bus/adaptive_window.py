@@ -1,0 +1,35 @@
+"""How long audio may wait for that of other calls: not at all for a few calls, longer the more there are."""
+
+from collections.abc import Iterable
+
+NARROW_CALLS = 3  # up to here nothing waits beyond the turn of the loop that brought it
+STEP_S = 0.002  # per call beyond
+WIDEST_S = 0.010
+PERIOD_S = 0.2  # over which calls are counted
+
+
+class AdaptiveWindow:
+    """calls: with audio in the last period: the measure of load."""
+
+    __slots__ = ("_period_ends_s", "_seen", "calls")
+
+    def __init__(self, now_s: float) -> None:
+        self.calls = 0
+        self._seen: set[int] = set()
+        self._period_ends_s = now_s + PERIOD_S
+
+    def count(self, calls: Iterable[int], now_s: float) -> None:
+        """calls: a number of each that brought something."""
+        self._seen.update(calls)
+        if now_s >= self._period_ends_s:
+            self.calls, self._period_ends_s = len(self._seen), now_s + PERIOD_S
+            self._seen.clear()
+
+    @property
+    def wait_s(self) -> float:
+        return window_s(self.calls)
+
+
+def window_s(calls: int) -> float:
+    """Seconds that a chunk may wait for company, by the number of calls with audio."""
+    return 0.0 if calls <= NARROW_CALLS else min(WIDEST_S, STEP_S * (calls - NARROW_CALLS))
