@@ -14,12 +14,12 @@ from statistics import median
 import aiohttp
 import numpy as np
 
-from bench import processes
 from support.running_stack import RunningStack
 from trunkline.audio import wav
 from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import resample
 from trunkline.cli.listing import table
+from trunkline.cli.load import processes
 from trunkline.proto.audio import CALLER_RATE_HZ
 
 CALLERS = Path(__file__).parents[1] / "data" / "callers"

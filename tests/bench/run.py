@@ -14,10 +14,10 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from bench import processes
 from bench.callers import RAMP_S, Outcome
 from support.running_stack import RunningStack
 from trunkline.cli.listing import table
+from trunkline.cli.load import processes
 
 ROOT = Path(__file__).parents[2]
 REAL_CALLS = 10

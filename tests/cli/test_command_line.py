@@ -27,14 +27,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_command_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert refusal(capsys) == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show, approvals, chaos"
+    assert (
+        refusal(capsys) == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show, approvals, chaos, load"
+    )
 
 
 def test_an_unknown_command_is_refused_with_the_commands_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys, "dance")
 
     assert "'dance'" in line
-    assert line.endswith("allowed: up, ps, call, calls, show, approvals, chaos")
+    assert line.endswith("allowed: up, ps, call, calls, show, approvals, chaos, load")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ TrunklineError
     ├── DirectoryTaken   another stack lives in the directory
     ├── PortTaken        another program listens on the port
     ├── StartFailed      a process of the stack didn't come up
+    ├── ProcessEnded     a process that was being measured is gone
     ├── NoReply          the agent said nothing in time
     └── CallLost         the gateway ended the call, or reported an error
 """
@@ -57,6 +58,12 @@ class StartFailed(CommandFailed):
     def __init__(self, what: str, reason: str, log: Path) -> None:
         super().__init__(f"{what} didn't start: {reason} (log: {log})")
         self.what, self.log = what, log
+
+
+class ProcessEnded(CommandFailed):
+    def __init__(self, service: str, pid: int) -> None:
+        super().__init__(f"a process of {service} (pid {pid}) ended while it was measured; its log says why")
+        self.service, self.pid = service, pid
 
 
 class NoReply(CommandFailed):

@@ -54,6 +54,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from trunkline.cli.chaos.command import chaos
 
             return chaos(options)
+        case "load":
+            from trunkline.cli.load.command import load
+
+            return load(options)
         case "ps":
             from trunkline.cli.listing import ps
 

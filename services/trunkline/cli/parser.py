@@ -78,6 +78,7 @@ def _build() -> tuple[Parser, dict[str, Parser]]:
     _chaos(
         command("chaos", "prove on this machine that calls survive: callers, faults, and a checker of what they leave")
     )
+    _load(command("load", "measure on this machine what calls cost, how long callers wait, and how many are carried"))
     return parser, commands
 
 
@@ -170,4 +171,33 @@ def _chaos(parser: Parser) -> None:
     )
     parser.add_argument("--dump", metavar="DIR", default="", help="keep the evidence and the logs there")
     parser.add_argument("--check", metavar="DIR", default="", help="judge what --dump kept; runs nothing")
+    _json(parser)
+
+
+def _load(parser: Parser) -> None:
+    parser.add_argument("--calls", metavar="N", default="20", help="calls at a time (default: %(default)s)")
+    parser.add_argument("--seconds", metavar="S", default="20", help="that are measured (default: %(default)s)")
+    parser.add_argument("--dialect", default="realtime", help="realtime (default)")
+    parser.add_argument(
+        "--turns", default="commit", help="who ends a turn: commit, the caller (default); vad, the server by silence"
+    )
+    parser.add_argument("--ramp", metavar="S", default="3", help="over which calls begin (default: %(default)s)")
+    parser.add_argument("--think", metavar="S", default="1", help="of rest between turns (default: %(default)s)")
+    parser.add_argument(
+        "--barge-in", metavar="SHARE", default="0", help="of replies that the caller speaks into, 0 to 1"
+    )
+    parser.add_argument("--wav", metavar="FILE", nargs="+", default=[], help="what callers say (default: a tone)")
+    parser.add_argument("--seed", metavar="K", default="1", help="of the callers' rests (default: %(default)s)")
+    parser.add_argument("--find", action="store_true", help="search the most calls that keep --target-ms, from --calls")
+    parser.add_argument(
+        "--target-ms", metavar="[p95=|p99=]MS", default="", help="of the first audio from the burst's end"
+    )
+    parser.add_argument("--engine", metavar="SEAM=NAME", action="append", default=[], help="as of up (default: null)")
+    parser.add_argument("--workers", metavar="STAGE=N,…", default="", help="as of up")
+    parser.add_argument("--agent", metavar="FILE.py[:NAME]", default="", help="as of up")
+    parser.add_argument("--plot", metavar="FILE.svg", default="", help="latency over time; of a search, over calls")
+    parser.add_argument("--out", metavar="FILE.json", default="", help="write the JSON there too")
+    parser.add_argument("--dir", default="", help="run directory: of a stack that runs, or for one to start there")
+    parser.add_argument("--url", default="", help="address of a gateway that runs; its processes aren't measured")
+    parser.add_argument("--key", default="", help="API key (default: $TRUNKLINE_KEY)")
     _json(parser)

@@ -1,0 +1,71 @@
+"""What is measured: where its callers dial, and which processes on this machine serve them.
+
+A stack's workers tell their pids and where their metrics are in their heartbeats, so a run directory is all it takes.
+Without one (another machine's stack), only what callers see is measured.
+"""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from trunkline.bus.nats import NatsBus
+from trunkline.bus.port import Received
+from trunkline.cli import api
+from trunkline.cli.errors import StartFailed
+from trunkline.cli.listing import WorkerLine
+from trunkline.cli.own_stack import nats_pid
+from trunkline.cli.stack import Address, Stack
+from trunkline.proto import subjects
+from trunkline.proto.placement import Beat
+
+HEAR_LIMIT_S = 10.0
+_beats = msgspec.msgpack.Decoder(Beat)
+_workers = msgspec.json.Decoder(list[WorkerLine])
+
+
+class Target(msgspec.Struct, frozen=True):
+    """url: http(s)://host:port. pids: by service, empty where not known. admin_ports: of metrics, on loopback."""
+
+    url: str
+    key: str = ""
+    pids: dict[str, list[int]] = {}
+    admin_ports: list[int] = []
+
+
+async def of_directory(run: Path, stack: Stack) -> Target:
+    """Of a stack on this machine. Raises GatewaySilent, StartFailed when a worker isn't heard."""
+    told = _workers.decode(await api.fetch(Address(stack.url, stack.key), "/v1/workers"))
+    beats = await _heard({worker.worker for worker in told}, stack.nats_url, run)
+    pids: dict[str, list[int]] = {}
+    for beat in beats:
+        pids.setdefault(beat.stage, []).append(beat.pid)
+    if server := nats_pid(run):
+        pids["nats"] = [server]
+    return Target(stack.url, stack.key, pids, [beat.admin_port for beat in beats if beat.admin_port])
+
+
+async def _heard(workers: set[str], nats_url: str, run: Path) -> list[Beat]:
+    """The last beat of each."""
+    beats: dict[str, Beat] = {}
+    complete = asyncio.Event()
+
+    def hear(received: Received) -> None:
+        with contextlib.suppress(msgspec.MsgspecError):
+            beat = _beats.decode(received.data)
+            beats[beat.worker] = beat
+            if workers <= beats.keys():
+                complete.set()
+
+    bus = NatsBus()
+    try:
+        await bus.open([nats_url], "load")
+        await bus.subscribe(subjects.ALL_BEATS, hear)
+        await asyncio.wait_for(complete.wait(), HEAR_LIMIT_S)
+    except TimeoutError:
+        missing = ", ".join(sorted(workers - beats.keys()))
+        raise StartFailed("the measurement", f"no heartbeat of {missing}", run / "logs") from None
+    finally:
+        await bus.close()
+    return [beats[worker] for worker in sorted(workers)]
