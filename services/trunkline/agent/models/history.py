@@ -29,9 +29,11 @@ def history_of(
 
     The tool calls of a message that was deleted meanwhile stand where it stood: their effects remain.
     """
-    order = {key: number for number, key in enumerate(view.tools)}
     asked = view.responses.get(response)
     alone = asked is not None and asked.asked is not None and asked.asked.context is not None
+    if not (view.tools or view.handoffs):
+        return _messages_told(view, without, response, alone=alone)
+    order = {key: number for number, key in enumerate(view.tools)}
     tools = _tools_told(view, response)
     borders = [(view.places.standing(handoff.item), handoff.tools) for handoff in view.handoffs]
     told: list[HistoryItem] = []
@@ -63,6 +65,20 @@ def history_of(
         waiting.append(item.id)
     tell_tools(waiting)
     return tuple(told)
+
+
+def _messages_told(
+    view: CallView, without: Collection[str], response: str, *, alone: bool
+) -> tuple[HistoryItem, ...]:
+    """Of a conversation in which nothing stands between the messages: most are, and grow long."""
+    asides = {one.id for one in view.responses.values() if one.aside}
+    asides.discard(response)
+    told = (
+        message_of(item)
+        for item in view.items.values()
+        if (item.response == response if alone else item.response not in asides) and item.id not in without
+    )
+    return tuple(said for said in told if said)
 
 
 def _is_told(view: CallView, of: str, asked: str, *, alone: bool) -> bool:
