@@ -1,7 +1,7 @@
 """What a caller's frame costs the gateway from the client's bytes to the message on the bus, by number of calls.
 
-`PYTHONPATH=tests python -m bench.edge`: in one process, on a bus in memory that nobody listens to. Frames come as they do in
-real time: those of a window together, and each window is a turn of the loop. CPU of this process alone.
+`PYTHONPATH=tests python -m bench.edge`: in one process, on a bus in memory that nobody listens to. Frames come as they do
+in real time: those of a window together, and each window is a turn of the loop. CPU of this process alone.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from trunkline.gateway.edge import Edge, Inlet
 from trunkline.gateway.listening import Listening
 from trunkline.gateway.playout import Playout
 from trunkline.gateway.turns import Turns
-from trunkline.proto.audio import CALLER_RATE_HZ, FRAME_MS, SPEECH_RATE_HZ
+from trunkline.proto.audio import FRAME_MS, SPEECH_RATE_HZ
 from trunkline.proto.speech import Silent
 
 CALLS = (1, 10, 50, 200)
@@ -84,10 +84,10 @@ async def measure(calls: int, kind: FormatType) -> float:
 
 @mock.patch.object(adaptive_window, "WIDEST_S", 0.0)  # a turn of the loop is a window
 def main() -> None:
-    print("| calls | audio/pcm, us per frame | audio/pcmu |\n|---|---|---|")  # noqa: T201
+    print("| calls | audio/pcm, us per frame | audio/pcmu |\n|---|---|---|")
     for calls in CALLS:
         found = [min(uvloop.run(measure(calls, kind)) for _ in range(REPEATS)) for kind in ("audio/pcm", "audio/pcmu")]
-        print(f"| {calls} | {found[0]:.1f} | {found[1]:.1f} |")  # noqa: T201
+        print(f"| {calls} | {found[0]:.1f} | {found[1]:.1f} |")
 
 
 if __name__ == "__main__":

@@ -67,9 +67,7 @@ def history_of(
     return tuple(told)
 
 
-def _messages_told(
-    view: CallView, without: Collection[str], response: str, *, alone: bool
-) -> tuple[HistoryItem, ...]:
+def _messages_told(view: CallView, without: Collection[str], response: str, *, alone: bool) -> tuple[HistoryItem, ...]:
     """Of a conversation in which nothing stands between the messages: most are, and grow long."""
     asides = {one.id for one in view.responses.values() if one.aside}
     asides.discard(response)
