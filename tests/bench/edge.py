@@ -1,7 +1,7 @@
 """What a caller's frame costs the gateway from the client's bytes to the message on the bus, by number of calls.
 
-`PYTHONPATH=tests python -m bench.edge`: in one process, on a bus in memory that nobody listens to. Frames come as they do
-in real time: those of a window together, and each window is a turn of the loop. CPU of this process alone.
+`PYTHONPATH=tests python -m bench.edge`: in one process, on a bus in memory that nobody listens to. Frames come as they
+do in real time: those of a window together, and each window is a turn of the loop. CPU of this process alone.
 """
 
 import asyncio

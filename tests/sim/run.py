@@ -22,7 +22,7 @@ from sim.acts import FORBIDDEN
 from sim.caller import Caller
 from sim.history import FaultPlan, History, Vanishing
 from sim.loop import SimLoop, State
-from sim.sockets import ClientSession, Runner, ServerSocket
+from sim.sockets import ClientSession, Runner, ServerAnswer, ServerSocket
 from sim.sound import Narrow, narrow_together
 from sim.world import EPOCH_S, Worker, World
 from trunkline.agents import AgentFile, load_agent_file
@@ -93,7 +93,8 @@ def _simulated(world: World) -> Iterator[None]:
     """What is a socket, or blurs what samples tell, is another thing here."""
     session = SimpleNamespace(ClientSession=lambda connector: ClientSession(world.front))
     with (
-        mock.patch.multiple(web, AppRunner=Runner, TCPSite=world.front.site, WebSocketResponse=ServerSocket),
+        mock.patch.multiple(web, AppRunner=Runner, TCPSite=world.front.site),
+        mock.patch.multiple(web, WebSocketResponse=ServerSocket, StreamResponse=ServerAnswer),
         mock.patch.multiple(client_call, aiohttp=session, fresh_connections=lambda: None),
         mock.patch.object(gateway_service, "Roster", lambda now_s: Roster(now_s, random.Random(world.rng.random()))),
         mock.patch.multiple(edge, Resampler=Narrow, push_together=narrow_together),

@@ -12,19 +12,17 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import aiohttp
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, hdrs, web
 
 from sim.loop import Life, SimLoop, State, living
 from sim.network import AFTER, Trouble
-from trunkline.gateway.dialects.realtime.endpoint import HEARTBEAT_S
 
 PATH = "/v1/realtime"
 LINE_S = 0.002  # one way
 JITTER_S = 0.001
 STALL_S = (0.3, 1.0)
 LAG_SHARE = 0.25  # a line lags less often than the network between processes, which has many more messages
-CLIENT_CLOSE_S, SERVER_CLOSE_S = 10.0, 2.0  # for the other end to answer a closing handshake
-UNHEARD_S = 1.5 * HEARTBEAT_S  # until a gateway takes a client for gone that says nothing and answers no ping
+CLIENT_CLOSE_S = 10.0  # for the other end to answer a closing handshake
 GONE = WSMessage(WSMsgType.CLOSED, None, None)
 KEY_HEADER = {"Authorization": "Bearer sk-sim"}
 EPOCH_S = 1_700_000_000  # wall time at which every history begins
@@ -49,16 +47,14 @@ class End:
 
     peer: "End"
 
-    def __init__(self, front: "Front", life: Life, *, pongs: bool, close_s: float) -> None:
-        """pongs: it is a gateway's, and answers pings by itself, as it reads them."""
+    def __init__(self, front: "Front", life: Life) -> None:
         self.life = life
+        self.loop = front.loop
         self.closed = False  # a closing handshake was begun or answered here
         self.close_code = 1006  # of the other end, or that it has said none
         self.is_shut = False  # nothing goes out any more
         self.broken = False  # the other end is shut, and this one knows
         self._front = front
-        self.pongs = pongs
-        self._close_s = close_s
         self._arrived: deque[Any] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._last_s = 0.0  # when the last that was said here arrives
@@ -102,10 +98,6 @@ class End:
         while not self.closed:
             message: WSMessage = await self.next()
             match message.type:
-                case WSMsgType.PING if self.pongs:
-                    with suppress(ConnectionResetError):
-                        self.say(WSMessage(WSMsgType.PONG, message.data, None))
-                    continue
                 case WSMsgType.CLOSE:
                     if not self.closed:
                         self.closed, self.close_code = True, message.data
@@ -128,7 +120,7 @@ class End:
                 self._arrived.appendleft(LEAVING)
                 self._wake()
                 await asyncio.sleep(0)  # who reads here stops reading
-            async with asyncio.timeout(self._close_s):
+            async with asyncio.timeout(CLIENT_CLOSE_S):
                 while (answer := await self.next()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSED):
                     """Came too late."""
                 if answer.type is WSMsgType.CLOSE:
@@ -158,19 +150,108 @@ class ClientSocket:
     async def ping(self) -> None:
         self._end.say(WSMessage(WSMsgType.PING, b"", None))
 
+    async def pong(self, data: bytes) -> None:
+        self._end.say(WSMessage(WSMsgType.PONG, data, None))
 
-class Request:
-    """In place of web.Request, and of its transport."""
 
-    def __init__(self, query: dict[str, str], headers: dict[str, str], protocols: tuple[str, ...], end: End) -> None:
-        self.query, self.headers, self.protocols, self.end = query, headers, protocols, end
-        self.transport = self
+class Line(asyncio.Transport):
+    """A gateway's end of a connection: frames go to the other end as messages, and come as frames."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__()
+        self._end = end
+        self._reads = True
+        self._over = False
+        self._waiting: deque[Any] = deque()
+        self._protocol: asyncio.Protocol | None = None
+        end.arrive = self._arrive  # type: ignore[method-assign]
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self._protocol = protocol
+
+    def pause_reading(self) -> None:
+        self._reads = False
+
+    def resume_reading(self) -> None:
+        self._reads = True
+        self._go_on()
 
     def is_closing(self) -> bool:
-        return self.end.broken or self.end.is_shut
+        return self._end.broken or self._end.is_shut
 
-    def abort(self) -> None:
-        self.end.shut()
+    def can_write_eof(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        data = bytes(data)
+        while data and not self.is_closing():
+            wide = {126: 2, 127: 8}.get(data[1], 0)
+            begin = 2 + wide
+            end = begin + (int.from_bytes(data[2:begin], "big") if wide else data[1])
+            kind, payload, data = WSMsgType(data[0] & 0x0F), data[begin:end], data[end:]
+            if kind is WSMsgType.CLOSE:
+                self._end.say(WSMessage(kind, int.from_bytes(payload[:2], "big"), payload[2:].decode()))
+            else:
+                self._end.say(WSMessage(kind, payload.decode() if kind is WSMsgType.TEXT else payload, None))
+
+    def close(self) -> None:
+        self._end.shut()
+        self._end.loop.call_soon(self._lost)
+
+    abort = close
+
+    def _arrive(self, what: Any) -> None:
+        self._end.broken = self._end.broken or what is GONE
+        self._waiting.append(what)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and self._protocol is not None and (self._reads or self._waiting[0] is GONE):
+            what = self._waiting.popleft()
+            if what is GONE:
+                self.close()
+            else:
+                self._protocol.data_received(_frame(what))
+
+    def _lost(self) -> None:
+        if not self._over and self._protocol is not None:
+            self._over = True
+            self._protocol.connection_lost(None)
+
+
+def _frame(message: WSMessage) -> bytes:
+    """As a client sends it, with a mask that changes nothing."""
+    match message.type:
+        case WSMsgType.TEXT:
+            payload = message.data.encode()
+        case WSMsgType.CLOSE:
+            payload = message.data.to_bytes(2, "big")
+        case _:
+            payload = message.data
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xff" + size.to_bytes(8, "big")
+    return bytes([0x80 | message.type]) + length + bytes(4) + payload
+
+
+class Request:
+    """In place of web.Request, and of aiohttp's handler of its connection."""
+
+    def __init__(self, query: dict[str, str], headers: dict[str, str], protocols: tuple[str, ...], end: End) -> None:
+        self.query, self.protocols, self.end = query, protocols, end
+        self.headers = {**headers, hdrs.SEC_WEBSOCKET_KEY: ""}
+        self.transport = Line(end)
+        self.protocol = self
+        self.upgraded = False
+
+    def set_parser(self, parser: object) -> None:
+        self.upgraded = True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is another's."""
 
 
 class Post:
@@ -189,31 +270,26 @@ class Post:
 
 
 class ServerSocket:
-    """In place of web.WebSocketResponse."""
+    """In place of web.WebSocketResponse: whether an upgrade can be granted."""
 
-    def __init__(self, *, protocols: tuple[str, ...], **rest: object) -> None:
-        self.headers: dict[str, str] = {}
+    def __init__(self, *, protocols: tuple[str, ...]) -> None:
         self._protocols = protocols
-        self._end: End
 
     def can_prepare(self, request: Request) -> web.WebSocketReady:
         return web.WebSocketReady(True, next(one for one in request.protocols if one in self._protocols))
 
+
+class ServerAnswer:
+    """In place of web.StreamResponse: the answer to an upgrade."""
+
+    def __init__(self, *, status: int, headers: dict[str, str]) -> None:
+        self._answer = Answer(status, headers[hdrs.SEC_WEBSOCKET_PROTOCOL])
+
+    def force_close(self) -> None:
+        """Nothing else comes over it."""
+
     async def prepare(self, request: Request) -> None:
-        self._end = request.end
-        self._end.say(Answer(101, self.can_prepare(request).protocol or ""))
-
-    async def receive(self) -> WSMessage:
-        return await self._end.receive()
-
-    async def close(self, *, code: int = 1000, message: bytes = b"") -> bool:
-        return await self._end.close(code=code, message=message)
-
-    async def send_str(self, text: str) -> None:
-        self._end.say(WSMessage(WSMsgType.TEXT, text, None))
-
-    async def send_frame(self, data: bytes, kind: WSMsgType) -> None:
-        self._end.say(WSMessage(kind, data.decode(), None))
+        request.end.say(self._answer)
 
 
 class Runner:
@@ -222,6 +298,7 @@ class Runner:
     addresses = (("sim", 80),)
 
     def __init__(self, app: web.Application, *, access_log: None, shutdown_timeout: float) -> None:
+        self._app = app
         self.handlers: dict[tuple[str, str], Any] = {
             (one.method, one.resource.canonical): one.handler for one in app.router.routes() if one.resource
         }
@@ -230,7 +307,7 @@ class Runner:
         self._at_work: set[asyncio.Task[None]] = set()
 
     async def setup(self) -> None:
-        """Nothing to set up."""
+        self._app.on_shutdown.freeze()
 
     def begin(self, request: Request) -> None:
         """Runs at the gateway."""
@@ -246,9 +323,11 @@ class Runner:
         except ConnectionError:
             """The client went away, which is no fault of the gateway's."""
         finally:
-            request.end.shut()
+            if not request.upgraded:
+                request.end.shut()
 
     async def cleanup(self) -> None:
+        await self._app.shutdown()
         if self._at_work:
             await asyncio.wait(self._at_work, timeout=self._grace_s)
         left = sorted(self._at_work, key=asyncio.Task.get_name)
@@ -283,9 +362,8 @@ class Front:
         for end in [end for end in self._ends if end.life is life and not end.is_shut]:
             if self._trouble.advisories:
                 end.shut()
-            elif end.peer.pongs:  # a gateway asks as well, if only now and then
+            else:  # a gateway learns it by its pings
                 end.is_shut = True
-                self.loop.call_later(UNHEARD_S, end.peer.arrive, GONE, context=end.peer.life.context)
 
     async def connect(self, query: dict[str, str], headers: dict[str, str], protocols: tuple[str, ...]) -> ClientSocket:
         """Raises aiohttp.ClientError."""
@@ -293,8 +371,7 @@ class Front:
         if not self._listening:
             raise aiohttp.ClientConnectionError("nobody listens")
         site = self._rng.choice(self._listening)
-        here = End(self, living(), pongs=False, close_s=CLIENT_CLOSE_S)
-        there = End(self, site.life, pongs=True, close_s=SERVER_CLOSE_S)
+        here, there = End(self, living()), End(self, site.life)
         here.peer, there.peer = there, here
         self._ends = [end for end in self._ends if not end.is_shut] + [here, there]
         request = Request(query, headers, protocols, there)

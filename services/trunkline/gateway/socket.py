@@ -125,7 +125,7 @@ class Socket(asyncio.Protocol):
     def _take_leave(self, code: int) -> None:
         """The client's goodbye, or its answer to one."""
         answers = self._finished
-        self.finish(NORMAL if code == frames.NO_CODE else code, "")
+        self.finish(NORMAL, "")
         self._transport.close()
         self._end(None if answers else code)
 
