@@ -14,7 +14,8 @@ from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
 from trunkline.proto.response import SegmentHeard
 
 LEAD_SAMPLES = SPEECH_RATE_HZ * 200 // 1000
-DELTA_SAMPLES = SPEECH_RATE_HZ * 100 // 1000  # sent at a time, so that wakeups are few
+DELTA_SAMPLES = SPEECH_RATE_HZ * 90 // 1000  # sent at a time, so that wakeups are few: 100 ms, by beats of 20 ms
+ROOMY_SAMPLES = LEAD_SAMPLES - DELTA_SAMPLES  # with no more ahead than this, there is room for another
 STARVING_SAMPLES = SPEECH_RATE_HZ * 40 // 1000  # with less ahead than this, any audio goes at once
 RECENT_SAMPLES = SPEECH_RATE_HZ * 5  # kept after it was heard, to know an echo by: also one heard by a second worker
 
@@ -131,9 +132,22 @@ class Playout:
         self._recent: deque[_Span] = deque()
 
     @property
-    def pending(self) -> bool:
-        """Something was sent that advance has not yet seen heard to its end."""
-        return bool(self._spans)
+    def moves_at(self) -> int | None:
+        """Clock from which on advance has something to tell, or to forget; None for never."""
+        spans = self._spans
+        for at, span in enumerate(spans):
+            if at + 1 == len(spans) or (span.segment.all_sent and spans[at + 1].segment is not span.segment):
+                return span.at + span.samples
+        if self._recent:
+            return self._recent[-1].at + self._recent[-1].samples + RECENT_SAMPLES + 1
+        return None
+
+    def sends_at(self, now: int) -> int:
+        """Clock, after now, from which on take may give what it doesn't give now."""
+        for lead in (ROOMY_SAMPLES, STARVING_SAMPLES - 1, 0):
+            if self._tail - lead > now:
+                return self._tail - lead
+        return now + DELTA_SAMPLES  # what is missing is asked for again by the clock
 
     @property
     def ends_at(self) -> int:
@@ -143,6 +157,10 @@ class Playout:
     def lead(self, now: int) -> int:
         """Samples sent and not yet heard."""
         return max(0, self._tail - now)
+
+    def has_room(self, now: int) -> bool:
+        """For a delta."""
+        return self._tail - now <= ROOMY_SAMPLES
 
     def lateness(self, now: int) -> int:
         """For how long the caller has had nothing to hear, counted from the last sample sent."""
