@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from trunkline.audio import echo, pcm, wav
 from trunkline.audio.pcm import Samples
+from trunkline.audio.resample import resample
 
 CALLERS = Path(__file__).parent.parent / "data" / "callers"
 STORY = wav.read_file(CALLERS / "long_story.wav").samples
@@ -47,6 +48,17 @@ def test_our_own_voice_at_minus_20_db_is_likely_an_echo(delay_ms: int, smooth: i
 
     assert len(ends) > 5
     assert min(scores) > 0.5
+
+
+@pytest.mark.parametrize("delay_ms", [0, 250, 600])
+@pytest.mark.parametrize("smooth", [1, 5])
+def test_what_is_kept_of_our_own_voice_is_enough_to_know_its_echo(delay_ms: int, smooth: int) -> None:
+    ends = [end for end in ENDS if is_voiced(end - delay_ms * 16)]
+    kept = [echo.thick(echo.thin(resample(played_until(end), 16_000, 24_000).tobytes())) for end in ends]
+    heard = [echo_of(end, delay_ms=delay_ms, smooth=smooth) for end in ends]
+    scores = [echo.likeness(one, played) for one, played in zip(heard, kept, strict=True)]
+
+    assert min(scores) > 0.75
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trunkline.audio import pcm
-from trunkline.audio.resample import resample
+from trunkline.audio import echo, pcm
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Handler, Headers, Subscription
@@ -333,7 +332,7 @@ class Line:
         for _ in range(round(seconds / 0.02)):
             now = asyncio.get_running_loop().time() - delay_s
             played = self.call.speaking.playout.recent(int(now * SPEECH_RATE_HZ), SPEECH_RATE_HZ * 3 // 10)
-            caller = resample(played, SPEECH_RATE_HZ, CALLER_RATE_HZ)[-CALLER_RATE_HZ // 50 :]
+            caller = echo.thick(played)[-CALLER_RATE_HZ // 50 :]
             self.call.hear(pcm.to_bytes((caller * gain).astype(np.int16)))
             await asyncio.sleep(0.02)
 

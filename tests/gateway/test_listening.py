@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.audio import pcm
+from trunkline.audio import echo, pcm
 from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import resample
 from trunkline.audio.ring import Ring
@@ -518,13 +518,13 @@ def test_the_rest_of_an_echo_whose_beginning_was_discarded_is_still_told_as_one(
     hub = Hub(busy=True)
     rng = np.random.default_rng(3)
     voice = np.repeat(rng.integers(-8000, 8000, CALLER_RATE_HZ, dtype=np.int16), 2)  # two seconds, most below 4 kHz
-    played = resample(voice, CALLER_RATE_HZ, SPEECH_RATE_HZ)
+    played = echo.thin(pcm.to_bytes(resample(voice, CALLER_RATE_HZ, SPEECH_RATE_HZ)))
     hub.playout.played_lately = lambda now: True  # type: ignore[method-assign]
-    hub.playout.recent = lambda now, samples: played[max(0, now - samples) : now]  # type: ignore[method-assign]
-    echo = (voice // 10).astype(np.int16)
+    hub.playout.recent = lambda now, samples: played[max(0, (now - samples) // 3) : now // 3]  # type: ignore[method-assign]
+    came_back = (voice // 10).astype(np.int16)
     verdicts = []
     for at in range(0, CALLER_RATE_HZ, FRAME):
-        hub.hear(echo[at : at + FRAME])
+        hub.hear(came_back[at : at + FRAME])
         end = hub.listening.ring.end
         verdicts.append(hub.listening._echo.verdict(end))
         hub.listening.discard(0, end)

@@ -311,7 +311,7 @@ def test_a_client_that_is_away_hears_nothing_and_the_agent_learns_of_no_interrup
     before = len(stage.events)
     stage.run(1.0)
     assert len(stage.events) == before
-    assert stage.speaking.idle
+    assert stage.speaking.due is None
     assert stage.agent == []
     stage.speaking.hung_up()
 

@@ -9,16 +9,53 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from trunkline.audio import g711, pcm
 from trunkline.audio.pcm import Samples
-from trunkline.proto.audio import CALLER_RATE_HZ
+from trunkline.audio.resample import resample
+from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ
 
 WINDOW_SAMPLES = CALLER_RATE_HZ * 300 // 1000
 LAG_SAMPLES = CALLER_RATE_HZ * 600 // 1000  # the longest way from our sending to the microphone and back
+THIN = 3  # samples at SPEECH_RATE_HZ, of which an echo's reference keeps one
 _BAND_HZ = (200.0, 2_500.0)  # what telephones, loudspeakers and their filters leave of a voice
 _RUMBLE_HZ = 80.0  # below are mains and offsets of microphones, whoever's voice it is
 _IN_BAND = 0.15  # of what a line carries up to the band's end: a voice's echo has 0.22 and more there
 _PRE_EMPHASIS = 0.9  # flattens the spectrum of voices, so that two of like pitch don't correlate by their bass
+_NARROW_HZ = 3_200.0
 _QUIET = 1e-6 * 32768.0**2 / 100  # mean square once shaped, of about -60 dBFS: too weak to tell whose voice it is
+
+
+def thin(speech: bytes) -> bytes:
+    """What is kept of what was played, to know its echo by: as a telephone carries it, mu-law, a sixth of the bytes.
+
+    speech: int16 LE at SPEECH_RATE_HZ; up to THIN - 1 samples at its end don't count. The filter is as short as leaves
+    sibilants out, which would fold down into the band.
+    """
+    kept = len(speech) // (THIN * SAMPLE_BYTES)
+    if not kept:
+        return b""
+    work = np.zeros(kept * THIN + len(_NARROW) - THIN, dtype=np.float32)
+    wing = (len(_NARROW) - THIN) // 2
+    work[wing : wing + kept * THIN] = pcm.from_bytes(speech)[: kept * THIN]
+    windows: NDArray[np.float32] = np.ndarray((kept, len(_NARROW)), np.float32, work, 0, (THIN * 4, 4))
+    narrow = np.ascontiguousarray(windows) @ _NARROW
+    return g711.encode_mulaw(narrow.clip(-32768.0, 32767.0).astype(np.int16))
+
+
+def _narrow() -> NDArray[np.float32]:
+    """A windowed sinc of three times THIN taps; falls from the band's end to where it would fold into it."""
+    at = np.arange(3 * THIN) - (3 * THIN - 1) / 2
+    taps = np.sinc(2 * _NARROW_HZ / SPEECH_RATE_HZ * at) * np.kaiser(3 * THIN, 4.0)
+    made: NDArray[np.float32] = (taps / taps.sum()).astype(np.float32)
+    return made
+
+
+_NARROW = _narrow()
+
+
+def thick(thinned: bytes) -> Samples:
+    """As likeness takes it, at CALLER_RATE_HZ, of thinned samples."""
+    return resample(g711.decode_mulaw(thinned), SPEECH_RATE_HZ // THIN, CALLER_RATE_HZ)
 
 
 def likeness(caller: Samples, played: Samples) -> float:

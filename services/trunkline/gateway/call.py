@@ -305,20 +305,25 @@ class Call:
     # the way out
 
     def pump(self) -> None:
-        """On every beat while something is to be sent or heard."""
+        """When something is to be sent, or was heard."""
         try:
             if self.speaking.playout.held and self._clock() > self.listening.heard_at + SILENT_SAMPLES:
                 self._carry_out(self.turns.falls_silent())
             self.speaking.pump()
         except Exception as error:  # the rim of a call: the beat goes on for the others
             self.fail(error)
-        if self.ended or self.speaking.idle:
-            self._ticker.remove(self.pump)
+        self._keep_beat()
 
     def _beating(self, step: Callable[..., None], *args: object) -> None:
         step(*args)
-        if not self.ended and not self.speaking.idle:
-            self._ticker.add(self.pump)
+        self._keep_beat()
+
+    def _keep_beat(self) -> None:
+        due = None if self.ended else self.speaking.due
+        if due is None:
+            self._ticker.remove(self.pump)
+        else:
+            self._ticker.at(self.pump, due / SPEECH_RATE_HZ)
 
     def _emit(self, event: CallEvent) -> None:
         self._vigil.on_event(event)

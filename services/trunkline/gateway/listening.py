@@ -7,8 +7,7 @@ can start from there at any moment. What was discarded or has its words is silen
 from collections.abc import Callable, Iterator
 
 from trunkline.audio import pcm
-from trunkline.audio.echo import LAG_SAMPLES, WINDOW_SAMPLES, likeness
-from trunkline.audio.resample import resample
+from trunkline.audio.echo import LAG_SAMPLES, WINDOW_SAMPLES, likeness, thick
 from trunkline.audio.ring import Ring
 from trunkline.bus.exchange import Link
 from trunkline.gateway import metrics
@@ -59,8 +58,7 @@ class EchoCheck:
             return False
         caller = self._ring.read(max(self._ring.first, end - WINDOW_SAMPLES), end)
         wanted = (WINDOW_SAMPLES + LAG_SAMPLES) * SPEECH_RATE_HZ // CALLER_RATE_HZ
-        played = resample(self._playout.recent(now, wanted), SPEECH_RATE_HZ, CALLER_RATE_HZ)
-        return likeness(caller, played) > ECHO_LIKENESS
+        return likeness(caller, thick(self._playout.recent(now, wanted))) > ECHO_LIKENESS
 
 
 class Listening:

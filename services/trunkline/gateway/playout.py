@@ -7,15 +7,15 @@ are sent ahead of the clock, so what was heard is known; every sample is sent on
 from collections import deque
 from typing import NamedTuple
 
-import numpy as np
-
-from trunkline.audio.pcm import Samples
+from trunkline.audio.echo import THIN, thin
 from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
 from trunkline.proto.response import SegmentHeard
 
 LEAD_SAMPLES = SPEECH_RATE_HZ * 200 // 1000
-DELTA_SAMPLES = SPEECH_RATE_HZ * 100 // 1000  # sent at a time, so that wakeups are few
+DELTA_SAMPLES = SPEECH_RATE_HZ * 90 // 1000  # sent at a time, so that wakeups are few: 100 ms, by beats of 20 ms
+ROOMY_SAMPLES = LEAD_SAMPLES - DELTA_SAMPLES  # with no more ahead than this, there is room for another
 STARVING_SAMPLES = SPEECH_RATE_HZ * 40 // 1000  # with less ahead than this, any audio goes at once
+QUIET = thin(bytes(THIN * SAMPLE_BYTES))
 RECENT_SAMPLES = SPEECH_RATE_HZ * 5  # kept after it was heard, to know an echo by: also one heard by a second worker
 
 
@@ -114,13 +114,13 @@ class Segment:
 
 
 class _Span(NamedTuple):
-    """samples from `from_sample` of a segment are heard from the clock `at` on."""
+    """samples from `from_sample` of a segment are heard from the clock `at` on. thinned: to know their echo by."""
 
     at: int
     segment: Segment
     from_sample: int
     samples: int
-    pcm: bytes
+    thinned: bytes
 
 
 class Playout:
@@ -131,9 +131,22 @@ class Playout:
         self._recent: deque[_Span] = deque()
 
     @property
-    def pending(self) -> bool:
-        """Something was sent that advance has not yet seen heard to its end."""
-        return bool(self._spans)
+    def moves_at(self) -> int | None:
+        """Clock from which on advance has something to tell, or to forget; None for never."""
+        spans = self._spans
+        for at, span in enumerate(spans):
+            if at + 1 == len(spans) or (span.segment.all_sent and spans[at + 1].segment is not span.segment):
+                return span.at + span.samples
+        if self._recent:
+            return self._recent[-1].at + self._recent[-1].samples + RECENT_SAMPLES + 1
+        return None
+
+    def sends_at(self, now: int) -> int:
+        """Clock, after now, from which on take may give what it doesn't give now."""
+        for lead in (ROOMY_SAMPLES, STARVING_SAMPLES - 1, 0):
+            if self._tail - lead > now:
+                return self._tail - lead
+        return now + DELTA_SAMPLES  # what is missing is asked for again by the clock
 
     @property
     def ends_at(self) -> int:
@@ -143,6 +156,10 @@ class Playout:
     def lead(self, now: int) -> int:
         """Samples sent and not yet heard."""
         return max(0, self._tail - now)
+
+    def has_room(self, now: int) -> bool:
+        """For a delta."""
+        return self._tail - now <= ROOMY_SAMPLES
 
     def lateness(self, now: int) -> int:
         """For how long the caller has had nothing to hear, counted from the last sample sent."""
@@ -160,7 +177,7 @@ class Playout:
         pcm = segment.take(room)
         if pcm:
             at = max(now, self._tail)
-            span = _Span(at, segment, from_sample, len(pcm) // SAMPLE_BYTES, pcm)
+            span = _Span(at, segment, from_sample, len(pcm) // SAMPLE_BYTES, thin(pcm))
             self._spans.append(span)
             self._tail = at + span.samples
         return pcm
@@ -189,15 +206,15 @@ class Playout:
         self._tail = min(self._tail, now)
         self.held = False
 
-    def recent(self, now: int, samples: int) -> Samples:
-        """What the caller's side has played up to now, silence included; the newest `samples` of it."""
-        window = np.zeros(samples, dtype=np.int16)
-        begin = now - samples
-        for at, _, _, length, pcm in (*self._recent, *self._spans):
-            from_, to = max(at, begin), min(at + length, now)
+    def recent(self, now: int, samples: int) -> bytes:
+        """What the caller's side has played up to now, silence included; the newest `samples` of it, thinned."""
+        window = bytearray(QUIET * (samples // THIN))
+        begin = now // THIN - len(window)
+        for at, _, _, _, thinned in (*self._recent, *self._spans):
+            from_, to = max(at // THIN, begin), min(at // THIN + len(thinned), now // THIN)
             if from_ < to:
-                window[from_ - begin : to - begin] = np.frombuffer(pcm, dtype="<i2")[from_ - at : to - at]
-        return window
+                window[from_ - begin : to - begin] = thinned[from_ - at // THIN : to - at // THIN]
+        return bytes(window)
 
     def played_lately(self, now: int) -> bool:
         """Whether an echo could be on the line."""

@@ -44,7 +44,6 @@ from trunkline.proto.response import (
     Utterance,
 )
 
-BEAT_SAMPLES = SPEECH_RATE_HZ // 50
 FAREWELL_SAMPLES = SPEECH_RATE_HZ * 60 // 1000  # of a word's end: who hangs up then has heard it
 
 
@@ -96,9 +95,16 @@ class Speaking:
         return self.slot_taken or bool(self._script) or self.playout.lead(self._clock()) > 0
 
     @property
-    def idle(self) -> bool:
-        """Nothing to send or to hear to its end, or nobody to hear it: the beat isn't needed."""
-        return not self._started or not (self._script or self.playout.pending or self.playout.lead(self._clock()) > 0)
+    def due(self) -> int | None:
+        """Clock from which on a pump has something to do, unless news come before; None for never."""
+        if not self._started:
+            return None
+        now, playout = self._clock(), self.playout
+        heard_at = playout.moves_at
+        if not self._script:
+            return heard_at
+        sent_at = playout.sends_at(now)
+        return sent_at if heard_at is None else min(heard_at, sent_at)
 
     def expect(self, turn: int, ended_at: int | None = None, response: str = "", style: Style | None = None) -> None:
         """A response is asked for. turn: 0 for a client's own. ended_at: clock of the caller's last voiced sample.
@@ -208,7 +214,7 @@ class Speaking:
         self.pump()
 
     def on_chunk(self, chunk: AudioChunk) -> None:
-        if self._synthesis.on_chunk(chunk) and self.playout.lead(self._clock()) < BEAT_SAMPLES:  # or the beat will do
+        if self._synthesis.on_chunk(chunk) and self.playout.has_room(self._clock()):
             self.pump()
 
     # what goes out
@@ -221,7 +227,7 @@ class Speaking:
         self.pump()
 
     def pump(self) -> None:
-        """Sends what is due; on every beat, and when something new came."""
+        """Sends what is due; when its time has come, and when something new came."""
         if not self._started:
             return
         now = self._clock()

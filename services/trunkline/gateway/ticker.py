@@ -1,44 +1,83 @@
-"""One 20 ms beat for all speaking calls of the process; it sleeps while nobody speaks."""
+"""One timer for the playout of all calls of the process, on a beat of 20 ms; a beat on which nobody is due is slept over.
+
+A call is due every 100 ms or so, when more of its audio may be sent or some has been heard to its end.
+"""
 
 import asyncio
+import heapq
 from collections.abc import Callable
+from math import ceil
 
 from trunkline.gateway import metrics
 from trunkline.proto.audio import FRAME_MS
 
 PERIOD_S = FRAME_MS / 1000
+Pump = Callable[[], None]
 
 
 class Ticker:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._pumps: set[Callable[[], None]] = set()
+        self._beats: dict[Pump, int] = {}  # of all who are due at some time
+        self._due: dict[int, dict[Pump, None]] = {}  # by beat
+        self._heap: list[int] = []  # the beats of _due
+        self._beat = 0  # the last one that was carried out
         self._timer: asyncio.TimerHandle | None = None
-        self._due_s = 0.0
+        self._timer_beat = 0
 
-    def add(self, pump: Callable[[], None]) -> None:
-        """pump is called every beat until it is removed; it must not raise."""
-        self._pumps.add(pump)
-        if self._timer is None:
-            self._due_s = self._loop.time() + PERIOD_S
-            self._timer = self._loop.call_at(self._due_s, self._tick)
+    def at(self, pump: Pump, due_s: float) -> None:
+        """pump is called once, on the first beat from due_s (of the loop's clock) on; it must not raise.
 
-    def remove(self, pump: Callable[[], None]) -> None:
-        self._pumps.discard(pump)
+        Of several times the last counts.
+        """
+        beat = max(ceil(due_s / PERIOD_S), self._beat + 1)
+        before = self._beats.get(pump)
+        if before == beat:
+            return
+        if before is not None:
+            self._due[before].pop(pump)
+        self._beats[pump] = beat
+        due = self._due.get(beat)
+        if due is None:
+            due = self._due[beat] = {}
+            heapq.heappush(self._heap, beat)
+        due[pump] = None
+        self._arm()
+
+    def remove(self, pump: Pump) -> None:
+        beat = self._beats.pop(pump, None)
+        if beat is not None:
+            self._due[beat].pop(pump)
+        if not self._beats:
+            self.close()
 
     def close(self) -> None:
-        self._pumps.clear()
+        self._beats.clear()
+        self._due.clear()
+        self._heap.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _arm(self) -> None:
+        beat = self._heap[0]
+        if self._timer is not None:
+            if self._timer_beat <= beat:
+                return
+            self._timer.cancel()
+        self._timer_beat = beat
+        self._timer = self._loop.call_at(beat * PERIOD_S, self._tick)
+
     def _tick(self) -> None:
         now_s = self._loop.time()
-        metrics.ticker_late_s.observe(max(0.0, now_s - self._due_s))
-        for pump in list(self._pumps):
-            pump()
-        if not self._pumps:
-            self._timer = None
-            return
-        self._due_s = max(self._due_s + PERIOD_S, now_s)
-        self._timer = self._loop.call_at(self._due_s, self._tick)
+        metrics.ticker_late_s.observe(max(0.0, now_s - self._timer_beat * PERIOD_S))
+        self._timer = None
+        self._beat = max(self._timer_beat, int(now_s / PERIOD_S))
+        while self._heap and self._heap[0] <= self._beat:
+            due = self._due.pop(heapq.heappop(self._heap))
+            for pump in due:
+                del self._beats[pump]
+            for pump in due:
+                pump()
+        if self._heap:
+            self._arm()
