@@ -55,6 +55,11 @@ class NatsServer:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
     async def connect(self) -> Client:
         client = Client()
         await client.connect(
