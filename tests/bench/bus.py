@@ -1,7 +1,7 @@
 """`python -m bench.bus`: what a message on the bus costs publisher, server and subscriber, and how long one hop takes.
 
-Publisher, nats-server and subscriber are processes of their own. CPU is the kernel's accounting, less what the same three
-cost at rest for as long; a flood says what a message costs, a pace what a wakeup costs.
+Publisher, nats-server and subscriber are processes of their own. CPU is the kernel's accounting, less what the same
+three cost at rest for as long; a flood says what a message costs, a pace what a wakeup costs.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Between a subscription's callback and the work: a bounded queue that drops its oldest audio, and nothing else.
 
-What finds the queue empty is handled at once; a flood goes through it in slices, which leave the loop's timers their turn.
+What finds the queue empty is handled at once; a flood is handled in slices, so that the loop's timers get their turn.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""The bus on core NATS: nats-py connects and speaks JetStream, messages of the bus's own take neither its tasks nor its queues.
+"""The bus on core NATS: nats-py connects and speaks JetStream; our own messages pass by its queues and tasks.
 
-publish is synchronous, so that timers and callbacks can publish: it appends to an outbox that is written at the end of the turn
-of the loop, in one write. What arrives is handled in the turn that read it from the socket (`wire`).
+publish is synchronous, so that timers and callbacks can publish: all that a turn of the loop publishes is one write at
+its end. What arrives is handled in the turn that read it from the socket (`wire`).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Bytes to and from a NATS server: messages of our own subscriptions go straight from the socket to their handler.
 
-All else, in the order in which it came, is nats-py's to read, which connects, authenticates, reconnects and speaks JetStream: to it
-this is one of its transports. Handlers are called from the event loop alone, never from within a write.
+All else, in the order in which it came, is nats-py's to read, to which this is one of its transports: it connects,
+reconnects and speaks JetStream. Handlers are called from the event loop alone, never from within a write.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Wire(Transport):
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         loop = asyncio.get_running_loop()
-        making = loop.create_connection(lambda: _Connection(self), uri.hostname, uri.port)
+        making = loop.create_connection(lambda: _Connection(self), uri.hostname or "", uri.port or 0)
         _, self._connection = await asyncio.wait_for(making, connect_timeout)
 
     async def connect_tls(
@@ -219,7 +219,10 @@ class _Connection(asyncio.Protocol):
 
 
 def _received(words: list[bytes], body: bytes) -> Received:
-    """words: `MSG subject sid [reply] bytes` or `HMSG subject sid [reply] header-bytes bytes`. Format: NATS client protocol."""
+    """words: `MSG subject sid [reply] bytes` or `HMSG subject sid [reply] header-bytes bytes`.
+
+    Format: NATS client protocol.
+    """
     subject = words[1].decode()
     if words[0] == b"MSG":
         return Received(subject, body, words[3].decode() if len(words) == 5 else "")
