@@ -23,8 +23,9 @@ START_LIMIT_S = 10.0
 class NatsServer:
     """store_dir outlives the process: kill and start again to see what was kept."""
 
-    def __init__(self, store_dir: Path) -> None:
+    def __init__(self, store_dir: Path, more_config: str = "") -> None:
         self.store_dir = store_dir
+        self._more_config = more_config
         self.name = f"test-{secrets.token_hex(6)}"
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,7 +37,7 @@ class NatsServer:
         for stale in self.store_dir.glob("*.ports"):
             stale.unlink()
         config = self.store_dir / "server.conf"
-        config.write_text(f'jetstream {{ store_dir: "{self.store_dir}" }}\n{ACCOUNTS}')
+        config.write_text(f'jetstream {{ store_dir: "{self.store_dir}" }}\n{ACCOUNTS}\n{self._more_config}')
         command = [_binary(), "-c", str(config), "-a", "127.0.0.1", "-p", port, "-n", self.name]
         self._process = subprocess.Popen(
             [*command, "--ports_file_dir", str(self.store_dir)],
@@ -54,6 +55,11 @@ class NatsServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
 
     async def connect(self) -> Client:
         client = Client()

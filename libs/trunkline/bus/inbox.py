@@ -1,6 +1,6 @@
 """Between a subscription's callback and the work: a bounded queue that drops its oldest audio, and nothing else.
 
-Handled in slices, so that a flood leaves the loop's timers their turn.
+What finds the queue empty is handled at once; a flood is handled in slices, so that the loop's timers get their turn.
 """
 
 import asyncio
@@ -27,12 +27,18 @@ class Inbox:
         self._limit = limit_messages
         self._waiting: deque[Received] = deque()
         self._audio = 0
+        self._at_once = SLICE_MESSAGES  # until the loop gets its turn
         self._scheduled: asyncio.Handle | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, received: Received) -> None:
+        """In a turn of the loop's own: never from within a handler."""
+        if self._scheduled is None and self._at_once:
+            self._at_once -= 1
+            self._try(received)
+            return
         if _is_audio(received):
             self._audio += 1
             if self._audio > self._limit:
@@ -47,18 +53,20 @@ class Inbox:
         self._waiting.clear()
 
     def _work(self) -> None:
-        self._scheduled = None
         for _ in range(min(SLICE_MESSAGES, len(self._waiting))):
             received = self._waiting.popleft()
             if _is_audio(received):
                 self._audio -= 1
-            try:
-                self._handle(received)
-            except Exception as error:  # the rim of every handler: one message, not what waits behind it
-                _failed.inc()
-                log.error("message not handled", subject=received.subject, error=repr(error), exc_info=error)
-        if self._waiting and self._scheduled is None:
-            self._scheduled = asyncio.get_running_loop().call_soon(self._work)
+            self._try(received)
+        self._scheduled = asyncio.get_running_loop().call_soon(self._work) if self._waiting else None
+        self._at_once = SLICE_MESSAGES
+
+    def _try(self, received: Received) -> None:
+        try:
+            self._handle(received)
+        except Exception as error:  # the rim of every handler: one message, not what waits behind it
+            _failed.inc()
+            log.error("message not handled", subject=received.subject, error=repr(error), exc_info=error)
 
     def _drop_oldest_audio(self) -> None:
         for i, received in enumerate(self._waiting):

@@ -1,13 +1,12 @@
-"""The bus on core NATS.
+"""The bus on core NATS: nats-py connects and speaks JetStream; our own messages pass by its queues and tasks.
 
-publish is synchronous: it appends to an outbox that one task writes, so that timers and callbacks can publish.
-A subscription's callback never works and never raises: a CancelledError leaving it would end the subscription.
+publish is synchronous, so that timers and callbacks can publish: all that a turn of the loop publishes is one write at
+its end. What arrives is handled in the turn that read it from the socket (`wire`).
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from typing import NamedTuple
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -16,11 +15,10 @@ from nats.errors import Error as NatsError
 from prometheus_client import Counter
 
 from trunkline.bus.port import Handler, Headers, PayloadTooLarge, Received
+from trunkline.bus.wire import Wire, publication
 from trunkline.telemetry import logs
 
 OUTBOX_MESSAGES = 8192  # about 5 s of 50 calls' audio, while the connection is down
-PENDING_MESSAGES = 65_536
-PENDING_BYTES = 32 * 1024 * 1024
 CONNECT_PATIENCE_S = 15.0
 DRAIN_LIMIT_S = 2.0  # for what a stopped subscription has yet to handle
 RECONNECT_WAIT_S = 0.05
@@ -32,17 +30,12 @@ _failed = Counter("trunkline_bus_handler_errors_total", "Exceptions out of subsc
 _client_errors = Counter("trunkline_bus_client_errors_total", "Errors that the NATS client reported")
 
 
-class _Outgoing(NamedTuple):
-    subject: str
-    data: bytes
-    reply: str
-    headers: dict[str, str] | None
-
-
 class _NatsSubscription:
-    def __init__(self, client: Client, subscription: NatsSubscription) -> None:
+    def __init__(self, client: Client, wire: Wire, subscription: NatsSubscription, number: bytes) -> None:
         self._client = client
+        self._wire = wire
         self._subscription = subscription
+        self._number = number
 
     async def stop(self) -> None:
         with contextlib.suppress(NatsError, TimeoutError):  # the connection may go, and the subscription with it
@@ -50,6 +43,7 @@ class _NatsSubscription:
                 await asyncio.wait_for(self._subscription.drain(), DRAIN_LIMIT_S)  # type: ignore[no-untyped-call]
             else:
                 await self._subscription.unsubscribe()
+        self._wire.handlers.pop(self._number, None)
 
 
 class NatsBus:
@@ -57,13 +51,15 @@ class NatsBus:
 
     def __init__(self) -> None:
         self.client = Client()
+        self._wire = Wire()
+        self._wire.on_writable = self._write
+        self.client._transport = self._wire  # private: pinned by tests/bus/test_wire.py
         self._opened = False
         self._connected_at_s: float | None = None
-        self._outbox: deque[_Outgoing] = deque()
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._writer = asyncio.create_task(self._write(), name="bus-writer")
+        self._outbox: deque[bytes] = deque()
+        self._writing: asyncio.Handle | None = None
+        self._empty = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
 
     async def open(self, urls: list[str], name: str) -> None:
         """name: the worker id, seen in the server's monitoring. Raises ConnectionError after CONNECT_PATIENCE_S."""
@@ -106,34 +102,39 @@ class NatsBus:
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         if len(data) > self.client.max_payload:
             raise PayloadTooLarge(subject, len(data), self.client.max_payload)
-        if len(self._outbox) >= OUTBOX_MESSAGES:
+        try:
+            self._outbox.append(publication(subject, data, reply, headers))
+        except ValueError as error:
+            _client_errors.inc()
+            log.warning("publish failed", subject=repr(subject), error=repr(error))
+            return
+        if len(self._outbox) > OUTBOX_MESSAGES:
             self._outbox.popleft()
             _dropped.inc()
-        self._outbox.append(_Outgoing(subject, data, reply, dict(headers) if headers else None))
-        self._idle.clear()
-        self._wake.set()
+        if self._writing is None:
+            self._writing = self._loop.call_soon(self._write)
 
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> _NatsSubscription:
-        async def deliver(message: Msg) -> None:
-            headers = message.headers
-            unheard = headers is not None and headers.get("Status") == "503"
+        def deliver(received: Received) -> None:
             try:
-                handler(Received(message.subject, message.data, message.reply, headers, no_responders=unheard))
+                handler(received)
             except Exception as error:  # the rim of every handler: one message, not the subscription
                 _failed.inc()
                 log.error("handler failed", subject=subject, error=repr(error), exc_info=True)
 
-        subscription = await self.client.subscribe(
-            subject,
-            queue=queue,
-            cb=deliver,
-            pending_msgs_limit=PENDING_MESSAGES,
-            pending_bytes_limit=PENDING_BYTES,
-        )
-        return _NatsSubscription(self.client, subscription)
+        number = b"%d" % (self.client._sid + 1)  # private, as _id: before the server knows it, and may send
+        self._wire.handlers[number] = deliver
+        try:
+            subscription = await self.client.subscribe(subject, queue=queue, cb=_not_by_the_wire)
+        except BaseException:
+            del self._wire.handlers[number]
+            raise
+        return _NatsSubscription(self.client, self._wire, subscription, number)
 
     async def flush(self) -> None:
-        await self._idle.wait()
+        while self._outbox:
+            self._empty.clear()
+            await self._empty.wait()
         await self.client.flush()  # its PING overtakes what the client still holds; by the PONG that is written,
         await self.client.flush()  # so a second round trip is behind it
 
@@ -142,34 +143,31 @@ class NatsBus:
         if self.client.is_connected:
             with contextlib.suppress(NatsError, TimeoutError):
                 await asyncio.wait_for(self.flush(), 2.0)
-        self._writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._writer
+        if self._writing is not None:
+            self._writing.cancel()
         if self._opened:
             with contextlib.suppress(ConnectionError):  # the server may be gone
                 await self.client.close()
 
     async def _note_connected(self) -> None:
         self._connected_at_s = asyncio.get_running_loop().time()
+        self._write()
 
     async def _note_disconnected(self) -> None:
         self._connected_at_s = None
 
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._outbox:
-                if not self.client.is_connected:  # keep it here, where the oldest goes first
-                    await asyncio.sleep(RECONNECT_WAIT_S)
-                    continue
-                outgoing = self._outbox.popleft()
-                try:
-                    await self.client.publish(*outgoing)
-                except Exception as error:  # a rim: one message that can't be written, not all that follow
-                    _client_errors.inc()
-                    log.warning("publish failed", subject=outgoing.subject, error=repr(error))
-            self._idle.set()
+    def _write(self) -> None:
+        """All that waits, at once; later if the client isn't connected or the socket takes nothing now."""
+        self._writing = None
+        if not self._outbox or not self.client.is_connected or self._wire.full:
+            return
+        self._wire.write(b"".join(self._outbox))
+        self._outbox.clear()
+        self._empty.set()
+
+
+async def _not_by_the_wire(message: Msg) -> None:
+    raise RuntimeError(f"a message on {message.subject} came by nats-py's own way")
 
 
 class _Errors:

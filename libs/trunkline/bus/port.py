@@ -27,7 +27,8 @@ class Received:
 
 
 Handler = Callable[[Received], None]
-"""Synchronous and short: it enqueues or does microseconds of work. An exception is logged and counted, never fatal."""
+"""Synchronous and short: it enqueues or does microseconds of work. An exception is logged and counted, never fatal.
+Called from the event loop, never from within a publish."""
 
 
 class PayloadTooLarge(ValueError):
