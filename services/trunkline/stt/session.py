@@ -1,7 +1,6 @@
 """One call at this worker: audio in, facts out. Decides nothing: `Endpointer` does, this carries its decisions out."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from opentelemetry.trace import Status, StatusCode
@@ -111,7 +110,7 @@ class CallerSession:
         self._endpointer = Endpointer(listen.rules, listen.from_sample, drafted)
         self._tries: dict[int, _Try] = {}
         self._draft: Job | None = None
-        self._ended: deque[int] = deque()  # utterances whose words aren't told
+        self._ended: list[int] = []  # utterances whose words aren't told
         self._known: dict[int, Callable[[], None]] = {}  # of these, how to tell what is known
         self._spans: dict[int, tracing.Span] = {}
         self._told_to = listen.from_sample  # the hub knows that the audio before has been judged
@@ -334,7 +333,7 @@ class CallerSession:
         """Words come in the order in which utterances ended: a client's word that ends one may meet another's end."""
         self._known[utterance] = tell
         while self._ended and self._ended[0] in self._known:
-            self._known.pop(self._ended.popleft())()
+            self._known.pop(self._ended.pop(0))()
 
     def _send_failed(self, utterance: int, problem: str) -> None:
         log.error("recognition failed", call_id=self._link.call, utterance=utterance, error=problem)
