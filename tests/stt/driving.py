@@ -114,7 +114,7 @@ def hear_audio(samples: Samples, rules: TurnRules, detector: Silero, recogniser:
 
     caller, place = Caller(rules, words), detector.open()
     for at in range(0, len(samples) - WINDOW_SAMPLES + 1, WINDOW_SAMPLES):
-        caller.hear(step(detector, [place], [samples[at : at + WINDOW_SAMPLES]]))
+        caller.hear(step(detector, [place], [pcm.to_bytes(samples[at : at + WINDOW_SAMPLES])]))
     detector.close(place)
     return caller
 

@@ -68,4 +68,4 @@ def test_tokens_spell_words_without_the_models_own_marks() -> None:
 def test_loudness_tells_a_voice_from_silence(level: int, probability: float) -> None:
     window: Samples = np.full(WINDOW_SAMPLES, level, dtype=np.int16)
 
-    assert step(Loudness(), [0], [window]) == [probability]
+    assert step(Loudness(), [0], [pcm.to_bytes(window)]) == [probability]

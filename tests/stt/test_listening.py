@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from support.virtual import run_virtual
-from trunkline.audio.pcm import Samples
 from trunkline.stt.listening import INLINE_US, Listening
 from trunkline.stt.vad import WINDOW_SAMPLES, Batch, Loudness
 
@@ -32,7 +31,7 @@ class Counting(Loudness):
     def close(self, place: int) -> None:
         self.free.append(place)
 
-    def batch(self, places: Sequence[int], windows: Sequence[Samples]) -> Batch:
+    def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
         self.batches.append(len(windows))
         assert len(places) == len(set(places))
         return super().batch(places, windows)
@@ -49,10 +48,12 @@ class Ear:
         self._listening, self._windows, self._fails_at = listening, windows, fails_at
         listening.enlist(self)
 
-    def next_window(self) -> Samples | None:
+    def next_window(self) -> bytes | None:
         loud = len(self.heard) % 3 == 2
         return (
-            np.full(WINDOW_SAMPLES, 5_000 if loud else 0, dtype=np.int16) if len(self.heard) < self._windows else None
+            np.full(WINDOW_SAMPLES, 5_000 if loud else 0, dtype="<i2").tobytes()
+            if len(self.heard) < self._windows
+            else None
         )
 
     def hear(self, probability: float) -> None:
@@ -107,7 +108,7 @@ def test_a_call_that_fails_leaves_the_others_of_its_batch_alone(ears: int) -> No
 
 
 class Broken(Counting):
-    def batch(self, places: Sequence[int], windows: Sequence[Samples]) -> Batch:
+    def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
         batch = super().batch(places, windows)
         batch.judge = fail  # type: ignore[method-assign]  # this one run
         return batch
@@ -165,7 +166,7 @@ class Live(Ear):
         super().__init__(listening, windows)
         self._arrive()
 
-    def next_window(self) -> Samples | None:
+    def next_window(self) -> bytes | None:
         return super().next_window() if len(self.heard) < self._ready else None
 
     def hear(self, probability: float) -> None:

@@ -128,8 +128,8 @@ def test_a_call_that_comes_while_others_are_heard_gets_a_place_without_memory(si
     assert np.allclose(fresh, heard, atol=1e-5)
 
 
-def window_of(samples: Samples, number: int) -> Samples:
-    return samples[number * WINDOW_SAMPLES : (number + 1) * WINDOW_SAMPLES]
+def window_of(samples: Samples, number: int) -> bytes:
+    return pcm.to_bytes(samples[number * WINDOW_SAMPLES : (number + 1) * WINDOW_SAMPLES])
 
 
 def test_a_sentence_end_on_the_telephone_cuts_nobody_off(moonshine: Moonshine, silero: Silero) -> None:

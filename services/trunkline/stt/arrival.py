@@ -53,7 +53,7 @@ class Arrival:
         if self._asking is not None or chunk.position != self.ring.end:
             self._take(chunk)
             return
-        self._hearer.took(self.ring.append(pcm.from_bytes(chunk.pcm)))
+        self._hearer.took(self.ring.append(chunk.pcm))
 
     def _take(self, chunk: AudioChunk) -> None:
         """It lies beyond a gap, was here before, or is waited for."""

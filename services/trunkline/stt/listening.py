@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Protocol
 
-from trunkline.audio.pcm import Samples
 from trunkline.stt.vad import Batch, VoiceDetector
 
 INLINE_US = 1_300.0  # of a run; a longer one goes to a thread, so that the loop keeps its pace
@@ -18,8 +17,8 @@ INLINE_US = 1_300.0  # of a run; a longer one goes to a thread, so that the loop
 class Listener(Protocol):
     place: int  # at the detector, from `Listening.join`
 
-    def next_window(self) -> Samples | None:
-        """WINDOW_SAMPLES, or None if there are not that many."""
+    def next_window(self) -> bytes | None:
+        """WINDOW_SAMPLES of int16 LE, or None if there are not that many."""
         ...
 
     def hear(self, probability: float) -> None:

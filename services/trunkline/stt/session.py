@@ -153,7 +153,7 @@ class CallerSession:
 
     # audio
 
-    def next_window(self) -> Samples | None:
+    def next_window(self) -> bytes | None:
         """None too while a replay waits for words: it is told apart as if it were said now."""
         endpointer, ring = self._endpointer, self._ring
         heard_to = endpointer.heard_to
@@ -163,7 +163,7 @@ class CallerSession:
         if unheard > REPLAY_SAMPLES and (endpointer.awaits_words or len(self._tries) >= REPLAY_JOBS):
             self._submit_held()
             return None
-        return ring.read(heard_to, heard_to + WINDOW_SAMPLES)
+        return ring.read_bytes(heard_to, heard_to + WINDOW_SAMPLES)
 
     def hear(self, probability: float) -> None:
         endpointer = self._endpointer

@@ -13,7 +13,8 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
-from trunkline.audio.pcm import FULL_SCALE, Floats, Samples
+from trunkline.audio.pcm import FULL_SCALE, Floats, from_bytes
+from trunkline.proto.audio import SAMPLE_BYTES
 from trunkline.proto.errors import BadSettings
 from trunkline.stt.engines.graph import open_session
 from trunkline.stt.engines.seam import RATE_HZ
@@ -56,12 +57,12 @@ class VoiceDetector(Protocol):
         """No batch that has it may be on its way."""
         ...
 
-    def batch(self, places: Sequence[int], windows: Sequence[Samples]) -> Batch:
-        """windows: of WINDOW_SAMPLES, copied. No place twice, and none of a batch that isn't kept yet."""
+    def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
+        """windows: of WINDOW_SAMPLES, int16 LE. No place twice, and none of a batch that isn't kept yet."""
         ...
 
 
-def step(detector: VoiceDetector, places: Sequence[int], windows: Sequence[Samples]) -> list[float]:
+def step(detector: VoiceDetector, places: Sequence[int], windows: Sequence[bytes]) -> list[float]:
     """A whole run, here."""
     batch = detector.batch(places, windows)
     batch.judge()
@@ -87,7 +88,7 @@ class Silero:
             raise BadSettings("TRUNKLINE_ENGINE_STT", "Silero VAD is not installed", "pip install 'trunkline[stt]'")
         self._session = open_session(Path(found.origin).parent / "data" / "silero_vad.onnx")
         place = self.open()
-        step(self, [place], [np.zeros(WINDOW_SAMPLES, dtype=np.int16)])
+        step(self, [place], [bytes(WINDOW_SAMPLES * SAMPLE_BYTES)])
         self.close(place)
 
     def open(self) -> int:
@@ -101,7 +102,7 @@ class Silero:
     def close(self, place: int) -> None:
         self._free.append(place)
 
-    def batch(self, places: Sequence[int], windows: Sequence[Samples]) -> Batch:
+    def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
         return _SileroBatch(self, list(places), windows)
 
     def take(self, places: list[int]) -> tuple[NDArray[np.float32], Floats]:
@@ -127,7 +128,7 @@ class Silero:
 
 
 class _SileroBatch:
-    def __init__(self, detector: Silero, places: list[int], windows: Sequence[Samples]) -> None:
+    def __init__(self, detector: Silero, places: list[int], windows: Sequence[bytes]) -> None:
         self._detector, self._places = detector, places
         self._memory, context = detector.take(places)
         self._input = np.empty((len(places), CONTEXT_SAMPLES + WINDOW_SAMPLES), dtype=np.float32)
@@ -160,7 +161,7 @@ class Loudness:
     def close(self, place: int) -> None:
         """It remembers nothing."""
 
-    def batch(self, places: Sequence[int], windows: Sequence[Samples]) -> Batch:
+    def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
         return _LoudnessBatch(_rows(windows))
 
 
@@ -179,5 +180,5 @@ class _LoudnessBatch:
         return [1.0 if loud else 0.0 for loud in self._loud]
 
 
-def _rows(windows: Sequence[Samples]) -> NDArray[np.int16]:
-    return np.concatenate(windows).reshape(len(windows), WINDOW_SAMPLES)
+def _rows(windows: Sequence[bytes]) -> NDArray[np.int16]:
+    return from_bytes(b"".join(windows)).reshape(len(windows), WINDOW_SAMPLES)
