@@ -8,6 +8,7 @@ them. The recogniser is scripted, so that what is measured is the way there.
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, cast
 
@@ -15,6 +16,7 @@ import numpy as np
 import uvloop
 
 from trunkline.bus.exchange import Link
+from trunkline.bus.link import LinkState
 from trunkline.proto.audio import CALLER_STREAM, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.speech import Listen, TurnRules
@@ -43,12 +45,14 @@ class Counting:
     def __init__(self, call: str) -> None:
         self.call, self.attach, self.peer = call, 1, "gateway.g"
         self.sent = 0
+        self.state = LinkState()
+        self.hear: Callable[[AudioChunk], None] = lambda chunk: None
 
     def send(self, message: Message, *, headers: object = None) -> None:
         self.sent += 1
 
-    def bind_audio(self, handle: int, on_chunk: object) -> None:
-        """Chunks are handed to the session itself."""
+    def bind_audio(self, handle: int, on_chunk: Callable[[AudioChunk], None]) -> None:
+        self.hear = on_chunk
 
 
 class Cost(NamedTuple):
@@ -79,11 +83,11 @@ class Callers:
 
     def say(self, message: int) -> None:
         """message: its number; every second chunk is in it."""
-        for number in range(message % 2, len(self.sessions), 2):
+        for number in range(message % 2, len(self.links), 2):
             chunk = message // 2
             voiced = (chunk + 7 * number) % PERIOD_CHUNKS < VOICED_CHUNKS
             pcm = _voiced if voiced else _silent
-            self.sessions[number].on_chunk(AudioChunk(number, 1, CALLER_STREAM, chunk * CHUNK_SAMPLES, pcm))
+            self.links[number].hear(AudioChunk(number, 1, CALLER_STREAM, chunk * CHUNK_SAMPLES, pcm))
 
 
 async def measure(detector: VoiceDetector, count: int) -> Cost:

@@ -251,6 +251,26 @@ def test_a_message_that_is_too_large_raises_and_leaves_its_link_and_the_others_a
     scenario(body)
 
 
+def test_a_part_of_what_came_for_many_never_overtakes_what_its_own_link_said_before() -> None:
+    async def body(pair: Pair) -> None:
+        link = pair.link()
+        link.send(LISTEN)
+        await asyncio.sleep(1)
+        pair.worker_bus.lose = lambda subject, data: True
+        pair.placed[0].send(Silent(1))
+        pair.worker_bus.lose = lambda subject, data: False
+        pair.hub.hand(link.key, 2, Silent(2))
+        early = list(pair.at_hub)
+        await asyncio.sleep(1)
+        pair.hub.hand(link.key, 2, Silent(3))
+        link.close()
+        pair.hub.hand(link.key, 2, Silent(4))
+        assert early == [Accepted()]
+        assert pair.at_hub == [Accepted(), Silent(1), Silent(3)]
+
+    scenario(body)
+
+
 def test_what_was_said_last_still_arrives_when_a_worker_stops() -> None:
     async def body(pair: Pair) -> None:
         link = pair.link()

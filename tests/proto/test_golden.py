@@ -51,11 +51,13 @@ def test_index_lines_of_an_earlier_release_have_no_approvals() -> None:
 
 
 def test_a_field_appended_by_a_later_release_is_skipped() -> None:
-    body = msgspec.msgpack.decode(encodings()["message Silent"])
+    body = msgspec.msgpack.decode(encodings()["message AudioMissing"])
     body[-1].append("a field of tomorrow")
     body.append("another")
 
-    assert decode(msgspec.msgpack.encode(body)) == enveloped(next(m for m in MESSAGES if type(m).__name__ == "Silent"))
+    assert decode(msgspec.msgpack.encode(body)) == enveloped(
+        next(m for m in MESSAGES if type(m).__name__ == "AudioMissing")
+    )
 
 
 def test_an_unknown_tag_tells_whose_it_was() -> None:

@@ -12,6 +12,7 @@ from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
+from trunkline.proto import subjects
 from trunkline.proto.audio import CALLER_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.placement import Accepted, Declined
@@ -20,6 +21,8 @@ from trunkline.proto.speech import (
     Discard,
     Final,
     Finish,
+    Heard,
+    HeardCall,
     Listen,
     Listened,
     Silent,
@@ -42,6 +45,7 @@ class SimStt:
     agents: tuple[str, ...] = ()
 
     def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
         self.calls = CallPool(exchange, capacity=20, open_session=self._open)
 
     async def start(self) -> None:
@@ -59,12 +63,13 @@ class SimStt:
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         if not isinstance(message, Listen):
             return Declined("bad_request", "not a Listen")
-        return SttSession(link, message)
+        return SttSession(link, message, self._exchange)
 
 
 class SttSession:
-    def __init__(self, link: Link, order: Listen) -> None:
+    def __init__(self, link: Link, order: Listen, exchange: Exchange) -> None:
         self._link = link
+        self._joined = exchange if order.joined else None
         self._loop = asyncio.get_running_loop()
         self._at = order.from_sample  # judged up to here
         self._frame: Samples = EMPTY  # the part of a frame that came
@@ -117,7 +122,7 @@ class SttSession:
             self._judge(value, samples_due)
         if self._at - self._said_to >= CALLER_RATE_HZ // 2:
             self._said_to = self._at
-            self._link.send(Listened(self._at))
+            self._tell(0)
 
     def _ask(self, *, first: bool) -> None:
         if first and self._asking is not None:
@@ -140,7 +145,17 @@ class SttSession:
             if self._quiet == END_FRAMES:
                 self._end(self._begin, begin)
         elif self._quiet % SILENT_FRAMES == 0 and not self._recognising:
-            self._link.send(Silent(self._at - LEAD_FRAMES * FRAME_SAMPLES))
+            self._tell(self._at - LEAD_FRAMES * FRAME_SAMPLES)
+
+    def _tell(self, silent_to: int) -> None:
+        """As the real one does for many calls together."""
+        link = self._link
+        if self._joined is None:
+            link.send(Silent(silent_to, self._at) if silent_to else Listened(self._at))
+            return
+        heard = HeardCall(link.call, link.attach, link.state.sent, self._at, silent_to)
+        subject = subjects.inbox_of(link.peer, subjects.NO_CALL)
+        self._joined.post(subject, subjects.NO_CALL, Heard([heard]), peer=link.peer)
 
     def _end(self, begin: int, now: int) -> None:
         number, words = self._utterance, heard_as(self._values)

@@ -1,7 +1,7 @@
 """Drives the pure parts without a loop: audio or voice probabilities in, facts out, words after a set delay."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from trunkline.audio.pcm import Samples
 from trunkline.proto.speech import TurnRules
 from trunkline.stt.endpointing import NO_ATTEMPT, Attempt, Decision, Endpointer, Resumed, Stopped
 from trunkline.stt.engines.seam import Recogniser
-from trunkline.stt.vad import WINDOW_SAMPLES, Silero, VoiceState
+from trunkline.stt.vad import WINDOW_SAMPLES, Silero, step
 
 WINDOWS_PER_S = 16_000 / WINDOW_SAMPLES
 Words = Callable[[Attempt], str]
@@ -61,7 +61,7 @@ class Caller:
                 self._settle(number)
         return self
 
-    def take(self, decisions: list[Decision]) -> None:
+    def take(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
             self.decisions.append((self.endpointer.heard_to, decision))
             match decision:
@@ -112,9 +112,10 @@ def hear_audio(samples: Samples, rules: TurnRules, detector: Silero, recogniser:
         clip = samples[attempt.from_sample : attempt.to_sample]
         return recogniser.recognise(pcm.to_float(clip), attempt.utterance)
 
-    caller, state = Caller(rules, words), VoiceState()
+    caller, place = Caller(rules, words), detector.open()
     for at in range(0, len(samples) - WINDOW_SAMPLES + 1, WINDOW_SAMPLES):
-        caller.hear(detector.step([state], [samples[at : at + WINDOW_SAMPLES]]))
+        caller.hear(step(detector, [place], [pcm.to_bytes(samples[at : at + WINDOW_SAMPLES])]))
+    detector.close(place)
     return caller
 
 

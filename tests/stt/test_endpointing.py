@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from trunkline.proto.speech import TurnRules
 from trunkline.stt.endpointing import (
+    LEAD_MS,
     LONGEST_SAMPLES,
     Attempt,
     Draft,
     Dropped,
     Endpointer,
-    Quiet,
     Resumed,
     Started,
     Stopped,
@@ -133,28 +133,36 @@ def test_a_very_long_utterance_is_cut_at_its_pause_and_goes_on_without_a_hole() 
 
 
 def test_silence_is_reported_behind_what_an_onset_may_need() -> None:
-    caller = says("hello").hear(silence(5.0))
+    endpointer = says("hello").hear(silence(5.0)).endpointer
 
-    quiets = caller.of(Quiet)
-    assert 3 <= len(quiets) <= 5
-    for heard_to, quiet in zip(caller.when(Quiet), quiets, strict=True):
-        assert isinstance(quiet, Quiet)
-        assert quiet.to_sample <= heard_to - RULES.prefix_padding_ms * MS
+    quiet_to = endpointer.quiet_to()
+
+    behind = endpointer.heard_to - quiet_to
+    assert RULES.prefix_padding_ms * MS <= behind <= RULES.prefix_padding_ms * MS + 2 * WINDOW_SAMPLES
 
 
 def test_nothing_is_called_quiet_that_an_utterance_then_needs() -> None:
-    caller = says("hello").hear(silence(3.0) + voice(1.0) + silence(1.0) + voice(1.0) + silence(3.0))
+    caller = says("hello")
+    quiets: list[int] = [0]
+    kept: list[int] = [0]
+    for probability in silence(3.0) + voice(1.0) + silence(1.0) + voice(1.0) + silence(3.0):
+        attempts = len(caller.of(Attempt))
+        caller.hear([probability])
+        quiets.append(caller.endpointer.quiet_to())
+        for attempt in caller.of(Attempt)[attempts:]:
+            assert isinstance(attempt, Attempt)
+            assert attempt.from_sample >= max(quiets[-2], *kept)
+        kept.append(caller.endpointer.kept_from)
 
-    known_quiet = 0
-    for _, decision in caller.decisions:
-        match decision:
-            case Quiet(to_sample=to_sample):
-                known_quiet = to_sample
-            case Attempt(from_sample=from_sample):
-                assert from_sample >= known_quiet
-            case _:
-                pass
-    assert known_quiet > 0
+    assert quiets == sorted(quiets)
+    assert quiets[-1] > 7 * 16_000
+
+
+def test_in_silence_little_is_kept_beside_what_another_worker_would_need() -> None:
+    endpointer = says("hello").hear(silence(5.0)).endpointer
+
+    assert endpointer.heard_to - endpointer.kept_from <= 2 * WINDOW_SAMPLES + LEAD_MS * MS
+    assert endpointer.kept_from > endpointer.needed_from
 
 
 def test_finish_ends_what_is_open_under_its_own_number() -> None:

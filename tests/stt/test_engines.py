@@ -13,7 +13,7 @@ from trunkline.stt.engines.choose import choose
 from trunkline.stt.engines.moonshine import read_tokens, spell
 from trunkline.stt.engines.scripted import Scripted
 from trunkline.stt.service import read_script
-from trunkline.stt.vad import WINDOW_SAMPLES, Loudness, VoiceState
+from trunkline.stt.vad import WINDOW_SAMPLES, Loudness, step
 
 
 def test_a_script_goes_round() -> None:
@@ -68,4 +68,4 @@ def test_tokens_spell_words_without_the_models_own_marks() -> None:
 def test_loudness_tells_a_voice_from_silence(level: int, probability: float) -> None:
     window: Samples = np.full(WINDOW_SAMPLES, level, dtype=np.int16)
 
-    assert Loudness().step([VoiceState()], [window]) == [probability]
+    assert step(Loudness(), [0], [pcm.to_bytes(window)]) == [probability]

@@ -1,45 +1,59 @@
 """Batches of windows, and a call that fails among others."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pytest
 
 from support.virtual import run_virtual
-from trunkline.audio.pcm import Samples
-from trunkline.stt.listening import INLINE_CALLS, Listening
-from trunkline.stt.vad import WINDOW_SAMPLES, Loudness, VoiceState
+from trunkline.stt.listening import INLINE_US, Listening
+from trunkline.stt.vad import WINDOW_SAMPLES, Batch, Loudness
 
-from .driving import Inline
+from .driving import Inline, Slow
+
+T = TypeVar("T")
 
 
 class Counting(Loudness):
-    def __init__(self) -> None:
-        self.batches: list[int] = []
+    """Counts the windows of each run; with `window_us` of its own a run of some calls goes to the thread."""
 
-    def step(self, states: Sequence[VoiceState], windows: Sequence[Samples]) -> list[float]:
+    def __init__(self, window_us: float = Loudness.window_us) -> None:
+        self.window_us = window_us
+        self.batches: list[int] = []
+        self.free = list(range(99))
+
+    def open(self) -> int:
+        return self.free.pop()
+
+    def close(self, place: int) -> None:
+        self.free.append(place)
+
+    def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
         self.batches.append(len(windows))
-        assert len(states) == len(set(map(id, states)))
-        return super().step(states, windows)
+        assert len(places) == len(set(places))
+        return super().batch(places, windows)
 
 
 class Ear:
     """Has `windows` left to be heard; every third is loud. Raises at window `fails_at`."""
 
     def __init__(self, listening: Listening, windows: int, *, fails_at: int = -1) -> None:
-        self.voice = VoiceState()
+        self.place = listening.join()
         self.heard: list[float] = []
         self.failures: list[Exception] = []
         self.done = asyncio.Event()
         self._listening, self._windows, self._fails_at = listening, windows, fails_at
         listening.enlist(self)
 
-    def next_window(self) -> Samples | None:
+    def next_window(self) -> bytes | None:
         loud = len(self.heard) % 3 == 2
         return (
-            np.full(WINDOW_SAMPLES, 5_000 if loud else 0, dtype=np.int16) if len(self.heard) < self._windows else None
+            np.full(WINDOW_SAMPLES, 5_000 if loud else 0, dtype="<i2").tobytes()
+            if len(self.heard) < self._windows
+            else None
         )
 
     def hear(self, probability: float) -> None:
@@ -68,9 +82,12 @@ async def hear(ears: int, *, fails_at: int = -1, detector: Loudness | None = Non
     return made
 
 
-@pytest.mark.parametrize("ears", [1, 3, INLINE_CALLS + 5])
+COSTLY_US = INLINE_US / 2.5  # a window: three go to the thread, two don't
+
+
+@pytest.mark.parametrize("ears", [1, 3, 25])
 def test_every_call_hears_its_windows_in_order(ears: int) -> None:
-    heard = [ear.heard for ear in asyncio.run(hear(ears))]
+    heard = [ear.heard for ear in asyncio.run(hear(ears, detector=Counting(COSTLY_US)))]
 
     assert heard == [[0.0, 0.0, 1.0] * 3] * ears
 
@@ -82,24 +99,63 @@ def test_calls_that_are_ready_together_are_judged_in_one_run() -> None:
     assert detector.batches == [3] * 9
 
 
-@pytest.mark.parametrize("ears", [3, INLINE_CALLS + 5])
+@pytest.mark.parametrize("ears", [2, 25])
 def test_a_call_that_fails_leaves_the_others_of_its_batch_alone(ears: int) -> None:
-    failed, *others = asyncio.run(hear(ears, fails_at=4))
+    failed, *others = asyncio.run(hear(ears, fails_at=4, detector=Counting(COSTLY_US)))
 
     assert [str(error) for error in failed.failures] == ["this call fails"]
     assert [len(ear.heard) for ear in others] == [9] * (ears - 1)
 
 
-class Broken(Loudness):
-    def step(self, states: Sequence[VoiceState], windows: Sequence[Samples]) -> list[float]:
-        raise RuntimeError("no model")
+class Broken(Counting):
+    def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
+        batch = super().batch(places, windows)
+        batch.judge = fail  # type: ignore[method-assign]  # this one run
+        return batch
 
 
-@pytest.mark.parametrize("ears", [2, INLINE_CALLS + 5])
+def fail() -> None:
+    raise RuntimeError("no model")
+
+
+@pytest.mark.parametrize("ears", [2, 25])
 def test_a_broken_detector_fails_the_calls_of_its_batch(ears: int) -> None:
-    made = asyncio.run(hear(ears, detector=Broken()))
+    made = asyncio.run(hear(ears, detector=Broken(COSTLY_US)))
 
     assert [str(ear.failures[0]) for ear in made] == ["no model"] * ears
+
+
+def test_a_place_is_nobody_elses_while_a_run_on_the_thread_has_it() -> None:
+    async def scenario() -> tuple[bool, bool]:
+        detector, thread = Counting(2 * INLINE_US), Slow(1.0)
+        listening = Listening(detector, thread)
+        ear = Ear(listening, 1)
+        await asyncio.sleep(0.5)
+        listening.forget(ear)
+        held = ear.place in detector.free
+        await asyncio.sleep(1.0)
+        return held, ear.place in detector.free
+
+    assert run_virtual(scenario()) == (False, True)
+
+
+def test_a_detector_whose_runs_cost_much_beside_their_windows_pauses_between_them() -> None:
+    async def scenario() -> list[int]:
+        detector = Counting()
+        detector.pause_s = 0.004
+        listening = Listening(detector, Inline())
+        ears = [Ear(listening, 5) for _ in range(2)]
+        for ear in ears:
+            await ear.done.wait()
+        return detector.batches
+
+    assert run_virtual(timed(scenario())) == ([2] * 5, pytest.approx(0.016, abs=0.002))
+
+
+async def timed(work: Awaitable[T]) -> tuple[T, float]:
+    loop = asyncio.get_running_loop()
+    begun_s = loop.time()
+    return await work, loop.time() - begun_s
 
 
 class Live(Ear):
@@ -110,7 +166,7 @@ class Live(Ear):
         super().__init__(listening, windows)
         self._arrive()
 
-    def next_window(self) -> Samples | None:
+    def next_window(self) -> bytes | None:
         return super().next_window() if len(self.heard) < self._ready else None
 
     def hear(self, probability: float) -> None:

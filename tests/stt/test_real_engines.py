@@ -12,7 +12,7 @@ from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import resample
 from trunkline.proto.speech import TurnRules
 from trunkline.stt.engines.moonshine import Moonshine
-from trunkline.stt.vad import WINDOW_SAMPLES, Silero, VoiceState
+from trunkline.stt.vad import WINDOW_SAMPLES, Silero, step
 
 from .driving import Caller, hear_audio, quiet
 
@@ -104,17 +104,32 @@ def test_a_batch_of_calls_hears_exactly_what_each_would_alone(silero: Silero) ->
     clips = [clip(name)[:16_000] for name in ("weather_tokyo", "order_status", "wait_stop")]
     alone = []
     for samples in clips:
-        state = VoiceState()
-        alone.append([silero.step([state], [window_of(samples, at)])[0] for at in range(31)])
+        place = silero.open()
+        alone.append([step(silero, [place], [window_of(samples, at)])[0] for at in range(31)])
+        silero.close(place)
 
-    states = [VoiceState() for _ in clips]
-    together = [silero.step(states, [window_of(samples, at) for samples in clips]) for at in range(31)]
+    places = [silero.open() for _ in clips]
+    together = [step(silero, places, [window_of(samples, at) for samples in clips]) for at in range(31)]
 
     assert np.allclose(np.array(alone).T, np.array(together), atol=1e-5)
 
 
-def window_of(samples: Samples, number: int) -> Samples:
-    return samples[number * WINDOW_SAMPLES : (number + 1) * WINDOW_SAMPLES]
+def test_a_call_that_comes_while_others_are_heard_gets_a_place_without_memory(silero: Silero) -> None:
+    samples = clip("order_status")
+    first = [silero.open() for _ in range(20)]
+    fresh = [step(silero, [first[0]], [window_of(samples, at)])[0] for at in range(20)]
+    silero.close(first[0])
+
+    again = silero.open()
+    more = [silero.open() for _ in range(40)]
+    heard = [step(silero, [again, more[at]], [window_of(samples, at)] * 2)[0] for at in range(20)]
+
+    assert again == first[0]
+    assert np.allclose(fresh, heard, atol=1e-5)
+
+
+def window_of(samples: Samples, number: int) -> bytes:
+    return pcm.to_bytes(samples[number * WINDOW_SAMPLES : (number + 1) * WINDOW_SAMPLES])
 
 
 def test_a_sentence_end_on_the_telephone_cuts_nobody_off(moonshine: Moonshine, silero: Silero) -> None:

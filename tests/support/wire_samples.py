@@ -118,6 +118,9 @@ MESSAGES: list[Message] = [
     generation.GeneratedCall("call_a", "get_weather", '{"city":"Tokyo"}'),
     generation.Generated(120, 30, 64, 8, "max_output_tokens", "gpt-5.5"),
     generation.GenerationFailed("context_length_exceeded", "it is too long", "input", True),
+    speech.Listen(7, 320, speech.TurnRules(dictations=(r"\d{4}",)), "en", joined=True),
+    speech.Silent(64000, 72000),
+    speech.Heard([speech.HeardCall("rtc_03_abc", attach_number(1, 5), 4, 72000, 64000)]),
 ]
 
 EVENTS: list[record.Event] = [

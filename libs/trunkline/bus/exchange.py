@@ -235,6 +235,14 @@ class Exchange:
         reply = subjects.unheard(self.stage, self.worker, peer) if peer else own
         self.bus.publish(subject, encode(envelope), reply=reply, headers=headers)
 
+    def hand(self, key: LinkKey, after: int, message: Message) -> None:
+        """Its part of what came for many, to the link's handler; not if what was said before, up to after, lacks."""
+        link = self._links.get(key)
+        if link is None or link.closed:
+            _stale.inc()
+        elif link.state.received >= after:
+            self._hand(link, message, None)
+
     def publish(self, subject: str, envelope: Envelope, *, reply: str = "", headers: Headers | None = None) -> None:
         self.bus.publish(subject, encode(envelope), reply=reply, headers=headers)
 

@@ -76,6 +76,7 @@ Message = (
     | generation.GeneratedCall
     | generation.Generated
     | generation.GenerationFailed
+    | speech.Heard
 )
 
 

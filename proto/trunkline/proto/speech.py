@@ -5,6 +5,8 @@ STT publishes facts; what they mean for the turn is decided by the gateway.
 
 import msgspec
 
+from trunkline.proto.audio import U32, U64
+
 
 class TurnRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When an utterance begins and ends.
@@ -25,13 +27,17 @@ class TurnRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Listen(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="listen"):
-    """Gateway -> STT: place a call. Audio of `handle` begins at from_sample. patient: calls go before it."""
+    """Gateway -> STT: place a call. Audio of `handle` begins at from_sample. patient: calls go before it.
+
+    joined: how far it was judged may be said by `Heard`; else by `Silent` and `Listened`.
+    """
 
     handle: int
     from_sample: int
     rules: TurnRules
     language: str = "en"
     patient: bool = False
+    joined: bool = False
 
 
 class Tune(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tune"):
@@ -94,9 +100,10 @@ class Final(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="final")
 
 
 class Silent(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="silent"):
-    """STT -> gateway: nothing before to_sample will ever be needed again."""
+    """STT -> gateway: nothing before to_sample will ever be needed again. judged_to: and up to there it was judged."""
 
     to_sample: int
+    judged_to: int = 0
 
 
 class Listened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="listened"):
@@ -106,6 +113,29 @@ class Listened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="list
     """
 
     to_sample: int
+
+
+class HeardCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How far a call was judged, as Silent and Listened say it.
+
+    attach: of its placement. after: the seq of what was said before on its link; to a receiver that lacks some of
+    that it says nothing. silent_to: nothing before will ever be needed again.
+    """
+
+    call: str
+    attach: U64
+    after: U32
+    judged_to: U64
+    silent_to: U64
+
+
+class Heard(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="heard"):
+    """STT -> gateway, for all its calls there that were heard lately: outside any sequence, of no call.
+
+    A lost one is repaired by the next. Only of placements whose Listen says `joined`.
+    """
+
+    calls: list[HeardCall]
 
 
 class AudioMissing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="audio_missing"):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from itertools import count
 
-from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.exchange import Exchange, Link, LinkKey
 from trunkline.bus.port import Headers
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
@@ -22,6 +22,7 @@ from trunkline.proto.envelope import Envelope, attach_number, hub_of
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.ids import SHARDS, new_call_id
 from trunkline.proto.placement import HangUpCall, Release, Superseded
+from trunkline.proto.speech import Heard, HeardCall, Listened, Silent
 from trunkline.proto.subjects import Stage
 from trunkline.runtime.memory import give_back
 from trunkline.telemetry import logs
@@ -182,12 +183,20 @@ class Calls:
 
     def _loose(self, envelope: Envelope, headers: Headers | None) -> None:
         match envelope.message:
+            case Heard(calls=calls):
+                self._heard(envelope.sender, calls)
             case Superseded(attach=attach):
                 self._let_go(envelope.call, hub_of(attach))
             case HangUpCall():
                 self.hang_up(envelope.call)
             case ApprovalAnswered():
                 self.on_answered(envelope.message)
+
+    def _heard(self, worker: str, calls: list[HeardCall]) -> None:
+        """Each as if its own link had brought it; requests are among them."""
+        for call in calls:
+            told = Silent(call.silent_to, call.judged_to) if call.silent_to else Listened(call.judged_to)
+            self._shared.exchange.hand(LinkKey(call.call, worker, call.attach), call.after, told)
 
     def _contain(self, link: Link, error: Exception) -> None:
         held = self._calls.get((link.call, hub_of(link.attach))) or self.requests.find(link.call)

@@ -208,8 +208,8 @@ class Listening:
             case Listened(to_sample=to_sample):
                 progress.judged(to_sample, now)
                 self._decide(turns.judged(to_sample))
-            case Silent(to_sample=to_sample):
-                progress.judged(to_sample, now)
+            case Silent(to_sample=to_sample, judged_to=judged_to):
+                progress.judged(max(to_sample, judged_to), now)
                 self._silent_to = max(self._silent_to, to_sample)
                 self._decide(turns.judged(to_sample))
             case AudioMissing(from_sample=from_sample):

@@ -58,7 +58,8 @@ class SttPost:
 
     def order(self, reason: str) -> Listen:
         patient = self._patience is not None
-        self._ordered = Listen(self._handle, self._listening.replay_from, self._rules(), self._language(), patient)
+        from_sample, rules, language = self._listening.replay_from, self._rules(), self._language()
+        self._ordered = Listen(self._handle, from_sample, rules, language, patient, joined=not patient)
         return self._ordered
 
     def declined(self) -> None:

@@ -2,10 +2,10 @@
 
 One per placement; fed one window after the other, it answers with decisions. Every `Stopped` names the attempt whose
 words are its utterance's Final, and every `Started` is followed by exactly one `Stopped` unless the hub discards it or
-turns automatic rules off.
+turns automatic rules off. Nearly all windows decide nothing, so what they cost is what a call costs.
 """
 
-from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
@@ -22,9 +22,10 @@ FAINTEST = 0.1  # no threshold goes below
 TENTATIVE_MS = 200  # silence after which recognition starts, in case this is the end
 LEAD_MS = 100  # before the first voice, for the recogniser: more silence than this costs it digits ("4712")
 LONGEST_SAMPLES = 28 * CALLER_RATE_HZ  # an utterance that goes on is cut at its best pause
-CUT_WINDOWS = 10 * CALLER_RATE_HZ // WINDOW_SAMPLES  # of its last seconds
-QUIET_SAMPLES = CALLER_RATE_HZ  # how often silence is reported
+CUT_SAMPLES = 10 * CALLER_RATE_HZ  # of its last seconds
 NO_ATTEMPT = 0
+NO_WINDOW = 2.0  # more than any probability
+VOICES_LIMIT = 1024  # runs of voice that are remembered; the oldest give way
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -71,13 +72,8 @@ class Stopped(msgspec.Struct, frozen=True):
     announced: bool
 
 
-class Quiet(msgspec.Struct, frozen=True):
-    """Nothing before to_sample will be listened to again."""
-
-    to_sample: int
-
-
-Decision = Started | Attempt | Draft | Resumed | Dropped | Stopped | Quiet
+Decision = Started | Attempt | Draft | Resumed | Dropped | Stopped
+NOTHING: Sequence[Decision] = ()
 
 
 class _Utterance:
@@ -96,7 +92,8 @@ class _Utterance:
         self.resuming_windows = 0
         self.attempt = NO_ATTEMPT
         self.words: str | None = None
-        self.recent: deque[tuple[float, int]] = deque(maxlen=CUT_WINDOWS)
+        self.least_voice = NO_WINDOW  # of its last CUT_SAMPLES, the window least like a voice
+        self.cut_at = 0  # and its end
 
 
 class _Finish(msgspec.Struct, frozen=True):
@@ -109,9 +106,9 @@ class Endpointer:
     """from_sample: of the first window. draft_samples: between two Drafts of an utterance, 0 for none."""
 
     def __init__(self, rules: TurnRules, from_sample: int, draft_samples: int = 0) -> None:
-        self._rules = rules
+        self._follow(rules)
         self._draft_samples = draft_samples
-        self._heard_to = from_sample
+        self.heard_to = from_sample
         self._floor = from_sample  # what lies before belongs to an earlier utterance, or was discarded
         self._ended_to = from_sample  # what lies before belongs to an earlier utterance
         self._utterances = 0
@@ -119,24 +116,34 @@ class Endpointer:
         self._open: _Utterance | None = None
         self._onset_windows = 0
         self._voiced = False
-        self._voices: deque[tuple[int, int]] = deque(maxlen=1024)  # for Finish: voiced runs after the floor
-        self._finishes: deque[_Finish] = deque()
+        self._voices: list[tuple[int, int]] = []  # for Finish: voiced runs after the floor
+        self._finishes: list[_Finish] = []
         self._quiet_to = from_sample
-
-    @property
-    def heard_to(self) -> int:
-        return self._heard_to
 
     @property
     def needed_from(self) -> int:
         """Audio before this position may be let go of."""
         if self._open is not None:
             return self._open.from_sample
-        floor = min(self._floor, self._heard_to)  # what isn't judged yet can lie before a Discard or Finish
+        floor = min(self._floor, self.heard_to)  # what isn't judged yet can lie before a Discard or Finish
         if not self._rules.automatic or self._finishes:
             return min([floor, *(finish.from_sample for finish in self._finishes)])
         onset = self._onset_windows + 1
-        return max(floor, self._heard_to - onset * WINDOW_SAMPLES - _samples(self._rules.prefix_padding_ms))
+        return max(floor, self.heard_to - onset * WINDOW_SAMPLES - _samples(self._rules.prefix_padding_ms))
+
+    @property
+    def kept_from(self) -> int:
+        """Audio before is given to no recogniser: less is needed than another worker needs, while nobody speaks."""
+        if self._open is not None or self._voices or self._finishes or not self._rules.automatic:
+            return self.needed_from
+        return max(self.needed_from, self.heard_to - WINDOW_SAMPLES - _samples(LEAD_MS))
+
+    def quiet_to(self) -> int:
+        """Nothing before will be listened to again, here or by another who goes on from there; never falls."""
+        if self._rules.automatic and self._open is None and not self._onset_windows and not self._finishes:
+            self._quiet_to = max(self._quiet_to, self.needed_from)
+            self._forget_voices(self._quiet_to)
+        return self._quiet_to
 
     @property
     def wanted_to(self) -> int:
@@ -149,14 +156,20 @@ class Endpointer:
         utterance = self._open
         if utterance is None or utterance.attempt == NO_ATTEMPT or utterance.words is not None:
             return False
-        return self._heard_to - utterance.voiced_to >= _samples(self._rules.silence_ms)
+        return self.heard_to - utterance.voiced_to >= _samples(self._rules.silence_ms)
 
     # what is asked
 
     def tune(self, rules: TurnRules) -> list[Decision]:
         went_manual = self._rules.automatic and not rules.automatic
-        self._rules = rules
+        self._follow(rules)
         return self._drop_open() if went_manual else []
+
+    def _follow(self, rules: TurnRules) -> None:
+        self._rules = rules
+        self._limit = max(rules.threshold, FAINTEST)
+        self._silence_samples = _samples(rules.silence_ms)
+        self._tentative_samples = _samples(min(TENTATIVE_MS, rules.silence_ms))
 
     def discard(self, to_sample: int) -> list[Decision]:
         """What a Finish asked for before is not concerned; what is voiced after it begins another utterance."""
@@ -166,7 +179,7 @@ class Endpointer:
         if utterance is None or utterance.from_sample >= to_sample:
             return []
         if utterance.voiced_from >= to_sample:
-            utterance.from_sample = to_sample
+            utterance.from_sample, utterance.least_voice = to_sample, NO_WINDOW
             utterance.words_from = max(utterance.words_from, to_sample)
             return []
         return [*self._drop_open(), *self._begin_after(to_sample)]
@@ -187,44 +200,51 @@ class Endpointer:
         self._finishes.append(_Finish(utterance, max(self._floor, from_sample), to_sample))
         return self._finish_due()
 
-    def recognised(self, attempt: int, words: str) -> list[Decision]:
+    def recognised(self, attempt: int, words: str) -> Sequence[Decision]:
         utterance = self._open
         if utterance is None or utterance.attempt != attempt or attempt == NO_ATTEMPT:
-            return []
+            return NOTHING
         utterance.words = words
         return self._stop_if_silent(utterance)
 
     # what is heard
 
-    def hear(self, probability: float) -> list[Decision]:
+    def hear(self, probability: float) -> Sequence[Decision]:
         """The next window of WINDOW_SAMPLES."""
-        self._heard_to += WINDOW_SAMPLES
+        self.heard_to += WINDOW_SAMPLES
+        utterance = self._open
+        if utterance is None and probability < self._limit and not self._voiced and not self._finishes:
+            self._onset_windows = 0
+            return NOTHING  # silence goes on
         self._judge(probability)
-        decisions: list[Decision] = []
+        decisions = NOTHING
         if self._rules.automatic:
-            decisions += self._go_on(self._open, probability) if self._open is not None else self._look_for_onset()
-        decisions += self._finish_due()
-        return decisions
+            decisions = self._go_on(utterance, probability) if utterance is not None else self._look_for_onset()
+        return [*decisions, *self._finish_due()] if self._finishes else decisions
 
     def _judge(self, probability: float) -> None:
         """Between the two thresholds a window is what the one before it was."""
         margin = HYSTERESIS if self._open is not None else ONSET_HYSTERESIS
-        limit = self._rules.threshold - (margin if self._voiced else 0.0)
-        self._voiced = probability >= max(limit, FAINTEST)
-        if self._voiced:
-            from_sample = self._heard_to - WINDOW_SAMPLES
-            if self._voices and self._voices[-1][1] == from_sample:
-                from_sample = self._voices.pop()[0]
-            self._voices.append((from_sample, self._heard_to))
+        limit = max(self._rules.threshold - margin, FAINTEST) if self._voiced else self._limit
+        self._voiced = probability >= limit
+        if not self._voiced:
+            return
+        voices, from_sample = self._voices, self.heard_to - WINDOW_SAMPLES
+        if voices and voices[-1][1] == from_sample:
+            voices[-1] = (voices[-1][0], self.heard_to)
+            return
+        voices.append((from_sample, self.heard_to))
+        if len(voices) > VOICES_LIMIT:
+            del voices[0]
 
-    def _look_for_onset(self) -> list[Decision]:
-        fresh = self._voiced and self._heard_to > self._floor  # a Discard may come before its audio
+    def _look_for_onset(self) -> Sequence[Decision]:
+        fresh = self._voiced and self.heard_to > self._floor  # a Discard may come before its audio
         self._onset_windows = self._onset_windows + 1 if fresh else 0
         if self._onset_windows < ONSET_WINDOWS:
-            return self._quiet()
-        voiced_from = max(self._floor, self._heard_to - self._onset_windows * WINDOW_SAMPLES)
+            return NOTHING
+        voiced_from = max(self._floor, self.heard_to - self._onset_windows * WINDOW_SAMPLES)
         from_sample = max(self._floor, voiced_from - _samples(self._rules.prefix_padding_ms))
-        return [self._start(from_sample, voiced_from, self._heard_to)]
+        return [self._start(from_sample, voiced_from, self.heard_to)]
 
     def _start(self, from_sample: int, voiced_from: int, voiced_to: int) -> Started:
         self._utterances += 1
@@ -232,44 +252,50 @@ class Endpointer:
         self._open = _Utterance(self._utterances, from_sample, voiced_from, voiced_to)
         return Started(self._utterances, voiced_from)
 
-    def _go_on(self, utterance: _Utterance, probability: float) -> list[Decision]:
-        utterance.recent.append((probability, self._heard_to))
-        utterance.resuming_windows = utterance.resuming_windows + 1 if self._voiced else 0
-        decisions: list[Decision] = []
-        if self._voiced and self._resumes(utterance):
-            decisions += self._resume(utterance)
-        elif not self._voiced:
-            decisions += self._stop_if_silent(utterance)
-        if self._open is utterance and self._heard_to - utterance.from_sample >= LONGEST_SAMPLES:
-            decisions += self._cut(utterance)
+    def _go_on(self, utterance: _Utterance, probability: float) -> Sequence[Decision]:
+        length = self.heard_to - utterance.from_sample
+        if length > LONGEST_SAMPLES - CUT_SAMPLES and probability < utterance.least_voice:
+            utterance.least_voice, utterance.cut_at = probability, self.heard_to
+        decisions = NOTHING
+        if not self._voiced:
+            utterance.resuming_windows = 0
+            decisions = self._stop_if_silent(utterance)
+        else:
+            utterance.resuming_windows += 1
+            if self._resumes(utterance):
+                decisions = self._resume(utterance)
+        if length >= LONGEST_SAMPLES and self._open is utterance:
+            decisions = [*decisions, *self._cut(utterance)]
         return decisions
 
     def _resumes(self, utterance: _Utterance) -> bool:
-        unbroken = self._heard_to - utterance.voiced_to <= WINDOW_SAMPLES
+        unbroken = self.heard_to - utterance.voiced_to <= WINDOW_SAMPLES
         return unbroken or utterance.resuming_windows >= RESUME_WINDOWS
 
-    def _resume(self, utterance: _Utterance) -> list[Decision]:
-        utterance.voiced_to = self._heard_to
+    def _resume(self, utterance: _Utterance) -> Sequence[Decision]:
+        utterance.voiced_to = self.heard_to
         if utterance.attempt == NO_ATTEMPT:
             return self._draft(utterance)
         abandoned, utterance.attempt, utterance.words = utterance.attempt, NO_ATTEMPT, None
         return [Resumed(abandoned)]
 
-    def _draft(self, utterance: _Utterance) -> list[Decision]:
+    def _draft(self, utterance: _Utterance) -> Sequence[Decision]:
         """While there is a voice: in silence an attempt says the same, and must not wait."""
-        if not self._draft_samples or self._heard_to - utterance.drafted_to < self._draft_samples:
-            return []
-        utterance.drafted_to = self._heard_to
-        return [Draft(utterance.number, utterance.words_from, self._heard_to)]
+        if not self._draft_samples or self.heard_to - utterance.drafted_to < self._draft_samples:
+            return NOTHING
+        utterance.drafted_to = self.heard_to
+        return [Draft(utterance.number, utterance.words_from, self.heard_to)]
 
-    def _stop_if_silent(self, utterance: _Utterance) -> list[Decision]:
+    def _stop_if_silent(self, utterance: _Utterance) -> Sequence[Decision]:
         """Short silence: begin to recognise. Longer: stop if the words look finished. Longest: stop in any case."""
         rules = self._rules
-        silence = self._heard_to - utterance.voiced_to
+        silence = self.heard_to - utterance.voiced_to
+        if silence < self._tentative_samples:
+            return NOTHING
         decisions: list[Decision] = []
-        if utterance.attempt == NO_ATTEMPT and silence >= _samples(min(TENTATIVE_MS, rules.silence_ms)):
-            decisions.append(self._attempt(utterance, self._heard_to))
-        if utterance.attempt == NO_ATTEMPT or utterance.resuming_windows or silence < _samples(rules.silence_ms):
+        if utterance.attempt == NO_ATTEMPT:
+            decisions.append(self._attempt(utterance, self.heard_to))
+        if utterance.resuming_windows or silence < self._silence_samples:
             return decisions
         finished = utterance.words is not None and not looks_unfinished(utterance.words, rules.dictations)
         if finished or silence >= _samples(max(rules.silence_ms, rules.unfinished_ms)):
@@ -291,10 +317,10 @@ class Endpointer:
         decisions: list[Decision] = []
         if utterance.attempt != NO_ATTEMPT:
             decisions.append(Resumed(utterance.attempt))
-        _, cut = min(utterance.recent, key=lambda window: window[0])
+        cut = utterance.cut_at
         decisions.append(self._attempt(utterance, cut))
         decisions += self._stop(utterance, cut)
-        voiced_to = min(max(utterance.voiced_to, cut), self._heard_to)
+        voiced_to = min(max(utterance.voiced_to, cut), self.heard_to)
         decisions.append(self._start(cut, cut, voiced_to))
         return decisions
 
@@ -306,13 +332,6 @@ class Endpointer:
         closed, self._open, self._onset_windows = self._open, None, 0
         return [Resumed(closed.attempt)] if closed is not None and closed.attempt != NO_ATTEMPT else []
 
-    def _quiet(self) -> list[Decision]:
-        if self._onset_windows or self._finishes or self.needed_from - self._quiet_to < QUIET_SAMPLES:
-            return []
-        self._quiet_to = self.needed_from
-        self._forget_voices(self._quiet_to)
-        return [Quiet(self._quiet_to)]
-
     def _end(self, to_sample: int) -> None:
         """An utterance's audio is no other's."""
         self._ended_to = max(self._ended_to, to_sample)
@@ -320,14 +339,14 @@ class Endpointer:
 
     def _forget_voices(self, to_sample: int) -> None:
         while self._voices and self._voices[0][1] <= to_sample:
-            self._voices.popleft()
+            del self._voices[0]
 
     # the client's own word that the turn is over
 
     def _finish_due(self) -> list[Decision]:
         decisions: list[Decision] = []
-        while self._finishes and self._finishes[0].to_sample < self._heard_to + WINDOW_SAMPLES:
-            decisions += self._finish_now(self._finishes.popleft())
+        while self._finishes and self._finishes[0].to_sample < self.heard_to + WINDOW_SAMPLES:
+            decisions += self._finish_now(self._finishes.pop(0))
         return decisions
 
     def _finish_now(self, finish: _Finish) -> list[Decision]:
@@ -356,7 +375,7 @@ class Endpointer:
         runs = [(max(a, from_sample), min(b, to_sample)) for a, b in self._voices if a < to_sample and b > from_sample]
         if sum(b - a for a, b in runs) < RESUME_WINDOWS * WINDOW_SAMPLES:
             return None
-        speaking = runs[-1][1] == self._heard_to  # and so in the rest of a window that is not judged yet
+        speaking = runs[-1][1] == self.heard_to  # and so in the rest of a window that is not judged yet
         voiced_to = to_sample if speaking else runs[-1][1]
         return max(from_sample, runs[0][0] - _samples(LEAD_MS)), voiced_to
 

@@ -1,7 +1,7 @@
 """One voice detector for all calls of the process: windows that are ready together are judged in one run.
 
-A call is in a batch at most once, so that its windows are judged in order; a replay is judged without pause, and live
-calls take part in every run of it.
+Whatever came in one message is ready together, so a run begins right behind it. A call is in a batch at most once, so
+that its windows are judged in order; a replay is judged without pause, and live calls take part in every run of it.
 """
 
 import asyncio
@@ -9,19 +9,16 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Protocol
 
-from trunkline.audio.pcm import Samples
-from trunkline.stt.vad import VoiceDetector, VoiceState
+from trunkline.stt.vad import Batch, VoiceDetector
 
-INLINE_CALLS = 20  # more are judged on a thread, so that the loop keeps its pace
-LONELY_CALLS = 4  # with more calls than this, windows are gathered for a moment: one run costs much like another
-GATHER_S = 0.01
+INLINE_US = 1_300.0  # of a run; a longer one goes to a thread, so that the loop keeps its pace
 
 
 class Listener(Protocol):
-    voice: VoiceState
+    place: int  # at the detector, from `Listening.join`
 
-    def next_window(self) -> Samples | None:
-        """WINDOW_SAMPLES, or None if there are not that many."""
+    def next_window(self) -> bytes | None:
+        """WINDOW_SAMPLES of int16 LE, or None if there are not that many."""
         ...
 
     def hear(self, probability: float) -> None:
@@ -37,24 +34,35 @@ class Listening:
         self._detector = detector
         self._thread = thread
         self._loop = asyncio.get_running_loop()
+        self._rested_s = 0.0  # when a run may begin that nobody is behind for
         self._waiting: dict[Listener, None] = {}
         self._judged: set[Listener] = set()
-        self._last_calls = 0
+        self._left: list[int] = []  # places of calls that ended while a run on the thread has them
         self._behind = False  # somebody has more than the windows of the next run
         self._due: asyncio.Handle | None = None
-        self._run: asyncio.Future[list[float]] | None = None
+        self._run: asyncio.Future[None] | None = None
+
+    def join(self) -> int:
+        """The place of a listener to be, until `forget`."""
+        return self._detector.open()
 
     def enlist(self, listener: Listener, *, behind: bool = False) -> None:
-        """It has a window ready; behind: and more than live audio brings, so that nothing is gained by gathering."""
+        """It has a window ready; behind: and more than live audio brings, so that nothing is gained by a pause."""
         self._waiting[listener] = None
         if behind and not self._behind:
             self._behind = True
             self._hurry()
-        self._schedule()
+        if self._due is None and self._run is None:
+            self._schedule()
 
     def forget(self, listener: Listener) -> None:
+        """Once."""
         self._waiting.pop(listener, None)
         self._judged.discard(listener)
+        if self._run is None:
+            self._detector.close(listener.place)
+        else:
+            self._left.append(listener.place)
 
     def stop(self) -> None:
         self._waiting.clear()
@@ -63,10 +71,8 @@ class Listening:
             self._due.cancel()
 
     def _schedule(self) -> None:
-        if self._due is not None or self._run is not None or not self._waiting:
-            return
-        if self._last_calls > LONELY_CALLS and not self._behind:
-            self._due = self._loop.call_later(GATHER_S, self._tick)
+        if not self._behind and self._loop.time() < self._rested_s:
+            self._due = self._loop.call_at(self._rested_s, self._tick)
         else:
             self._due = self._loop.call_soon(self._tick)
 
@@ -79,29 +85,26 @@ class Listening:
         self._due, self._behind = None, False
         ready = [(listener, window) for listener in self._waiting if (window := listener.next_window()) is not None]
         self._waiting.clear()
-        self._last_calls = len(ready)
         if not ready:
             return
         listeners = [listener for listener, _ in ready]
         self._judged.update(listeners)
-        states, windows = [listener.voice for listener in listeners], [window for _, window in ready]
-        if len(ready) <= INLINE_CALLS:
-            self._judge_inline(listeners, states, windows)
+        batch = self._detector.batch([listener.place for listener in listeners], [window for _, window in ready])
+        if len(ready) * self._detector.window_us <= INLINE_US:
+            self._judge_inline(listeners, batch)
             return
-        self._run = self._loop.run_in_executor(self._thread, self._detector.step, states, windows)
-        self._run.add_done_callback(lambda run: self._judged_on_thread(listeners, run))
+        self._run = self._loop.run_in_executor(self._thread, batch.judge)
+        self._run.add_done_callback(lambda run: self._judged_on_thread(listeners, batch, run))
 
-    def _judge_inline(
-        self, listeners: Sequence[Listener], states: Sequence[VoiceState], windows: Sequence[Samples]
-    ) -> None:
+    def _judge_inline(self, listeners: Sequence[Listener], batch: Batch) -> None:
         try:
-            probabilities = self._detector.step(states, windows)
+            batch.judge()
         except Exception as error:  # the rim of an engine: its calls fail, the process goes on
             self._fail(listeners, error)
         else:
-            self._tell(listeners, probabilities)
+            self._tell(listeners, batch)
 
-    def _judged_on_thread(self, listeners: Sequence[Listener], run: asyncio.Future[list[float]]) -> None:
+    def _judged_on_thread(self, listeners: Sequence[Listener], batch: Batch, run: asyncio.Future[None]) -> None:
         self._run = None
         if run.cancelled():  # the process ends
             return
@@ -109,11 +112,16 @@ class Listening:
         if isinstance(error, Exception):
             self._fail(listeners, error)
         else:
-            self._tell(listeners, run.result())
-        self._schedule()
+            self._tell(listeners, batch)
+        for place in self._left:
+            self._detector.close(place)
+        self._left.clear()
+        if self._waiting and self._due is None:
+            self._schedule()
 
-    def _tell(self, listeners: Sequence[Listener], probabilities: Sequence[float]) -> None:
-        for listener, probability in zip(listeners, probabilities, strict=True):
+    def _tell(self, listeners: Sequence[Listener], batch: Batch) -> None:
+        self._rested_s = self._loop.time() + self._detector.pause_s
+        for listener, probability in zip(listeners, batch.keep(), strict=True):
             if listener not in self._judged:  # its call ended meanwhile
                 continue
             self._judged.discard(listener)

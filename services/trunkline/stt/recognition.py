@@ -110,6 +110,7 @@ class Recognition:
         self, recogniser: Recogniser, executor: Executor, workers: int, *, limit_s: float = HANG_LIMIT_S
     ) -> None:
         self._recogniser = recogniser
+        self._inline = getattr(recogniser, "inline", False)  # a plugin may not tell
         self._executor = executor
         self._workers = workers
         self._loop = asyncio.get_running_loop()
@@ -150,10 +151,20 @@ class Recognition:
             job = self._queue.take()
             if job is None:
                 break
-            run = self._loop.run_in_executor(self._executor, recognise, self._recogniser, job)
+            run = self._begin(job)
             self._running.add(run)
             self._watch.began()
             run.add_done_callback(partial(self._ended, job))
+
+    def _begin(self, job: Job) -> asyncio.Future[str]:
+        if not self._inline:
+            return self._loop.run_in_executor(self._executor, recognise, self._recogniser, job)
+        run: asyncio.Future[str] = self._loop.create_future()
+        try:
+            run.set_result(recognise(self._recogniser, job))
+        except Exception as error:  # the rim of an engine: contained in its utterance
+            run.set_exception(error)
+        return run
 
     def _ended(self, job: Job, run: asyncio.Future[str]) -> None:
         self._running.discard(run)

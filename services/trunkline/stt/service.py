@@ -20,6 +20,7 @@ from trunkline.stt.listening import Listening
 from trunkline.stt.recognition import Recognition
 from trunkline.stt.session import CallerSession
 from trunkline.stt.settings import SttSettings
+from trunkline.stt.telling import Telling
 from trunkline.telemetry import logs
 
 CALLS_PER_CORE = 24  # at 27 ms CPU per second of speech; beyond it finals take over half a second
@@ -49,6 +50,7 @@ class SttService:
         self._threads = ThreadPoolExecutor(threads, "recognise")
         self._patient_threads = patient_threads(threads, "recognise-patiently")
         self._listening = Listening(self._engine.detector, self._voice_thread)
+        self._telling = Telling(exchange)
         self._recognition = Recognition(self._engine.recogniser, self._threads, threads)
         self._patient = Recognition(self._engine.recogniser, self._patient_threads, threads, limit_s=PATIENT_LIMIT_S)
         self._languages = tuple(getattr(self._engine.recogniser, "languages", ()))  # a plugin may not tell
@@ -71,6 +73,7 @@ class SttService:
     async def stop(self) -> None:
         self.pool.close("stopped")
         self._listening.stop()
+        self._telling.stop()
         for recognition in (self._recognition, self._patient):
             recognition.stop()
         for threads in (self._threads, self._patient_threads, self._voice_thread):
@@ -88,6 +91,7 @@ class SttService:
             self._patient if message.patient else self._recognition,
             self.pool.fail,
             self._languages,
+            telling=self._telling,
             draft_samples=self._draft_samples,
         )
 

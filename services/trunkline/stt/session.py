@@ -1,24 +1,22 @@
 """One call at this worker: audio in, facts out. Decides nothing: `Endpointer` does, this carries its decisions out."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from opentelemetry.trace import Status, StatusCode
 from prometheus_client import Counter, Histogram
 
-from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
 from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
-from trunkline.proto.audio import CALLER_RATE_HZ, CALLER_STREAM, AudioChunk
+from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.envelope import Message
 from trunkline.proto.placement import Accepted
 from trunkline.proto.speech import (
-    AudioMissing,
     Discard,
     Final,
     Finish,
+    HeardCall,
     Listen,
     Listened,
     Partial,
@@ -28,6 +26,7 @@ from trunkline.proto.speech import (
     SpeechStopped,
     Tune,
 )
+from trunkline.stt.arrival import Arrival
 from trunkline.stt.endpointing import (
     NO_ATTEMPT,
     Attempt,
@@ -35,24 +34,23 @@ from trunkline.stt.endpointing import (
     Draft,
     Dropped,
     Endpointer,
-    Quiet,
     Resumed,
     Started,
     Stopped,
 )
-from trunkline.stt.intake import Intake, Overrun
+from trunkline.stt.intake import Overrun
 from trunkline.stt.listening import Listening
 from trunkline.stt.recognition import Job, Outcome, Recognition
-from trunkline.stt.vad import WINDOW_SAMPLES, VoiceState
+from trunkline.stt.telling import Telling
+from trunkline.stt.vad import WINDOW_SAMPLES
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
-ASK_AGAIN_S = 0.3  # for missing audio; doubles with every time
-ASK_TIMES = 5  # then the gap is taken as silence
-LISTENED_SAMPLES = CALLER_RATE_HZ  # how often the hub hears that this engine works
+LISTENED_SAMPLES = CALLER_RATE_HZ  # how often the hub hears that this engine works, if not by Heard
 BEHIND_SAMPLES = 4 * WINDOW_SAMPLES  # more than that in hand isn't live
 REPLAY_SAMPLES = CALLER_RATE_HZ // 2  # with more than that, media time goes on only as words keep up
 REPLAY_JOBS = 4
+TRIM_SAMPLES = 4 * WINDOW_SAMPLES  # are held longer than they must be
 
 log = logs.get(__name__)
 _final = Histogram(
@@ -60,11 +58,9 @@ _final = Histogram(
     "From the end of an utterance of a live caller's to its words",
     buckets=VOICE_BUCKETS_S,
 )
-_gaps = Counter("trunkline_stt_gaps_total", "Times that missing audio was asked for")
 _drafts_dropped = Counter(
     "trunkline_stt_partials_dropped_total", "Times that a caller who spoke on was not recognised anew, for want of time"
 )
-_lost = Counter("trunkline_stt_lost_seconds_total", "Audio that never came and was taken as silence")
 
 
 class _Try:
@@ -85,7 +81,7 @@ class _Try:
 
 
 class CallerSession:
-    """voice: see Listener. on_failure: when a callback of this call raises. draft_samples: see Endpointer."""
+    """on_failure: when a callback raises. telling: of hubs that take Heard. draft_samples: see Endpointer."""
 
     def __init__(
         self,
@@ -96,27 +92,32 @@ class CallerSession:
         on_failure: Callable[[Link, Exception], None],
         languages: tuple[str, ...] = (),
         *,
+        telling: Telling | None = None,
         draft_samples: int = 0,
     ) -> None:
-        self.voice = VoiceState()
+        self.hub = link.peer
+        self.place = listening.join()
         self._patient = listen.patient
         self._link = link
         self._listening = listening
         self._recognition = recognition
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._intake = Intake(listen.from_sample)
+        self._telling = telling if listen.joined else None
+        self._arrival = Arrival(link, listen.from_sample, self)
+        self._ring = self._arrival.ring
         drafted = 0 if listen.patient else draft_samples  # nobody is there to read on while a file is heard
         self._endpointer = Endpointer(listen.rules, listen.from_sample, drafted)
         self._tries: dict[int, _Try] = {}
         self._draft: Job | None = None
-        self._ended: deque[int] = deque()  # utterances whose words aren't told
+        self._ended: list[int] = []  # utterances whose words aren't told
         self._known: dict[int, Callable[[], None]] = {}  # of these, how to tell what is known
         self._spans: dict[int, tracing.Span] = {}
-        self._asking: asyncio.TimerHandle | None = None
         self._told_to = listen.from_sample  # the hub knows that the audio before has been judged
+        self._told_silent_to = 0
+        self._trim_at = listen.from_sample
         self._closed = False
-        link.bind_audio(listen.handle, self.on_chunk)
+        link.bind_audio(listen.handle, self._arrival.on_chunk)
         link.send(Accepted(languages=languages))
 
     # the pool's side
@@ -133,117 +134,94 @@ class CallerSession:
                 self._carry_out(self._endpointer.discard(to_sample))
             case _:
                 log.warning("message not for STT", call_id=self._link.call, message=type(message).__name__)
-        self._expect()
-        self._intake.ring.trim(self._endpointer.needed_from)
+        self._arrival.expect()
+        self._ring.trim(self._endpointer.kept_from)
 
     def close(self, reason: str) -> None:
         self._closed = True
         self._listening.forget(self)
+        if self._telling is not None:
+            self._telling.forget(self)
         for attempt in self._tries.values():
             self._recognition.cancel(attempt.job)
         self._tries.clear()
         self._drop_draft()
-        self._stop_asking()
+        self._arrival.stop()
         for span in self._spans.values():
             span.end()
         self._spans.clear()
 
     # audio
 
-    def on_chunk(self, chunk: AudioChunk) -> None:
-        if chunk.stream != CALLER_STREAM or self._closed:
-            return
-        end = self._intake.ring.end
-        added = self._intake.take(chunk.position, pcm.from_bytes(chunk.pcm))
-        if self._intake.missing:
-            self._ask(first=True)
-            return
-        if not added:
-            return
-        if chunk.position > end:
-            _lost.inc((chunk.position - end) / CALLER_RATE_HZ)
-        self._stop_asking()
-        self._expect()
-        self._took()
-
-    def next_window(self) -> Samples | None:
+    def next_window(self) -> bytes | None:
         """None too while a replay waits for words: it is told apart as if it were said now."""
-        heard_to, ring = self._endpointer.heard_to, self._intake.ring
-        if self._closed or self._unheard < WINDOW_SAMPLES:
+        endpointer, ring = self._endpointer, self._ring
+        heard_to = endpointer.heard_to
+        unheard = ring.end - heard_to
+        if self._closed or unheard < WINDOW_SAMPLES:
             return None
-        if self._unheard > REPLAY_SAMPLES and (self._endpointer.awaits_words or len(self._tries) >= REPLAY_JOBS):
+        if unheard > REPLAY_SAMPLES and (endpointer.awaits_words or len(self._tries) >= REPLAY_JOBS):
             self._submit_held()
             return None
-        return ring.read(heard_to, heard_to + WINDOW_SAMPLES)
+        return ring.read_bytes(heard_to, heard_to + WINDOW_SAMPLES)
 
     def hear(self, probability: float) -> None:
-        self._carry_out(self._endpointer.hear(probability))
-        if self._unheard <= REPLAY_SAMPLES:
+        endpointer = self._endpointer
+        decisions = endpointer.hear(probability)
+        if decisions:
+            self._carry_out(decisions)
+        heard_to = endpointer.heard_to
+        unheard = self._ring.end - heard_to
+        if self._tries and unheard <= REPLAY_SAMPLES:
             self._submit_held()
-        heard_to = self._endpointer.heard_to
         if heard_to - self._told_to >= LISTENED_SAMPLES:
-            self._told_to = heard_to
-            self._link.send(Listened(heard_to))
-        self._intake.ring.trim(self._endpointer.needed_from)
-        self._enlist()
+            self._tell_alone()
+        elif self._telling is not None:
+            self._telling.note(self)
+        if decisions or heard_to >= self._trim_at:
+            self._trim_at = heard_to + TRIM_SAMPLES
+            self._ring.trim(endpointer.kept_from)
+        if unheard >= WINDOW_SAMPLES:
+            self._listening.enlist(self, behind=unheard >= BEHIND_SAMPLES)
+
+    def heard(self) -> HeardCall:
+        """For Heard. While words are to come their audio may be needed again, at another worker."""
+        self._told_to = judged_to = self._endpointer.heard_to
+        silent_to = 0 if self._tries else self._endpointer.quiet_to()
+        return HeardCall(self._link.call, self._link.attach, self._link.state.sent, judged_to, silent_to)
+
+    def _tell_alone(self) -> None:
+        before, heard = self._told_silent_to, self.heard()
+        self._told_silent_to = max(before, heard.silent_to)
+        silent = self._told_silent_to > before
+        self._link.send(Silent(heard.silent_to, heard.judged_to) if silent else Listened(heard.judged_to))
 
     @property
     def _unheard(self) -> int:
         """Samples that are here and not judged."""
-        return self._intake.ring.end - self._endpointer.heard_to
+        return self._ring.end - self._endpointer.heard_to
 
     def fail(self, error: Exception) -> None:
         self._on_failure(self._link, error)
 
-    def _took(self) -> None:
-        if self._intake.ring.first > self._endpointer.heard_to:
+    @property
+    def wanted_to(self) -> int:
+        return self._endpointer.wanted_to
+
+    def took(self, pushed_out: int) -> None:
+        """More audio is here. pushed_out: may be samples that are not judged. Raises Overrun."""
+        if pushed_out and self._ring.first > self._endpointer.heard_to:
             raise Overrun(self._unheard)
         self._enlist()
 
     def _enlist(self) -> None:
-        if self._unheard >= WINDOW_SAMPLES:
-            self._listening.enlist(self, behind=self._unheard >= BEHIND_SAMPLES)
-
-    def _expect(self) -> None:
-        """A Finish waits for audio that may be on its way, or lost: nothing behind it would show the gap."""
-        if self._asking is None and self._endpointer.wanted_to > self._intake.ring.end:
-            self._asking = self._loop.call_later(ASK_AGAIN_S, lambda: self._ask(first=False))
-
-    def _do_without(self) -> bool:
-        """What was asked for so often is taken as silence: True at once, up to a Finish; else once there is more."""
-        log.warning("missing audio never came", call_id=self._link.call, from_sample=self._intake.ring.end)
-        wanted_to = self._endpointer.wanted_to
-        if wanted_to <= self._intake.ring.end:
-            self._intake.give_up()
-            return False
-        self._asking = None
-        _lost.inc((wanted_to - self._intake.ring.end) / CALLER_RATE_HZ)
-        try:
-            self._intake.fill(wanted_to)
-            self._took()
-        except Overrun as error:
-            self.fail(error)
-        return True
-
-    def _ask(self, *, first: bool, times: int = 0) -> None:
-        """For missing audio: once per gap, and again by timer."""
-        if first and self._asking is not None:
-            return
-        if times == ASK_TIMES and self._do_without():
-            return
-        _gaps.inc()
-        self._link.send(AudioMissing(self._intake.ring.end))
-        wait_s = ASK_AGAIN_S * 2 ** min(times, ASK_TIMES)
-        self._asking = self._loop.call_later(wait_s, lambda: self._ask(first=False, times=times + 1))
-
-    def _stop_asking(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
+        unheard = self._ring.end - self._endpointer.heard_to
+        if unheard >= WINDOW_SAMPLES:
+            self._listening.enlist(self, behind=unheard >= BEHIND_SAMPLES)
 
     # decisions
 
-    def _carry_out(self, decisions: list[Decision]) -> None:
+    def _carry_out(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
             match decision:
                 case Started(utterance=utterance, at_sample=at_sample):
@@ -262,10 +240,6 @@ class CallerSession:
                     self._end_span(utterance)
                 case Stopped():
                     self._stop(decision)
-                case Quiet(to_sample=to_sample):
-                    if not self._tries:  # words still to come may need their audio again, at another worker
-                        self._told_to = self._endpointer.heard_to
-                        self._link.send(Silent(to_sample))
 
     def _recognise(self, decision: Attempt) -> None:
         number, audio = decision.number, self._audio_of(decision)
@@ -273,7 +247,7 @@ class CallerSession:
         self._tries[number] = _Try(job, decision.to_sample, self._loop.time())
 
     def _audio_of(self, decision: Attempt | Draft) -> Samples:
-        ring = self._intake.ring
+        ring = self._ring
         from_sample = min(max(decision.from_sample, ring.first), ring.end)
         return ring.read(from_sample, max(from_sample, min(decision.to_sample, ring.end)))
 
@@ -359,7 +333,7 @@ class CallerSession:
         """Words come in the order in which utterances ended: a client's word that ends one may meet another's end."""
         self._known[utterance] = tell
         while self._ended and self._ended[0] in self._known:
-            self._known.pop(self._ended.popleft())()
+            self._known.pop(self._ended.pop(0))()
 
     def _send_failed(self, utterance: int, problem: str) -> None:
         log.error("recognition failed", call_id=self._link.call, utterance=utterance, error=problem)

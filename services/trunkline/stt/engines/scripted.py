@@ -13,6 +13,7 @@ class Scripted:
     """lines: of a call's first utterance, its second …, from the start again after the last."""
 
     name = "scripted"
+    inline = True
 
     def __init__(self, lines: tuple[str, ...] = ("hello",)) -> None:
         if not lines:
