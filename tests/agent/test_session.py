@@ -724,7 +724,7 @@ def test_the_record_shows_the_call() -> None:
 
 
 class HoldingStore(MemoryRecordStore):
-    """Takes what is appended under epoch 1 only once it is let go, as if it were long under way."""
+    """Takes what epoch 1 appends to its own only once it is let go, as if it were long under way."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -732,7 +732,7 @@ class HoldingStore(MemoryRecordStore):
         self.held: list[tuple[asyncio.Future[int], str, bytes, int, str]] = []
 
     def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
-        if not self.holds or record.decode_entry(data).epoch != 1:
+        if not self.holds or not expected_seq or record.decode_entry(data).epoch != 1:
             return super().append(call, data, expected_seq=expected_seq, entry=entry)
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.held.append((answer, call, data, expected_seq, entry))

@@ -70,13 +70,17 @@ async def batches(store: MemoryRecordStore) -> list[int]:
 
 
 async def take(
-    store: MemoryRecordStore, worker: str = "agent-a", *first_events: Event, attach: int | None = None
+    store: MemoryRecordStore,
+    worker: str = "agent-a",
+    *first_events: Event,
+    attach: int | None = None,
+    reason: str = "",
 ) -> CallLog:
     """attach: one more than the last owner's, if none is given."""
     if attach is None:
         read = await read_call(store, CALL)
         attach = read[0].attach + 1 if read else 1
-    return await Recorder(store).take(CALL, worker, "frontdesk", "digest", *first_events, attach=attach)
+    return await Recorder(store).take(CALL, worker, "frontdesk", "digest", *first_events, attach=attach, reason=reason)
 
 
 async def settle() -> None:
@@ -92,6 +96,27 @@ def test_taking_a_call_appends_the_owner_and_what_comes_first() -> None:
 
         assert (log.epoch, log.view.owner, log.view.hub) == (1, "agent-a", 1)
         assert await batches(store) == [3]
+
+    run_virtual(main())
+
+
+def test_of_a_call_s_first_owner_nothing_is_read() -> None:
+    class Unread(MemoryRecordStore):
+        reads = 0
+
+        async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
+            self.reads += 1
+            return await super().read(call, after_seq=after_seq)
+
+    async def main() -> None:
+        store = Unread()
+
+        await take(store, attach=1)
+        first = store.reads
+        log = await take(store, "agent-b", attach=2)
+
+        assert (first, store.reads) == (0, 1)
+        assert (log.epoch, log.view.owner) == (2, "agent-b")
 
     run_virtual(main())
 
@@ -324,7 +349,7 @@ def test_a_later_placement_wins_against_an_earlier_one_that_takes_first() -> Non
         store = Racing()
         store.earlier = 1
 
-        log = await take(store, "agent-b", attach=2)
+        log = await take(store, "agent-b", attach=2, reason="agent-0: gone")
 
         assert (log.epoch, log.view.owner, log.view.attach) == (2, "agent-b", 2)
 

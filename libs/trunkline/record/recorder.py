@@ -67,8 +67,9 @@ class Recorder:
         Raises Outranked if a placement no lower has it, Fenced if the call is over; StoreUnavailable.
         """
         reading = Reading(self._store, call)
+        new = not reason  # nothing is read of it: that nothing is there is what its first entry is fenced with
         for attempt in range(TAKE_TRIES):
-            view = await reading.read_on()
+            view, new = (reading.view if new else await reading.read_on()), False
             if view.attach >= attach:
                 raise Outranked(call, view.epoch, view.attach)
             if view.ended:

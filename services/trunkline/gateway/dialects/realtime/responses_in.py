@@ -97,6 +97,8 @@ class ResponseWords:
     def _read(self, raw: bytes, response: str, images: Images) -> tuple[Wanted, Manner]:
         """Raises BadInput, msgspec.DecodeError."""
         given = {name: value for name, value in (_fields.decode(raw) or {}).items() if bytes(value) != NULL}
+        if not given:  # nearly always
+            return Wanted("", response), manner_of(self._sessions.current())
         own = {name: value for name, value in given.items() if name not in AS_IN_SESSION}
         options = _options.decode(msgspec.json.encode(own))
         require_metadata("response.metadata", options.metadata or {})
