@@ -108,9 +108,11 @@ class Socket(asyncio.Protocol):
         except Violation as bad:
             log.info("client breaks the protocol", reason=bad.reason)
             self._fail(bad.code, bad.reason)
+            self._end(bad.code)
         except Exception as error:  # the rim of a connection: others don't notice
             log.error("message failed", error=repr(error), exc_info=error)
             self._fail(FAILED, "server_error")
+            self._end(None)
         if self._lost and not self._held:
             self._end(None)
 
@@ -134,7 +136,6 @@ class Socket(asyncio.Protocol):
         self.finish(code, reason)
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
-        self._end(code)
 
     def _end(self, code: int | None) -> None:
         self._gone = self._held = True
@@ -143,7 +144,7 @@ class Socket(asyncio.Protocol):
             listener.on_gone(code)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._lost = self._finished = True
+        self._lost = True
         if self._deadline is not None:
             self._deadline.cancel()
         self._on_closed(self)
@@ -161,7 +162,7 @@ class Socket(asyncio.Protocol):
         return self._send(frames.head(BINARY, sum(map(len, parts))), *parts)
 
     def _send(self, *parts: bytes | bytearray | memoryview) -> bool:
-        if self._finished:
+        if self._finished or self._lost:
             return True
         self._transport.write(b"".join(parts))
         if self._transport.get_write_buffer_size() <= LIMIT_BYTES:
@@ -172,7 +173,7 @@ class Socket(asyncio.Protocol):
 
     def finish(self, code: int, reason: str) -> None:
         """What waits is sent, then the closing handshake; nothing put later is. code: RFC 6455, 7.4."""
-        if self._finished:
+        if self._finished or self._lost:
             return
         self._transport.write(frames.close_frame(code, reason))
         self._finished = True
