@@ -53,10 +53,10 @@ class Counting:
 
 
 async def ours(done: Done) -> int:
-    sockets = Sockets(LIMIT_BYTES)
+    sockets = Sockets()
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        async with sockets.upgrade(request, None) as (socket, response):
+        async with sockets.upgrade(request, LIMIT_BYTES, None) as (socket, response):
             socket.listen(Counting(done))
             done.send.append(socket.put)
             return response

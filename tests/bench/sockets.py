@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, cast
 
 import uvloop
 
-from bench.processes import rss_kb
 from bench.socket_servers import KINDS, PAYLOAD, TICK_S
+from trunkline.cli.load.processes import rss_kb
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

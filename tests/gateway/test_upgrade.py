@@ -51,7 +51,7 @@ def test_a_gateway_that_goes_down_says_goodbye_to_who_is_left() -> None:
     async def main() -> None:
         async with Server() as server, server.transcribe(intent="transcription") as caller:
             await caller.next()
-            stopping = asyncio.create_task(server.service._runner.app.shutdown())
+            stopping = asyncio.create_task(server.service.sockets.close())
             code = await caller.closed()
             await stopping
 

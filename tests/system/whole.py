@@ -119,11 +119,7 @@ class Whole:
         gateway = self.gateways[number]
         process = self._gateway_processes[number]
         await process.bus.close()
-        server = gateway._runner.server
-        assert server is not None
-        for connection in server.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
+        gateway.sockets.abort()
         site, gateway._site = gateway._site, None
         assert site is not None
         await site.stop()

@@ -33,6 +33,7 @@ from trunkline.gateway.pictures import Pictures
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import Resumption
 from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, picture_hosts_of, webrtc_urls_of
+from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
 
@@ -52,6 +53,7 @@ class Parts(NamedTuple):
     stores: Stores
     roster: Roster
     calls: Calls
+    sockets: Sockets
     resumption: Resumption
     wall_s: Callable[[], float]
 
@@ -78,6 +80,7 @@ def _calls(parts: Parts, keys: Keys, opening: Opening, pictures: Pictures) -> It
     limits = Limits(settings.message_limit_bytes, settings.picture_event_limit_bytes)
     yield RealtimeEndpoint(
         calls,
+        parts.sockets,
         parts.resumption,
         keys,
         ResumeTokens(settings.resume_secret, keys_of(settings)),

@@ -12,6 +12,7 @@ from trunkline.gateway.endpoints import MakeEndpoint, Parts, endpoints
 from trunkline.gateway.http import vendor_errors
 from trunkline.gateway.resuming import Resumption
 from trunkline.gateway.settings import GatewaySettings, origins_of
+from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
 from trunkline.runtime.process import Context
@@ -39,6 +40,7 @@ class GatewayService:
         self._bus = context.bus
         self._settings = settings
         self._stores = stores
+        self.sockets = Sockets()
         self._roster = Roster(context.exchange.now_s)
         self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
         resumption = Resumption(self._calls, stores.record)
@@ -54,7 +56,7 @@ class GatewayService:
         app = web.Application(client_max_size=REQUEST_LIMIT_BYTES)
         Cors(origins_of(settings)).guard(app)
         app.middlewares.append(vendor_errors)
-        parts = Parts(context.exchange, settings, stores, self._roster, self._calls, resumption, wall_s)
+        parts = Parts(context.exchange, settings, stores, self._roster, self._calls, self.sockets, resumption, wall_s)
         for endpoint in endpoints(parts, webrtc):
             endpoint.add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -86,6 +88,7 @@ class GatewayService:
 
     async def stop(self) -> None:
         await self._adoption.stop()
+        await self.sockets.close()
         await self._runner.cleanup()
         self._calls.stop()
         await self._roster.stop()

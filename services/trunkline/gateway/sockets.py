@@ -21,10 +21,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Sockets:
-    """limit_bytes: of one message."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+    def __init__(self) -> None:
         self._open: set[Socket] = set()
         self._none = asyncio.Event()
         self._none.set()
@@ -32,9 +29,11 @@ class Sockets:
 
     @contextlib.asynccontextmanager
     async def upgrade(
-        self, request: web.Request, protocol: str | None, headers: Mapping[str, str] = NONE
+        self, request: web.Request, limit_bytes: int, protocol: str | None, headers: Mapping[str, str] = NONE
     ) -> AsyncIterator[tuple[Socket, web.StreamResponse]]:
-        """The socket, and the answer that the handler returns. protocol: that was agreed on. headers: of the answer.
+        """The socket, and the answer that the handler returns.
+
+        limit_bytes: of one message. protocol: that was agreed on. headers: of the answer.
 
         The socket stays when the handler is done; it breaks if the handler fails. Raises ConnectionError.
         """
@@ -48,7 +47,7 @@ class Sockets:
             raise ConnectionResetError("the client is gone")
         early = _Early()
         request.protocol.set_parser(early)  # type: ignore[arg-type]  # it is fed, and no more
-        socket = self._adopt(transport, bytes(early.data))
+        socket = self._adopt(transport, limit_bytes, bytes(early.data))
         try:
             yield socket, response
         except BaseException:
@@ -57,8 +56,8 @@ class Sockets:
         finally:
             _let_go(request)
 
-    def _adopt(self, transport: asyncio.Transport, early: bytes) -> Socket:
-        socket = Socket(transport, self._limit_bytes, self._forget)
+    def _adopt(self, transport: asyncio.Transport, limit_bytes: int, early: bytes) -> Socket:
+        socket = Socket(transport, limit_bytes, self._forget)
         transport.set_protocol(socket)
         socket.data_received(early)
         self._open.add(socket)
@@ -81,12 +80,16 @@ class Sockets:
         for socket in list(self._open):
             socket.look()
 
-    async def close(self, _: web.Application) -> None:
+    async def close(self) -> None:
         """Those that are left say goodbye; who doesn't answer is cut off."""
         for socket in list(self._open):
             socket.finish(GOING_AWAY, "")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), CLOSE_LIMIT_S)
+        self.abort()
+
+    def abort(self) -> None:
+        """All are cut off, without a word."""
         for socket in list(self._open):
             socket.abort()
 

@@ -37,7 +37,6 @@ from trunkline.proto.response import Attached
 from trunkline.record import Reading
 from trunkline.telemetry import logs
 
-HARD_LIMIT_FACTOR = 4  # above the limit that gets an error event, the socket is closed with 1009 without one
 FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
 STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
@@ -53,6 +52,7 @@ class RealtimeEndpoint:
     def __init__(
         self,
         calls: Calls,
+        sockets: Sockets,
         resumption: Resumption,
         keys: Keys,
         tokens: ResumeTokens,
@@ -68,13 +68,12 @@ class RealtimeEndpoint:
         self._opening = opening
         self._pictures = pictures
         self._limits = limits
-        self._sockets = Sockets(max(limits.event * HARD_LIMIT_FACTOR, limits.with_pictures + limits.event))
+        self._sockets = sockets
         self._transcriptions = transcriptions
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warning of subprotocols tells a key in one
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/v1/realtime", self.handle)
-        app.on_shutdown.append(self._sockets.close)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
@@ -98,7 +97,10 @@ class RealtimeEndpoint:
             return not_opened(error)
         terms = self._terms(call.call_id, model, _is_ours(protocol), bound)
         try:
-            async with self._sockets.upgrade(request, protocol, {TOKEN_HEADER: terms.token}) as (socket, response):
+            async with self._sockets.upgrade(request, self._limits.hard, protocol, {TOKEN_HEADER: terms.token}) as (
+                socket,
+                response,
+            ):
                 peer = Peer(call, socket, self._pictures, terms, session)
                 Connection(peer, socket, partial(self._calls.wait_for_client, call)).start()
                 return response
@@ -123,7 +125,10 @@ class RealtimeEndpoint:
             return _refusal(error)
         if request.transport is None or request.transport.is_closing():
             return web.Response(status=STATUS_GONE_AWAY)  # a client tries several times, and takes what answers first
-        async with self._sockets.upgrade(request, protocol, {TOKEN_HEADER: token}) as (socket, response):
+        async with self._sockets.upgrade(request, self._limits.hard, protocol, {TOKEN_HEADER: token}) as (
+            socket,
+            response,
+        ):
             told = await self._first_word(socket) if ours else None
             if told is not None or not ours:
                 await self._take_up(socket, record, admitted, told)

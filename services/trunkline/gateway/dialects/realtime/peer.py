@@ -43,6 +43,7 @@ from trunkline.telemetry import logs, tracing
 
 GREETING_PAUSE_S = 0.5  # for a client to say first that it wants no greeting
 TAKE_IN_LIMIT_S = 10.0  # for all pictures of one event
+HARD_LIMIT_FACTOR = 4
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
@@ -66,6 +67,11 @@ class Limits(msgspec.Struct, frozen=True):
 
     event: int
     with_pictures: int = 0
+
+    @property
+    def hard(self) -> int:
+        """Above it, the socket is closed with 1009 and without an error event."""
+        return max(self.event * HARD_LIMIT_FACTOR, self.with_pictures + self.event)
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from aiohttp import web
 from trunkline.gateway.auth import Admitted
 from trunkline.gateway.awaited import AwaitedMessages
 from trunkline.gateway.dialects.realtime.opening import not_opened
-from trunkline.gateway.dialects.realtime.peer import CLOSE_NORMAL
+from trunkline.gateway.dialects.realtime.peer import CLOSE_NORMAL, Limits
 from trunkline.gateway.dialects.realtime.transcription_peer import TranscriptionPeer
 from trunkline.gateway.dialects.realtime.transcription_session import (
     KIND,
@@ -61,7 +61,7 @@ class TranscriptionSessions:
             async with heard:
                 if bound is not None:
                     peer.session = merge_transcription(session, bound, self._models, heard.languages)
-                async with sockets.upgrade(request, protocol) as (socket, response):
+                async with sockets.upgrade(request, Limits(self._limit_bytes).hard, protocol) as (socket, response):
                     await self._run(socket, peer, heard)
                     return response
         except (StageUnavailable, BadInput) as error:
