@@ -9,7 +9,8 @@ from gateway.any_client import AnyClient, NoPictures, Notary, Notes, Recogniser
 from gateway.scene import Scene, settle
 from support.virtual import run_virtual
 from trunkline.gateway.dialects.realtime import events_out
-from trunkline.gateway.dialects.realtime.peer import Limits, Peer, Terms
+from trunkline.gateway.dialects.realtime.limits import Limits
+from trunkline.gateway.dialects.realtime.peer import Peer, Terms
 
 STEPS = 60
 EDITS = ("create", "create", "call", "delete", "truncate", "retrieve", "respond", "cancel", "update")

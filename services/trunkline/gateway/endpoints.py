@@ -18,8 +18,8 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.dialects.realtime.client_secrets import ClientSecretsEndpoint
 from trunkline.gateway.dialects.realtime.endpoint import RealtimeEndpoint
+from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.opening import Opening
-from trunkline.gateway.dialects.realtime.peer import Limits
 from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
 from trunkline.gateway.dialects.webrtc.forwarding import Forwarding
 from trunkline.gateway.ephemeral_keys import EphemeralKeys

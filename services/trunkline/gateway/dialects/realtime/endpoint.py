@@ -20,9 +20,10 @@ from trunkline.gateway.dialects.realtime import events_out, resume_event
 from trunkline.gateway.dialects.realtime.connection import Connection
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
 from trunkline.gateway.dialects.realtime.images_in import Pictures
+from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
-from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Limits, Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions

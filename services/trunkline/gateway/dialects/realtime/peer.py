@@ -28,6 +28,7 @@ from trunkline.gateway.dialects.realtime.images_in import (
     wanted_by,
 )
 from trunkline.gateway.dialects.realtime.items_in import ItemWords
+from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.open_response import manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
@@ -43,7 +44,6 @@ from trunkline.telemetry import logs, tracing
 
 GREETING_PAUSE_S = 0.5  # for a client to say first that it wants no greeting
 TAKE_IN_LIMIT_S = 10.0  # for all pictures of one event
-HARD_LIMIT_FACTOR = 4
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
@@ -60,18 +60,6 @@ class Wire(Protocol):
 
     def finish(self, code: int, reason: str) -> None:
         """What waits is sent, nothing put later is. code: as of a WebSocket's closing handshake (RFC 6455, 7.4)."""
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """In bytes, of one event of a client's. with_pictures: of one that shows some."""
-
-    event: int
-    with_pictures: int = 0
-
-    @property
-    def hard(self) -> int:
-        """Above it, the socket is closed with 1009 and without an error event."""
-        return max(self.event * HARD_LIMIT_FACTOR, self.with_pictures + self.event)
 
 
 class Terms(msgspec.Struct, frozen=True):

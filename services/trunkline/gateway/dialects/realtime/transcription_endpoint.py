@@ -10,8 +10,9 @@ from aiohttp import web
 
 from trunkline.gateway.auth import Admitted
 from trunkline.gateway.awaited import AwaitedMessages
+from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.opening import not_opened
-from trunkline.gateway.dialects.realtime.peer import CLOSE_NORMAL, Limits
+from trunkline.gateway.dialects.realtime.peer import CLOSE_NORMAL
 from trunkline.gateway.dialects.realtime.transcription_peer import TranscriptionPeer
 from trunkline.gateway.dialects.realtime.transcription_session import (
     KIND,

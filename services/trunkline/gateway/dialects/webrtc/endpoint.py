@@ -12,8 +12,8 @@ from multidict import MultiDictProxy
 from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.images_in import Pictures
+from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.opening import Opened, Opening, not_opened
-from trunkline.gateway.dialects.realtime.peer import Limits
 from trunkline.gateway.dialects.realtime.session import SessionPatch, read_patch
 from trunkline.gateway.dialects.webrtc.addresses import reach_of
 from trunkline.gateway.dialects.webrtc.line import Line
