@@ -1,4 +1,4 @@
-"""One timer for the playout of all calls of the process, on beats of 20 ms; it sleeps over those on which nobody is due.
+"""One timer for the playout of all calls of the process, on beats of 20 ms: it sleeps where nobody is due.
 
 A call is due every 100 ms or so, when more of its audio may be sent or some has been heard to its end.
 """
