@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.audio import g711
-from trunkline.gateway.playout import DELTA_SAMPLES, LEAD_SAMPLES, QUIET, RECENT_SAMPLES, Playout, Segment
+from trunkline.gateway.played import QUIET
+from trunkline.gateway.playout import DELTA_SAMPLES, LEAD_SAMPLES, RECENT_SAMPLES, Playout, Segment
 from trunkline.gateway.script import heard_ms, require_sent, shorten
 from trunkline.proto.errors import BadInput
 

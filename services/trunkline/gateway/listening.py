@@ -31,8 +31,7 @@ from trunkline.proto.speech import (
 )
 
 RING_SAMPLES = CALLER_RATE_HZ * 30
-LINE_SAMPLES = CALLER_RATE_HZ * 2  # for verdicts on echoes; one window while there is nothing to echo
-SPARE_SAMPLES = CALLER_RATE_HZ // 10  # of the line, let go of at a time
+LINE_SAMPLES = CALLER_RATE_HZ * 6 // 10  # for verdicts on echoes: two windows; if STT is later, the ring has it still
 CHUNK_BYTES = CALLER_RATE_HZ * SAMPLE_BYTES  # of a client that sends seconds at once: no bus message grows too large
 RECHECK_SAMPLES = CALLER_RATE_HZ * 40 // 1000  # of new audio between two verdicts on an echo
 ONSET_SAMPLES = CALLER_RATE_HZ * 100 // 1000  # of an utterance's beginning, that its level is taken from
@@ -42,9 +41,13 @@ HOLD_SAMPLES = 2 * CALLER_RATE_HZ  # without a voice: STT is late, and the agent
 
 
 class EchoCheck:
-    """Whether the caller's line carries the agent's own voice."""
+    """Whether the caller's line carries the agent's own voice.
 
-    def __init__(self, ring: Ring, playout: Playout, clock_of: Callable[[int], int]) -> None:
+    line: the newest audio as it came; ring: also older, with silence where something was discarded.
+    """
+
+    def __init__(self, line: Ring, ring: Ring, playout: Playout, clock_of: Callable[[int], int]) -> None:
+        self._line = line
         self._ring = ring
         self._playout = playout
         self._clock_of = clock_of
@@ -54,9 +57,11 @@ class EchoCheck:
         now = self._clock_of(end)
         if not self._playout.played_lately(now):
             return False
-        if not self._ring.first < end <= self._ring.end:
+        begin = end - WINDOW_SAMPLES
+        held = self._line if self._line.first <= max(begin, self._ring.first) else self._ring
+        if not held.first < end <= held.end:
             return False
-        caller = self._ring.read(max(self._ring.first, end - WINDOW_SAMPLES), end)
+        caller = held.read(max(held.first, begin), end)
         wanted = (WINDOW_SAMPLES + LAG_SAMPLES) * SPEECH_RATE_HZ // CALLER_RATE_HZ
         return likeness(caller, thick(self._playout.recent(now, wanted))) > ECHO_LIKENESS
 
@@ -82,9 +87,8 @@ class Listening:
         self.languages: tuple[str, ...] = ()
         self._handle = handle
         self._turns = turns
-        self._playout = playout
         self._line = Ring(LINE_SAMPLES)  # as it came: a discarded echo still tells what follows it
-        self._echo = EchoCheck(self._line, playout, self.clock_of)
+        self._echo = EchoCheck(self._line, self.ring, playout, self.clock_of)
         self._clock = clock
         self._busy = busy
         self._decide = decide
@@ -175,9 +179,6 @@ class Listening:
             dropped = self.ring.append(part)
             if dropped:
                 metrics.ring_dropped.inc(dropped)
-        spare = len(self._line) - WINDOW_SAMPLES
-        if spare > SPARE_SAMPLES and not self._playout.played_lately(now):
-            self._line.trim(self._line.first + spare)
         if self._turns.watching:
             self._watch()
 

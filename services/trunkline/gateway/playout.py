@@ -7,7 +7,7 @@ are sent ahead of the clock, so what was heard is known; every sample is sent on
 from collections import deque
 from typing import NamedTuple
 
-from trunkline.audio.echo import THIN, thin
+from trunkline.gateway.played import Played
 from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
 from trunkline.proto.response import SegmentHeard
 
@@ -15,7 +15,6 @@ LEAD_SAMPLES = SPEECH_RATE_HZ * 200 // 1000
 DELTA_SAMPLES = SPEECH_RATE_HZ * 90 // 1000  # sent at a time, so that wakeups are few: 100 ms, by beats of 20 ms
 ROOMY_SAMPLES = LEAD_SAMPLES - DELTA_SAMPLES  # with no more ahead than this, there is room for another
 STARVING_SAMPLES = SPEECH_RATE_HZ * 40 // 1000  # with less ahead than this, any audio goes at once
-QUIET = thin(bytes(THIN * SAMPLE_BYTES))
 RECENT_SAMPLES = SPEECH_RATE_HZ * 5  # kept after it was heard, to know an echo by: also one heard by a second worker
 
 
@@ -114,13 +113,12 @@ class Segment:
 
 
 class _Span(NamedTuple):
-    """samples from `from_sample` of a segment are heard from the clock `at` on. thinned: to know their echo by."""
+    """samples from `from_sample` of a segment are heard from the clock `at` on."""
 
     at: int
     segment: Segment
     from_sample: int
     samples: int
-    thinned: bytes
 
 
 class Playout:
@@ -128,7 +126,7 @@ class Playout:
         self.held = False
         self._tail = 0  # clock at which all that was sent will have been heard
         self._spans: deque[_Span] = deque()  # sent, not yet heard to the end
-        self._recent: deque[_Span] = deque()
+        self._played = Played()
 
     @property
     def moves_at(self) -> int | None:
@@ -137,9 +135,8 @@ class Playout:
         for at, span in enumerate(spans):
             if at + 1 == len(spans) or (span.segment.all_sent and spans[at + 1].segment is not span.segment):
                 return span.at + span.samples
-        if self._recent:
-            return self._recent[-1].at + self._recent[-1].samples + RECENT_SAMPLES + 1
-        return None
+        ends_at = self._played.ends_at
+        return None if ends_at is None else ends_at + RECENT_SAMPLES + 1
 
     def sends_at(self, now: int) -> int:
         """Clock, after now, from which on take may give what it doesn't give now."""
@@ -177,7 +174,8 @@ class Playout:
         pcm = segment.take(room)
         if pcm:
             at = max(now, self._tail)
-            span = _Span(at, segment, from_sample, len(pcm) // SAMPLE_BYTES, thin(pcm))
+            span = _Span(at, segment, from_sample, len(pcm) // SAMPLE_BYTES)
+            self._played.add(at, pcm)
             self._spans.append(span)
             self._tail = at + span.samples
         return pcm
@@ -186,36 +184,28 @@ class Playout:
         """Moves what was heard up to now; returns the segments that were heard to their end since the last time."""
         ended: list[Segment] = []
         while self._spans:
-            at, segment, from_sample, samples, _ = self._spans[0]
+            at, segment, from_sample, samples = self._spans[0]
             heard = min(max(now - at, 0), samples)
             segment.heard = max(segment.heard, from_sample + heard)
             if heard < samples:
                 break
-            self._recent.append(self._spans.popleft())
+            self._spans.popleft()
             if segment.all_sent and segment.heard >= segment.sent:
                 ended.append(segment)
-        while self._recent and self._recent[0].at + self._recent[0].samples < now - RECENT_SAMPLES:
-            self._recent.popleft()
+        self._played.forget(now - RECENT_SAMPLES)
         return ended
 
     def flush(self, now: int) -> None:
         """Nothing of what was sent and not yet heard counts as heard; the next audio begins at once."""
         self.advance(now)
-        self._recent.extend(self._spans)  # it may still sound at the caller's side for a moment
-        self._spans.clear()
+        self._spans.clear()  # it may still sound at the caller's side for a moment, so it counts as played
         self._tail = min(self._tail, now)
         self.held = False
 
     def recent(self, now: int, samples: int) -> bytes:
         """What the caller's side has played up to now, silence included; the newest `samples` of it, thinned."""
-        window = bytearray(QUIET * (samples // THIN))
-        begin = now // THIN - len(window)
-        for at, _, _, _, thinned in (*self._recent, *self._spans):
-            from_, to = max(at // THIN, begin), min(at // THIN + len(thinned), now // THIN)
-            if from_ < to:
-                window[from_ - begin : to - begin] = thinned[from_ - at // THIN : to - at // THIN]
-        return bytes(window)
+        return self._played.window(now, samples)
 
     def played_lately(self, now: int) -> bool:
         """Whether an echo could be on the line."""
-        return bool(self._spans) or (bool(self._recent) and self._tail > now - SPEECH_RATE_HZ)
+        return bool(self._spans) or (self._played.ends_at is not None and self._tail > now - SPEECH_RATE_HZ)

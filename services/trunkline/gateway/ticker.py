@@ -1,4 +1,4 @@
-"""One timer for the playout of all calls of the process, on a beat of 20 ms; a beat on which nobody is due is slept over.
+"""One timer for the playout of all calls of the process, on beats of 20 ms: it sleeps where nobody is due.
 
 A call is due every 100 ms or so, when more of its audio may be sent or some has been heard to its end.
 """
@@ -74,10 +74,12 @@ class Ticker:
         self._timer = None
         self._beat = max(self._timer_beat, int(now_s / PERIOD_S))
         while self._heap and self._heap[0] <= self._beat:
-            due = self._due.pop(heapq.heappop(self._heap))
-            for pump in due:
+            beat = heapq.heappop(self._heap)
+            due = self._due[beat]
+            while due:  # a pump may remove another
+                pump, _ = due.popitem()
                 del self._beats[pump]
-            for pump in due:
                 pump()
+            self._due.pop(beat, None)
         if self._heap:
             self._arm()

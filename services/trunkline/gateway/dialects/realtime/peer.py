@@ -113,6 +113,7 @@ class Peer:
         self._pause: asyncio.TimerHandle | None = None
         self._settled_ms = 0
         self._settled_at_s = 0.0
+        self._now_s = asyncio.get_running_loop().time
         self.named: set[str] = set()  # responses, by a client of ours or before
         self._truncated: str | None = None  # the last response, where the client's truncation has ended it
 
@@ -355,7 +356,7 @@ class Peer:
 
     def _tell_settled(self) -> None:
         """With every frame, so the cheaper question comes first."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._now_s()
         if now_s < self._settled_at_s + SETTLED_S:
             return
         settled_ms = self.call.settled_to // SAMPLES_PER_MS
