@@ -53,7 +53,9 @@ class SttService:
         self._listening = Listening(self._engine.detector, self._voice_thread)
         self._telling = Telling(exchange)
         self._recognition = Recognition(self._engine.recogniser, self._threads, threads)
-        self._patient = Recognition(self._engine.recogniser, self._patient_threads, threads, limit_s=PATIENT_LIMIT_S)
+        self._patient = Recognition(
+            self._engine.recogniser, self._patient_threads, threads, limit_s=PATIENT_LIMIT_S, wait_s=math.inf
+        )
         self._languages = tuple(getattr(self._engine.recogniser, "languages", ()))  # a plugin may not tell
         self._ready = False
         self.pool = CallPool(exchange, capacity=settings.capacity or NULL_ENGINE_CALLS, open_session=self._open)
