@@ -17,6 +17,7 @@ from trunkline.runtime.patience import patient_threads
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.runtime.settings import variable
 from trunkline.stt.capacity import cost_of
+from trunkline.stt.engines.apart import RecogniserApart
 from trunkline.stt.engines.choose import choose
 from trunkline.stt.listening import Listening
 from trunkline.stt.recognition import Recognition
@@ -43,8 +44,8 @@ class SttService:
             allowed = f"0 for none, or {LEAST_PARTIALS_S} to {MOST_PARTIALS_S}"
             raise BadSettings(variable("stt_partials_s"), f"{settings.stt_partials_s}", allowed)
         self._draft_samples = round(settings.stt_partials_s * CALLER_RATE_HZ)
-        self._engine = choose(settings.engine_stt, read_script(settings.stt_script))
         threads = settings.stt_threads or math.ceil(cores_at_hand())
+        self._engine = choose(settings.engine_stt, read_script(settings.stt_script), threads)
         self._cores = min(cores_at_hand(), threads)
         self._measured = not settings.capacity and not getattr(self._engine.recogniser, "inline", False)
         self._voice_thread = ThreadPoolExecutor(1, "vad")
@@ -86,6 +87,8 @@ class SttService:
             recognition.stop()
         for threads in (self._threads, self._patient_threads, self._voice_thread):
             threads.shutdown(wait=False, cancel_futures=True)
+        if isinstance(self._engine.recogniser, RecogniserApart):
+            self._engine.recogniser.close()
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         if not isinstance(message, Listen):

@@ -1,7 +1,6 @@
 """The text-to-speech service: one engine, one scheduler, many calls."""
 
 import asyncio
-import math
 
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
@@ -12,10 +11,11 @@ from trunkline.runtime.capacity import calls_that_fit, cores_at_hand
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
 from trunkline.tts.capacity import cost_of
+from trunkline.tts.engines.apart import SynthesiserApart
 from trunkline.tts.engines.port import Synthesiser
 from trunkline.tts.scheduler import Scheduler
 from trunkline.tts.session import SpeakingSession
-from trunkline.tts.settings import TtsSettings
+from trunkline.tts.settings import TtsSettings, threads_of
 
 INLINE_CALLS = 400
 
@@ -27,7 +27,7 @@ class TtsService:
     agents: tuple[str, ...] = ()
 
     def __init__(self, exchange: Exchange, settings: TtsSettings, engine: Synthesiser) -> None:
-        threads = 0 if engine.inline else settings.tts_threads or math.ceil(cores_at_hand())
+        threads = 0 if engine.inline else threads_of(settings)
         self._cores = min(cores_at_hand(), threads)
         self._measured = not settings.capacity and not engine.inline
         self._engine = engine
@@ -56,6 +56,8 @@ class TtsService:
         self.calls.close("stopped")
         self._scheduler.close()
         self._patient.close()
+        if isinstance(self._engine, SynthesiserApart):
+            self._engine.close()
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         if not isinstance(message, Speak):
