@@ -27,7 +27,7 @@ Answer = Callable[[bytes], bytes]
 Make = Callable[[], Answer]
 
 log = logs.get(__name__)
-_deaths = Counter("trunkline_engine_deaths_total", "Processes of engines that died or hung, and were replaced")
+_deaths = Counter("trunkline_worker_engine_deaths_total", "Processes of engines that died or hung, and were replaced")
 
 
 class EngineFailed(RuntimeError):
