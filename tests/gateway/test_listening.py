@@ -44,7 +44,7 @@ class Stt:
         self.orders: list[Message] = []
         self._ring = Ring(60 * CALLER_RATE_HZ, from_sample)
         self._endpointer = e.Endpointer(rules, from_sample)
-        self._listened_to = from_sample
+        self._listened_to = self._quiet_to = from_sample
         self._words: dict[int, str] = {e.NO_ATTEMPT: ""}
 
     def send(self, message: Message) -> None:
@@ -68,7 +68,11 @@ class Stt:
             self._take(self._endpointer.hear(1.0 if np.abs(window).max() > 200 else 0.0))
             if self._endpointer.heard_to - self._listened_to >= CALLER_RATE_HZ:
                 self._listened_to = self._endpointer.heard_to
-                self.told.append(s.Listened(self._listened_to))
+                before, self._quiet_to = self._quiet_to, self._endpointer.quiet_to()
+                silent = self._quiet_to > before
+                self.told.append(
+                    s.Silent(self._quiet_to, self._listened_to) if silent else s.Listened(self._listened_to)
+                )
 
     def _take(self, decided: Iterable[e.Decision]) -> None:
         for decision in decided:
@@ -85,8 +89,6 @@ class Stt:
                         self.told.append(s.SpeechStopped(decision.utterance, decision.to_sample))
                     text = self._words[decision.attempt]
                     self.told.append(s.Final(decision.utterance, text, decision.from_sample, decision.to_sample))
-                case e.Quiet(to_sample=to_sample):
-                    self.told.append(s.Silent(to_sample))
 
 
 def words(samples: Samples) -> str:

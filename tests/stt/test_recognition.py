@@ -12,9 +12,19 @@ from hypothesis import strategies as st
 from support.virtual import run_virtual
 from trunkline.audio.pcm import EMPTY, Floats
 from trunkline.stt.engines.scripted import FAIL, Scripted
-from trunkline.stt.recognition import CALL_JOBS, Job, JobQueue, Outcome, QueueFull, Recognition, pieces
+from trunkline.stt.recognition import (
+    CALL_JOBS,
+    WAIT_LIMIT_S,
+    Job,
+    JobQueue,
+    Outcome,
+    Overdue,
+    QueueFull,
+    Recognition,
+    pieces,
+)
 
-from .driving import Inline
+from .driving import Inline, Slow
 
 
 def job(call: str, utterance: int = 1, *, final: bool = False) -> Job:
@@ -173,3 +183,50 @@ def test_long_audio_is_split_at_its_quietest_place() -> None:
 def test_a_script_without_lines_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one line"):
         Scripted(())
+
+
+def test_a_final_that_waits_too_long_for_a_thread_fails_and_what_is_only_tried_waits_on() -> None:
+    async def scenario() -> list[list[Outcome]]:
+        recognition = Recognition(Plain(), Slow(100.0), 1, limit_s=1e6)  # it works, and doesn't hang
+        outcomes: list[Outcome] = []
+        jobs = [Job(call, 1, EMPTY, outcomes.append) for call in ("runs", "wanted", "wanted later", "tried")]
+        jobs[1].final = True
+        for each in jobs:
+            recognition.submit(each)
+        await asyncio.sleep(1.0)
+        recognition.want(jobs[2])
+        seen = []
+        for wait_s in (WAIT_LIMIT_S - 0.5, 1.0, 200.0):
+            await asyncio.sleep(wait_s)
+            seen.append(list(outcomes))
+        recognition.stop()
+        return seen
+
+    one, two, end = ([type(outcome) for outcome in outcomes] for outcomes in run_virtual(scenario()))
+
+    assert (one, two) == ([Overdue], [Overdue, Overdue])
+    assert end == [Overdue, Overdue, str, str]
+
+
+def test_a_final_that_gets_its_thread_in_time_is_not_given_up() -> None:
+    async def scenario() -> list[Outcome]:
+        recognition = Recognition(Plain(), Slow(WAIT_LIMIT_S - 1.0), 1)
+        outcomes: list[Outcome] = []
+        for call in ("a", "b"):
+            wanted = Job(call, 1, EMPTY, outcomes.append)
+            wanted.final = True
+            recognition.submit(wanted)
+        await asyncio.sleep(3 * WAIT_LIMIT_S)
+        return outcomes
+
+    assert run_virtual(scenario()) == ["words", "words"]
+
+
+class Plain:
+    name = "plain"
+
+    def warm(self) -> None:
+        """Nothing to load."""
+
+    def recognise(self, pcm: Floats, utterance: int) -> str:
+        return "words"

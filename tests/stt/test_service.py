@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from support.virtual import run_over_sockets
+from trunkline.audio.pcm import Floats
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers
@@ -18,8 +19,13 @@ from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Accepted, Declined, Release
 from trunkline.proto.speaking import Speak
 from trunkline.proto.speech import Final, Listen, TurnRules
+from trunkline.runtime.capacity import DUTY_S, UTTERANCE_S
+from trunkline.stt import service
+from trunkline.stt.capacity import ATTEMPTS
+from trunkline.stt.engines.choose import Engine, choose
 from trunkline.stt.service import SttService
 from trunkline.stt.settings import SttSettings
+from trunkline.stt.vad import Loudness
 from trunkline.telemetry import tracing
 
 CALL = "rtc_00_a"
@@ -150,3 +156,41 @@ def test_an_utterance_is_one_span_of_its_call_and_its_final_carries_it(exported:
     assert (span.name, span.context.trace_id) == ("stt.utterance", tracing.trace_id_of(CALL))
     assert carried[0] is not None
     assert format(span.context.span_id, "016x") in carried[0]["traceparent"]
+
+
+class Costly:
+    """A recogniser that says itself how much CPU it took."""
+
+    name = "costly"
+
+    def __init__(self, cost_s: float) -> None:
+        self.spent_s = 0.0
+        self._cost_s = cost_s
+
+    def cpu_s(self) -> float:
+        return self.spent_s
+
+    def warm(self) -> None:
+        """Nothing to load."""
+
+    def recognise(self, pcm: Floats, utterance: int) -> str:
+        assert len(pcm) == UTTERANCE_S * 16_000
+        self.spent_s += self._cost_s
+        return "words"
+
+
+@pytest.mark.parametrize(("settings", "capacity"), [(SttSettings(engine_stt="costly"), 12), (SCRIPTED, 1)])
+def test_its_capacity_is_what_its_engine_was_tried_to_carry_unless_it_is_set(
+    settings: SttSettings, capacity: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted = choose("scripted", ("book a taxi",))
+    costly = Engine(Costly(DUTY_S * 0.04 / ATTEMPTS), Loudness())
+    monkeypatch.setattr(service, "choose", lambda name, *more: costly if name == "costly" else scripted)
+    monkeypatch.setattr(service, "cores_at_hand", lambda: 1.0)
+
+    async def scenario(stage: Stage) -> None:
+        calls, told = stage.service.load()
+
+        assert (calls, abs(told - capacity) <= capacity // 10) == (0, True)
+
+    staged(scenario, settings)

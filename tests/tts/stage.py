@@ -90,7 +90,8 @@ class Stage:
     """`async with Stage(engine) as stage:`"""
 
     def __init__(self, engine: Synthesiser, **settings: int) -> None:
-        self._engine, self._settings = engine, TtsSettings(**settings)  # type: ignore[arg-type]  # all given are ints
+        given = {"capacity": 400, **settings}  # so that the engine isn't tried for it
+        self._engine, self._settings = engine, TtsSettings(**given)  # type: ignore[arg-type]  # all given are ints
         self._placements = 0
 
     async def __aenter__(self) -> "Stage":

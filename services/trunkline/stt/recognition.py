@@ -17,18 +17,25 @@ from trunkline.audio.pcm import Samples
 from trunkline.runtime.engine_watch import HANG_LIMIT_S, EngineWatch
 from trunkline.stt.engines.seam import PIECE_SAMPLES, RATE_HZ, Recogniser
 
+WAIT_LIMIT_S = 6.0  # of words that are wanted, for a thread; a gateway moves the call before, where that helps
 CALL_JOBS = 8  # a call's jobs that wait; one attempt and the finals of a fast replay
 QUIET_SAMPLES = RATE_HZ // 20  # how finely a place to split is looked for
 
 _audio = Counter("trunkline_stt_audio_seconds_total", "Audio given to the recogniser")
 _failures = Counter("trunkline_stt_failures_total", "Recognitions that raised, or found the call's queue full")
 _unwanted = Counter("trunkline_stt_unwanted_total", "Recognitions whose words were not wanted any more")
+_overdue = Counter("trunkline_stt_overdue_total", "Utterances given up, since no thread came free in time")
 _waiting = Gauge("trunkline_stt_waiting", "Recognitions that wait for a thread")
 
 
 class QueueFull(RuntimeError):
     def __init__(self, call: str) -> None:
         super().__init__(f"{CALL_JOBS} recognitions of {call} wait already")
+
+
+class Overdue(RuntimeError):
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"no thread came free within {limit_s:g} s: this worker has more to do than it can")
 
 
 Outcome = str | Exception
@@ -44,6 +51,14 @@ class Job:
         self.done = done
         self.final = False
         self.cancelled = False
+        self.waiting = False
+        self.overdue: asyncio.TimerHandle | None = None
+
+    def stop_waiting(self) -> None:
+        self.waiting = False
+        if self.overdue is not None:
+            self.overdue.cancel()
+            self.overdue = None
 
 
 class JobQueue:
@@ -63,6 +78,7 @@ class JobQueue:
         if len(jobs) >= CALL_JOBS:
             return False
         jobs.append(job)
+        job.waiting = True
         self._count(1)
         return True
 
@@ -70,6 +86,7 @@ class JobQueue:
         jobs = self._calls.get(job.call)
         if jobs is not None and job in jobs:
             jobs.remove(job)
+            job.stop_waiting()
             self._count(-1)
             if not jobs:
                 del self._calls[job.call]
@@ -87,6 +104,7 @@ class JobQueue:
         if chosen is None:
             return None
         job = self._calls[chosen].popleft()
+        job.stop_waiting()
         self._count(-1)
         self._busy.add(chosen)
         if self._calls[chosen]:
@@ -104,10 +122,19 @@ class JobQueue:
 
 
 class Recognition:
-    """workers: jobs at a time; more than there are cores helps nobody. limit_s: of one, until the engine hangs."""
+    """workers: jobs at a time; more than there are cores helps nobody. limit_s: of one, until the engine hangs.
+
+    wait_s: that a Final waits for a thread; it fails then, so that a queue that only grows ends.
+    """
 
     def __init__(
-        self, recogniser: Recogniser, executor: Executor, workers: int, *, limit_s: float = HANG_LIMIT_S
+        self,
+        recogniser: Recogniser,
+        executor: Executor,
+        workers: int,
+        *,
+        limit_s: float = HANG_LIMIT_S,
+        wait_s: float = WAIT_LIMIT_S,
     ) -> None:
         self._recogniser = recogniser
         self._inline = getattr(recogniser, "inline", False)  # a plugin may not tell
@@ -117,6 +144,7 @@ class Recognition:
         self._queue = JobQueue()
         self._running: set[asyncio.Future[str]] = set()
         self._watch = EngineWatch(recogniser.name, workers, limit_s=limit_s)
+        self._wait_s = wait_s
         self._stopped = False
 
     @property
@@ -127,6 +155,7 @@ class Recognition:
     def submit(self, job: Job) -> None:
         if self._queue.put(job):
             self._dispatch()
+            self._limit_wait(job)
             return
         _failures.inc()
         self._loop.call_soon(self._report, job, QueueFull(job.call))
@@ -134,6 +163,7 @@ class Recognition:
     def want(self, job: Job) -> None:
         """The job's words are a Final: it goes before attempts."""
         job.final = True
+        self._limit_wait(job)
 
     def cancel(self, job: Job) -> None:
         if not job.cancelled:
@@ -145,6 +175,15 @@ class Recognition:
         """Nothing is started or reported any more; what runs on a thread ends by itself."""
         self._stopped = True
         self._watch.stop()
+
+    def _limit_wait(self, job: Job) -> None:
+        if job.waiting and job.final and job.overdue is None and self._wait_s < float("inf"):
+            job.overdue = self._loop.call_later(self._wait_s, self._give_up, job)
+
+    def _give_up(self, job: Job) -> None:
+        _overdue.inc()
+        self._queue.remove(job)
+        self._report(job, Overdue(self._wait_s))
 
     def _dispatch(self) -> None:
         while not self._stopped and len(self._running) < self._workers:

@@ -1,7 +1,7 @@
 """The STT stage of one process: engines, threads and calls, between start and stop."""
 
 import asyncio
-import os
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 from trunkline.bus.exchange import Exchange, Link
@@ -11,10 +11,13 @@ from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
 from trunkline.proto.speech import Listen
+from trunkline.runtime.capacity import calls_that_fit, cores_at_hand
 from trunkline.runtime.engine_watch import PATIENT_LIMIT_S
 from trunkline.runtime.patience import patient_threads
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.runtime.settings import variable
+from trunkline.stt.capacity import cost_of
+from trunkline.stt.engines.apart import RecogniserApart
 from trunkline.stt.engines.choose import choose
 from trunkline.stt.listening import Listening
 from trunkline.stt.recognition import Recognition
@@ -23,7 +26,6 @@ from trunkline.stt.settings import SttSettings
 from trunkline.stt.telling import Telling
 from trunkline.telemetry import logs
 
-CALLS_PER_CORE = 24  # at 27 ms CPU per second of speech; beyond it finals take over half a second
 NULL_ENGINE_CALLS = 1000
 LEAST_PARTIALS_S, MOST_PARTIALS_S = 0.3, 10.0  # every 0.3 s costs eight times the CPU of finals alone
 
@@ -42,24 +44,31 @@ class SttService:
             allowed = f"0 for none, or {LEAST_PARTIALS_S} to {MOST_PARTIALS_S}"
             raise BadSettings(variable("stt_partials_s"), f"{settings.stt_partials_s}", allowed)
         self._draft_samples = round(settings.stt_partials_s * CALLER_RATE_HZ)
-        cores = os.cpu_count() or 1
-        self._engine = choose(settings.engine_stt, read_script(settings.stt_script))
-        usual = NULL_ENGINE_CALLS if settings.engine_stt == "scripted" else cores * CALLS_PER_CORE
-        threads = settings.stt_threads or cores
+        threads = settings.stt_threads or math.ceil(cores_at_hand())
+        self._engine = choose(settings.engine_stt, read_script(settings.stt_script), threads)
+        self._cores = min(cores_at_hand(), threads)
+        self._measured = not settings.capacity and not getattr(self._engine.recogniser, "inline", False)
         self._voice_thread = ThreadPoolExecutor(1, "vad")
         self._threads = ThreadPoolExecutor(threads, "recognise")
         self._patient_threads = patient_threads(threads, "recognise-patiently")
         self._listening = Listening(self._engine.detector, self._voice_thread)
         self._telling = Telling(exchange)
         self._recognition = Recognition(self._engine.recogniser, self._threads, threads)
-        self._patient = Recognition(self._engine.recogniser, self._patient_threads, threads, limit_s=PATIENT_LIMIT_S)
+        self._patient = Recognition(
+            self._engine.recogniser, self._patient_threads, threads, limit_s=PATIENT_LIMIT_S, wait_s=math.inf
+        )
         self._languages = tuple(getattr(self._engine.recogniser, "languages", ()))  # a plugin may not tell
         self._ready = False
-        self.pool = CallPool(exchange, capacity=settings.capacity or usual, open_session=self._open)
+        self.pool = CallPool(exchange, capacity=settings.capacity or NULL_ENGINE_CALLS, open_session=self._open)
 
     async def start(self) -> None:
         """Loads and warms the engine. Raises BadSettings when it isn't installed."""
         await asyncio.to_thread(self._engine.warm)
+        if self._measured:
+            cost = await asyncio.to_thread(cost_of, self._engine.recogniser, self._engine.detector)
+            self.pool.capacity = calls_that_fit(cost, self._cores)
+            figures = {"calls": self.pool.capacity, "cores": self._cores, "call_ms_per_s": round(1000 * cost, 1)}
+            log.info("capacity measured", **figures)
         self._ready = True
         log.info("engine warm", engine=self._engine.recogniser.name)
 
@@ -78,6 +87,8 @@ class SttService:
             recognition.stop()
         for threads in (self._threads, self._patient_threads, self._voice_thread):
             threads.shutdown(wait=False, cancel_futures=True)
+        if isinstance(self._engine.recogniser, RecogniserApart):
+            self._engine.recogniser.close()
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         if not isinstance(message, Listen):

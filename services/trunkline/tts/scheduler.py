@@ -1,7 +1,8 @@
 """Whose step of synthesis runs next, on a bounded number of threads.
 
 Rule: the first step of a response's first segment goes before all others; otherwise the call that will run out of
-audio soonest. One job per call waits here, so the queue is bounded by the calls.
+audio soonest. One job per call waits here, so the queue is bounded by the calls; and none waits longer than
+WAIT_LIMIT_S: it fails, so that a queue that only grows ends.
 """
 
 import asyncio
@@ -12,11 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
+from prometheus_client import Counter
+
 from trunkline.runtime.engine_watch import HANG_LIMIT_S, PATIENT_LIMIT_S, EngineWatch
 from trunkline.runtime.patience import patient_threads
 from trunkline.tts.render import Rendered
 
 T = TypeVar("T")
+WAIT_LIMIT_S = 10.0  # of a step, for a thread; a gateway moves the call before, where that helps
+
+_overdue = Counter("trunkline_tts_overdue_total", "Segments given up, since no thread came free in time")
+
+
+class Overdue(RuntimeError):
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"no thread came free within {limit_s:g} s: this worker has more to do than it can")
+
+
+class _Waiting(NamedTuple):
+    priority: "Priority"
+    order: int
+    job: "Job"
+    overdue: asyncio.TimerHandle | None
 
 
 class Priority(NamedTuple):
@@ -46,7 +64,7 @@ class Job(Protocol):
 class Scheduler:
     """threads: steps at a time; 0 runs them on the event loop, one per turn of it.
 
-    patient: in the time that others leave.
+    patient: in the time that others leave, however long that takes.
     """
 
     def __init__(self, threads: int, engine: str = "", *, patient: bool = False) -> None:
@@ -55,7 +73,8 @@ class Scheduler:
         make = patient_threads if patient else ThreadPoolExecutor
         self._executor = make(threads, "tts-patient" if patient else "tts") if threads else None
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[tuple[Priority, int, Job]] = []
+        self._bounded = bool(threads) and not patient
+        self._waiting: list[_Waiting] = []
         self._running = 0
         self._order = itertools.count()
         self._closed = False
@@ -65,7 +84,8 @@ class Scheduler:
         return len(self._waiting)
 
     def add(self, job: Job) -> None:
-        heapq.heappush(self._waiting, (job.priority(), next(self._order), job))
+        overdue = self._loop.call_later(WAIT_LIMIT_S, self._give_up, job) if self._bounded else None
+        heapq.heappush(self._waiting, _Waiting(job.priority(), next(self._order), job, overdue))
         self._start()
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -77,6 +97,8 @@ class Scheduler:
     def close(self) -> None:
         """A running step ends by itself; nobody hears of it."""
         self._closed = True
+        for waiting in self._waiting:
+            _forget(waiting)
         self._waiting.clear()
         self._watch.stop()
         if self._executor is not None:
@@ -84,7 +106,9 @@ class Scheduler:
 
     def _start(self) -> None:
         while self._waiting and self._running < self._limit and not self._closed:
-            _, _, job = heapq.heappop(self._waiting)
+            waiting = heapq.heappop(self._waiting)
+            _forget(waiting)
+            job = waiting.job
             if job.cancelled:
                 continue
             self._running += 1
@@ -94,6 +118,13 @@ class Scheduler:
                 future = self._loop.run_in_executor(self._executor, job.step)
                 self._watch.began()
                 future.add_done_callback(partial(self._stepped, job))
+
+    def _give_up(self, job: Job) -> None:
+        self._waiting = [waiting for waiting in self._waiting if waiting.job is not job]
+        heapq.heapify(self._waiting)
+        if not job.cancelled:
+            _overdue.inc()
+            job.failed(Overdue(WAIT_LIMIT_S))
 
     def _step_here(self, job: Job) -> None:
         future: asyncio.Future[Rendered] = self._loop.create_future()
@@ -125,3 +156,8 @@ class Scheduler:
             job.stepped(future.result())
         except Exception as problem:  # the rim of a call: others wait for this thread
             job.failed(problem)
+
+
+def _forget(waiting: _Waiting) -> None:
+    if waiting.overdue is not None:
+        waiting.overdue.cancel()

@@ -1,21 +1,22 @@
 """The text-to-speech service: one engine, one scheduler, many calls."""
 
 import asyncio
-import os
 
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
 from trunkline.proto.envelope import Message
 from trunkline.proto.placement import Declined
 from trunkline.proto.speaking import Speak
+from trunkline.runtime.capacity import calls_that_fit, cores_at_hand
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
+from trunkline.tts.capacity import cost_of
+from trunkline.tts.engines.apart import SynthesiserApart
 from trunkline.tts.engines.port import Synthesiser
 from trunkline.tts.scheduler import Scheduler
 from trunkline.tts.session import SpeakingSession
-from trunkline.tts.settings import TtsSettings
+from trunkline.tts.settings import TtsSettings, threads_of
 
-CALLS_PER_THREAD = 24  # measured with Piper: beyond, the first audio of a response takes over half a second
 INLINE_CALLS = 400
 
 log = logs.get(__name__)
@@ -26,17 +27,23 @@ class TtsService:
     agents: tuple[str, ...] = ()
 
     def __init__(self, exchange: Exchange, settings: TtsSettings, engine: Synthesiser) -> None:
-        threads = 0 if engine.inline else settings.tts_threads or os.cpu_count() or 1
+        threads = 0 if engine.inline else threads_of(settings)
+        self._cores = min(cores_at_hand(), threads)
+        self._measured = not settings.capacity and not engine.inline
         self._engine = engine
         self._scheduler = Scheduler(threads, engine.name)
         self._patient = Scheduler(threads, engine.name, patient=True)
         self._loop = asyncio.get_running_loop()
-        capacity = settings.capacity or (threads * CALLS_PER_THREAD if threads else INLINE_CALLS)
-        self.calls = CallPool(exchange, capacity=capacity, open_session=self._open)
+        self.calls = CallPool(exchange, capacity=settings.capacity or INLINE_CALLS, open_session=self._open)
 
     async def start(self) -> None:
         begun_s = self._loop.time()
         await self._scheduler.run(self._engine.warm)
+        if self._measured:
+            cost = await self._scheduler.run(lambda: cost_of(self._engine))
+            self.calls.capacity = calls_that_fit(cost, self._cores)
+            figures = {"calls": self.calls.capacity, "cores": self._cores, "call_ms_per_s": round(1000 * cost, 1)}
+            log.info("capacity measured", **figures)
         log.info("engine warm", engine=self._engine.name, took_s=round(self._loop.time() - begun_s, 2))
 
     def load(self) -> tuple[int, int]:
@@ -49,6 +56,8 @@ class TtsService:
         self.calls.close("stopped")
         self._scheduler.close()
         self._patient.close()
+        if isinstance(self._engine, SynthesiserApart):
+            self._engine.close()
 
     def _open(self, link: Link, message: Message, headers: Headers | None) -> Session | Declined:
         if not isinstance(message, Speak):

@@ -1,6 +1,9 @@
 """Settings of the text-to-speech service, beside the core ones."""
 
+import math
+
 from trunkline.proto.errors import BadSettings
+from trunkline.runtime.capacity import cores_at_hand
 from trunkline.runtime.settings import CoreSettings, variable
 
 
@@ -18,6 +21,11 @@ class TtsSettings(CoreSettings, frozen=True, kw_only=True):
     tone_character_ms: int = 60
     tone_segment_ms: int = 0
     tone_work_percent: int = 0
+
+
+def threads_of(settings: TtsSettings) -> int:
+    """Syntheses at a time."""
+    return settings.tts_threads or math.ceil(cores_at_hand())
 
 
 THREADS_LIMIT = 64

@@ -11,7 +11,8 @@ PIECE_SAMPLES = 30 * RATE_HZ  # the longest audio a recogniser is ever given
 class Recogniser(Protocol):
     """Blocking, and called from several threads at a time. Plugins: entry point group `trunkline.stt_engines`, whose
     objects are called without arguments and return one. It may have `languages`: a tuple of those that it knows, ISO
-    639-1; and `inline`: True for one so cheap that it runs on the event loop, without a thread."""
+    639-1; and `inline`: True for one so cheap that it runs on the event loop, without a thread; and `holds_gil`: True
+    for a plugin that is to run in processes of its own."""
 
     name: str
 

@@ -12,7 +12,8 @@ from trunkline.audio.pcm import Samples
 class Synthesiser(Protocol):
     """rate_hz: of its samples. inline: so cheap that it runs on the event loop, without a thread.
 
-    It may have `voices`: a tuple of the names of those that it has.
+    It may have `voices`: a tuple of the names of those that it has; and `holds_gil`: True for a plugin that is to run
+    in processes of its own.
     """
 
     name: str

@@ -1,0 +1,103 @@
+"""A recogniser that holds the GIL, in a process of its own."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+
+from support.hungry import DIES, HANGS, RAISES, HungryRecogniser
+from trunkline.runtime.apart import Apart, EngineDied, EngineFailed
+from trunkline.stt.engines.apart import RecogniserApart, answering
+
+pytestmark = pytest.mark.programs
+
+PCM = np.array([0.5, 0.25], dtype=np.float32)
+WORKS_S = 0.4
+
+
+@pytest.fixture
+def recogniser() -> Iterator[RecogniserApart]:
+    made = RecogniserApart(HungryRecogniser(), HungryRecogniser, 1)
+    made.warm()
+    yield made
+    made.close()
+
+
+def test_it_is_like_any_other_from_outside(recogniser: RecogniserApart) -> None:
+    assert (recogniser.name, recogniser.languages) == ("hungry", ("en",))
+    assert recogniser.recognise(PCM, 1).endswith(": 2 0.75")
+    assert recogniser.cpu_s() > 0.0
+
+
+def test_what_it_raises_fails_what_was_asked_and_the_process_goes_on(recogniser: RecogniserApart) -> None:
+    before = recogniser.recognise(PCM, 1)
+
+    with pytest.raises(EngineFailed, match="ValueError: this utterance fails"):
+        recogniser.recognise(PCM, RAISES)
+
+    assert recogniser.recognise(PCM, 1) == before
+
+
+def test_a_process_that_dies_fails_what_it_was_asked_and_is_replaced(recogniser: RecogniserApart) -> None:
+    before = recogniser.recognise(PCM, 1)
+
+    with pytest.raises(EngineDied, match="the process of hungry died"):
+        recogniser.recognise(PCM, DIES)
+
+    assert recogniser.recognise(PCM, 1) != before
+
+
+def test_a_process_that_hangs_is_ended_and_replaced() -> None:
+    apart = Apart("hungry", partial(answering, HungryRecogniser), limit_s=0.5)
+    apart.load()
+    question = HANGS.to_bytes(4, "little")
+
+    with pytest.raises(EngineDied, match="said nothing for 0"):
+        apart.ask(question)
+
+    assert apart.ask((1).to_bytes(4, "little"))
+    apart.close()
+    with pytest.raises(EngineDied, match="was closed"):
+        apart.ask(question)
+
+
+def test_an_engine_that_cannot_be_loaded_says_why() -> None:
+    apart = Apart("broken", partial(answering, broken))
+
+    with pytest.raises(EngineFailed, match="no model"):
+        apart.load()
+
+    apart.close()
+
+
+def broken() -> HungryRecogniser:
+    raise FileNotFoundError("no model")
+
+
+def test_the_loop_keeps_its_pace_while_the_engine_holds_the_gil_elsewhere() -> None:
+    here, apart = HungryRecogniser(WORKS_S), RecogniserApart(HungryRecogniser(), partial(HungryRecogniser, WORKS_S), 1)
+    apart.warm()
+
+    beside_itself_s = asyncio.run(lateness(lambda: here.recognise(PCM, 1)))
+    machine_s = asyncio.run(lateness(lambda: time.sleep(WORKS_S)))
+    apart_s = asyncio.run(lateness(lambda: apart.recognise(PCM, 1)))
+
+    apart.close()
+    assert beside_itself_s > 0.05  # or there is nothing to be kept from
+    assert apart_s < max(0.025, 3.0 * machine_s)  # a busy machine is late by itself
+
+
+async def lateness(work: Callable[[], object]) -> float:
+    """The 99th percentile of that of a timer every 5 ms while three times this work is done on a thread."""
+    loop = asyncio.get_running_loop()
+    done = loop.run_in_executor(None, lambda: [work() for _ in range(3)])
+    late_s = []
+    while not done.done():
+        due_s = loop.time() + 0.005
+        await asyncio.sleep(0.005)
+        late_s.append(loop.time() - due_s)
+    await done
+    return float(np.percentile(late_s, 99))
