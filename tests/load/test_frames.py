@@ -70,7 +70,7 @@ async def exchange(messages: list[Message], *, key: str = "") -> tuple[Keeping, 
     async with TestServer(app, host="127.0.0.1") as server:
         link = Link(keeping, f"127.0.0.1:{server.port}", {}, mask, tally)
         link.serve(keeping, b"".join(masked(message, mask) for message in messages))
-        await asyncio.get_running_loop().create_connection(lambda: link, "127.0.0.1", server.port)
+        await asyncio.get_running_loop().create_connection(lambda: link, "127.0.0.1", server.port or 0)
         await asyncio.wait_for(keeping.enough.wait(), 10)
         if key:
             return keeping, read, None
