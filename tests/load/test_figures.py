@@ -1,6 +1,8 @@
 """What a run is reported as: the services' histograms, the kernel's clocks, the report's keys, the plot."""
 
 import os
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -9,7 +11,7 @@ import msgspec
 import pytest
 
 from trunkline.cli.errors import ProcessEnded
-from trunkline.cli.load import plot, processes, report, stages
+from trunkline.cli.load import plot, processes, report, services, stages
 from trunkline.cli.load.asked import Asked, Goal
 from trunkline.cli.load.caller import Tally, Turn
 from trunkline.cli.load.command import judged
@@ -90,6 +92,16 @@ def test_a_process_that_is_gone_is_told_with_its_service(measure: object) -> Non
 
     with pytest.raises(ProcessEnded, match=f"of stt .pid {gone}."):
         measure({"stt": [gone]})  # type: ignore[operator]  # one of the two above
+
+
+def test_a_pid_that_is_no_process_of_trunklines_here_is_not_measured() -> None:
+    here = subprocess.Popen([sys.executable, "-c", "input()", "trunkline"], stdin=subprocess.PIPE)
+    try:
+        assert services.is_ours(here.pid)
+    finally:
+        here.communicate(b"\n")
+
+    assert [services.is_ours(pid) for pid in (1, here.pid)] == [False, False]
 
 
 def held(*, late: list[int] | None = None, failures: list[str] | None = None) -> Held:
