@@ -95,7 +95,10 @@ def test_a_process_that_is_gone_is_told_with_its_service(measure: object) -> Non
 
 
 def test_a_pid_that_is_no_process_of_trunklines_here_is_not_measured() -> None:
-    here = subprocess.Popen([sys.executable, "-c", "input()", "trunkline"], stdin=subprocess.PIPE)
+    program = [sys.executable, "-c", "print(flush=True), input()", "trunkline"]
+    here = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert here.stdout is not None
+    here.stdout.readline()  # before that the kernel may not know its command line yet
     try:
         assert services.is_ours(here.pid)
     finally:
@@ -150,6 +153,13 @@ def test_a_late_generator_makes_a_run_invalid_and_says_so() -> None:
 
     assert (late.valid, late.lateness_p99_ms, made().valid) == (False, 30.1, True)
     assert any("NOT VALID" in line for line in report.text(late))
+
+
+@pytest.mark.parametrize(("load_before", "said"), [(2.0, False), (2.1, True)])
+def test_a_machine_that_was_busy_before_is_told_of(load_before: float, said: bool) -> None:
+    told = msgspec.structs.replace(made(), machine=Machine(2, load_before, "3.11", "6"))
+
+    assert any("busy before" in line for line in report.text(told)) == said
 
 
 def test_failed_calls_are_told_with_their_reasons() -> None:
