@@ -119,14 +119,13 @@ async def _target(parsed: argparse.Namespace, asked: Asked, directory: Path) -> 
 def _own(parsed: argparse.Namespace, asked: Asked, run_dir: Path, directory: Path) -> OwnStack:
     engines, workers = options_of.engines(parsed), parsed.workers
     options.workers(workers)
-    environ = {}
-    if engines == NULL_ENGINES:
-        (directory / "reply.json").write_bytes(REPLY)
-        environ = {
-            "TRUNKLINE_MODEL_SCRIPT": str(directory / "reply.json"),
-            "TRUNKLINE_TONE_SEGMENT_MS": str(SEGMENT_MS),
-            "TRUNKLINE_CAPACITY": str(CALLS_LIMIT if parsed.find else 2 * asked.calls + 2 * run.WARM_CALLS),
-        }
+    (directory / "reply.json").write_bytes(REPLY)
+    environ = {
+        "TRUNKLINE_MODEL_SCRIPT": str(directory / "reply.json"),
+        "TRUNKLINE_TONE_SEGMENT_MS": str(SEGMENT_MS),
+    }
+    if engines == NULL_ENGINES:  # others say themselves how many calls they take
+        environ["TRUNKLINE_CAPACITY"] = str(CALLS_LIMIT if parsed.find else 2 * asked.calls + 2 * run.WARM_CALLS)
     choices = [word for seam, name in engines.items() for word in ("--engine", f"{seam}={name}")]
     workers = workers if "webrtc=" in workers else ",".join(filter(None, (workers, "webrtc=0")))
     agent = parsed.agent or f"{own_agent.__file__}:load"

@@ -97,7 +97,10 @@ class Crowd:
         return begin_s
 
     async def outcomes(self) -> list[Outcome]:
-        """Once all have hung up. Raises CommandFailed."""
+        """Once all have hung up; nobody measures the processes any more. Raises CommandFailed."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
         try:
             async with asyncio.timeout(self._stop_s + END_LIMIT_S):
                 statuses = await asyncio.gather(*(process.wait() for process in self._processes))

@@ -163,6 +163,8 @@ def text(made: Report) -> list[str]:
         f"generator {made.generator_cpu_ms_per_call_second:.2f} ms of CPU per call-second, "
         f"frames late p99 {made.lateness_p99_ms:g} ms, at most {made.lateness_max_ms:g} ms",
     ]
+    if made.machine.load_before > made.machine.cores:
+        lines.append("the machine was busy before: latencies are upper bounds")
     if not made.valid:
         lines.append(
             f"NOT VALID: the generator was more than {lateness.LIMIT_MS:g} ms late (p99); its figures are its own"

@@ -16,6 +16,7 @@ import numpy as np
 from trunkline.audio import pcm
 from trunkline.audio.resample import resample
 from trunkline.cli import line
+from trunkline.cli.errors import CommandFailed
 from trunkline.cli.load import dialect, processes, stages
 from trunkline.cli.load.asked import Asked
 from trunkline.cli.load.crowd import Crowd
@@ -44,9 +45,15 @@ class Held(NamedTuple):
 
 
 async def warm(asked: Asked, target: Target, directory: Path) -> None:
-    """A few calls that end before anything counts: what every process allocates once is allocated then."""
+    """A few calls that end before anything counts: what every process allocates once is allocated then.
+
+    Raises CommandFailed, also when none of them is served.
+    """
     few = msgspec.structs.replace(asked, calls=WARM_CALLS, seconds=WARM_S, ramp_s=0.5, think_s=0.5)
-    await hold(few, target, directory)
+    held = await hold(few, target, directory)
+    failures = [reason for outcome in held.outcomes for reason in outcome.tally.failures]
+    if len(failures) == WARM_CALLS:
+        raise CommandFailed(f"none of {WARM_CALLS} calls to {target.url} was served: {failures[0]}")
 
 
 async def hold(asked: Asked, target: Target, directory: Path) -> Held:

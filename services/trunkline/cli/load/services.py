@@ -39,11 +39,20 @@ async def of_directory(run: Path, stack: Stack) -> Target:
     told = _workers.decode(await api.fetch(Address(stack.url, stack.key), "/v1/workers"))
     beats = await _heard({worker.worker for worker in told}, stack.nats_url, run)
     pids: dict[str, list[int]] = {}
-    for beat in beats:
+    here = [beat for beat in beats if is_ours(beat.pid)]
+    for beat in here:
         pids.setdefault(beat.stage, []).append(beat.pid)
     if server := nats_pid(run):
         pids["nats"] = [server]
-    return Target(stack.url, stack.key, pids, [beat.admin_port for beat in beats if beat.admin_port])
+    return Target(stack.url, stack.key, pids, [beat.admin_port for beat in here if beat.admin_port])
+
+
+def is_ours(pid: int) -> bool:
+    """Whether it is a process of Trunkline's on this machine: a worker elsewhere tells a number that is its own."""
+    try:
+        return b"trunkline" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 async def _heard(workers: set[str], nats_url: str, run: Path) -> list[Beat]:
