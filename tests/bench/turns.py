@@ -23,10 +23,10 @@ import numpy as np
 import uvloop
 from nats.aio.msg import Msg
 
-from bench import processes
 from bench.run import NULL_OPTIONS, REPLY, ROOT
 from support.running_stack import RunningStack
 from trunkline.cli.listing import table
+from trunkline.cli.load import processes
 from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ, decode_batch
 from trunkline.proto.envelope import decode
@@ -105,7 +105,7 @@ class Tap:
         if not subject.startswith(f"{subjects.ROOT}."):
             self.seen["record: " + ("answer" if subject.startswith("_INBOX") else subject.split(".")[0])] += 1
             return
-        _, _, stage, worker, last = subject.split(".", 4)
+        _, _, stage, _, last = subject.split(".", 4)
         if stage == "beat":
             return
         if last == subjects.AUDIO:
