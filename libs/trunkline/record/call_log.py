@@ -1,7 +1,8 @@
 """The writing end of one call's record: events in, entries appended by compare-and-set, one in flight.
 
-What arrives within a moment, or while an entry is in flight, goes together in the next one; whoever waits for it to be
-stored waits for no moment. No task: the store's answer drives the next append. The view holds every event at once, stored or not; only durable says that they are stored.
+What arrives within a moment, or while an entry is in flight, goes together in the next one; whoever waits until it is
+stored waits for no moment. No task: the store's answer drives the next append. The view holds every event at once,
+stored or not; only durable says that they are stored.
 """
 
 import asyncio
