@@ -23,18 +23,15 @@ import numpy as np
 import uvloop
 from nats.aio.msg import Msg
 
+from bench.run import NULL_OPTIONS, REPLY, ROOT
 from support.running_stack import RunningStack
 from trunkline.cli.listing import table
 from trunkline.cli.load import processes
-from trunkline.cli.load.asked import NULL_ENGINES
-from trunkline.cli.load.command import REPLY
 from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ, decode_batch
 from trunkline.proto.envelope import decode
 from trunkline.proto.errors import Undecodable
 
-ROOT = Path(__file__).parents[2]
-NULL_OPTIONS = tuple(word for seam, name in NULL_ENGINES.items() for word in ("--engine", f"{seam}={name}"))
 BURST_MS, REPLY_MS = 120, 200
 SETUPS = 50
 HOP_TURNS = 60
@@ -108,7 +105,7 @@ class Tap:
         if not subject.startswith(f"{subjects.ROOT}."):
             self.seen["record: " + ("answer" if subject.startswith("_INBOX") else subject.split(".")[0])] += 1
             return
-        _, _, stage, worker, last = subject.split(".", 4)
+        _, _, stage, _, last = subject.split(".", 4)
         if stage == "beat":
             return
         if last == subjects.AUDIO:
@@ -253,7 +250,7 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     script = out / "reply.json"
-    script.write_bytes(REPLY)
+    script.write_text(json.dumps(REPLY))
     environ = {
         "TRUNKLINE_MODEL_SCRIPT": str(script),
         "TRUNKLINE_TONE_SEGMENT_MS": str(REPLY_MS),

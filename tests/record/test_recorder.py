@@ -27,7 +27,7 @@ from trunkline.record import (
     StoreUnavailable,
     read_call,
 )
-from trunkline.record.call_log import ENTRY_EVENTS
+from trunkline.record.call_log import ENTRY_EVENTS, GATHER_S
 
 from .conftest import OpenStore
 from .events import weather_call
@@ -84,8 +84,8 @@ async def take(
 
 
 async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+    """What was appended is on its way."""
+    await asyncio.sleep(2 * GATHER_S)
 
 
 def test_taking_a_call_appends_the_owner_and_what_comes_first() -> None:

@@ -4,9 +4,7 @@ Pure: no loop, no bus; times are monotonic seconds given by the caller. Each env
 acknowledgement; after a gap or a silence the unacknowledged is sent again.
 """
 
-from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from trunkline.bus.port import Headers
@@ -45,7 +43,7 @@ class LinkState:
     def __init__(self) -> None:
         self.received = 0
         self._next_seq = 1
-        self._unacked: deque[Sent] = deque()
+        self._unacked: list[Sent] = []  # an empty deque has 760 bytes
         self._held: dict[int, Arrived] = {}
         self._resend_at_s = float("inf")
         self._resend_after_s = RESEND_S
@@ -110,10 +108,9 @@ class LinkState:
             yield self._held.pop(self.received)
 
     def acknowledged(self, ack: int, now_s: float) -> None:
-        progress = False
-        while self._unacked and self._unacked[0].seq <= ack:
-            self._unacked.popleft()
-            progress = True
+        progress = bool(self._unacked) and self._unacked[0].seq <= ack
+        if progress:
+            del self._unacked[: ack - self._unacked[0].seq + 1]  # numbered without a gap
         if not self._unacked:
             self._resend_at_s = float("inf")
         elif progress:
@@ -130,7 +127,7 @@ class LinkState:
         """(to send again, whether a bare acknowledgement is owed, whether it tells of a gap)."""
         again: list[Sent] = []
         if now_s >= self._resend_at_s:
-            again = list(islice(self._unacked, RESEND_MESSAGES))
+            again = self._unacked[:RESEND_MESSAGES]
             self._resent_to = again[-1].seq if len(again) < len(self._unacked) else 0
             self._resend_at_s = now_s + self._resend_after_s
             self._resend_after_s = min(self._resend_after_s * 2, RESEND_LIMIT_S)

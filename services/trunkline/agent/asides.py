@@ -1,7 +1,6 @@
 """What others than the model tell the caller while an answer waits: few, in order, the oldest dropped when too many."""
 
 import asyncio
-from collections import deque
 
 from trunkline.proto.response import Source
 
@@ -10,11 +9,11 @@ WAITING_ASIDES = 4
 
 class Asides:
     def __init__(self) -> None:
-        self._words: deque[tuple[str, Source]] = deque(maxlen=WAITING_ASIDES)
+        self._words: list[tuple[str, Source]] = []
         self._waiter: asyncio.Future[None] | None = None
 
     def add(self, text: str, source: Source) -> None:
-        self._words.append((text, source))
+        self._words = [*self._words, (text, source)][-WAITING_ASIDES:]
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -27,6 +26,5 @@ class Asides:
         return self._waiter
 
     def take(self) -> list[tuple[str, Source]]:
-        words = list(self._words)
-        self._words.clear()
+        words, self._words = self._words, []
         return words

@@ -3,7 +3,6 @@
 Pure. A mark is set only once all that a message brings about is appended; what is stored up to there is then covered.
 """
 
-from collections import deque
 from typing import NamedTuple
 
 from trunkline.proto.response import Stored
@@ -18,7 +17,7 @@ class Receipts:
     """Both seqs of a Stored only rise, as do events."""
 
     def __init__(self) -> None:
-        self._marks: deque[_Mark] = deque()
+        self._marks: list[_Mark] = []
         self._covered = self._told = Stored(0, 0)
 
     def mark(self, events: int, received: int, said: int) -> None:
@@ -31,7 +30,7 @@ class Receipts:
     def cover(self, events: int) -> bool:
         """events: how many are stored. Whether there is something to tell."""
         while self._marks and self._marks[0].events <= events:
-            self._covered = self._marks.popleft().stored
+            self._covered = self._marks.pop(0).stored
         return self._covered != self._told
 
     def tell(self) -> Stored:

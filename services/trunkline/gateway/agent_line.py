@@ -4,8 +4,8 @@ Pure. So an agent can be lost at any moment: the next is told what the last said
 again what the last was told, in the same order.
 """
 
-from collections import deque
 from collections.abc import Callable
+from itertools import dropwhile
 
 from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
@@ -40,8 +40,8 @@ class AgentLine:
         self._afresh = afresh
         self._link: Link | None = None
         self._held = False
-        self._told: deque[_Told] = deque()
-        self._said: deque[tuple[int, Utterance]] = deque()  # by the agent that is there, with its seq
+        self._told: list[_Told] = []
+        self._said: list[tuple[int, Utterance]] = []  # by the agent that is there, with its seq
         self._said_before: list[Utterance] = []  # by earlier ones
         self._recall_seq = 0  # of what told the agent that is there of them
 
@@ -104,10 +104,8 @@ class AgentLine:
             told.seq = self._link.state.sent
 
     def _forget(self, stored: Stored) -> None:
-        while self._told and 0 < self._told[0].seq <= stored.received:
-            self._told.popleft()
-        while self._said and self._said[0][0] <= stored.said:
-            self._said.popleft()
+        self._told = list(dropwhile(lambda one: 0 < one.seq <= stored.received, self._told))
+        self._said = list(dropwhile(lambda one: one[0] <= stored.said, self._said))
         if 0 < self._recall_seq <= stored.received:
             self._said_before.clear()
             self._afresh = False

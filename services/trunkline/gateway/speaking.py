@@ -3,7 +3,6 @@
 One response has the slot at a time, from the turn that asks for it until its end has been sent to the client.
 """
 
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
 
 from trunkline.bus.port import Headers
@@ -68,7 +67,7 @@ class Speaking:
         self._on_free, self._on_hang_up = on_free, on_hang_up
         self._synthesis = Synthesis(clock)
         self._started = False
-        self._script: deque[Line] = deque()
+        self._script: list[Line] = []
         self._said = Said()
         self.owed = Owed()
         self._got: Mapping[tuple[str, int], int] = {}
@@ -239,7 +238,7 @@ class Speaking:
                 break
             if isinstance(line, End) and self.playout.lead(now) > 0:
                 break
-            self._script.popleft()
+            del self._script[0]
             self._perform(line)
         self._synthesis.order_ahead()
 
@@ -318,7 +317,7 @@ class Speaking:
         self._emit(Silenced(reason))
         self.owed.doom(reason)
         self._synthesis.hush()
-        lines, self._script = self._script, deque()
+        lines, self._script = self._script, []
         unopened = [line for line in lines if isinstance(line, OpenResponse)]
         opened = [self._telling.opened] if self._telling.opened is not None else []
         cut = dict.fromkeys([*self._said.unheard(), *(x.response for x in opened + unopened)])
@@ -335,7 +334,7 @@ class Speaking:
         """A response that nobody asked for, and of which no client has been told, is not said: the slot is free."""
         self._cut(response, "client_cancelled")
         self._synthesis.hush()
-        self._script = deque(line for line in self._script if line.response != response)
+        self._script = [line for line in self._script if line.response != response]
         self._on_free(0)
 
     def _cut(self, response: str, reason: Reason) -> None:

@@ -4,7 +4,6 @@ Rule: the loss of a worker costs no sample and repeats none. What isn't complete
 its next sample; engines needn't be deterministic, so a segment is over when its worker says that nothing is left.
 """
 
-from collections import deque
 from collections.abc import Callable
 
 from trunkline.bus.port import Headers
@@ -28,7 +27,7 @@ class Synthesis:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._send: Send | None = None
-        self._waiting: deque[Words] = deque()
+        self._waiting: list[Words] = []
         self._ordered: dict[int, Words] = {}  # at TTS and not yet sent whole
         self._progress_at = clock()
 
@@ -67,7 +66,7 @@ class Synthesis:
 
     def order_ahead(self) -> None:
         while self._send is not None and self._waiting and len(self._ordered) < ORDER_AHEAD:
-            words = self._waiting.popleft()
+            words = self._waiting.pop(0)
             if self.movable:
                 self._progress_at = self._clock()
             self._ordered[words.segment.number] = words

@@ -4,7 +4,6 @@ Nothing waits, and nothing is slower, while no event takes time.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 
 EVENTS_LIMIT = 4_000
@@ -22,7 +21,7 @@ class Backlog:
         self._on_failure = on_failure
         self._limit_bytes = limit_bytes
         self._work: asyncio.Task[None] | None = None
-        self._behind: deque[tuple[Step, int]] = deque()
+        self._behind: list[tuple[Step, int]] = []
         self._size_bytes = 0
         self.on_room: Step = nothing  # it is no longer full: for a client that can be read more slowly
 
@@ -71,7 +70,7 @@ class Backlog:
 
     def _do_next(self) -> None:
         was_full = self.full
-        step, size_bytes = self._behind.popleft()
+        step, size_bytes = self._behind.pop(0)
         self._size_bytes -= size_bytes
         step()
         if was_full and not self.full:
