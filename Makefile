@@ -29,10 +29,10 @@ export INSTALL_PROGRESS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test sim check check-static check-long check-rest check-k8s bench lock
+.PHONY: help demo up test sim check check-static check-long check-rest check-k8s bench bench-peers lock
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
 
 demo: $(READY) ## set up, place one real call through all services; results in out/demo
 	@$(BIN)/python -m trunkline.cli.demo $(OUT)/demo
@@ -72,6 +72,9 @@ check-k8s: $(READY) ## build and validate the manifests, lint the Dockerfile
 
 bench: $(READY) ## measure: latency with real engines, CPU per call with null engines; results in out/bench
 	@PYTHONPATH=tests $(BIN)/python -m bench.run $(OUT)/bench
+
+bench-peers: $(READY) ## measure beside pipecat and livekit-agents (in environments of their own); results in out/bench-peers
+	@PYTHONPATH=tests $(BIN)/python -m bench.peers $(OUT)/bench-peers
 
 lock: ## pin every dependency again, with hashes (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
