@@ -47,7 +47,10 @@ def facts(received: Received) -> tuple[object, ...]:
 def test_what_is_private_in_nats_py_is_there_as_we_use_it() -> None:
     client = Client()
 
-    assert (client._transport, client._sid) == (None, 0)
+    assert (client._transport, client._sid, client._pings_outstanding, client._pongs) == (None, 0, 0, [])
+    assert "create_task(self._ping_interval())" in inspect.getsource(Client._process_connect_init)
+    assert "self._pongs.pop(0)" in inspect.getsource(Client._process_pong)
+    assert list(inspect.signature(Client._process_op_err).parameters) == ["self", "e"]
     assert "if not self._transport:" in inspect.getsource(Client._connect_to_server)
     assert "self._sid += 1" in inspect.getsource(Client.subscribe)
     assert "await self._ps.parse(b)" in inspect.getsource(Client._read_loop)

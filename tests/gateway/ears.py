@@ -48,6 +48,7 @@ class Ear:
         self._recognition = Recognition(Levels(), Slow(takes_s), 1)
         self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
         self._beats = Beats(self._bus, lambda: Beat("stt", worker, self.pool.calls, capacity, False, "test", pid=1))
+        self._exchange.on_placed = self._beats.placed
 
     async def start(self) -> "Ear":
         await self._exchange.start()

@@ -20,7 +20,7 @@ from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES, SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.generation import Generate
-from trunkline.proto.placement import GATEWAY_BEAT_S, Accepted, Beat, Declined
+from trunkline.proto.placement import Accepted, Beat, Declined
 from trunkline.proto.subjects import Stage
 from trunkline.runtime.pool import CallPool
 
@@ -108,6 +108,7 @@ class Worker:
         self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
         self._react = react
         self._beats = Beats(self._bus, self._describe)
+        self._exchange.on_placed = self._beats.placed
 
     async def start(self) -> None:
         await self._exchange.start()
@@ -262,7 +263,7 @@ class Scene:
         self.exchange = Exchange(self.bus, "gateway", "gateway-1")
         self.roster = Roster(self.exchange.now_s)
         self.calls = Calls(self.exchange, self.roster, 0)
-        self._beats = Beats(self.bus, lambda: Beat("gateway", "gateway-1", 0, 0, False, "test"), GATEWAY_BEAT_S)
+        self._beats = Beats(self.bus, lambda: Beat("gateway", "gateway-1", 0, 0, False, "test"))
 
     def make(self, stage: Stage) -> Worker:
         """Another worker of a stage; the caller starts it unless the scene does."""

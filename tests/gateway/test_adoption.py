@@ -8,7 +8,7 @@ from trunkline.gateway.adoption import Adoption
 from trunkline.gateway.resuming import Resumption
 from trunkline.placement.beats import Beats
 from trunkline.proto import response as r
-from trunkline.proto.placement import GATEWAY_BEAT_S, Beat
+from trunkline.proto.placement import Beat
 from trunkline.proto.record import CallSummary
 from trunkline.record import BrokenRecord, CallView, MemoryRecordStore, StoreUnavailable
 
@@ -29,7 +29,7 @@ class Adopting(Scene):
 
     def other(self, worker: str) -> Beats:
         """Another gateway that lives."""
-        beats = Beats(MemoryBus(self.broker), lambda: Beat("gateway", worker, 1, 0, False, "test"), GATEWAY_BEAT_S)
+        beats = Beats(MemoryBus(self.broker), lambda: Beat("gateway", worker, 1, 0, False, "test"))
         beats.start()
         self.others.append(beats)
         return beats

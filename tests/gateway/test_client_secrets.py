@@ -35,7 +35,7 @@ def over_http(scenario: Callable[[Server], Awaitable[None]], **settings: object)
     async def main() -> None:
         async with Server(**settings) as server:
             server.scene.agent.agents = ("frontdesk", "nightdesk")
-            await settle(0.2)  # so that its beat has told
+            await settle(0.5)  # so that its beat has told
             await scenario(server)
 
     run_over_sockets(main())
@@ -203,7 +203,7 @@ def test_nobody_makes_a_key_without_an_api_key(key: str) -> None:
 def test_while_no_agent_says_what_it_serves_any_model_may_be_bound_and_the_call_tells() -> None:
     async def scenario(server: Server) -> None:
         server.scene.agent.agents = ()
-        await settle(0.2)
+        await settle(0.5)
 
         assert (await server.mint({"session": {"type": "realtime", "model": "nobody"}}))[0] == 200
 
@@ -549,7 +549,7 @@ def test_a_key_of_one_gateway_opens_a_call_at_another() -> None:
         context = Context(server.scene.bus, server.scene.exchange, "gateway-2", server.settings)
         other = GatewayService(context, server.settings, server.stores, lambda: server.wall_s)
         await other.start()
-        await settle(0.2)
+        await settle(0.5)
         key = await minted(server, BOUND)
         url = f"http://127.0.0.1:{other.port}/v1/realtime"
         async with server.client.ws_connect(url, headers={"Authorization": f"Bearer {key}"}) as socket:

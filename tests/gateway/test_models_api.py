@@ -21,7 +21,7 @@ async def get(asker: Asker, path: str) -> tuple[int, Any]:
 def test_the_models_are_the_agents_the_vendors_names_and_the_aliases() -> None:
     async def scenario(asker: Asker) -> None:
         asker.worker.agents = ("frontdesk", "nightdesk")
-        await settle(0.3)
+        await settle(0.5)
         status, listed = await get(asker, "/v1/models")
         names = [Model.model_validate(model).id for model in listed["data"]]
 
@@ -36,7 +36,7 @@ def test_the_models_are_the_agents_the_vendors_names_and_the_aliases() -> None:
 def test_one_model_is_read_and_an_unknown_one_is_not_found() -> None:
     async def scenario(asker: Asker) -> None:
         asker.worker.agents = ("frontdesk",)
-        await settle(0.3)
+        await settle(0.5)
         for name in ("gpt-5.5", "gpt-5.5-2026-04-23", "frontdesk", "org/model"):
             status, model = await get(asker, f"/v1/models/{name}")
             assert (status, model["id"], model["object"]) == (200, name, "model")
@@ -86,7 +86,7 @@ ALIASES = "gpt-5.4-mini=small, gpt-5.4=frontdesk, big=huge, spare=, desk=frontde
 def test_a_name_of_a_model_reaches_the_engine(name: str, asked: str) -> None:
     async def scenario(asker: Asker) -> None:
         asker.worker.agents = ("frontdesk",)
-        await settle(0.3)
+        await settle(0.5)
         response = await asker.ask(model=name)
 
         assert asker.mind.prompt.model == asked
@@ -110,7 +110,7 @@ def test_a_name_of_a_model_reaches_the_engine(name: str, asked: str) -> None:
 def test_a_name_of_anything_else_is_refused(name: str, status: int, words: str) -> None:
     async def scenario(asker: Asker) -> None:
         asker.worker.agents = ("frontdesk",)
-        await settle(0.3)
+        await settle(0.5)
         error = await asker.refused(model=name, status=status)
 
         assert (error["param"], words in error["message"]) == ("model", True)

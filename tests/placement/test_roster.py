@@ -3,16 +3,18 @@
 import asyncio
 import json
 import random
+from itertools import pairwise
 
 import pytest
 
 from support.virtual import run_virtual
 from trunkline.bus.memory import MemoryBroker, MemoryBus
 from trunkline.bus.port import SETTLED_S
+from trunkline.placement.beats import Beats
 from trunkline.placement.roster import FORGET_S, Roster
 from trunkline.proto import subjects
 from trunkline.proto.errors import StageUnavailable
-from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, Beat
+from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, IDLE_BEAT_S, IDLE_LIMIT_S, Beat
 
 
 class Clock:
@@ -41,6 +43,19 @@ def test_the_less_loaded_of_two_takes_the_call() -> None:
     assert roster.choose("stt").worker == "free"
 
 
+def test_who_has_no_call_beats_more_rarely_and_is_judged_by_that_until_one_is_placed_there() -> None:
+    roster, clock = roster_of(beat("hung"))
+    clock.now_s += IDLE_LIMIT_S - 0.05
+
+    assert roster.choose("stt").worker == "hung"
+    for _ in range(5):
+        roster.hear(beat("other", stage="tts"))
+        assert not roster.lost("stt", "hung")
+        clock.now_s += 0.1
+    roster.hear(beat("other", stage="tts"))
+    assert roster.lost("stt", "hung")
+
+
 def test_a_burst_between_two_beats_is_shared() -> None:
     roster, _ = roster_of(beat("a"), beat("b"))
 
@@ -50,7 +65,7 @@ def test_a_burst_between_two_beats_is_shared() -> None:
 
 
 def test_a_worker_not_heard_for_the_limit_takes_no_call_and_is_not_listed() -> None:
-    roster, clock = roster_of(beat("a"))
+    roster, clock = roster_of(beat("a", calls=1))
     clock.now_s += BEAT_LIMIT_S + 0.01
 
     assert roster.workers() == []
@@ -103,7 +118,7 @@ def test_the_long_silent_are_forgotten() -> None:
 
 
 def test_who_falls_silent_while_others_are_heard_is_lost() -> None:
-    roster, clock = roster_of(beat("dies"), beat("lives"))
+    roster, clock = roster_of(beat("dies", calls=1), beat("lives"))
     for _ in range(5):
         clock.now_s += 0.1
         roster.hear(beat("lives"))
@@ -113,7 +128,7 @@ def test_who_falls_silent_while_others_are_heard_is_lost() -> None:
 
 
 def test_nobody_is_lost_while_the_bus_is_away_nor_when_it_comes_back() -> None:
-    roster, clock = roster_of(beat("a"), beat("b"))
+    roster, clock = roster_of(beat("a"), beat("b", calls=1))
     clock.now_s += 60.0
     assert not roster.lost("stt", "a")
 
@@ -128,7 +143,7 @@ def test_nobody_is_lost_while_the_bus_is_away_nor_when_it_comes_back() -> None:
 
 
 def test_nobody_is_lost_when_this_process_was_held_up_just_before_a_late_beat() -> None:
-    roster, clock = roster_of(beat("late"), beat("lives"))
+    roster, clock = roster_of(beat("late", calls=1), beat("lives"))
     clock.now_s += BEAT_S + 0.04
     roster.hear(beat("lives"))
 
@@ -247,3 +262,25 @@ def test_a_departure_counts_for_a_worker_once_our_own_connection_is_settled(
         return goings
 
     assert run_virtual(main()) == expected
+
+
+def test_a_worker_beats_rarely_without_a_call_and_at_once_and_often_from_the_placement_on() -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        loop, bus = asyncio.get_running_loop(), MemoryBus()
+        calls, heard_s = 0, list[float]()
+        await bus.subscribe(subjects.ALL_BEATS, lambda received: heard_s.append(loop.time()))
+        beats = Beats(bus, lambda: beat("a", calls=calls))
+        beats.start()
+        await asyncio.sleep(4 * IDLE_BEAT_S + 0.1)
+        idle_s, placed_s = heard_s[1:], loop.time()
+        heard_s.clear()
+        beats.placed()
+        calls = 1
+        await asyncio.sleep(2 * BEAT_S + 0.01)
+        beats.stop()
+        return idle_s, [at_s - placed_s for at_s in heard_s]
+
+    idle_s, busy_s = run_virtual(main())
+
+    assert [later - earlier for earlier, later in pairwise(idle_s)] == pytest.approx([IDLE_BEAT_S] * 3)
+    assert busy_s == pytest.approx([0.0, BEAT_S, 2 * BEAT_S])

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from runtime.stage import Stage, scenario
 from support.virtual import stand_still
 from trunkline.placement.beats import Beats
-from trunkline.proto.placement import GATEWAY_BEAT_S, Accepted, Beat, CallFailed, Release
+from trunkline.proto.placement import Accepted, Beat, CallFailed, Release
 from trunkline.runtime.hub_watch import HUB_LIMIT_S, LOOK_S, HubWatch
 
 WINDOW_S = 15.0
@@ -18,7 +18,7 @@ def watched(body: Callable[[Stage, Beats], Awaitable[None]], *, lost_window_s: f
     async def main(stage: Stage) -> None:
         watch = HubWatch(stage.worker)
         await watch.start()
-        hub = Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0"), GATEWAY_BEAT_S)
+        hub = Beats(stage.hub.bus, lambda: Beat("gateway", "gw", 0, 0, False, "0"))
         hub.start()
         stage.place("a")
         await asyncio.sleep(1)

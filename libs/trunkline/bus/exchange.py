@@ -141,6 +141,7 @@ class Exchange:
     on_unheard: nobody listens at this peer (`<stage>.<worker>`); again with every message that it gets.
     on_failure: a handler raised, or the peer takes nothing; the link is still open.
     on_lost: (a peer that is silent, for how many seconds beyond the limit); again and again while it is.
+    on_placed: a call new to this worker is being placed here.
     on_stood_still: this process did nothing for so long that its peers took it for gone.
     """
 
@@ -159,6 +160,7 @@ class Exchange:
         self.on_failure: Callable[[Link, Exception], None] = _log_failure
         self.on_lost: Callable[[str, float], None] | None = None
         self.on_stood_still: Callable[[], None] | None = None
+        self.on_placed: Callable[[], None] = lambda: None
         self._links: dict[LinkKey, Link] = {}
         self._closed: OrderedDict[LinkKey, None] = OrderedDict()
         self._audio: dict[tuple[str, int], tuple[int, AudioHandler, Link]] = {}
@@ -370,6 +372,7 @@ class Exchange:
 
         link.handler = first
         self._deliver(link, envelope.seq, Arrived(envelope.message, headers))
+        self.on_placed()
 
     def _deliver(self, link: Link, seq: int, arrived: Arrived) -> None:
         for message, headers in link.state.receive(seq, arrived, self.now_s()):

@@ -12,9 +12,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
+from nats.errors import StaleConnectionError
 from prometheus_client import Counter
 
 from trunkline.bus.port import Handler, Headers, PayloadTooLarge, Received
+from trunkline.bus.pulse import next_pulse_s
 from trunkline.bus.wire import Wire, publication
 from trunkline.telemetry import logs
 
@@ -22,12 +24,38 @@ OUTBOX_MESSAGES = 8192  # about 5 s of 50 calls' audio, while the connection is 
 CONNECT_PATIENCE_S = 15.0
 DRAIN_LIMIT_S = 2.0  # for what a stopped subscription has yet to handle
 RECONNECT_WAIT_S = 0.05
+SILENT_PULSES = 2  # pings that a server may leave unanswered: it is gone after 1.2 to 1.6 s of silence
 LOG_EVERY_S = 5.0  # of errors that the client reports
+_PING = b"PING\r\n"
 
 log = logs.get(__name__)
 _dropped = Counter("trunkline_bus_outbox_dropped_total", "Messages dropped from a full outbox, oldest first")
 _failed = Counter("trunkline_bus_handler_errors_total", "Exceptions out of subscription handlers")
 _client_errors = Counter("trunkline_bus_client_errors_total", "Errors that the NATS client reported")
+
+
+class _Client(Client):
+    """Asks the server for a sign of life only when it has said nothing since the last pulse, and shares that wakeup."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._transport = wire
+        self._wire = wire
+
+    async def _ping_interval(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            now_s = loop.time()
+            await asyncio.sleep(next_pulse_s(now_s) - now_s)
+            if self._wire.heard():
+                self._pings_outstanding = 0
+            elif self.is_connected:
+                self._pings_outstanding += 1
+                if self._pings_outstanding > SILENT_PULSES:
+                    await self._process_op_err(StaleConnectionError())
+                    return
+                self._wire.write(_PING)
+                self._pongs.append(loop.create_future())
 
 
 class _NatsSubscription:
@@ -50,10 +78,9 @@ class NatsBus:
     """client: for JetStream; closed by close. What is published before open goes out once it is connected."""
 
     def __init__(self) -> None:
-        self.client = Client()
         self._wire = Wire()
         self._wire.on_writable = self._write
-        self.client._transport = self._wire  # private: pinned by tests/bus/test_wire.py
+        self.client: Client = _Client(self._wire)
         self._opened = False
         self._connected_at_s: float | None = None
         self._outbox: deque[bytes] = deque()
@@ -76,8 +103,6 @@ class NatsBus:
                     reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # sleeps on it: fractions work
                     max_reconnect_attempts=-1,
                     allow_reconnect=True,
-                    ping_interval=0.5,  # type: ignore[arg-type]  # likewise
-                    max_outstanding_pings=2,
                     connect_timeout=2,
                     pending_size=2 * 1024 * 1024,
                 )

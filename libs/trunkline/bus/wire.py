@@ -39,6 +39,14 @@ class Wire(Transport):
     def full(self) -> bool:
         return self._connection is None or self._connection.full
 
+    def heard(self) -> bool:
+        """Whether anything came since this was last asked."""
+        connection = self._connection
+        heard = connection is not None and connection.heard
+        if connection is not None:
+            connection.heard = False
+        return heard
+
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         loop = asyncio.get_running_loop()
         making = loop.create_connection(lambda: _Connection(self), uri.hostname or "", uri.port or 0)
@@ -102,6 +110,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self.full = False
+        self.heard = False
         self._part = bytearray()  # of a message that isn't whole yet
         self._whole_bytes = 0  # that it has to become, if that is known
         self._theirs: list[bytes] = []
@@ -137,6 +146,7 @@ class _Connection(asyncio.Protocol):
         self._wire.on_writable()
 
     def data_received(self, data: bytes) -> None:
+        self.heard = True
         if self._part:
             self._part += data
             if len(self._part) < self._whole_bytes:

@@ -1,6 +1,6 @@
 """Who is alive, by heartbeat, and which of them takes the next call: power of two choices on load.
 
-Only what was heard within BEAT_LIMIT_S takes calls; a placement counts at once, before the next beat tells of it.
+Only what was heard within its limit takes calls; a placement counts at once, before the next beat tells of it.
 A worker's silence is measured on a clock that stands still while nobody at all is heard: when the bus is away,
 everybody falls silent and nobody is dead. Who is gone by another sign is back with its next beat.
 """
@@ -14,7 +14,7 @@ import msgspec
 from trunkline.bus.port import SETTLED_S, Bus, Received, Subscription
 from trunkline.proto import subjects
 from trunkline.proto.errors import StageUnavailable
-from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, Beat, limit_of
+from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, IDLE_BEAT_S, IDLE_LIMIT_S, Beat, limit_of
 from trunkline.proto.subjects import STAGES, Stage
 from trunkline.telemetry import logs
 
@@ -53,6 +53,11 @@ class _Heard:
         self.gone = False  # by another sign than silence, since the beat
 
     @property
+    def limit_s(self) -> float:
+        """Of its silence. Who has no call beats more rarely, until one is placed there."""
+        return BEAT_LIMIT_S if self.beat.calls or self.placed else IDLE_LIMIT_S
+
+    @property
     def load(self) -> float:
         calls = self.beat.calls + self.placed
         return calls / self.beat.capacity if self.beat.capacity else calls / 1e6
@@ -86,7 +91,7 @@ class Roster:
     async def listen(self) -> None:
         """As long as it takes until each stage's workers that are alive have said so: who isn't known then isn't there.
         Gateways beat more rarely."""
-        await asyncio.sleep(DEAF_S)
+        await asyncio.sleep(IDLE_BEAT_S + 0.05)
 
     async def stop(self) -> None:
         for subscription in self._subscriptions:
@@ -128,7 +133,7 @@ class Roster:
         heard = self._heard.get((stage, worker))
         if heard is None or heard.gone:
             return True
-        return self._settled and self.silent_s(stage, worker) > BEAT_LIMIT_S
+        return self._settled and self.silent_s(stage, worker) > heard.limit_s
 
     def draining(self, stage: str, worker: str) -> bool:
         """By its last beat."""
@@ -146,11 +151,13 @@ class Roster:
             raise StageUnavailable(stage, _why(alive, exclude))
         pair = self._rng.sample(able, 2) if len(able) > 2 else able
         best = min(pair, key=lambda heard: heard.load)
+        if best.limit_s > BEAT_LIMIT_S:
+            best.audible_s = self._audible_now_s()  # its silence counts from here: it answers with a beat
         best.placed += 1
         return best.beat
 
     def _alive(self, heard: _Heard) -> bool:
-        return not heard.gone and heard.at_s >= self._now_s() - BEAT_LIMIT_S
+        return not heard.gone and heard.at_s >= self._now_s() - heard.limit_s
 
     def _audible_now_s(self) -> float:
         return self._audible_s + min(self._now_s() - self._last_s, DEAF_S)

@@ -7,11 +7,12 @@ import asyncio
 
 from trunkline.bus.exchange import Exchange
 from trunkline.bus.port import SETTLED_S, Received, Subscription
+from trunkline.bus.pulse import PULSE_S, next_pulse_s
 from trunkline.proto import subjects
 from trunkline.telemetry import logs
 
 HUB_LIMIT_S = 3.0  # of silence; and of standing still, after which hubs have moved their calls to other workers
-LOOK_S = 0.5
+LOOK_S = PULSE_S
 
 log = logs.get(__name__)
 
@@ -41,7 +42,7 @@ class HubWatch:
             log.info("gateway heard again", hub=hub)
 
     def _look_later(self) -> None:
-        due_s = self._loop.time() + LOOK_S
+        due_s = next_pulse_s(self._loop.time())
         self._timer = self._loop.call_at(due_s, self._look, due_s)
 
     def _look(self, due_s: float) -> None:

@@ -25,7 +25,7 @@ from trunkline.bus.port import Bus
 from trunkline.placement.beats import Beats
 from trunkline.proto.errors import BadInput, BadSettings, TrunklineError
 from trunkline.proto.ids import WORKER_ID_CHARACTERS, is_worker_id, new_worker_id
-from trunkline.proto.placement import BEAT_S, GATEWAY_BEAT_S, Beat
+from trunkline.proto.placement import Beat
 from trunkline.proto.subjects import Stage
 from trunkline.runtime import settings as settings_module
 from trunkline.runtime.admin import Admin
@@ -92,7 +92,7 @@ class Process:
         self.ready = False
         self.draining = False
         self.admin = Admin(settings.admin_host, settings.admin_port, self.unready)
-        self._beats = Beats(bus, self.describe, GATEWAY_BEAT_S if stage == "gateway" else BEAT_S)
+        self._beats = Beats(bus, self.describe)
         self._hubs = HubWatch(self.exchange)
         self._service: Service | None = None
 
@@ -111,6 +111,7 @@ class Process:
         _tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         _holds.set_function(lambda: self.exchange.holds)
         self._beats.start()
+        self.exchange.on_placed = self._beats.placed
         log.info("ready", admin_port=self.admin.port, version=VERSION)
 
     async def stop(self) -> None:

@@ -8,6 +8,7 @@ from itertools import count
 
 from trunkline.bus.exchange import Exchange, Link, LinkKey
 from trunkline.bus.port import Headers
+from trunkline.bus.pulse import next_pulse_s
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
 from trunkline.gateway.edge import Edge
@@ -165,6 +166,9 @@ class Calls:
         self._calls[call.call_id, call.hub] = call
         self._peak, self._most = max(self._peak, len(self)), max(self._most, len(self))
         metrics.calls.set(len(self))
+        if self._watcher is not None and len(self) == 1:  # not with the next pulse only
+            self._watcher.cancel()
+            self._watch_later()
 
     def _forget(self, call: Call) -> None:
         self._calls.pop((call.call_id, call.hub), None)
@@ -224,7 +228,13 @@ class Calls:
         self.abandoned = self.abandoned or any(farewell.unwritten for farewell in over)
         self._note_empty()
         self._give_back()
-        self._watcher = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
+        self._watch_later()
+
+    def _watch_later(self) -> None:
+        """With the next pulse while nothing is here."""
+        loop = asyncio.get_running_loop()
+        busy = self._calls or self._leaving or len(self.requests)
+        self._watcher = loop.call_at(loop.time() + WATCH_S if busy else next_pulse_s(loop.time()), self._watch)
 
     def _give_back(self) -> None:
         """When most calls have ended, and when all have."""
