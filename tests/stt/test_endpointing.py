@@ -158,6 +158,22 @@ def test_nothing_is_called_quiet_that_an_utterance_then_needs() -> None:
     assert quiets[-1] > 7 * 16_000
 
 
+def test_between_two_turns_by_the_clients_word_silence_is_not_kept() -> None:
+    caller = Caller(MANUAL, lambda attempt: "book a taxi").hear(silence(0.5) + voice(1.0) + silence(0.2))
+    caller.take(caller.endpointer.finish(1, 0, caller.endpointer.heard_to))
+    caller.hear(silence(20.0))
+    silent = caller.endpointer.heard_to - caller.endpointer.kept_from
+    begun = caller.endpointer.heard_to
+    caller.hear(voice(1.0) + silence(5.0))
+    caller.take(caller.endpointer.finish(2, 0, caller.endpointer.heard_to))
+    kept_from = begun - LEAD_MS * MS - WINDOW_SAMPLES
+
+    assert silent == LEAD_MS * MS + WINDOW_SAMPLES
+    [_, attempt] = caller.of(Attempt)
+    assert isinstance(attempt, Attempt)
+    assert kept_from <= attempt.from_sample == begun - LEAD_MS * MS
+
+
 def test_in_silence_little_is_kept_beside_what_another_worker_would_need() -> None:
     endpointer = says("hello").hear(silence(5.0)).endpointer
 

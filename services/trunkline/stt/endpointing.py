@@ -133,10 +133,11 @@ class Endpointer:
 
     @property
     def kept_from(self) -> int:
-        """Audio before is given to no recogniser: less is needed than another worker needs, while nobody speaks."""
-        if self._open is not None or self._voices or self._finishes or not self._rules.automatic:
+        """Audio before is given to no recogniser: that begins just before a voice, wherever an utterance does."""
+        if self._open is not None:
             return self.needed_from
-        return max(self.needed_from, self.heard_to - WINDOW_SAMPLES - _samples(LEAD_MS))
+        voiced_from = self._voices[0][0] if self._voices else self.heard_to
+        return max(self.needed_from, voiced_from - WINDOW_SAMPLES - _samples(LEAD_MS))
 
     def quiet_to(self) -> int:
         """Nothing before will be listened to again, here or by another who goes on from there; never falls."""
@@ -336,6 +337,7 @@ class Endpointer:
         """An utterance's audio is no other's."""
         self._ended_to = max(self._ended_to, to_sample)
         self._floor = max(self._floor, to_sample)
+        self._forget_voices(self._ended_to)
 
     def _forget_voices(self, to_sample: int) -> None:
         while self._voices and self._voices[0][1] <= to_sample:
