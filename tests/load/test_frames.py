@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from trunkline.cli.load.caller import Tally
 from trunkline.cli.load.dialect import Ear
 from trunkline.cli.load.frames import BadFrame, Message, Opcode, Reader, masked
-from trunkline.cli.load.link import Link
+from trunkline.cli.load.link import SUBPROTOCOL, Link
 from trunkline.cli.load.realtime import Realtime
 
 SIZES = (0, 1, 125, 126, 127, 65_535, 65_536, 200_000)
@@ -44,7 +44,9 @@ class Keeping(Realtime):
         self.enough.set()
 
 
-async def exchange(messages: list[Message], *, key: str = "") -> tuple[Keeping, list[object], int | None]:
+async def exchange(
+    messages: list[Message], *, key: str = "", asks: str = "", speaks: str = ""
+) -> tuple[Keeping, list[object], int | None]:
     """What aiohttp's server read, what came back of it, and the code that it was closed with."""
     read: list[object] = []
     closed: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
@@ -52,7 +54,7 @@ async def exchange(messages: list[Message], *, key: str = "") -> tuple[Keeping, 
     async def serve(request: web.Request) -> web.StreamResponse:
         if key:
             return web.json_response({"error": {"message": "no such key"}}, status=401)
-        socket = web.WebSocketResponse(compress=False, max_msg_size=0)
+        socket = web.WebSocketResponse(protocols=(speaks,) if speaks else (), compress=False, max_msg_size=0)
         await socket.prepare(request)
         await socket.ping(b"there?")
         async for message in socket:
@@ -68,11 +70,11 @@ async def exchange(messages: list[Message], *, key: str = "") -> tuple[Keeping, 
     app.router.add_get("/socket", serve)
     mask, keeping, tally = secrets.token_bytes(4), Keeping(len(messages)), Tally()
     async with TestServer(app, host="127.0.0.1") as server:
-        link = Link(keeping, f"127.0.0.1:{server.port}", {}, mask, tally)
+        link = Link(keeping, f"127.0.0.1:{server.port}", {SUBPROTOCOL: asks} if asks else {}, mask, tally)
         link.serve(keeping, b"".join(masked(message, mask) for message in messages))
         await asyncio.get_running_loop().create_connection(lambda: link, "127.0.0.1", server.port or 0)
         await asyncio.wait_for(keeping.enough.wait(), 10)
-        if key:
+        if keeping.failures:
             return keeping, read, None
         link.hang_up()
         await asyncio.wait_for(link.over, 10)
@@ -96,6 +98,13 @@ def test_a_refusal_is_told_with_its_status_and_what_the_server_said() -> None:
     failure = keeping.failures[0]
     assert "401" in failure
     assert "no such key" in failure
+
+
+@pytest.mark.parametrize(("speaks", "failures"), [("ours.v1", []), ("", ["the server doesn't speak ours.v1"])])
+def test_a_subprotocol_that_was_asked_for_must_be_agreed_to(speaks: str, failures: list[str]) -> None:
+    keeping, *_ = asyncio.run(exchange([Message(Opcode.TEXT, b"x")], asks="ours.v1", speaks=speaks))
+
+    assert [failure for failure in keeping.failures if "speak" in failure] == failures
 
 
 def frames(data: bytes, size: int) -> list[tuple[int, bytes]]:

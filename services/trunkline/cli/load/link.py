@@ -16,6 +16,7 @@ from trunkline.cli.load.frames import BadFrame, Message, Opcode, Reader, masked
 _ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _HEAD_LIMIT_BYTES = 65_536
 _BODY_BYTES = 300  # of a refusal, in the reason
+SUBPROTOCOL = "Sec-WebSocket-Protocol"  # a header that is asked for must be agreed to
 HUNG_UP = (1000).to_bytes(2, "big")
 
 
@@ -31,6 +32,7 @@ class Link(asyncio.Protocol):
         self._dialect, self._mask, self._tally = dialect, mask, tally
         self._nonce = base64.b64encode(secrets.token_bytes(16))
         self._request = _request(dialect.path, host, self._nonce, headers)
+        self._subprotocol = headers.get(SUBPROTOCOL, "").encode()
         self._opening: bytes = b""
         self._reader = Reader(self._on_message)
         self._read = dialect.read
@@ -93,6 +95,9 @@ class Link(asyncio.Protocol):
         if b" 101 " not in status + b" " or fields.get(b"sec-websocket-accept") != wanted:
             body = head[end + 4 : end + 4 + _BODY_BYTES].decode(errors="replace")
             self._fail(f"refused with {status.decode(errors='replace')}: {' '.join(body.split())}")
+            return b""
+        if self._subprotocol and fields.get(SUBPROTOCOL.lower().encode()) != self._subprotocol:
+            self._fail(f"the server doesn't speak {self._subprotocol.decode()}")
             return b""
         self._head = None
         if self._opening:
