@@ -151,8 +151,9 @@ class Answering:
         span = self._span(opened.response, headers)
         on_first = lambda: _first_segment.observe(loop.time() - begun_s)  # noqa: E731  # shorter than a function
         writer = self._writer(opened.response, opened.turn, span, on_first=on_first)
-        writer.start(opened)
-        self._run(writer, span)
+        writer.open(opened)
+        self._run(writer, span)  # its first step comes before the bus is written to: quick words go out with this
+        writer.announce()
 
     def _tell_news(self, response: str, news: Sequence[str]) -> None:
         self._begin(record.ResponseOpened(self._now_us(), response, 0, news=tuple(news)), None)

@@ -68,9 +68,16 @@ class ResponseWriter:
         self._again = Repetition()
         self._reserved = ""  # id of the item that begins next, where it was spoken of already
 
-    def start(self, opened: record.ResponseOpened | None = None) -> None:
-        """opened: with what is asked of this response alone, None for nothing."""
-        self._conversation.append(opened or record.ResponseOpened(self._now_us(), self.response, self.turn))
+    def start(self) -> None:
+        """A response of which nothing else is asked."""
+        self.open(record.ResponseOpened(self._now_us(), self.response, self.turn))
+        self.announce()
+
+    def open(self, opened: record.ResponseOpened) -> None:
+        """On record; before anything else of it."""
+        self._conversation.append(opened)
+
+    def announce(self) -> None:
         self._send(ResponseStarted(self.response, self.turn), None)
 
     def repeat(self, items: Sequence[ItemView]) -> None:

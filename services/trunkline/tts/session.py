@@ -131,13 +131,15 @@ class _Speaking:
         if len(rendered.samples) and self._first_audio_s is None:
             self._observe_first_audio()
         before = self._audio.samples
-        for position, samples, last in self._audio.take(rendered):
-            session.send(self.segment, position, to_bytes(samples), last)
+        cuts = [(position, to_bytes(samples), last) for position, samples, last in self._audio.take(rendered)]
         sent_s = (self._audio.samples - before) / SPEECH_RATE_HZ
         _audio.inc(sent_s)
         session.audio_until_s = max(session.now_s(), session.audio_until_s) + sent_s
         if not rendered.last:
-            session.schedule(self)
+            session.schedule(self)  # before the bus is written to: what a step without work brings goes out with this
+        for position, pcm, last in cuts:
+            session.send(self.segment, position, pcm, last)
+        if not rendered.last:
             return
         _spoken.inc()
         waited_ms = round((self._first_audio_s or 0.0) * 1000, 1)
