@@ -284,6 +284,14 @@ class AudioDelta(_InItem, frozen=True, tag="response.output_audio.delta", gc=Fal
     samples: int = 0
 
 
+class AudioStream(_InItem, frozen=True, tag="trunkline.audio.stream"):
+    """In the binary dialect: binary messages with this number are audio of this segment, in this format."""
+
+    stream: int
+    segment: int
+    format: Format
+
+
 class AudioDone(_InItem, frozen=True, tag="response.output_audio.done"):
     pass
 
@@ -340,6 +348,9 @@ class Settled(ServerEvent, frozen=True, tag="trunkline.settled"):
 class Move(ServerEvent, frozen=True, tag="trunkline.move"):
     reason: str
 
+
+Told = ServerEvent | bytes
+"""What goes to a client: an event, or a binary message where its dialect has those."""
 
 _encoder = msgspec.json.Encoder()
 

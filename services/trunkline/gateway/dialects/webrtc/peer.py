@@ -7,8 +7,9 @@ from trunkline.gateway.call_events import AudioSaid, CallEvent, ItemCut, Respons
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.events_in import ClientEvent
 from trunkline.gateway.dialects.realtime.images_in import Images, Pictures
-from trunkline.gateway.dialects.realtime.peer import Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import Peer
 from trunkline.gateway.dialects.realtime.session import Session
+from trunkline.gateway.dialects.realtime.terms import Terms
 from trunkline.gateway.dialects.webrtc.mouth import Mouth
 from trunkline.gateway.dialects.webrtc.sounding import Sign, Sounding, Told
 from trunkline.gateway.dialects.webrtc.wire import ChannelWire
