@@ -77,7 +77,7 @@ class Connection:
 
     def on_binary(self, data: bytes | bytearray) -> None:
         if not self._call.ended:
-            self._peer.take_audio(data)
+            self._peer.take_audio(bytes(data))
             if self._peer.backlog.full:
                 self._socket.hold()
 

@@ -396,13 +396,5 @@ class Peer:
     def send_error(self, error: BadInput, event_id: str | None, kind: str = "invalid_request_error") -> None:
         """event_id: the client's event that caused it."""
         metrics.client_errors.labels(error.code).inc()
-        problem = problem_of(error, event_id, kind)
+        problem = events_out.problem_of(error, event_id, kind)
         self.send(events_out.Error(event_id=self.next_event_id(), error=problem))
-
-
-def problem_of(error: BadInput, event_id: str | None, kind: str) -> events_out.Problem:
-    """What a client is told of it. event_id: the client's event that caused it."""
-    message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
-    if error.param:
-        message = f"{error.param}: {message}"
-    return events_out.Problem(type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id)
