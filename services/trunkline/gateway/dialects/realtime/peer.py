@@ -44,6 +44,7 @@ from trunkline.telemetry import logs, tracing
 GREETING_PAUSE_S = 0.5  # for a client to say first that it wants no greeting
 TAKE_IN_LIMIT_S = 10.0  # for all pictures of one event
 SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
+LOOK_BYTES = 12_000  # of audio between two looks at that: 250 ms at 24 kHz
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
 CLOSE_GOING_AWAY = 1001  # the call can go on elsewhere
@@ -106,7 +107,7 @@ class Peer:
         self._pause: asyncio.TimerHandle | None = None
         self._settled_ms = 0
         self._settled_at_s = 0.0
-        self._now_s = asyncio.get_running_loop().time
+        self._unlooked_bytes = 0
         self.named: set[str] = set()  # responses, by a client of ours or before
         self._truncated: str | None = None  # the last response, where the client's truncation has ended it
 
@@ -223,9 +224,9 @@ class Peer:
         elif len(audio) > self.terms.limits.event:
             self._refuse_large(len(audio))
         elif not self.backlog.waits:
-            self._hear_binary(audio)
+            self._append(audio)
         else:
-            self._in_turn(lambda: self._hear_binary(audio), len(audio))
+            self._in_turn(lambda: self._append(audio), len(audio))
 
     def _in_turn(self, step: Step, size_bytes: int) -> None:
         if not self.backlog.full:
@@ -253,20 +254,25 @@ class Peer:
         except BadEvent as bad:
             self.send_error(bad.cause, bad.event_id)
             return
-        self._answer(event, large_bytes=large_bytes)
+        if isinstance(event, events_in.AppendAudio) and self.entered and not large_bytes:
+            self._append(event.audio, event.event_id)  # most of them, and nothing else is to be asked
+        else:
+            self._answer(event, large_bytes=large_bytes)
 
-    def _hear_binary(self, audio: bytes) -> None:
+    def _append(self, audio: bytes, event_id: str | None = None) -> None:
         try:
             self._hear(audio)
         except BadInput as error:
-            self.send_error(error, None)
+            self.send_error(error, event_id)
         except Exception as error:  # as in _answer
             self.call.fail(error)
 
     def _hear(self, audio: bytes) -> None:
         """audio: the caller's next, in the session's input format. Raises BadInput for a torn sample."""
         self._inlet.take(audio)
-        if self.terms.dialect.ours:
+        self._unlooked_bytes += len(audio)
+        if self._unlooked_bytes >= LOOK_BYTES and self.terms.dialect.ours:
+            self._unlooked_bytes = 0
             self._tell_settled()
 
     def _answer(self, event: ClientEvent, images: Images | None = None, large_bytes: int = 0) -> None:
@@ -371,8 +377,8 @@ class Peer:
     # out
 
     def _tell_settled(self) -> None:
-        """With every frame, so the cheaper question comes first."""
-        now_s = self._now_s()
+        """The cheaper question comes first."""
+        now_s = asyncio.get_running_loop().time()
         if now_s < self._settled_at_s + SETTLED_S:
             return
         settled_ms = self.call.settled_to // SAMPLES_PER_MS

@@ -68,12 +68,11 @@ class RtcPeer(Peer):
 
     # the client's side
 
+    def _hear(self, audio: bytes) -> None:
+        raise BadInput("type", "audio comes over RTP on this line", "the microphone's track", code="not_supported")
+
     def _obey(self, event: ClientEvent, images: Images) -> None:
         match event:
-            case events_in.AppendAudio():
-                raise BadInput(
-                    "type", "audio comes over RTP on this line", "the microphone's track", code="not_supported"
-                )
             case events_in.ClearOutput():
                 self._clear()
             case _:
