@@ -10,7 +10,7 @@ from gateway.scene import Session, settle
 from gateway.socket_scene import KEY, Caller, Event, Server
 from support.virtual import run_over_sockets
 from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT
-from trunkline.gateway.dialects.realtime.peer import LOOK_BYTES
+from trunkline.gateway.dialects.realtime.settled import LOOK_BYTES
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import response as r
 from trunkline.proto import speech as s

@@ -101,7 +101,7 @@ class Caller:
 
     async def _live(self) -> None:
         try:
-            async with connect(URL, KEY, window_s=WINDOW_S) as self._call:
+            async with connect(URL, KEY, window_s=WINDOW_S, binary=self._history.seed % 2 == 1) as self._call:
                 listening = self._loop.create_task(self._listen())
                 try:
                     await self._talk()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
-from trunkline.gateway.call_events import CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
+from trunkline.gateway.call_events import AudioSaid, CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog, Step, nothing
 from trunkline.gateway.dialects.realtime.edge_audio import ear_of
@@ -30,9 +30,9 @@ from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.open_response import manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.dialects.realtime.responses_in import ResponseWords, Sessions
-from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
+from trunkline.gateway.dialects.realtime.settled import SettledAudio
 from trunkline.gateway.dialects.realtime.streams import Streams
 from trunkline.gateway.dialects.realtime.terms import Terms
 from trunkline.gateway.edge import Inlet
@@ -43,8 +43,6 @@ from trunkline.telemetry import logs, tracing
 
 GREETING_PAUSE_S = 0.5  # for a client to say first that it wants no greeting
 TAKE_IN_LIMIT_S = 10.0  # for all pictures of one event
-SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
-LOOK_BYTES = 12_000  # of audio between two looks at that: 250 ms at 24 kHz
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
 CLOSE_GOING_AWAY = 1001  # the call can go on elsewhere
@@ -105,9 +103,7 @@ class Peer:
         self.on_greeted: Callable[[], None] = nothing
         self.entered = False
         self._pause: asyncio.TimerHandle | None = None
-        self._settled_ms = 0
-        self._settled_at_s = 0.0
-        self._unlooked_bytes = 0
+        self._settled = SettledAudio(lambda: call.settled_to, asyncio.get_running_loop().time)
         self.named: set[str] = set()  # responses, by a client of ours or before
         self._truncated: str | None = None  # the last response, where the client's truncation has ended it
 
@@ -172,6 +168,9 @@ class Peer:
     # the call's side
 
     def on_event(self, event: CallEvent) -> None:
+        if isinstance(event, AudioSaid):
+            self._send_all(self.projection.speak(event))
+            return
         if isinstance(event, ResponseOpened):
             self.responses.opened(event.response)
             self.has_greeted()
@@ -270,10 +269,8 @@ class Peer:
     def _hear(self, audio: bytes) -> None:
         """audio: the caller's next, in the session's input format. Raises BadInput for a torn sample."""
         self._inlet.take(audio)
-        self._unlooked_bytes += len(audio)
-        if self._unlooked_bytes >= LOOK_BYTES and self.terms.dialect.ours:
-            self._unlooked_bytes = 0
-            self._tell_settled()
+        if self.terms.dialect.ours and (settled_ms := self._settled.news_ms(len(audio))):
+            self.send(events_out.Settled(event_id=self.next_event_id(), audio_end_ms=settled_ms))
 
     def _answer(self, event: ClientEvent, images: Images | None = None, large_bytes: int = 0) -> None:
         """images: all that it shows; None where they are still to be taken in."""
@@ -375,16 +372,6 @@ class Peer:
         self.send(events_out.SessionUpdated(event_id=self.next_event_id(), session=session))
 
     # out
-
-    def _tell_settled(self) -> None:
-        """The cheaper question comes first."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s < self._settled_at_s + SETTLED_S:
-            return
-        settled_ms = self.call.settled_to // SAMPLES_PER_MS
-        if settled_ms > self._settled_ms:
-            self._settled_ms, self._settled_at_s = settled_ms, now_s
-            self.send(events_out.Settled(event_id=self.next_event_id(), audio_end_ms=settled_ms))
 
     def next_event_id(self) -> str:
         return next(self._event_ids)
