@@ -15,7 +15,6 @@ from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.opening import Opened, Opening, not_opened
 from trunkline.gateway.dialects.realtime.session import SessionPatch, read_patch
-from trunkline.gateway.dialects.realtime.terms import Limits
 from trunkline.gateway.dialects.webrtc.addresses import reach_of
 from trunkline.gateway.dialects.webrtc.line import Line
 from trunkline.gateway.dialects.webrtc.offer import PATH, Offer, read_offer
