@@ -16,8 +16,10 @@ from support.virtual import run_over_sockets
 from trunkline.client import Call, CallLost, NotAnEvent, Refused, ServerEvent, Unreachable, connect
 from trunkline.client import call as call_module
 from trunkline.client.dialing import Dialer
+from trunkline.client.events import RESUME
 from trunkline.client.socket import HUNG_UP, LONGEST_SILENT_S, MOVED, SILENT_S, Socket, next_silent_s
 from trunkline.client.tape import Tape
+from trunkline.proto.binary_dialect import SUBPROTOCOL
 
 TOKEN = "rtk_rtc_00_test.abc"
 CHUNK = bytes(range(96)) * 10  # 20 ms
@@ -33,6 +35,7 @@ class Taken:
         self.asked = asked
         self.token = request.query.get("resume_token", "")
         self.got: list[Any] = []
+        self.binary = socket.ws_protocol == SUBPROTOCOL
 
     async def tell(self, kind: str, **fields: Any) -> None:
         await self.socket.send_json({"type": kind, **fields})
@@ -51,6 +54,9 @@ class Taken:
         sound = b""
         while len(sound) < 2 * samples:
             message = await self.socket.receive()
+            if message.type is WSMsgType.BINARY and self.binary:
+                sound += message.data
+                continue
             assert message.type is WSMsgType.TEXT, message
             event = json.loads(message.data)
             if event["type"] == "input_audio_buffer.append":
@@ -72,17 +78,20 @@ class Taken:
 class Gateway:
     """behaviours: of the sockets that are used, one after the other; an int refuses with that status."""
 
-    def __init__(self, *behaviours: Behaviour | int) -> None:
+    def __init__(self, *behaviours: Behaviour | int, protocols: tuple[str, ...] = (SUBPROTOCOL, RESUME)) -> None:
         self.behaviours = list(behaviours)
+        self.protocols = protocols
         self.left: list[int] = []
+        self.asked = 0  # upgrades
         self.refused = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked += 1
         status = self.behaviours[0] if self.behaviours else 410
         if isinstance(status, int):
             self.refused.set()
             return web.json_response({"error": {"message": f"no: {status}"}}, status=status)
-        socket = web.WebSocketResponse(protocols=("trunkline.resume.v1",))
+        socket = web.WebSocketResponse(protocols=self.protocols)
         await socket.prepare(request)
         asked: dict[str, Any] = {}
         if "resume_token" in request.query:
@@ -124,7 +133,8 @@ def run(main: Coroutine[None, None, None]) -> None:
     run_over_sockets(main)
 
 
-def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing() -> None:
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing(binary: bool) -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()
         await taken.hears(5 * 480)
@@ -144,7 +154,7 @@ def test_a_lost_gateway_is_replaced_and_the_reader_notices_nothing() -> None:
         await taken.socket.close()
 
     async def main() -> None:
-        async with Gateway(first, second).running() as url, connect(url, "sk-test") as call:
+        async with Gateway(first, second).running() as url, connect(url, "sk-test", binary=binary) as call:
             for _ in range(5):
                 call.append_audio(CHUNK)
             kinds: list[str] = []

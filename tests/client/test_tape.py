@@ -1,15 +1,15 @@
 """What a client has said can be said again from anywhere, each sample and each order once."""
 
-import binascii
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.client.tape import BURST_SAMPLES, KEPT_SAMPLES, PER_MS, Fallen, Mark, Tape
+from trunkline.client.tape import BURST, KEPT, PER_MS, Fallen, Format, Mark, Tape
 
-CHUNK = 20 * PER_MS  # samples
+SAMPLES_PER_MS = 24  # of the default format
+CHUNK = 20 * SAMPLES_PER_MS
 
 
 def audio(first: int, samples: int = CHUNK) -> bytes:
@@ -24,7 +24,7 @@ def taped(chunks: int) -> Tape:
     return tape
 
 
-def everything(tape: Tape, mark: Mark) -> tuple[list[str], Mark]:
+def everything(tape: Tape, mark: Mark) -> tuple[list[str | bytes], Mark]:
     said = []
     text, mark = tape.read(mark)
     while text:
@@ -33,9 +33,12 @@ def everything(tape: Tape, mark: Mark) -> tuple[list[str], Mark]:
     return said, mark
 
 
-def sound(said: list[str]) -> bytes:
-    events = [json.loads(text) for text in said]
-    return b"".join(binascii.a2b_base64(event["audio"]) for event in events if "audio" in event)
+def sound(said: list[str | bytes]) -> bytes:
+    return b"".join(one for one in said if isinstance(one, bytes))
+
+
+def kinds(said: list[str | bytes]) -> list[str]:
+    return ["audio" if isinstance(one, bytes) else json.loads(one)["type"] for one in said]
 
 
 def test_what_is_appended_goes_out_in_order() -> None:
@@ -45,22 +48,23 @@ def test_what_is_appended_goes_out_in_order() -> None:
 
     said, _ = everything(tape, tape.begin())
 
-    assert [json.loads(text)["type"] for text in said] == [
-        "input_audio_buffer.append",
+    assert kinds(said) == [
+        "audio",
         "a",
-        "input_audio_buffer.append",
+        "audio",
     ]
     assert sound(said) == audio(0, 4 * CHUNK)
 
 
 def test_a_long_append_goes_out_in_pieces() -> None:
     tape = Tape()
-    tape.append(audio(0, 5 * BURST_SAMPLES // 2))
+    long = 5 * BURST // PER_MS * SAMPLES_PER_MS // 2
+    tape.append(audio(0, long))
 
     said, _ = everything(tape, tape.begin())
 
     assert len(said) == 3
-    assert sound(said) == audio(0, 5 * BURST_SAMPLES // 2)
+    assert sound(said) == audio(0, long)
 
 
 def test_a_torn_sample_is_refused() -> None:
@@ -76,7 +80,7 @@ def test_who_comes_back_hears_from_the_wanted_millisecond(sent: int, from_ms: in
 
     said, _ = everything(tape, tape.come_back(from_ms))
 
-    assert sound(said) == audio(from_ms * PER_MS, 10 * CHUNK - from_ms * PER_MS)
+    assert sound(said) == audio(from_ms * SAMPLES_PER_MS, 10 * CHUNK - from_ms * SAMPLES_PER_MS)
 
 
 def test_a_commit_is_said_again_with_its_audio_and_an_order_of_its_own_is_not() -> None:
@@ -89,9 +93,9 @@ def test_a_commit_is_said_again_with_its_audio_and_an_order_of_its_own_is_not() 
     again, _ = everything(tape, tape.come_back(0))
     behind, _ = everything(tape, tape.come_back(200))
 
-    assert [json.loads(text)["type"] for text in again][1:] == ["commit", "input_audio_buffer.append"]
+    assert kinds(again)[1:] == ["commit", "audio"]
     assert sound(again) == audio(0, 11 * CHUNK)
-    assert [json.loads(text)["type"] for text in behind] == ["input_audio_buffer.append"]
+    assert kinds(behind) == ["audio"]
 
 
 def test_an_order_that_nobody_was_told_waits_for_the_next_gateway() -> None:
@@ -103,7 +107,7 @@ def test_an_order_that_nobody_was_told_waits_for_the_next_gateway() -> None:
 
     said, _ = everything(tape, tape.come_back(40))
 
-    assert [json.loads(text)["type"] for text in said] == ["response.create", "input_audio_buffer.append"]
+    assert kinds(said) == ["response.create", "audio"]
 
 
 def test_orders_and_what_is_behind_them_wait_while_it_is_decided_who_has_the_call() -> None:
@@ -119,7 +123,7 @@ def test_orders_and_what_is_behind_them_wait_while_it_is_decided_who_has_the_cal
     rest, _ = everything(tape, mark)
 
     assert sound(held) == audio(0, 2 * CHUNK)
-    assert [json.loads(text)["type"] for text in rest] == ["response.create", "input_audio_buffer.append"]
+    assert kinds(rest) == ["response.create", "audio"]
     assert (untold, tape.told) == (2, 4)
 
 
@@ -129,16 +133,16 @@ def test_what_is_settled_or_old_is_given_up() -> None:
 
     tape.settle(100)
     assert tape.first == 100 * PER_MS
-    tape.append(bytes(2 * KEPT_SAMPLES))
+    tape.append(bytes(KEPT))
     tape.append(bytes(2 * CHUNK))
-    assert tape.end - tape.first <= KEPT_SAMPLES + CHUNK
+    assert tape.end - tape.first <= KEPT + 2 * CHUNK
 
 
 def test_a_connection_that_falls_too_far_behind_learns_it() -> None:
     tape = taped(1)
     mark = tape.begin()
     for _ in range(31):
-        tape.append(bytes(2 * 1000 * PER_MS))
+        tape.append(bytes(1000 * PER_MS))
 
     with pytest.raises(Fallen):
         tape.read(mark)
@@ -152,12 +156,12 @@ def test_a_settled_word_for_old_audio_disturbs_no_connection_that_began_behind_i
     tape.settle(100)
     said, _ = everything(tape, mark)
 
-    assert sound(said) == audio(100 * PER_MS, 100 * PER_MS)
+    assert sound(said) == audio(100 * SAMPLES_PER_MS, 100 * SAMPLES_PER_MS)
 
 
 def test_g711_counts_by_time() -> None:
     tape = Tape()
-    tape.follow("audio/pcmu")
+    tape.follow(Format("audio/pcmu"))
     tape.append(bytes(range(160)) * 2)  # 40 ms at 8 kHz
     everything(tape, tape.begin())
 
@@ -165,3 +169,23 @@ def test_g711_counts_by_time() -> None:
 
     assert tape.end == 40 * PER_MS
     assert sound(said) == bytes(range(160))
+
+
+@given(st.lists(st.integers(1, 5_000), min_size=1, max_size=8), st.integers(0, 500))
+def test_whatever_is_appended_at_16_khz_can_be_said_again_from_any_millisecond(sizes: list[int], from_ms: int) -> None:
+    tape = Tape()
+    tape.append(audio(0, 7))  # before the format was chosen, so that nothing is where it would be without
+    tape.follow(Format(rate_hz=16_000))
+    at = 0
+    for size in sizes:
+        tape.append(audio(at, size))
+        at += size
+    begin = max(0, (from_ms * PER_MS - 14) // 3)
+
+    whole, _ = everything(tape, tape.begin())
+    said, _ = everything(tape, tape.come_back(from_ms))
+
+    assert sound(whole) == audio(0, 7) + audio(0, at)
+    assert tape.end == 14 + 3 * at
+    if from_ms:
+        assert sound(said) == audio(begin, max(0, at - begin))

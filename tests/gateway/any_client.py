@@ -117,6 +117,9 @@ class Notes:
         self.events.append(json.loads(data))
         return True
 
+    def put_binary(self, data: bytes) -> bool:
+        raise AssertionError("a stock client gets events alone")
+
     def finish(self, code: int, reason: str) -> None:
         pass
 

@@ -13,6 +13,7 @@ from support.realtime_referee import require_vendors
 from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.gateway.stores import Stores
+from trunkline.proto.binary_dialect import unpack
 from trunkline.record import Bucket, FileStore, MemoryBucket, MemoryFileStore, MemoryRecordStore
 from trunkline.runtime.process import Context
 
@@ -54,10 +55,19 @@ class Server:
         await self.service.stop()
         await self.scene.__aexit__()
 
-    def connect(self, key: str = KEY, model: str = "gpt-realtime", *, token: str = "", ours: bool = False) -> "Caller":
-        """token: of a call that goes on. ours: a client that can come back by itself. model: empty for none."""
+    def connect(
+        self,
+        key: str = KEY,
+        model: str = "gpt-realtime",
+        *,
+        token: str = "",
+        ours: bool = False,
+        binary: bool = False,
+    ) -> "Caller":
+        """token: of a call that goes on. ours: a client that can come back by itself. binary: one of ours, in the
+        binary dialect. model: empty for none."""
         params = {"resume_token": token} if token else {"model": model} if model else {}
-        return Caller(self, key, params, ours=ours)
+        return Caller(self, key, params, ours=ours or binary, binary=binary)
 
     def transcribe(self, key: str = KEY, **query: str) -> "Caller":
         """A transcription session; query: nothing for what a key is bound to."""
@@ -74,10 +84,15 @@ class Server:
             return answer.status, await answer.json()
 
     async def refused(
-        self, key: str = KEY, model: str = "gpt-realtime", token: str | None = None, query: dict[str, str] | None = None
+        self,
+        key: str = KEY,
+        model: str = "gpt-realtime",
+        token: str | None = None,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> tuple[int, Event, str]:
-        """(status, body, Retry-After) of an upgrade that isn't granted. query: in place of the model."""
-        headers = {
+        """(status, body, Retry-After) of an upgrade that isn't granted. query: in place of the model. headers: more."""
+        headers = (headers or {}) | {
             "Authorization": f"Bearer {key}",
             "Connection": "Upgrade",
             "Upgrade": "websocket",
@@ -92,12 +107,13 @@ class Server:
 class Caller:
     """`async with server.connect() as caller`."""
 
-    def __init__(self, server: Server, key: str, params: dict[str, str], *, ours: bool) -> None:
+    def __init__(self, server: Server, key: str, params: dict[str, str], *, ours: bool, binary: bool = False) -> None:
         self._server = server
         self._key = key
         self._params = params
         self._ours = ours
-        self._protocols = ("trunkline.resume.v1",) if ours else ("realtime",)
+        self._binary = binary
+        self._protocols = ("trunkline.binary.v1",) if binary else ("trunkline.resume.v1",) if ours else ("realtime",)
         self.seen: list[Event] = []
 
     async def __aenter__(self) -> "Caller":
@@ -116,6 +132,9 @@ class Caller:
         await self.socket.send_str(msgspec.json.encode(event).decode())
 
     async def append(self, audio: bytes) -> None:
+        if self._binary:
+            await self.socket.send_bytes(audio)
+            return
         await self.send(type="input_audio_buffer.append", audio=base64.b64encode(audio).decode())
 
     def breaks(self) -> None:
@@ -127,10 +146,13 @@ class Caller:
 
     async def next(self) -> Event:
         message = await asyncio.wait_for(self.socket.receive(), 5.0)
-        assert message.type is aiohttp.WSMsgType.TEXT, message
-        event: Event = msgspec.json.decode(message.data)
+        if self._binary and message.type is aiohttp.WSMsgType.BINARY:
+            event: Event = {"type": "binary", **unpack(message.data)._asdict()}
+        else:
+            assert message.type is aiohttp.WSMsgType.TEXT, message
+            event = msgspec.json.decode(message.data)
+            require_vendors(event, ours=self._ours)
         self.seen.append(event)
-        require_vendors(event, ours=self._ours)
         return event
 
     async def until(self, kind: str) -> Event:

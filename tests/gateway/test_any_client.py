@@ -10,7 +10,8 @@ from gateway.scene import Scene, settle
 from support.virtual import run_virtual
 from trunkline.gateway.dialects.realtime import events_out
 from trunkline.gateway.dialects.realtime.limits import Limits
-from trunkline.gateway.dialects.realtime.peer import Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import Peer
+from trunkline.gateway.dialects.realtime.terms import Terms
 
 STEPS = 60
 EDITS = ("create", "create", "call", "delete", "truncate", "retrieve", "respond", "cancel", "update")

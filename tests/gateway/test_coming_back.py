@@ -10,6 +10,7 @@ from gateway.scene import Session, settle
 from gateway.socket_scene import KEY, Caller, Event, Server
 from support.virtual import run_over_sockets
 from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT
+from trunkline.gateway.dialects.realtime.settled import LOOK_BYTES
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
@@ -640,6 +641,8 @@ def test_who_comes_back_to_the_same_gateway_takes_the_call_from_his_old_line() -
 
 
 def test_a_client_is_told_what_it_need_not_keep_and_not_what_is_unrecorded() -> None:
+    more = bytes(LOOK_BYTES)
+
     async def main() -> None:
         async with Server() as server, server.connect(ours=True) as caller:
             await caller.until("session.created")
@@ -648,18 +651,18 @@ def test_a_client_is_told_what_it_need_not_keep_and_not_what_is_unrecorded() -> 
             await settle()
             stt(server).say(s.Silent(3_200))
             await settle(0.05)
-            await caller.append(CHUNK)
+            await caller.append(more)
             first = await caller.until("trunkline.settled")
             stt(server).say(s.SpeechStarted(1, 8_000))
             stt(server).say(s.SpeechStopped(1, 14_000))
             stt(server).say(s.Final(1, "Hello", 8_000, 16_000))
             await caller.until("response.done")
             await settle(0.5)
-            await caller.append(CHUNK)
+            await caller.append(more)
             unrecorded = await caller.until("trunkline.settled")
             agent(server).say(r.Stored(agent(server).link.state.received, 0))
             await settle(0.6)
-            await caller.append(CHUNK)
+            await caller.append(more)
             recorded = await caller.until("trunkline.settled")
 
             told = [event["audio_end_ms"] for event in (first, unrecorded, recorded)]

@@ -17,7 +17,8 @@ from trunkline.gateway.call import Call
 from trunkline.gateway.dialects.realtime import backlog, restoring
 from trunkline.gateway.dialects.realtime.images_in import IMAGES_LIMIT
 from trunkline.gateway.dialects.realtime.limits import Limits
-from trunkline.gateway.dialects.realtime.peer import GREETING_PAUSE_S, TAKE_IN_LIMIT_S, Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import GREETING_PAUSE_S, TAKE_IN_LIMIT_S, Peer
+from trunkline.gateway.dialects.realtime.terms import Terms
 from trunkline.proto import record
 from trunkline.proto import response as r
 from trunkline.proto.errors import BadInput, StageUnavailable

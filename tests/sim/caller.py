@@ -5,7 +5,6 @@ client does when its gateway dies, hangs or drains is in every history.
 """
 
 import asyncio
-import binascii
 from contextlib import suppress
 
 from sim.acts import FORBIDDEN
@@ -102,7 +101,7 @@ class Caller:
 
     async def _live(self) -> None:
         try:
-            async with connect(URL, KEY, window_s=WINDOW_S) as self._call:
+            async with connect(URL, KEY, window_s=WINDOW_S, binary=self._history.seed % 2 == 1) as self._call:
                 listening = self._loop.create_task(self._listen())
                 try:
                     await self._talk()
@@ -276,7 +275,7 @@ class Caller:
                 self.problem = self.problem or event.error.message
 
     def _hear(self, event: ServerEvent) -> None:
-        pcm = binascii.a2b_base64(event.delta)
+        pcm = event.audio
         samples = len(pcm) // SAMPLE_BYTES
         self._play_until_s = max(self._play_until_s, self._loop.now_s) + samples / SPEECH_RATE_HZ
         self._heard.append(Piece(event.item_id, event.segment, event.position, samples, self.world.wall_s()))

@@ -147,6 +147,9 @@ class ClientSocket:
     async def send_str(self, text: str) -> None:
         self._end.say(WSMessage(WSMsgType.TEXT, text, None))
 
+    async def send_bytes(self, data: bytes) -> None:
+        self._end.say(WSMessage(WSMsgType.BINARY, data, None))
+
     async def ping(self) -> None:
         self._end.say(WSMessage(WSMsgType.PING, b"", None))
 

@@ -3,6 +3,7 @@
 What is passed over is listed here, and nowhere else: a field that the vendor's types don't have.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ BESIDES = frozenset(
         "trunkline",  # of session.created: what a client of ours comes back with
     )
 )
+OUR_RATE_HZ = 16_000  # of input, in the binary dialect
 TO_OURS = frozenset(("segment", "position", "samples"))  # of deltas, to clients that come back
 VENDOR: TypeAdapter[Any] = TypeAdapter(Annotated[RealtimeServerEvent, Field(discriminator="type")])
 
@@ -33,6 +35,9 @@ def objections(event: Any, *, ours: bool = False) -> list[str]:
     """What a strict client of the vendor's would say against an event, decoded from JSON. ours: to a client of ours."""
     if ours and str(event.get("type")).startswith(OURS):
         return []
+    if ours and "session" in event and event["session"]["audio"]["input"]["format"].get("rate") == OUR_RATE_HZ:
+        event = copy.deepcopy(event)
+        event["session"]["audio"]["input"]["format"]["rate"] = 24_000
     try:
         read = VENDOR.validate_python(event, strict=True)
     except pydantic.ValidationError as error:

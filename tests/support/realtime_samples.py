@@ -19,7 +19,7 @@ from trunkline.gateway.dialects.realtime.transcription_session import (
     read_transcription_patch,
 )
 
-OURS = (out.Resumed, out.Settled, out.Move)  # to clients of ours alone; no SDK knows them
+OURS = (out.Resumed, out.Settled, out.Move, out.AudioStream)  # to clients of ours alone; no SDK knows them
 ID = "event_1"
 PLACE: dict[str, Any] = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
 CALL: dict[str, Any] = {"response_id": "resp_1", "item_id": "item_3", "output_index": 1, "call_id": "call_1"}
@@ -212,6 +212,7 @@ def _ours() -> Iterator[out.ServerEvent]:
     yield out.Resumed(event_id=ID, audio_from_ms=1500)
     yield out.Settled(event_id=ID, audio_end_ms=1500)
     yield out.Move(event_id=ID, reason="draining")
+    yield out.AudioStream(event_id=ID, **PLACE, stream=1, segment=0, format=Format("audio/pcm", 24_000))
 
 
 def all_samples() -> list[out.ServerEvent]:

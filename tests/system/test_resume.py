@@ -23,6 +23,8 @@ from trunkline.record import CallView, Reading, ResponseView, read_call
 
 LONG = "You said {words}. This is the second sentence. This is the third one. Here is a fourth. And this is the fifth."
 
+BOTH = pytest.mark.parametrize("binary", [False, True])  # dialects, of the caller's
+
 
 def keyed(digits: str) -> Line:
     samples: Samples = dtmf.tones(digits, SPEECH_RATE_HZ, tone_ms=120, gap_ms=60)
@@ -63,9 +65,10 @@ def said_in(view: CallView, response: ResponseView) -> str:
     return "".join(view.items[item].text for item in response.items)
 
 
-def test_a_gateway_killed_in_mid_answer_costs_the_caller_no_sample_of_it() -> None:
+@BOTH
+def test_a_gateway_killed_in_mid_answer_costs_the_caller_no_sample_of_it(binary: bool) -> None:
     async def main() -> None:
-        async with whole() as stack:
+        async with whole(binary=binary) as stack:
             async with stack.caller() as caller:
                 await caller.greeting()
                 turn = await caller.say(keyed("4711"))
@@ -90,9 +93,10 @@ def test_a_gateway_killed_in_mid_answer_costs_the_caller_no_sample_of_it() -> No
     run(main())
 
 
-def test_a_gateway_killed_in_mid_utterance_costs_the_caller_no_word() -> None:
+@BOTH
+def test_a_gateway_killed_in_mid_utterance_costs_the_caller_no_word(binary: bool) -> None:
     async def main() -> None:
-        async with whole() as stack:
+        async with whole(binary=binary) as stack:
             async with stack.caller() as caller:
                 await caller.greeting()
                 saying = asyncio.create_task(caller.say(keyed("123456")))
@@ -111,9 +115,10 @@ def test_a_gateway_killed_in_mid_utterance_costs_the_caller_no_word() -> None:
     run(main())
 
 
-def test_a_gateway_that_drains_has_its_caller_move() -> None:
+@BOTH
+def test_a_gateway_that_drains_has_its_caller_move(binary: bool) -> None:
     async def main() -> None:
-        async with whole() as stack:
+        async with whole(binary=binary) as stack:
             async with stack.caller() as caller:
                 await caller.greeting()
                 turn = await caller.say(keyed("4711"))

@@ -52,7 +52,7 @@ def hum(seconds: float = 0.6) -> Line:
 
 
 class Whole:
-    """`async with Whole(...) as whole`. says: what each utterance is heard as, in turn."""
+    """`async with Whole(...) as whole`. says: what each utterance is heard as, in turn. binary: callers' dialect."""
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class Whole:
         segment_ms: int = 300,
         window_s: float = 15.0,
         webrtc: MakeEndpoint | None = None,
+        binary: bool = False,
     ) -> None:
         self.broker = MemoryBroker()
         self.store = MemoryRecordStore()
@@ -80,6 +81,7 @@ class Whole:
         self._segment_ms = segment_ms
         self._window_s = window_s
         self._webrtc = webrtc
+        self._binary = binary
         self.processes: dict[Stage, Process] = {}  # the last of each
         self.gateways: list[GatewayService] = []
         self._gateway_processes: list[Process] = []
@@ -108,7 +110,7 @@ class Whole:
     def caller(self) -> Caller:
         """Calls the first gateway and knows the others."""
         first, *others = self.addresses
-        return Caller(first, others=others)
+        return Caller(first, others=others, binary=self._binary)
 
     @property
     def gateway_buses(self) -> list[Bus]:

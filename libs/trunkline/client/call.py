@@ -13,10 +13,12 @@ import msgspec
 
 from trunkline.client.dialing import OVER, Dialer, fresh_connections
 from trunkline.client.errors import CallLost, ClientError, NotAnEvent, Refused
-from trunkline.client.events import RESUME, ServerEvent, encode
+from trunkline.client.events import OURS, ServerEvent, encode
 from trunkline.client.socket import HUNG_UP, MOVED, SILENT_S, Ending, Socket, next_silent_s
 from trunkline.client.story import Story, named
 from trunkline.client.tape import Tape
+from trunkline.proto.binary_dialect import INPUT_RATES_HZ, PCM
+from trunkline.proto.errors import BadInput
 
 WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the gateways too
 AGAIN_S = 0.1  # between two gateways that couldn't take it up
@@ -26,12 +28,25 @@ FINAL = {"call_over": OVER, "call_not_found": 404}  # what a gateway calls it wh
 _AGAIN = frozenset(("input_audio_buffer.commit", "input_audio_buffer.clear"))  # they act on the audio before them
 
 
-def connect(url: str | Sequence[str], key: str = "", *, model: str = "", window_s: float = WINDOW_S) -> "Call":
+def connect(
+    url: str | Sequence[str],
+    key: str = "",
+    *,
+    model: str = "",
+    window_s: float = WINDOW_S,
+    binary: bool = False,
+    input_rate_hz: int = INPUT_RATES_HZ[0],
+) -> "Call":
     """A call to be entered: `async with connect(url, key) as call`. url: one or several, ws(s)://…/v1/realtime.
 
     model: the agent's name, empty for the default. window_s: for which a lost gateway is searched for again.
+    binary: audio as binary messages, both ways, wherever a gateway knows that. input_rate_hz: of the audio that is
+    appended; 16000 only in binary. Raises BadInput for another.
     """
-    return Call([url] if isinstance(url, str) else list(url), key, model, window_s)
+    allowed = INPUT_RATES_HZ if binary else INPUT_RATES_HZ[:1]
+    if input_rate_hz not in allowed:
+        raise BadInput("input_rate_hz", f"is {input_rate_hz}", f"{' or '.join(map(str, allowed))} with {binary=}")
+    return Call([url] if isinstance(url, str) else list(url), key, model, window_s, binary, input_rate_hz)
 
 
 class Call:
@@ -41,12 +56,21 @@ class Call:
     gateway to the first of the new.
     """
 
-    def __init__(self, urls: Sequence[str], key: str, model: str, window_s: float) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        key: str,
+        model: str,
+        window_s: float,
+        binary: bool = False,
+        input_rate_hz: int = INPUT_RATES_HZ[0],
+    ) -> None:
         self.id = ""
         self.token = ""
         self.resumed = 0
         self.gaps_s: list[float] = []
         self._urls, self._key, self._model, self._window_s = list(urls), key, model, window_s
+        self._binary, self._input_rate_hz = binary, input_rate_hz
         self._tape = Tape()
         self._story = Story()
         self._events: asyncio.Queue[ServerEvent | None] = asyncio.Queue()
@@ -66,11 +90,15 @@ class Call:
         """Raises Refused, Unreachable."""
         self._session = aiohttp.ClientSession(connector=fresh_connections())
         try:
-            self._dialer = Dialer(self._session, self._urls, self._key, self._model)
+            own_rate = self._input_rate_hz != INPUT_RATES_HZ[0]
+            self._dialer = Dialer(self._session, self._urls, self._key, self._model, binary=self._binary, must=own_rate)
             websocket, url = await self._dialer.dial()
         except BaseException:
             await self._session.close()
             raise
+        if own_rate:
+            wanted = {"audio": {"input": {"format": {"type": PCM, "rate": self._input_rate_hz}}}}
+            self.send({"type": "session.update", "session": {"type": "realtime", **wanted}})
         socket = self._socket = Socket(websocket, self._tape, url, self._on_event)
         socket.write(self._tape.begin())
         socket.start()
@@ -160,7 +188,7 @@ class Call:
                 return
             case "session.created":
                 self.id = event.session.id
-                self.token = event.trunkline.resume_token if socket.protocol == RESUME else ""
+                self.token = event.trunkline.resume_token if socket.protocol in OURS else ""
             case "error":
                 self._trouble = event.error.message
         news = self._story.news(event)

@@ -14,7 +14,8 @@ import aiohttp
 import msgspec
 
 from trunkline.client.errors import Refused, Unreachable
-from trunkline.client.events import RESUME, STOCK
+from trunkline.client.events import BINARY, RESUME, STOCK
+from trunkline.client.socket import HUNG_UP, MOVED
 
 CONNECT_LIMIT_S = 10.0
 TRY_LIMIT_S = 3.0
@@ -24,7 +25,8 @@ TRY_AFTER_S = (
 TRY_AFTER_LIMIT_S = 1.6
 LEAVE_LIMIT_S = 0.2  # for sockets that answered too late: the one that goes on waits for its first word meanwhile
 OVER = 410  # this call has ended
-LATER = frozenset((502, 503, 504))  # statuses worth another try
+NO_BINARY = 101  # the status of a gateway that agreed to the upgrade and not to the dialect
+LATER = frozenset((NO_BINARY, 502, 503, 504))  # statuses worth another try
 
 
 def fresh_connections() -> aiohttp.TCPConnector:
@@ -43,13 +45,25 @@ class _Answer(msgspec.Struct):
 
 
 class Dialer:
-    """urls: ws(s)://host:port/v1/realtime; any of them may be a balancer's."""
+    """urls: ws(s)://host:port/v1/realtime; any of them may be a balancer's. binary: the dialect to ask for first;
+    must: to take no other."""
 
-    def __init__(self, session: aiohttp.ClientSession, urls: Sequence[str], key: str, model: str) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        urls: Sequence[str],
+        key: str,
+        model: str,
+        *,
+        binary: bool = False,
+        must: bool = False,
+    ) -> None:
         self._session = session
         self._urls = list(urls)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._params = {"model": model} if model else {}
+        self._protocols = (BINARY, RESUME, STOCK) if binary else (RESUME, STOCK)
+        self._must = must
 
     async def dial(self) -> tuple[aiohttp.ClientWebSocketResponse, str]:
         """For a new call. Raises Refused, Unreachable: of the last address, when none takes it."""
@@ -91,14 +105,18 @@ class Dialer:
     async def _open(self, url: str, params: dict[str, str], limit_s: float) -> aiohttp.ClientWebSocketResponse:
         try:
             async with asyncio.timeout(limit_s):
-                return await self._session.ws_connect(
+                socket = await self._session.ws_connect(
                     url,
                     headers=self._headers,
                     params=params,
-                    protocols=(RESUME, STOCK),
+                    protocols=self._protocols,
                     autoping=False,
                     max_msg_size=0,
                 )
+                if not self._must or socket.protocol == BINARY:
+                    return socket
+                await socket.close(code=MOVED if "resume_token" in params else HUNG_UP)
+                raise Refused(url, NO_BINARY, f"it knows no {BINARY}")
         except aiohttp.WSServerHandshakeError as error:
             tried_again = "resume_token" in params and error.status in LATER  # whatever the reason
             why = "" if tried_again else await self._refusal(url, params)

@@ -1,17 +1,22 @@
 """What this client reads of the server's events, and what it says itself.
 
 Format: OpenAI Realtime (GA), JSON over WebSocket; `trunkline.*` events and the fields segment, position and samples
-are this server's own and come only over the subprotocol RESUME. Unknown fields and types are passed over.
+are this server's own and come only over the subprotocols RESUME and BINARY. Unknown fields and types are passed over.
 """
 
+import binascii
 from typing import Literal
 
 import msgspec
 
+from trunkline.proto.binary_dialect import SUBPROTOCOL, AudioMessage, speech_samples
 from trunkline.proto.response import Phase
 
 RESUME = "trunkline.resume.v1"  # the subprotocol of a client that can come back
+BINARY = SUBPROTOCOL  # the same, and its audio isn't JSON
+OURS = frozenset((RESUME, BINARY))
 STOCK = "realtime"
+AUDIO, STREAM = "response.output_audio.delta", "trunkline.audio.stream"
 
 
 class Trunkline(msgspec.Struct, frozen=True):
@@ -50,7 +55,8 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ServerEvent(msgspec.Struct):
-    """Any event of the server; fields that its type doesn't have are empty. text: the event as it came.
+    """Any event of the server; fields that its type doesn't have are empty. text: the event as it came; empty for audio
+    that came as a binary message, which is told as the same event, but for `delta`: `audio` has it either way.
 
     delta: base64 for audio, else text. segment, position, samples: which samples of which segment of the item an
     audio delta carries, at SPEECH_RATE_HZ. audio_end_ms, audio_from_ms: in the caller's audio since the call began.
@@ -74,6 +80,38 @@ class ServerEvent(msgspec.Struct):
     error: Problem = Problem()
     trunkline: Trunkline = Trunkline()
     text: str = msgspec.field(default="", name="-")
+    sound: bytes = msgspec.field(default=b"", name="-sound")
+
+    @property
+    def audio(self) -> bytes:
+        """Of an audio delta, in the session's output format; decoded at each look where it came as base64."""
+        return self.sound or binascii.a2b_base64(self.delta)
+
+
+class _Format(msgspec.Struct, frozen=True):
+    type: str
+
+
+class AudioStream(msgspec.Struct, frozen=True):
+    """Binary messages of this number are audio of this segment."""
+
+    stream: int
+    response_id: str
+    item_id: str
+    segment: int
+    format: _Format
+
+    def event(self, message: AudioMessage) -> ServerEvent:
+        """What a delta of that audio would say."""
+        return ServerEvent(
+            AUDIO,
+            self.item_id,
+            self.response_id,
+            segment=self.segment,
+            position=message.position,
+            samples=speech_samples(self.format.type, len(message.audio)),
+            sound=message.audio,
+        )
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -146,6 +184,14 @@ class Resume(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field="typ
 
 encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ServerEvent).decode
+
+
+decode_stream = msgspec.json.Decoder(AudioStream).decode
+
+
+def append(audio: bytes) -> str:
+    """The event that says it, where audio is no message of its own."""
+    return f'{{"type":"input_audio_buffer.append","audio":"{binascii.b2a_base64(audio, newline=False).decode()}"}}'
 
 
 def decode(text: str) -> ServerEvent:

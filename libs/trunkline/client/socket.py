@@ -12,8 +12,9 @@ from itertools import count
 import aiohttp
 import msgspec
 
-from trunkline.client.events import ServerEvent, decode
+from trunkline.client.events import BINARY, STREAM, AudioStream, ServerEvent, append, decode, decode_stream
 from trunkline.client.tape import Fallen, Mark, Tape
+from trunkline.proto.binary_dialect import unpack
 
 PING_S = 0.2
 SILENT_S = 0.4
@@ -63,6 +64,7 @@ class Socket:
         self._writing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._fell_silent_s = 0.0  # what was heard last before
+        self._stream: AudioStream | None = None  # the last that was announced
         self.ended: asyncio.Future[Ending] = self._loop.create_future()
 
     @property
@@ -97,10 +99,15 @@ class Socket:
         """There is more on the tape."""
         self._more.set()
 
-    async def send(self, text: str) -> None:
-        """Raises nothing: what can't be sent shows in how the socket ends."""
+    async def send(self, said: str | bytes) -> None:
+        """An event, or audio. Raises nothing: what can't be sent shows in how the socket ends."""
         try:
-            await self._websocket.send_str(text)
+            if isinstance(said, str):
+                await self._websocket.send_str(said)
+            elif self.protocol == BINARY:
+                await self._websocket.send_bytes(said)
+            else:
+                await self._websocket.send_str(append(said))
         except (ConnectionError, aiohttp.ClientError) as error:
             self._end(Ending(str(error) or "the socket closed", gone=True))
 
@@ -132,13 +139,14 @@ class Socket:
             message = await self._websocket.receive()
             self.heard_s = self._loop.time()
             match message.type:
-                case aiohttp.WSMsgType.TEXT:
+                case aiohttp.WSMsgType.TEXT | aiohttp.WSMsgType.BINARY:
                     try:
-                        event = decode(message.data)
-                    except msgspec.MsgspecError as error:
+                        event = self._event(message.data)
+                    except (msgspec.MsgspecError, ValueError) as error:
                         self._end(Ending(str(error), gone=False, bad=True))
                         return
-                    self._on_event(self, event)
+                    if event is not None:
+                        self._on_event(self, event)
                 case aiohttp.WSMsgType.PING:
                     with contextlib.suppress(ConnectionError, aiohttp.ClientError):
                         await self._websocket.pong(message.data)
@@ -150,6 +158,19 @@ class Socket:
                     self._end(Ending("the gateway's socket broke", gone=True))
                     return
 
+    def _event(self, data: str | bytes) -> ServerEvent | None:
+        """None for what is only for this socket, or of a later version. Raises MsgspecError, ValueError."""
+        if isinstance(data, str):
+            event = decode(data)
+            if event.type != STREAM:
+                return event
+            self._stream = decode_stream(data)
+        elif self.protocol == BINARY:
+            message = unpack(data)
+            if self._stream is not None and self._stream.stream == message.stream:
+                return self._stream.event(message)
+        return None
+
     def _start_writing(self) -> None:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="client-write")
@@ -159,9 +180,9 @@ class Socket:
     async def _write(self) -> None:
         try:
             while not self.ended.done():  # what is said after that waits on the tape for the next gateway
-                text, self._mark = self._tape.read(self._mark)
-                if text:
-                    await self.send(text)
+                said, self._mark = self._tape.read(self._mark)
+                if said:
+                    await self.send(said)
                 else:
                     self._more.clear()
                     await self._more.wait()

@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from trunkline.client.events import Begun, Cancelled, GivenOutput, Item, Received, Resume, ServerEvent, TypedItem
-from trunkline.client.tape import PER_MS, Tape
+from trunkline.client.events import AUDIO, Begun, Cancelled, GivenOutput, Item, Received, Resume, ServerEvent, TypedItem
+from trunkline.client.tape import PER_MS, Format, Tape
+from trunkline.proto.binary_dialect import INPUT_RATES_HZ
 from trunkline.proto.ids import new_event_id, new_item_id, new_response_id
 
 K = TypeVar("K")
@@ -43,8 +44,8 @@ ONCE_PER_ITEM = frozenset(
     )
 )
 ONCE_PER_RESPONSE = frozenset(("response.created", "response.done"))
+RATES_HZ = frozenset(INPUT_RATES_HZ)
 WORDS = frozenset(("response.output_audio_transcript.delta", "response.output_text.delta"))
-AUDIO = "response.output_audio.delta"
 UTTERANCES = frozenset(kind for kind in ONCE_PER_ITEM if "input_audio" in kind)
 _BEING_WORDED = "conversation.item.input_audio_transcription.delta"
 _WORDED = "conversation.item.input_audio_transcription.completed"
@@ -135,15 +136,17 @@ class Story:
                 self._respond = _Ordered(number, name, asked if isinstance(asked, str) else "")
 
     @property
-    def input_format(self) -> str:
+    def input_format(self) -> Format:
         """Of the audio that is said next: an update counts at once, until it is refused."""
         session = self._session
         for update in self._updates:
             session = merged(session, update.patch)
         match session:
+            case {"audio": {"input": {"format": {"type": "audio/pcm", "rate": int(rate_hz)}}}} if rate_hz in RATES_HZ:
+                return Format(rate_hz=rate_hz)
             case {"audio": {"input": {"format": {"type": str(wanted)}}}}:
-                return wanted
-        return "audio/pcm"
+                return Format(wanted)
+        return Format()
 
     # what came
 
@@ -251,11 +254,14 @@ class Story:
         _remember(self._received, key, end, SEGMENTS)
         if event.position >= known:
             return event
-        data = binascii.a2b_base64(event.delta)
-        begin = (known - event.position) * len(data) // event.samples // 2 * 2
-        event.delta = binascii.b2a_base64(data[begin:], newline=False).decode()
+        data = event.audio
+        rest = data[(known - event.position) * len(data) // event.samples // 2 * 2 :]
         event.position, event.samples = known, end - known
-        event.text = msgspec.json.encode({**msgspec.json.decode(event.text), "delta": event.delta}).decode()
+        if event.text:
+            event.delta = binascii.b2a_base64(rest, newline=False).decode()
+            event.text = msgspec.json.encode({**msgspec.json.decode(event.text), "delta": event.delta}).decode()
+        else:
+            event.sound = rest
         return event
 
     def _first_time(self, kind: str, name: str) -> bool:

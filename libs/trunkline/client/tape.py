@@ -1,32 +1,51 @@
 """What a client has said, in order, so that a later gateway can hear it again. Pure.
 
-Positions are samples at SPEECH_RATE_HZ since the call began, whatever the session's format (a sample of G.711 counts
-three). A connection reads the tape from a mark of its own; nothing is sent that isn't on the tape.
+Positions count at POSITIONS_HZ since the call began, whatever the session's format: each of its rates divides that. A
+connection reads the tape from a mark of its own; nothing is sent that isn't on the tape.
 """
 
-import binascii
 from collections import deque
 from typing import NamedTuple
 
-from trunkline.proto.audio import SPEECH_RATE_HZ
+from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
+from trunkline.proto.binary_dialect import PCM
 
-PER_MS = SPEECH_RATE_HZ // 1000
-KEPT_SAMPLES = 30 * SPEECH_RATE_HZ
-BURST_SAMPLES = 200 * PER_MS  # in one message, when there is much to send
-G711_SAMPLE = 3  # positions that one of its samples takes
-COMMIT_SAMPLES = 100 * PER_MS  # the least that a client may commit
+POSITIONS_HZ = 48_000
+PER_MS = POSITIONS_HZ // 1000
+KEPT = 30 * POSITIONS_HZ
+BURST = 200 * PER_MS  # in one message, when there is much to send
+COMMIT = 100 * PER_MS  # the least that a client may commit
+G711_RATE_HZ = 8_000
+
+
+class Format(NamedTuple):
+    """Of audio to the gateway: `type` and `rate` as the session has them."""
+
+    type: str = PCM
+    rate_hz: int = SPEECH_RATE_HZ
+
+    @property
+    def size(self) -> int:
+        """Of a sample, in bytes."""
+        return SAMPLE_BYTES if self.type == PCM else 1
+
+    @property
+    def span(self) -> int:
+        """Of a sample, in positions."""
+        return POSITIONS_HZ // (self.rate_hz if self.type == PCM else G711_RATE_HZ)
 
 
 class _Audio(NamedTuple):
-    """step: positions per byte, as (positions, bytes)."""
+    """size, span: of a sample of its format."""
 
     at: int
     data: bytes
-    step: tuple[int, int]
+    size: int
+    span: int
 
     @property
     def end(self) -> int:
-        return self.at + len(self.data) * self.step[0] // self.step[1]
+        return self.at + len(self.data) // self.size * self.span
 
 
 class _Order(NamedTuple):
@@ -57,7 +76,7 @@ class Tape:
     def __init__(self) -> None:
         self.end = 0  # of all audio that was ever appended
         self.settled = 0  # audio before needn't be sent again
-        self._step = (1, 2)
+        self._size, self._span = Format().size, Format().span
         self._entries: deque[_Audio | _Order] = deque()
         self._first = 0  # number of the first entry
         self._read_to = 0  # number behind the last entry that any connection has read
@@ -68,16 +87,16 @@ class Tape:
         """The audio from here on is kept."""
         return next((entry.at for entry in self._entries if isinstance(entry, _Audio)), self.end)
 
-    def follow(self, format_type: str) -> None:
+    def follow(self, wanted: Format) -> None:
         """The session's input format, from the next audio on."""
-        self._step = (1, 2) if format_type == "audio/pcm" else (G711_SAMPLE, 1)
+        self._size, self._span = wanted.size, wanted.span
 
     def append(self, data: bytes) -> None:
         """Raises ValueError for a torn sample."""
-        if len(data) % self._step[1]:
+        if len(data) % self._size:
             raise ValueError(f"audio has an odd number of bytes: {len(data)}")
         if data:
-            audio = _Audio(self.end, data, self._step)
+            audio = _Audio(self.end, data, self._size, self._span)
             self._entries.append(audio)
             self.end = audio.end
             self._trim()
@@ -115,8 +134,9 @@ class Tape:
             mark = mark._replace(number=mark.number + 1)
         return mark
 
-    def read(self, mark: Mark) -> tuple[str, Mark]:
-        """The next event to send, and the mark behind it; an empty text when there is none. Raises Fallen."""
+    def read(self, mark: Mark) -> tuple[str | bytes, Mark]:
+        """The next to send, and the mark behind it: an event, or audio as bytes; an empty text for nothing. Raises
+        Fallen."""
         if mark.number < self._first:
             raise Fallen
         while mark.number < self._end_number and not self._wanted(mark):
@@ -124,14 +144,15 @@ class Tape:
         if mark.number == self._end_number:
             return "", mark
         entry = self._entries[mark.number - self._first]
+        said: str | bytes
         if isinstance(entry, _Order):
             if self._holds:
                 return "", mark
-            text, mark = entry.text, mark._replace(number=mark.number + 1)
+            said, mark = entry.text, mark._replace(number=mark.number + 1)
         else:
-            text, mark = self._burst(mark, entry.step)
+            said, mark = self._burst(mark, entry.size, entry.span)
         self._read_to = max(self._read_to, mark.number)
-        return text, mark
+        return said, mark
 
     @property
     def _end_number(self) -> int:
@@ -141,30 +162,29 @@ class Tape:
         entry = self._entries[mark.number - self._first]
         if isinstance(entry, _Audio):
             return entry.end > mark.at
-        return mark.number >= self._read_to or (entry.again and entry.at >= mark.since + COMMIT_SAMPLES)
+        return mark.number >= self._read_to or (entry.again and entry.at >= mark.since + COMMIT)
 
-    def _burst(self, mark: Mark, step: tuple[int, int]) -> tuple[str, Mark]:
+    def _burst(self, mark: Mark, size: int, span: int) -> tuple[bytes, Mark]:
         parts: list[bytes] = []
         number, at, to = mark.number, mark.at, 0
         while number < self._end_number:
             entry = self._entries[number - self._first]
-            if not isinstance(entry, _Audio) or entry.step != step:
+            if not isinstance(entry, _Audio) or (entry.size, entry.span) != (size, span):
                 break
             at = max(at, entry.at)
-            to = to or at + BURST_SAMPLES
-            begin = (at - entry.at) * step[1] // step[0]
-            parts.append(entry.data[begin : begin + (to - at) * step[1] // step[0]])
-            at += len(parts[-1]) * step[0] // step[1]
+            to = to or at + BURST
+            begin, end = (at - entry.at) // span, (to - entry.at) // span
+            parts.append(entry.data[begin * size : end * size])
+            at = entry.at + begin * span + len(parts[-1]) // size * span
             if at < entry.end:
                 break
             number += 1
             if at >= to:
                 break
-        audio = binascii.b2a_base64(b"".join(parts), newline=False).decode()
-        return f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}', Mark(number, at, mark.since)
+        return b"".join(parts), Mark(number, at, mark.since)
 
     def _trim(self) -> None:
-        oldest = max(self.settled, self.end - KEPT_SAMPLES)
+        oldest = max(self.settled, self.end - KEPT)
         while self._entries and self._entries[0].end <= oldest:
             if isinstance(self._entries[0], _Order) and self._first >= self._read_to:
                 break  # nobody has been told of it

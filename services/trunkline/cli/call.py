@@ -31,7 +31,8 @@ def call(parsed: argparse.Namespace) -> int:
     out = _writable(parsed.out)
     address = stack.find(parsed)
     tell = _ignore if parsed.json else _print_moment
-    caller = asyncio.run(converse(address, lines, agent=parsed.agent, tell=tell, barge_in_s=barge_in_s))
+    binary = parsed.binary
+    caller = asyncio.run(converse(address, lines, agent=parsed.agent, tell=tell, barge_in_s=barge_in_s, binary=binary))
     record = asyncio.run(finished_record(address, caller.call_id))
     if out is not None:
         wav.write_file(out, caller.sound(), SPEECH_RATE_HZ)
@@ -50,13 +51,14 @@ async def converse(
     agent: str = "",
     tell: Callable[[Moment], None],
     barge_in_s: float | None = None,
+    binary: bool = False,
 ) -> Caller:
     """A whole call: greeting, then line and reply by turns; the caller that it returns has hung up.
 
     barge_in_s: say the next line when the reply has been heard for so long, instead of at its end.
     Raises NoReply, CallLost, GatewaySilent, Refused.
     """
-    async with Caller(address, agent=agent, tell=tell) as caller:
+    async with Caller(address, agent=agent, tell=tell, binary=binary) as caller:
         await caller.greeting()
         for number, said in enumerate(lines, 1):
             if caller.hung_up_on:

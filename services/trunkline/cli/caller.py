@@ -38,6 +38,7 @@ class Caller:
     """One call. Use as a context manager: entering dials, leaving hangs up.
 
     others: where else the call's gateways are.
+    binary: its audio, and the agent's, are binary messages.
     echo_db: the loudspeaker leaks into the microphone at this level (-20: a tenth of the amplitude), 60 ms late.
     """
 
@@ -50,11 +51,13 @@ class Caller:
         tell: Callable[[Moment], None] = lambda moment: None,
         keep_sound: bool = True,
         echo_db: float | None = None,
+        binary: bool = False,
     ) -> None:
         self.listener = Listener(Player(keep_sound=keep_sound or echo_db is not None), tell)
         self.lateness_s: list[float] = []  # per frame, against the media clock
         self.began_s = 0.0  # wall time of sample 0
         self._address, self._agent, self._echo_db = address, agent, echo_db
+        self._binary = binary
         self._urls = [address.realtime, *(other.realtime for other in others)]
         self._call: client.Call | None = None
         self._origin_s = 0.0  # loop time of sample 0
@@ -144,7 +147,7 @@ class Caller:
         return self.listener.player.render(0, self.listener.player.end)
 
     async def _dial(self) -> None:
-        call = client.connect(self._urls, self._address.key, model=self._agent)
+        call = client.connect(self._urls, self._address.key, model=self._agent, binary=self._binary)
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await call.__aenter__()

@@ -3,7 +3,6 @@
 Time comes in as samples at SPEECH_RATE_HZ since the call began, the caller's own media clock.
 """
 
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -175,7 +174,7 @@ class Listener:
 
     def _on_audio(self, event: ServerEvent, now: int) -> None:
         item = self._item(event.item_id, event.response_id)
-        samples = pcm.from_bytes(binascii.a2b_base64(event.delta))
+        samples = pcm.from_bytes(event.audio)
         start = self.player.receive(item.item, samples, now)
         if item.first_sample < 0:
             item.first_sample = start

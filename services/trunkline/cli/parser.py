@@ -123,6 +123,7 @@ def _call(parser: Parser) -> None:
         default="",
         help="start the next WAV this long after a reply begins to be heard",
     )
+    parser.add_argument("--binary", action="store_true", help="audio as binary messages instead of JSON")
     _find_stack(parser)
     _json(parser)
 

@@ -88,6 +88,6 @@ class Ear:
 
     def _hear(self, event: ServerEvent, now_s: float) -> None:
         self._sounded.add(event.response_id)
-        samples = event.samples or len(event.delta) * 3 // 4 // 2  # base64 of int16
+        samples = event.samples or len(event.audio) // 2
         self.heard.append(Piece(event.item_id, event.segment, event.position, samples, now_s))
         self.sound_end_s = max(self.sound_end_s, now_s) + samples / SPEECH_RATE_HZ

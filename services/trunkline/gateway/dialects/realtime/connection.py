@@ -12,7 +12,6 @@ from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, CLOSE_NORMAL, 
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.resuming import TakenUp
 from trunkline.gateway.socket import Socket
-from trunkline.proto.errors import BadInput
 
 GREETING_LIMIT_S = 1.0  # that a client's first event waits for an announced greeting to open
 
@@ -78,7 +77,9 @@ class Connection:
 
     def on_binary(self, data: bytes | bytearray) -> None:
         if not self._call.ended:
-            self._peer.send_error(BadInput("", "a binary message is no event", "JSON as text"), None)
+            self._peer.take_audio(bytes(data))
+            if self._peer.backlog.full:
+                self._socket.hold()
 
     def on_gone(self, code: int | None) -> None:
         self._peer.on_greeted = self._peer.backlog.on_room = nothing

@@ -23,9 +23,10 @@ from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
-from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
+from trunkline.gateway.dialects.realtime.terms import OURS, Dialect, Terms
 from trunkline.gateway.dialects.realtime.transcription_endpoint import TranscriptionSessions
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.gateway.resuming import CallIsOver, NoSuchCall, Resumption
@@ -41,7 +42,7 @@ from trunkline.telemetry import logs
 FIRST_WORD_S = 3.0  # for a client of ours to say where it stands
 STATUS_GONE_AWAY = 499  # nobody reads it: the client closed the connection
 TOKEN_QUERY, TOKEN_HEADER = "resume_token", "Trunkline-Resume-Token"
-PROTOCOLS = (resume_event.SUBPROTOCOL, "realtime")
+PROTOCOLS = (*OURS, "realtime")
 
 NOT_SERVED = {"call_id": "a second socket to a call is not supported: a call has one client"}
 """What an address may ask for, and must not be passed over."""
@@ -88,6 +89,9 @@ class RealtimeEndpoint:
         if token:
             return await self._resume(request, ready.protocol, token, admitted)
         if self._transcriptions.wanted(request, admitted):
+            if Dialect.of(ready.protocol).binary:
+                problem = f"{ready.protocol} has no transcription sessions"
+                return refuse(400, "not_supported", problem, param="Sec-WebSocket-Protocol")
             return await self._transcriptions.serve(request, self._sockets, ready.protocol, admitted)
         return await self._begin(request, ready.protocol, admitted)
 
@@ -96,7 +100,7 @@ class RealtimeEndpoint:
             call, session, model, _, bound = await self._opening.open(admitted, request.query.get("model", ""))
         except (StageUnavailable, BadInput) as error:
             return not_opened(error)
-        terms = self._terms(call.call_id, model, _is_ours(protocol), bound)
+        terms = self._terms(call.call_id, model, Dialect.of(protocol), bound)
         try:
             async with self._sockets.upgrade(request, self._limits.hard, protocol, {TOKEN_HEADER: terms.token}) as (
                 socket,
@@ -114,14 +118,14 @@ class RealtimeEndpoint:
     async def _resume(
         self, request: web.Request, protocol: str | None, token: str, admitted: Admitted
     ) -> web.StreamResponse:
-        ours = _is_ours(protocol)
+        dialect = Dialect.of(protocol)
         call_id = self._tokens.verify(token)
         if call_id is None:
             metrics.refused.labels("token").inc()
             return refuse(401, "invalid_resume_token", "the resume token is not one of this installation's")
         try:
             self._calls.require_room(call_id)
-            record = self._resumption.record_of(call_id) if ours else await self._resumption.find(call_id)
+            record = self._resumption.record_of(call_id) if dialect.ours else await self._resumption.find(call_id)
         except TrunklineError as error:
             return _refusal(error)
         if request.transport is None or request.transport.is_closing():
@@ -130,9 +134,9 @@ class RealtimeEndpoint:
             socket,
             response,
         ):
-            told = await self._first_word(socket) if ours else None
-            if told is not None or not ours:
-                await self._take_up(socket, record, admitted, told)
+            told = await self._first_word(socket) if dialect.ours else None
+            if told is not None or not dialect.ours:
+                await self._take_up(socket, record, admitted, dialect, told)
             return response
 
     async def _first_word(self, socket: Socket) -> ResumeEvent | None:
@@ -149,7 +153,9 @@ class RealtimeEndpoint:
         socket.finish(CLOSE_MOVED, "")
         return None
 
-    async def _take_up(self, socket: Socket, record: Reading, admitted: Admitted, told: ResumeEvent | None) -> None:
+    async def _take_up(
+        self, socket: Socket, record: Reading, admitted: Admitted, dialect: Dialect, told: ResumeEvent | None
+    ) -> None:
         call_id = record.view.call
         session: Session | None = None
         model_bound = False
@@ -166,7 +172,8 @@ class RealtimeEndpoint:
                     session = merge(
                         session, msgspec.structs.replace(bound, model=UNSET), offer
                     )  # the call has its agent
-                session = told.configure(session) if told is not None else session
+                rates_hz = Offer(input_rates_hz=dialect.input_rates_hz)
+                session = told.configure(session, rates_hz) if told is not None else session
             except BadInput as error:  # whatever a client wishes, its call goes on
                 log.warning("session not as it was", call_id=call_id, reason=str(error))
             return wishes(session, offer)
@@ -178,16 +185,12 @@ class RealtimeEndpoint:
             _apologise(socket, _code(error), str(error))
             socket.finish(CLOSE_MOVED, "")
             return
-        terms = self._terms(call_id, record.view.agent, told is not None, model_bound)
+        terms = self._terms(call_id, record.view.agent, dialect, model_bound)
         peer = Peer(taken.call, socket, self._pictures, terms, session)
         Connection(peer, socket, partial(self._calls.wait_for_client, taken.call)).start(taken, told)
 
-    def _terms(self, call: str, model: str, ours: bool, bound: bool) -> Terms:
-        return Terms(model, self._tokens.issue(call), self._limits, ours, self._opening.aliases, bound)
-
-
-def _is_ours(protocol: str | None) -> bool:
-    return protocol == resume_event.SUBPROTOCOL
+    def _terms(self, call: str, model: str, dialect: Dialect, bound: bool) -> Terms:
+        return Terms(model, self._tokens.issue(call), self._limits, dialect, self._opening.aliases, bound)
 
 
 def _apologise(socket: Socket, code: str, message: str) -> None:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from trunkline.gateway.dialects.realtime.session import Session
 from trunkline.gateway.dialects.realtime.session_audio import Format
 from trunkline.gateway.dialects.realtime.transcription_session import TranscriptionSession
+from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Phase
 
 ResponseState = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
@@ -129,6 +130,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     message: str
     param: str | None = None
     event_id: str | None = None
+
+
+def problem_of(error: BadInput, event_id: str | None, kind: str) -> Problem:
+    """What a client is told of it. event_id: the client's event that caused it."""
+    message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
+    if error.param:
+        message = f"{error.param}: {message}"
+    return Problem(type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id)
 
 
 class ServerEvent(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
@@ -284,6 +293,14 @@ class AudioDelta(_InItem, frozen=True, tag="response.output_audio.delta", gc=Fal
     samples: int = 0
 
 
+class AudioStream(_InItem, frozen=True, tag="trunkline.audio.stream"):
+    """In the binary dialect: binary messages with this number are audio of this segment, in this format."""
+
+    stream: int
+    segment: int
+    format: Format
+
+
 class AudioDone(_InItem, frozen=True, tag="response.output_audio.done"):
     pass
 
@@ -340,6 +357,9 @@ class Settled(ServerEvent, frozen=True, tag="trunkline.settled"):
 class Move(ServerEvent, frozen=True, tag="trunkline.move"):
     reason: str
 
+
+Told = ServerEvent | bytes
+"""What goes to a client: an event, or a binary message where its dialect has those."""
 
 _encoder = msgspec.json.Encoder()
 

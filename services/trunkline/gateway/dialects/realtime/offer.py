@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from trunkline.gateway.transcribing import require_language
+from trunkline.proto.binary_dialect import INPUT_RATES_HZ
 from trunkline.proto.errors import BadInput
 from trunkline.proto.response import Attached
 
@@ -23,6 +24,7 @@ class Offer(msgspec.Struct, frozen=True):
 
     aliases: what clients' names of models and voices mean here, empty for the call's own; None if any name may be one.
     voices: of the TTS engine, languages: of the STT engine (ISO 639-1), each empty if it doesn't tell.
+    input_rates_hz: of audio/pcm, the default first.
     """
 
     agent: str = ""
@@ -33,6 +35,7 @@ class Offer(msgspec.Struct, frozen=True):
     aliases: Mapping[str, str] | None = None
     voices: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    input_rates_hz: tuple[int, ...] = INPUT_RATES_HZ[:1]
 
     def agent_of(self, model: str) -> str:
         """The agent that a model's name means, empty for the call's own."""
@@ -74,10 +77,11 @@ class Offer(msgspec.Struct, frozen=True):
         languages: tuple[str, ...] = (),
         *,
         bound: bool = False,
+        input_rates_hz: tuple[int, ...] = INPUT_RATES_HZ[:1],
     ) -> "Offer":
         """bound: to the call's own agent; there is no other to choose."""
         own = attached.agent, attached.instructions, attached.voice, attached.tools
-        return cls(*own, () if bound else attached.agents, aliases, voices, languages)
+        return cls(*own, () if bound else attached.agents, aliases, voices, languages, input_rates_hz)
 
 
 ANYTHING = Offer()

@@ -5,17 +5,15 @@ nothing. Only one that shows pictures takes longer, and those behind it wait for
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Protocol
 
-import msgspec
-
 from trunkline.gateway import metrics
 from trunkline.gateway.call import Call
-from trunkline.gateway.call_events import CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
+from trunkline.gateway.call_events import AudioSaid, CallEvent, CallOver, ResponseEnded, ResponseOpened, Silenced
 from trunkline.gateway.dialects.realtime import events_in, events_out
-from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog, nothing
+from trunkline.gateway.dialects.realtime.backlog import AUDIO_BYTES, Backlog, Step, nothing
 from trunkline.gateway.dialects.realtime.edge_audio import ear_of
 from trunkline.gateway.dialects.realtime.events_in import BadEvent, ClientEvent
 from trunkline.gateway.dialects.realtime.images_in import (
@@ -28,14 +26,15 @@ from trunkline.gateway.dialects.realtime.images_in import (
     wanted_by,
 )
 from trunkline.gateway.dialects.realtime.items_in import ItemWords
-from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.open_response import manner_of
 from trunkline.gateway.dialects.realtime.projection import Projection
 from trunkline.gateway.dialects.realtime.responses_in import ResponseWords, Sessions
-from trunkline.gateway.dialects.realtime.resume_event import SAMPLES_PER_MS
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_tracing import attributes_of
+from trunkline.gateway.dialects.realtime.settled import SettledAudio
+from trunkline.gateway.dialects.realtime.streams import Streams
+from trunkline.gateway.dialects.realtime.terms import Terms
 from trunkline.gateway.edge import Inlet
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.ids import is_id, new_event_id
@@ -44,7 +43,6 @@ from trunkline.telemetry import logs, tracing
 
 GREETING_PAUSE_S = 0.5  # for a client to say first that it wants no greeting
 TAKE_IN_LIMIT_S = 10.0  # for all pictures of one event
-SETTLED_S = 0.5  # at least between two words on which of its audio a client needn't keep
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
 CLOSE_GOING_AWAY = 1001  # the call can go on elsewhere
@@ -58,20 +56,11 @@ class Wire(Protocol):
     def put(self, data: bytes) -> bool:
         """data: one event as JSON. False: the client is too slow, and is cut off."""
 
+    def put_binary(self, data: bytes) -> bool:
+        """As `put`, of a message that is no event; only to a client that asked for the binary dialect."""
+
     def finish(self, code: int, reason: str) -> None:
         """What waits is sent, nothing put later is. code: as of a WebSocket's closing handshake (RFC 6455, 7.4)."""
-
-
-class Terms(msgspec.Struct, frozen=True):
-    """How a client comes. model: as it spelt it. token: to come back with, empty for none. ours: it can come back by
-    itself. aliases, bound: see Offer."""
-
-    model: str
-    token: str
-    limits: Limits
-    ours: bool = False
-    aliases: Mapping[str, str] | None = None
-    bound: bool = False
 
 
 class Peer:
@@ -92,11 +81,14 @@ class Peer:
         self._pictures = pictures
         self._event_ids = (f"{base}_{n}" for base in (new_event_id(),) for n in count(1))
         engines = call.speaking.voices, call.listening.languages
-        self._offer = Offer.of(attached, terms.aliases, *engines, bound=terms.bound)
+        self._offer = Offer.of(
+            attached, terms.aliases, *engines, bound=terms.bound, input_rates_hz=terms.dialect.input_rates_hz
+        )
         self._session = session or new_session(call.call_id, terms.model, attached.instructions, attached.voice)
         conversation = f"conv_{call.call_id.partition('_')[2]}"
         manner = manner_of(self._session)
-        self.projection = Projection(self.next_event_id, conversation, manner, ours=terms.ours)
+        streams = Streams(self.next_event_id) if terms.dialect.binary else None
+        self.projection = Projection(self.next_event_id, conversation, manner, ours=terms.dialect.ours, streams=streams)
         self.projection.caller.transcribes = self._session.audio.input.transcription is not None
         self.items = ItemWords(call, self.projection, self._send_all)
         sessions = Sessions(
@@ -111,9 +103,7 @@ class Peer:
         self.on_greeted: Callable[[], None] = nothing
         self.entered = False
         self._pause: asyncio.TimerHandle | None = None
-        self._settled_ms = 0
-        self._settled_at_s = 0.0
-        self._now_s = asyncio.get_running_loop().time
+        self._settled = SettledAudio(lambda: call.settled_to, asyncio.get_running_loop().time)
         self.named: set[str] = set()  # responses, by a client of ours or before
         self._truncated: str | None = None  # the last response, where the client's truncation has ended it
 
@@ -130,7 +120,7 @@ class Peer:
         It isn't by a client that brings instructions of its own, or that writes or asks before anything was said.
         """
         self.call.belong(self)
-        if self.terms.ours or not self._greeting:
+        if self.terms.dialect.ours or not self._greeting:
             self._start()
         elif wishes(self._session, self._offer).instructions:
             self._start(greets=False)
@@ -156,7 +146,7 @@ class Peer:
             if not greets:
                 self.call.speaking.forgo(self._greeting)
                 self.has_greeted()
-            self.call.start(self, movable=self.terms.ours)
+            self.call.start(self, movable=self.terms.dialect.ours)
         except Exception as error:  # the rim of a call: it may be a timer's
             self.call.fail(error)
 
@@ -168,7 +158,7 @@ class Peer:
 
     def new_name(self, event_id: str | None) -> str:
         """For a response that a client of ours asks for: so it gets what it asked for once. Empty if it names none."""
-        if not self.terms.ours or not event_id or not event_id.startswith("resp_") or not is_id(event_id):
+        if not self.terms.dialect.ours or not event_id or not event_id.startswith("resp_") or not is_id(event_id):
             return ""
         if event_id in self.named:
             return ""
@@ -178,6 +168,9 @@ class Peer:
     # the call's side
 
     def on_event(self, event: CallEvent) -> None:
+        if isinstance(event, AudioSaid):
+            self._send_all(self.projection.speak(event))
+            return
         if isinstance(event, ResponseOpened):
             self.responses.opened(event.response)
             self.has_greeted()
@@ -198,7 +191,7 @@ class Peer:
     def _take_leave(self, over: CallOver) -> None:
         self.has_greeted()
         self.backlog.drop()
-        goes_on = self.terms.ours and over.code in ("moved", "going_away")  # and it asks again there
+        goes_on = self.terms.dialect.ours and over.code in ("moved", "going_away")  # and it asks again there
         for event_id in () if goes_on else self.responses.unanswered.values():
             self.send_error(BadInput("", "the call ended before it was answered", "", code="call_over"), event_id)
         if goes_on:
@@ -220,8 +213,23 @@ class Peer:
             self._refuse_large(size)
         elif not self.backlog.waits:
             self.receive(text, large)
-        elif not self.backlog.full:
-            self.backlog.put(lambda: self.receive(text, large), size)
+        else:
+            self._in_turn(lambda: self.receive(text, large), size)
+
+    def take_audio(self, audio: bytes) -> None:
+        """One binary message of the client's."""
+        if not self.terms.dialect.binary:
+            self.send_error(BadInput("", "a binary message is no event", "JSON as text"), None)
+        elif len(audio) > self.terms.limits.event:
+            self._refuse_large(len(audio))
+        elif not self.backlog.waits:
+            self._append(audio)
+        else:
+            self._in_turn(lambda: self._append(audio), len(audio))
+
+    def _in_turn(self, step: Step, size_bytes: int) -> None:
+        if not self.backlog.full:
+            self.backlog.put(step, size_bytes)
         else:
             problem = "more events wait for the pictures before them than can be kept"
             self.send_error(BadInput("", problem, "a pause", code="too_many_events"), None)
@@ -245,7 +253,24 @@ class Peer:
         except BadEvent as bad:
             self.send_error(bad.cause, bad.event_id)
             return
-        self._answer(event, large_bytes=large_bytes)
+        if isinstance(event, events_in.AppendAudio) and self.entered and not large_bytes:
+            self._append(event.audio, event.event_id)  # most of them, and nothing else is to be asked
+        else:
+            self._answer(event, large_bytes=large_bytes)
+
+    def _append(self, audio: bytes, event_id: str | None = None) -> None:
+        try:
+            self._hear(audio)
+        except BadInput as error:
+            self.send_error(error, event_id)
+        except Exception as error:  # as in _answer
+            self.call.fail(error)
+
+    def _hear(self, audio: bytes) -> None:
+        """audio: the caller's next, in the session's input format. Raises BadInput for a torn sample."""
+        self._inlet.take(audio)
+        if self.terms.dialect.ours and (settled_ms := self._settled.news_ms(len(audio))):
+            self.send(events_out.Settled(event_id=self.next_event_id(), audio_end_ms=settled_ms))
 
     def _answer(self, event: ClientEvent, images: Images | None = None, large_bytes: int = 0) -> None:
         """images: all that it shows; None where they are still to be taken in."""
@@ -295,12 +320,6 @@ class Peer:
         self._obey(event, images)
         if not self.entered and (speaks_first or wishes(self._session, self._offer).instructions):
             self._start(greets=False)
-
-    def _hear(self, audio: bytes) -> None:
-        """Raises BadInput."""
-        self._inlet.take(audio)
-        if self.terms.ours:
-            self._tell_settled()
 
     def _obey(self, event: ClientEvent, images: Images) -> None:
         if isinstance(event, events_in.AppendAudio):
@@ -354,38 +373,21 @@ class Peer:
 
     # out
 
-    def _tell_settled(self) -> None:
-        """With every frame, so the cheaper question comes first."""
-        now_s = self._now_s()
-        if now_s < self._settled_at_s + SETTLED_S:
-            return
-        settled_ms = self.call.settled_to // SAMPLES_PER_MS
-        if settled_ms > self._settled_ms:
-            self._settled_ms, self._settled_at_s = settled_ms, now_s
-            self.send(events_out.Settled(event_id=self.next_event_id(), audio_end_ms=settled_ms))
-
     def next_event_id(self) -> str:
         return next(self._event_ids)
 
-    def _send_all(self, events: Iterable[events_out.ServerEvent]) -> None:
-        for event in events:
-            self.send(event)
+    def _send_all(self, told: Iterable[events_out.Told]) -> None:
+        for one in told:
+            self.send(one)
 
-    def send(self, event: events_out.ServerEvent) -> None:
-        if not self._wire.put(events_out.encode(event)):
+    def send(self, told: events_out.Told) -> None:
+        wire = self._wire
+        if not (wire.put_binary(told) if isinstance(told, bytes) else wire.put(events_out.encode(told))):
             log.warning("client reads too slowly", call_id=self.call.call_id)
             self.call.end("failed: slow client")
 
     def send_error(self, error: BadInput, event_id: str | None, kind: str = "invalid_request_error") -> None:
         """event_id: the client's event that caused it."""
         metrics.client_errors.labels(error.code).inc()
-        problem = problem_of(error, event_id, kind)
+        problem = events_out.problem_of(error, event_id, kind)
         self.send(events_out.Error(event_id=self.next_event_id(), error=problem))
-
-
-def problem_of(error: BadInput, event_id: str | None, kind: str) -> events_out.Problem:
-    """What a client is told of it. event_id: the client's event that caused it."""
-    message = f"{error.problem}; allowed: {error.allowed}" if error.allowed else error.problem
-    if error.param:
-        message = f"{error.param}: {message}"
-    return events_out.Problem(type=kind, code=error.code, message=message, param=error.param or None, event_id=event_id)

@@ -18,7 +18,7 @@ TOLD_ITEMS = 200  # the newest: a client that needs older ones asks for them
 TOLD_OURS = 32  # to a client that has nearly all
 
 
-def restore(projection: Projection, view: CallView) -> list[out.ServerEvent]:
+def restore(projection: Projection, view: CallView) -> list[out.Told]:
     """For a client that knows nothing: the items so far."""
     return list(_items(projection, view, TOLD_ITEMS))
 
@@ -29,12 +29,12 @@ def restore_ours(
     begun: Collection[str],
     opened: Sequence[str],
     outputs: Mapping[str, str],
-) -> list[out.ServerEvent]:
+) -> list[out.Told]:
     """For a client of ours. begun: utterances, by item, whose words it lacks. opened: responses whose end it lacks.
 
     outputs: ids of its items with what came of tools that it carried out, by tool call.
     """
-    told = list(_items(projection, view, TOLD_OURS, outputs))
+    told: list[out.Told] = list(_items(projection, view, TOLD_OURS, outputs))
     for item in list(view.items.values())[-TOLD_OURS:]:
         if item.role == "user" and item.source == "speech":
             told += _words(projection, view, item, item.id in begun)
@@ -111,8 +111,8 @@ def _item(item: ItemView) -> out.Item:
     return message(item.id, item.role, parts, status="completed" if whole else "incomplete", phase=item.phase)
 
 
-def _words(projection: Projection, view: CallView, item: ItemView, begun: bool) -> list[out.ServerEvent]:
-    told: list[out.ServerEvent] = []
+def _words(projection: Projection, view: CallView, item: ItemView, begun: bool) -> list[out.Told]:
+    told: list[out.Told] = []
     if begun:
         told += projection.translate(call.SpeechEnded(item.id, view.heard_to))
         previous = projection.items.before(item.id)
@@ -120,7 +120,7 @@ def _words(projection: Projection, view: CallView, item: ItemView, begun: bool) 
     return told + projection.translate(call.Transcribed(item.id, item.text, 0.0))
 
 
-def _end(projection: Projection, view: CallView, response: ResponseView) -> list[out.ServerEvent]:
+def _end(projection: Projection, view: CallView, response: ResponseView) -> list[out.Told]:
     told = projection.translate(call.ResponseOpened(response.id, True))
     for name in response.items:
         if (item := view.items.get(name)) is not None:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from trunkline.gateway.dialects.realtime.events_in import BadEvent
+from trunkline.gateway.dialects.realtime.offer import ANYTHING, Offer
 from trunkline.gateway.dialects.realtime.session import Session, merge, read_patch
 from trunkline.gateway.resuming import Progress
 from trunkline.gateway.turns import Begun
@@ -82,14 +83,14 @@ class ResumeEvent(msgspec.Struct, frozen=True, tag="trunkline.resume", tag_field
     attempt: int = 0
     unanswered: list[msgspec.Raw] = []
 
-    def configure(self, session: Session) -> Session:
+    def configure(self, session: Session, offer: Offer = ANYTHING) -> Session:
         """As this client has it. Raises BadInput; then nothing has changed."""
         patch = read_patch(self.session)
         if patch is None:
             return session
         if patch.type is UNSET:  # gateways of earlier releases confirmed such updates
             patch = msgspec.structs.replace(patch, type=session.type)
-        return merge(session, patch)
+        return merge(session, patch, offer)
 
     @property
     def progress(self) -> Progress:

@@ -31,7 +31,7 @@ class Format(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     @property
     def rate_hz(self) -> int:
-        return PCM_RATE_HZ if self.type == "audio/pcm" else G711_RATE_HZ
+        return self.rate or (PCM_RATE_HZ if self.type == "audio/pcm" else G711_RATE_HZ)
 
 
 class Transcription(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -131,7 +131,7 @@ def merge_input(old: Input, patch: InputPatch | UnsetType | None, offer: Offer) 
         return old
     require_default(f"{INPUT}.noise_reduction", patch.noise_reduction, None)
     return Input(
-        format=old.format if patch.format is UNSET else _format(patch.format, f"{INPUT}.format"),
+        format=old.format if patch.format is UNSET else _format(patch.format, f"{INPUT}.format", offer.input_rates_hz),
         transcription=_merge_transcription(old.transcription, patch.transcription, offer),
         turn_detection=merge_turn_detection(old.turn_detection, patch.turn_detection),
     )
@@ -173,13 +173,16 @@ def _merge_output(old: Output, patch: OutputPatch | UnsetType | None, offer: Off
     )
 
 
-def _format(wanted: Format | None, param: str) -> Format:
+def _format(wanted: Format | None, param: str, rates_hz: Sequence[int] = (PCM_RATE_HZ,)) -> Format:
+    """rates_hz: allowed of audio/pcm. Raises BadInput."""
     if wanted is None:
         return PCM
     if wanted.type == "audio/pcm":
-        if wanted.rate not in (None, PCM_RATE_HZ):
-            raise BadInput(f"{param}.rate", f"is {wanted.rate}", f"{PCM_RATE_HZ}")
-        return PCM
+        if wanted.rate is None:
+            return PCM
+        if wanted.rate not in rates_hz:
+            raise BadInput(f"{param}.rate", f"is {wanted.rate}", " or ".join(map(str, rates_hz)))
+        return wanted
     if wanted.rate not in (None, G711_RATE_HZ):
         raise BadInput(f"{param}.rate", f"is {wanted.rate}", f"{G711_RATE_HZ}, or leave it out")
     return Format(wanted.type)

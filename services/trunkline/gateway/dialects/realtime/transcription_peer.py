@@ -29,7 +29,6 @@ from trunkline.gateway.dialects.realtime.peer import (
     CLOSE_NORMAL,
     CLOSE_TOO_LARGE,
     Wire,
-    problem_of,
 )
 from trunkline.gateway.dialects.realtime.transcription_events import TranscriptionEvent, UpdateSession
 from trunkline.gateway.dialects.realtime.transcription_session import (
@@ -198,7 +197,7 @@ class TranscriptionPeer:
     def refuse(self, error: BadInput, event_id: str | None = None, kind: str = "invalid_request_error") -> None:
         """event_id: the client's event that caused it."""
         metrics.client_errors.labels(error.code).inc()
-        problem = problem_of(error, event_id, kind)
+        problem = events_out.problem_of(error, event_id, kind)
         self._send(events_out.Error(event_id=self._next_event_id(), error=problem))
 
     def _finish(self, code: int, reason: str) -> None:

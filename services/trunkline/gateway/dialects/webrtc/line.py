@@ -13,7 +13,7 @@ from trunkline.audio.pcm import Samples
 from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.opening import Opened
-from trunkline.gateway.dialects.realtime.peer import Terms
+from trunkline.gateway.dialects.realtime.terms import Terms
 from trunkline.gateway.dialects.webrtc.addresses import Reach
 from trunkline.gateway.dialects.webrtc.ear import RtpEar
 from trunkline.gateway.dialects.webrtc.mouth import Mouth

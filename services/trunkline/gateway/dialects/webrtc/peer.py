@@ -7,8 +7,9 @@ from trunkline.gateway.call_events import AudioSaid, CallEvent, ItemCut, Respons
 from trunkline.gateway.dialects.realtime import events_in, events_out
 from trunkline.gateway.dialects.realtime.events_in import ClientEvent
 from trunkline.gateway.dialects.realtime.images_in import Images, Pictures
-from trunkline.gateway.dialects.realtime.peer import Peer, Terms
+from trunkline.gateway.dialects.realtime.peer import Peer
 from trunkline.gateway.dialects.realtime.session import Session
+from trunkline.gateway.dialects.realtime.terms import Terms
 from trunkline.gateway.dialects.webrtc.mouth import Mouth
 from trunkline.gateway.dialects.webrtc.sounding import Sign, Sounding, Told
 from trunkline.gateway.dialects.webrtc.wire import ChannelWire
@@ -67,12 +68,11 @@ class RtcPeer(Peer):
 
     # the client's side
 
+    def _hear(self, audio: bytes) -> None:
+        raise BadInput("type", "audio comes over RTP on this line", "the microphone's track", code="not_supported")
+
     def _obey(self, event: ClientEvent, images: Images) -> None:
         match event:
-            case events_in.AppendAudio():
-                raise BadInput(
-                    "type", "audio comes over RTP on this line", "the microphone's track", code="not_supported"
-                )
             case events_in.ClearOutput():
                 self._clear()
             case _:

@@ -49,6 +49,10 @@ class ChannelWire:
         self.finish(0, "too slow")
         return False
 
+    def put_binary(self, data: bytes) -> bool:
+        """Never: the agent's audio has a track of its own."""
+        raise NotImplementedError("a data channel carries events alone")
+
     def finish(self, code: int, reason: str) -> None:
         """What waits is sent, nothing put later is. A data channel has no code to close with."""
         if not self._finished:
