@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from trunkline.cli.load import dialect
+from trunkline.cli.load.binary import BINARY
 from trunkline.cli.load.dialect import KNOWN, Turns
 from trunkline.cli.load.frames import Opcode
 from trunkline.cli.load.realtime import REALTIME
+from trunkline.proto.binary_dialect import pack
 from trunkline.proto.errors import BadInput
 
 
@@ -112,3 +114,21 @@ def test_every_dialect_loads_by_its_name(name: str) -> None:
 def test_an_unknown_dialect_is_refused_with_those_there_are() -> None:
     with pytest.raises(BadInput, match="realtime"):
         dialect.spec_of("morse")
+
+
+def test_binary_audio_is_as_long_as_its_samples_behind_the_header_and_all_else_is_as_in_json() -> None:
+    ear = Told()
+
+    BINARY.read(Opcode.BINARY, pack(1, 0, bytes(2 * 2400)), ear)
+    BINARY.read(Opcode.TEXT, b'{"type":"session.created"}', ear)
+
+    assert ear.things == [0.1, "set up"]
+
+
+def test_a_caller_in_binary_sends_samples_alone_at_the_rate_of_recognisers_and_asks_for_that() -> None:
+    [opening] = BINARY.opening("commit")
+
+    assert BINARY.frame(bytes(640)) == (Opcode.BINARY, bytes(640))
+    asked = msgspec.json.decode(opening.payload)["session"]["audio"]["input"]["format"]
+    assert (BINARY.rate_hz, asked["rate"]) == (16_000, 16_000)
+    assert BINARY.headers("sk-1")["Sec-WebSocket-Protocol"] == "trunkline.binary.v1"

@@ -178,7 +178,7 @@ def _chaos(parser: Parser) -> None:
 def _load(parser: Parser) -> None:
     parser.add_argument("--calls", metavar="N", default="20", help="calls at a time (default: %(default)s)")
     parser.add_argument("--seconds", metavar="S", default="20", help="that are measured (default: %(default)s)")
-    parser.add_argument("--dialect", default="realtime", help="realtime (default)")
+    parser.add_argument("--dialect", default="realtime", help="realtime (default), or binary: audio that is no JSON")
     parser.add_argument(
         "--turns", default="commit", help="who ends a turn: commit, the caller (default); vad, the server by silence"
     )

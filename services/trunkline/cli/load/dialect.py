@@ -14,7 +14,7 @@ from trunkline.proto.errors import BadInput
 Turns = Literal["commit", "vad"]
 """Who ends a caller's turn: the caller, right behind the last frame of the burst, or the server."""
 
-KNOWN = {"realtime": "trunkline.cli.load.realtime:REALTIME"}
+KNOWN = {"realtime": "trunkline.cli.load.realtime:REALTIME", "binary": "trunkline.cli.load.binary:BINARY"}
 
 
 class Ear(Protocol):
