@@ -10,8 +10,8 @@ from unittest import mock
 
 import msgspec
 
-from trunkline.bus.exchange import Exchange, LastWord, Link, LinkKey
-from trunkline.bus.link import LinkState, Sent
+from trunkline.bus.exchange import Exchange, LastWord, Link
+from trunkline.bus.link import LinkKey, LinkState, Sent
 from trunkline.bus.port import Headers, Received
 from trunkline.gateway import resuming
 from trunkline.gateway.call import Call

@@ -9,14 +9,13 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 from prometheus_client import Counter
 
 from trunkline.bus.dead import bury, skip
 from trunkline.bus.inbox import Inbox
-from trunkline.bus.link import UNACKED_LIMIT, Arrived, LinkState, PeerTakesNothing, Sent
+from trunkline.bus.link import UNACKED_LIMIT, Arrived, LinkKey, LinkState, PeerTakesNothing, Sent
 from trunkline.bus.port import SETTLED_S, Bus, Headers, Received, Subscription
 from trunkline.bus.upkeep import Upkeep
 from trunkline.bus.windows import AudioWindows
@@ -38,12 +37,6 @@ _unheard = Counter("trunkline_bus_unheard_total", "Messages to a peer at whose i
 LinkHandler = Callable[[Message, Headers | None], None]
 AudioHandler = Callable[[AudioChunk], None]
 LastWord = CallFailed | Superseded | Release  # loose, it says that the sender hasn't this placement; never answered
-
-
-class LinkKey(NamedTuple):
-    call: str
-    peer: str
-    attach: int
 
 
 class Link:

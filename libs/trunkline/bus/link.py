@@ -26,6 +26,12 @@ class PeerTakesNothing(Exception):
         self.peer, self.messages = peer, messages
 
 
+class LinkKey(NamedTuple):
+    call: str
+    peer: str
+    attach: int
+
+
 class Sent(NamedTuple):
     seq: int
     message: Message

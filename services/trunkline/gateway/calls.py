@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from itertools import count
 
-from trunkline.bus.exchange import Exchange, Link, LinkKey
+from trunkline.bus.exchange import Exchange, Link
+from trunkline.bus.link import LinkKey
 from trunkline.bus.port import Headers
 from trunkline.bus.pulse import next_pulse_s
 from trunkline.gateway import metrics
