@@ -101,7 +101,7 @@ async def measure(detector: VoiceDetector, count: int) -> Cost:
             callers.say(message)
             taking_s += time.thread_time() - before_s
             await asyncio.sleep(max(0.0, begun_s + (message + 1) * MESSAGE_S - loop.time()))
-        while any(session._unheard >= WINDOW_SAMPLES for session in callers.sessions):
+        while any(session._unheard >= WINDOW_SAMPLES for session in callers.sessions):  # noqa: ASYNC110  # no event tells it
             await asyncio.sleep(MESSAGE_S)
         spent_s = time.process_time() - begun_cpu_s
         for session in callers.sessions:

@@ -45,7 +45,7 @@ class Ear:
         self._bus = ProcessBus(broker)
         self._exchange = Exchange(self._bus, "stt", worker)
         self._listening = Listening(Loudness(), Inline())
-        self._recognition = Recognition(Levels(), Slow(takes_s), 1)
+        self._recognition = Recognition(Levels(), Slow(takes_s), 1, wait_s=float("inf"))  # files have time
         self.pool = CallPool(self._exchange, capacity=capacity, open_session=self._open)
         self._beats = Beats(self._bus, lambda: Beat("stt", worker, self.pool.calls, capacity, False, "test", pid=1))
         self._exchange.on_placed = self._beats.placed

@@ -12,7 +12,7 @@ import pytest
 from support.virtual import run_virtual
 from trunkline.runtime.engine_watch import EXIT_FAILED, HANG_LIMIT_S, EngineWatch
 from trunkline.stt import recognition
-from trunkline.stt.engines.scripted import Scripted
+from trunkline.stt.engines.digits import Digits
 from trunkline.tts import scheduler
 
 
@@ -101,12 +101,12 @@ def test_the_recogniser_s_threads_are_watched(monkeypatch: pytest.MonkeyPatch) -
     )
 
     async def scenario() -> None:
-        stage = recognition.Recognition(Scripted(), Stuck(), 1)
+        stage = recognition.Recognition(Digits(), Stuck(), 1)
         stage.submit(recognition.Job("rtc_00_a", 1, np.zeros(16_000, dtype=np.int16), lambda outcome: None))
         await asyncio.sleep(HANG_LIMIT_S + 0.1)
 
     run_virtual(scenario())
-    assert told == ["scripted"]
+    assert told == ["digits"]
 
 
 class Step:

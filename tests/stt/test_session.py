@@ -103,6 +103,12 @@ class Hub:
         return [final.text for final in self.finals]
 
 
+class OnThread(Scripted):
+    """Takes the time that its executor does."""
+
+    inline = False
+
+
 class Worker:
     """draft_samples: see CallerSession."""
 
@@ -111,7 +117,7 @@ class Worker:
         self.gateway = Exchange(MemoryBus(broker), "gateway", "g")
         self.stt = Exchange(MemoryBus(broker), "stt", "s")
         self._listening = Listening(Loudness(), Inline())
-        self._recognition = Recognition(Scripted(script), executor or Inline(), 1)
+        self._recognition = Recognition(OnThread(script), executor or Inline(), 1)
         self._draft_samples = draft_samples
         self.pool = CallPool(self.stt, capacity=0, open_session=self._open)
         self._calls = 0
