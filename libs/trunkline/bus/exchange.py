@@ -51,7 +51,7 @@ class Link:
         self.peer_epoch = 0
         self.handler = handler
         self._exchange = exchange
-        self._key = key
+        self.key = key
         self._handles: list[int] = []
         self._subject = subjects.inbox_of(self.peer, self.call)
         self._unheard = subjects.unheard(exchange.stage, exchange.worker, self.peer)
@@ -121,10 +121,6 @@ class Link:
             sent_us=time.time_ns() // 1000,
             message=message,
         )
-
-    @property
-    def key(self) -> LinkKey:
-        return self._key
 
 
 class Exchange:
