@@ -23,15 +23,18 @@ import numpy as np
 import uvloop
 from nats.aio.msg import Msg
 
-from bench.run import NULL_OPTIONS, REPLY, ROOT
 from support.running_stack import RunningStack
 from trunkline.cli.listing import table
 from trunkline.cli.load import processes
+from trunkline.cli.load.asked import NULL_ENGINES
 from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ, decode_batch
 from trunkline.proto.envelope import decode
 from trunkline.proto.errors import Undecodable
 
+ROOT = Path(__file__).parents[2]
+NULL_OPTIONS = [f"--engine={seam}={name}" for seam, name in NULL_ENGINES.items()]
+REPLY = [[[{"type": "say", "text": "Here you are.", "phase": "final_answer"}]]]
 BURST_MS, REPLY_MS = 120, 200
 SETUPS = 50
 HOP_TURNS = 60
