@@ -9,7 +9,7 @@ import pytest
 from support.virtual import run_virtual
 from trunkline.audio import g711
 from trunkline.bus.adaptive_window import PERIOD_S, WIDEST_S
-from trunkline.gateway.edge import Ear, Edge, Inlet
+from trunkline.gateway.edge import ALONE_BYTES, Ear, Edge, Inlet
 from trunkline.proto.errors import BadInput
 
 FRAME = np.random.default_rng(1).integers(-8_000, 8_000, 480, dtype=np.int16).tobytes()
@@ -103,6 +103,21 @@ def test_what_waits_is_heard_at_once_and_once_where_something_else_follows() -> 
         caller.inlet.take(FRAME)
         await asyncio.sleep(WIDEST_S)
         assert len(b"".join(caller.heard)) == 3 * 640
+
+    at_the_edge(script)
+
+
+def test_who_sends_seconds_at_once_waits_for_no_window() -> None:
+    """What waits is joined: of a file in small frames that would be as many copies of ever more."""
+
+    async def script(edge: Edge) -> None:
+        caller, most_bytes = (await crowd(edge))[0], 0
+        for _ in range(500):
+            caller.inlet.take(FRAME)
+            most_bytes = max(most_bytes, len(caller.inlet.waiting))
+        assert most_bytes <= ALONE_BYTES
+        caller.inlet.bring()
+        assert len(b"".join(caller.heard)) == 500 * 640
 
     at_the_edge(script)
 

@@ -1,5 +1,7 @@
 """The WebSocket frames of RFC 6455, read however they are cut, and what breaks the protocol."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,15 @@ def test_however_the_bytes_are_cut_the_messages_are_the_same(texts: list[str], s
     found = read(*pieces, sent)
 
     assert found == [one for text in texts for one in ((TEXT, text.encode()), (PING, b"p"))]
+
+
+def test_nothing_of_what_was_read_is_kept() -> None:
+    large = frame(FIN | TEXT, b"x" * 60_000)
+    reader, before = FrameReader(LIMIT_BYTES), sys.getrefcount(large)
+    reader.feed(large)
+
+    assert reader.next() is not None
+    assert sys.getrefcount(large) == before
 
 
 def test_a_message_in_parts_is_told_whole_and_control_frames_between_them_at_once() -> None:

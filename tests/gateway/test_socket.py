@@ -294,6 +294,23 @@ def test_awaited_messages_are_taken_as_they_are_asked_for() -> None:
     on_a_line(scenario, listening=False)
 
 
+def test_a_client_of_large_messages_is_held_by_their_size() -> None:
+    async def scenario(line: Line) -> None:
+        large = frame(FIN | BINARY, b"x" * LIMIT_BYTES)
+        messages = AwaitedMessages(line.socket, limit=10, limit_bytes=2 * LIMIT_BYTES)
+        await settled()
+        line.says(large)
+        assert line.wire.reads
+        line.says(large, text("a"))
+        assert not line.wire.reads
+        came = [await messages.next() for _ in range(3)]
+
+        assert [len(one.data) for one in came if one is not None] == [LIMIT_BYTES, LIMIT_BYTES, 1]
+        assert line.wire.reads
+
+    on_a_line(scenario, listening=False)
+
+
 def test_what_follows_an_awaited_message_goes_to_who_listens_next() -> None:
     async def scenario(line: Line) -> None:
         messages = AwaitedMessages(line.socket)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from trunkline.gateway.socket import Socket
 
+AHEAD_BYTES = 128_000  # a message may be large: of many of them, few are taken ahead
+
 
 class Awaited(NamedTuple):
     """text: whether it is one."""
@@ -18,11 +20,11 @@ class Awaited(NamedTuple):
 
 
 class AwaitedMessages:
-    """limit: of those that are taken before anybody asks for them."""
+    """limit, limit_bytes: of what is taken before anybody asks for it; more only by its last message."""
 
-    def __init__(self, socket: Socket, limit: int = 1) -> None:
+    def __init__(self, socket: Socket, limit: int = 1, limit_bytes: int = AHEAD_BYTES) -> None:
         self._socket = socket
-        self._limit = limit
+        self._limit, self._limit_bytes = limit, limit_bytes
         self._taken: deque[Awaited] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._over = False
@@ -51,7 +53,7 @@ class AwaitedMessages:
 
     def _take(self, message: Awaited) -> None:
         self._taken.append(message)
-        if len(self._taken) >= self._limit:
+        if len(self._taken) >= self._limit or sum(len(one.data) for one in self._taken) >= self._limit_bytes:
             self._socket.hold()
         self._wake()
 

@@ -13,6 +13,8 @@ from trunkline.bus.adaptive_window import AdaptiveWindow
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES
 from trunkline.proto.errors import BadInput
 
+ALONE_BYTES = 16_000  # of what waits of one caller, a third of a second: who sends more at once has no use for company
+
 Decode = Callable[[bytes], Samples]
 
 
@@ -66,10 +68,12 @@ class Inlet:
         self._on_failure = on_failure
 
     def take(self, audio: bytes) -> None:
-        """Heard at the end of the window. Raises BadInput for a torn sample; then nothing of it is taken."""
+        """Heard by the end of the window. Raises BadInput for a torn sample; then nothing of it is taken."""
         self.ear.require_whole(audio)
         self.waiting = self.waiting + audio if self.waiting else audio
-        if not self.queued:
+        if len(self.waiting) > ALONE_BYTES:
+            self.bring()
+        elif not self.queued:
             self.queued = True
             self._edge.queue(self)
 

@@ -72,6 +72,8 @@ class FrameReader:
             payload = bytearray(data[start + MASK_BYTES : end])
             websocket_mask(bytes(data[start : start + MASK_BYTES]), payload)
             self._at = at = end
+            if at == came:
+                self._data, self._at = b"", 0  # it may be large, and the next far off
             if first == _WHOLE_TEXT:
                 self.kind = TEXT
                 return payload if payload.isascii() else _utf8(payload)  # most of it is audio in base64
