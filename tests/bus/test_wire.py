@@ -5,11 +5,13 @@ import inspect
 import subprocess
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 import uvloop
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
+from nats.errors import NoRespondersError
 
 from support.nats_server import NatsServer, running
 from trunkline.bus.nats import OUTBOX_MESSAGES, NatsBus
@@ -213,6 +215,64 @@ def test_a_subscription_outlives_the_server_and_what_was_published_meanwhile_goe
 
     with running(tmp_path) as server:
         asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_server_that_says_nothing_is_tried_again_without_holding_on_to_it() -> None:
+    async def main() -> bytes:
+        callers: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
+        server = await asyncio.start_server(lambda reader, _: callers.put_nowait(reader), "127.0.0.1", 0)
+        wire, (host, port) = Wire(), server.sockets[0].getsockname()
+        for _ in range(2):
+            await wire.connect(urlparse(f"nats://{host}:{port}"), 0, 2)
+        rest = await asyncio.wait_for((await callers.get()).read(), 2)
+        wire.close()
+        server.close()
+        return rest
+
+    assert asyncio.run(main()) == b""
+
+
+@pytest.mark.nats
+def test_a_reader_of_nats_py_that_ended_is_noticed_though_messages_come(tmp_path: Path) -> None:
+    async def body(bus: NatsBus) -> None:
+        heard: list[Received] = []
+        await bus.subscribe("x", heard.append)
+        await bus.flush()
+        given_up = asyncio.ensure_future(bus.client.flush())
+        await asyncio.sleep(0)
+        given_up.cancel()  # its PONG is more than nats-py's reader takes
+        reading = bus.client._reading_task
+        assert reading is not None
+        await until(reading.done)
+        while bus.client._reading_task is reading:
+            bus.publish("x", b"the server is well")
+            await asyncio.sleep(0.05)
+        await until(lambda: bus.connected)
+        with pytest.raises(NoRespondersError):
+            await bus.client.request("nobody", timeout=2)
+        assert heard
+
+    on_nats(tmp_path, body)
+
+
+@pytest.mark.nats
+def test_a_subscription_hears_on_until_the_server_has_answered_behind_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(bus: NatsBus) -> None:
+        subscription = await bus.subscribe("x", lambda received: None)
+        await bus.flush()
+        written, write = bytearray(), bus._wire.write
+
+        def note(payload: bytes) -> None:
+            written.extend(payload)
+            write(payload)
+
+        monkeypatch.setattr(bus._wire, "write", note)
+        await subscription.stop()
+        assert written.rindex(b"PING") > written.index(b"UNSUB")
+
+    on_nats(tmp_path, body)
 
 
 @pytest.mark.nats

@@ -412,6 +412,18 @@ def test_audio_before_an_utterance_without_words_is_kept_though_a_later_one_has_
     assert hub.listening.settled_to <= 32_000 - 1_600
 
 
+def test_what_the_next_worker_does_not_hear_ends_by_how_far_it_judged_not_by_what_may_be_let_go_of() -> None:
+    hub = Hub()
+    hub.place()
+    say(hub, np.concatenate((silent(1.0), tone(1000, 1.0))))
+    assert hub.turns.under_way
+    hub.lose()
+    hub.place()
+    hub.listening.on_stt(s.Silent(8_000, judged_to=hub.listening.ring.end))
+
+    assert not hub.turns.under_way
+
+
 @pytest.mark.parametrize("mute", ["at once", "in an utterance", "after its end", "after a commit"])
 def test_a_worker_without_progress_for_three_seconds_is_stalled(mute: str) -> None:
     hub = Hub()

@@ -9,7 +9,7 @@ import pytest
 
 from support.virtual import run_virtual
 from trunkline.bus.memory import MemoryBroker, MemoryBus
-from trunkline.bus.port import SETTLED_S
+from trunkline.bus.port import SETTLED_S, Received
 from trunkline.placement.beats import Beats
 from trunkline.placement.roster import FORGET_S, Roster
 from trunkline.proto import subjects
@@ -54,6 +54,16 @@ def test_who_has_no_call_beats_more_rarely_and_is_judged_by_that_until_one_is_pl
         clock.now_s += 0.1
     roster.hear(beat("other", stage="tts"))
     assert roster.lost("stt", "hung")
+
+
+def test_one_that_was_chosen_while_it_beat_rarely_takes_the_next_call_too() -> None:
+    roster, clock = roster_of(beat("alone"))
+    clock.now_s += BEAT_LIMIT_S + 0.1
+
+    assert [roster.choose("stt").worker for _ in range(2)] == ["alone", "alone"]
+    clock.now_s += BEAT_LIMIT_S + 0.01
+    with pytest.raises(StageUnavailable, match="none is alive"):
+        roster.choose("stt")
 
 
 def test_a_burst_between_two_beats_is_shared() -> None:
@@ -284,3 +294,18 @@ def test_a_worker_beats_rarely_without_a_call_and_at_once_and_often_from_the_pla
 
     assert [later - earlier for earlier, later in pairwise(idle_s)] == pytest.approx([IDLE_BEAT_S] * 3)
     assert busy_s == pytest.approx([0.0, BEAT_S, 2 * BEAT_S])
+
+
+def test_what_was_stopped_in_the_turn_of_a_placement_beats_no_more() -> None:
+    async def main() -> int:
+        bus, heard = MemoryBus(), list[Received]()
+        await bus.subscribe(subjects.ALL_BEATS, heard.append)
+        beats = Beats(bus, lambda: beat("a", calls=1 if heard else 0))
+        beats.start()
+        await asyncio.sleep(0.01)
+        beats.placed()
+        beats.stop()
+        await asyncio.sleep(1.0)
+        return len(heard)
+
+    assert run_virtual(main()) == 1

@@ -35,7 +35,11 @@ _client_errors = Counter("trunkline_bus_client_errors_total", "Errors that the N
 
 
 class _Client(Client):
-    """Asks the server for a sign of life only when it has said nothing since the last pulse, and shares that wakeup."""
+    """Asks the server for a sign of life only when it has said nothing since the last pulse, and shares that wakeup.
+
+    With each pulse it looks too whether nats-py still reads: it stops at what it can't take (a PONG for a flush that
+    was given up), and our own messages come all the same, but no answer of JetStream.
+    """
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()
@@ -47,13 +51,14 @@ class _Client(Client):
         while True:
             now_s = loop.time()
             await asyncio.sleep(next_pulse_s(now_s) - now_s)
-            if self._wire.heard():
-                self._pings_outstanding = 0
-            elif self.is_connected:
-                self._pings_outstanding += 1
-                if self._pings_outstanding > SILENT_PULSES:
-                    await self._process_op_err(StaleConnectionError())
-                    return
+            if not self.is_connected:
+                continue
+            silent = not self._wire.heard()
+            self._pings_outstanding = self._pings_outstanding + 1 if silent else 0
+            if self._pings_outstanding > SILENT_PULSES or self._reading_task is None or self._reading_task.done():
+                await self._process_op_err(StaleConnectionError())
+                return
+            if silent:
                 self._wire.write(_PING)
                 self._pongs.append(loop.create_future())
 
@@ -68,7 +73,9 @@ class _NatsSubscription:
     async def stop(self) -> None:
         with contextlib.suppress(NatsError, TimeoutError):  # the connection may go, and the subscription with it
             if self._client.is_connected:
-                await asyncio.wait_for(self._subscription.drain(), DRAIN_LIMIT_S)  # type: ignore[no-untyped-call]
+                async with asyncio.timeout(DRAIN_LIMIT_S):
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]
+                    await self._client.flush()  # drain's PING overtakes its UNSUB, see NatsBus.flush
             else:
                 await self._subscription.unsubscribe()
         self._wire.handlers.pop(self._number, None)

@@ -48,6 +48,8 @@ class Wire(Transport):
         return heard
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        if self._connection is not None:
+            self._connection.transport.abort()  # one that came to nothing: nats-py closes only what it has used
         loop = asyncio.get_running_loop()
         making = loop.create_connection(lambda: _Connection(self), uri.hostname or "", uri.port or 0)
         _, self._connection = await asyncio.wait_for(making, connect_timeout)

@@ -21,7 +21,7 @@ class Beats:
         self._bus = bus
         self._describe = describe
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._often = False
 
     def start(self) -> None:
@@ -36,7 +36,8 @@ class Beats:
         """By the next turn of the loop it counts among the calls."""
         if self._timer is not None and not self._often:
             self._often = True
-            self._loop.call_soon(self.start)
+            self._timer.cancel()
+            self._timer = self._loop.call_soon(self.start)
 
     def now(self) -> Beat:
         beat = self._describe()

@@ -152,7 +152,8 @@ class Roster:
         pair = self._rng.sample(able, 2) if len(able) > 2 else able
         best = min(pair, key=lambda heard: heard.load)
         if best.limit_s > BEAT_LIMIT_S:
-            best.audible_s = self._audible_now_s()  # its silence counts from here: it answers with a beat
+            # Its silence counts from here: it answers with a beat.
+            best.at_s, best.audible_s = self._now_s(), self._audible_now_s()
         best.placed += 1
         return best.beat
 

@@ -210,9 +210,10 @@ class Listening:
                 progress.judged(to_sample, now)
                 self._decide(turns.judged(to_sample))
             case Silent(to_sample=to_sample, judged_to=judged_to):
-                progress.judged(max(to_sample, judged_to), now)
+                judged_to = max(to_sample, judged_to)
+                progress.judged(judged_to, now)
                 self._silent_to = max(self._silent_to, to_sample)
-                self._decide(turns.judged(to_sample))
+                self._decide(turns.judged(judged_to))
             case AudioMissing(from_sample=from_sample):
                 self._send_again(from_sample)
         self.ring.trim(turns.settled_to(self._silent_to))
