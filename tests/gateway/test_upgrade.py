@@ -9,6 +9,7 @@ from gateway.client_frames import frame
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets
 from trunkline.gateway.frames import FIN, TEXT
+from trunkline.gateway.speaking import Speaking
 
 UPGRADE = (
     f"GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {KEY}\r\n"
@@ -56,5 +57,21 @@ def test_a_gateway_that_goes_down_says_goodbye_to_who_is_left() -> None:
             await stopping
 
             assert code == 1001
+
+    run_over_sockets(main())
+
+
+def test_a_call_that_fails_as_its_client_leaves_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(speaking: Speaking) -> None:
+        raise RuntimeError("a bug")
+
+    async def main() -> None:
+        async with Server() as server, server.connect() as caller:
+            await caller.until("session.created")
+            monkeypatch.setattr(Speaking, "suspend", fail)
+            caller.breaks()
+            await asyncio.sleep(0.1)
+
+            assert server.service.load()[0] == 0
 
     run_over_sockets(main())

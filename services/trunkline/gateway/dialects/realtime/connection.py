@@ -85,9 +85,12 @@ class Connection:
         self._peer.on_greeted = self._peer.backlog.on_room = nothing
         if self._greeting is not None:
             self._greeting.cancel()
-        self._peer.leave()
-        if code is not None and code != CLOSE_MOVED:
-            self._call.end("caller_hung_up")
-        self._call.suspend()
+        try:
+            self._peer.leave()
+            if code is not None and code != CLOSE_MOVED:
+                self._call.end("caller_hung_up")
+            self._call.suspend()
+        except Exception as error:  # the rim of a call: nobody else would end it
+            self._call.fail(error)
         self._socket.finish(CLOSE_NORMAL, "")
         self._on_gone()
