@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from support.virtual import run_virtual
+from trunkline.gateway import metrics
 from trunkline.gateway.ticker import PERIOD_S, Ticker
 
 
@@ -87,5 +90,24 @@ def test_nobody_is_pumped_who_was_removed_also_in_the_turn_in_which_he_is_due() 
         ticker.at(other, 0.1)
         await asyncio.sleep(0.5)
         assert len(called) == 1
+
+    ticking(script)
+
+
+def test_after_a_standstill_all_beats_are_made_up_for_at_once_and_with_no_other_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late_s: list[float] = []
+    monkeypatch.setattr(metrics.ticker_late_s, "observe", late_s.append)
+
+    async def script(ticker: Ticker, now_s: Callable[[], float]) -> None:
+        await asyncio.sleep(5.0)
+        pumps: list[Callable[[], None]] = [lambda: ticker.at(pumps[0], 10.0), lambda: ticker.at(pumps[1], 9.0)]
+        ticker.at(pumps[0], 1.0)
+        ticker.at(pumps[1], 2.0)
+        await asyncio.sleep(0.1)
+        assert [round(each) for each in late_s] == [4]
+        await asyncio.sleep(3.91)
+        assert [round(each) for each in late_s] == [4, 0]
 
     ticking(script)

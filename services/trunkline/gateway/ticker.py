@@ -71,8 +71,17 @@ class Ticker:
     def _tick(self) -> None:
         now_s = self._loop.time()
         metrics.ticker_late_s.observe(max(0.0, now_s - self._timer_beat * PERIOD_S))
-        self._timer = None
         self._beat = max(self._timer_beat, int(now_s / PERIOD_S))
+        try:
+            self._pump()  # with the timer that is over still in place, so that nobody sets another meanwhile
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._heap:
+                self._arm()
+
+    def _pump(self) -> None:
         while self._heap and self._heap[0] <= self._beat:
             beat = heapq.heappop(self._heap)
             due = self._due[beat]
@@ -81,5 +90,3 @@ class Ticker:
                 del self._beats[pump]
                 pump()
             self._due.pop(beat, None)
-        if self._heap:
-            self._arm()
