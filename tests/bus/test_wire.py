@@ -15,7 +15,7 @@ from nats.errors import NoRespondersError
 
 from support.nats_server import NatsServer, running
 from trunkline.bus.nats import OUTBOX_MESSAGES, NatsBus
-from trunkline.bus.port import Received
+from trunkline.bus.port import PayloadTooLarge, Received
 from trunkline.bus.wire import WRITE_LIMIT_BYTES, Wire, _Connection, publication
 
 INBOX = b"tl.v1.stt.w.rtc_1"
@@ -177,6 +177,23 @@ def test_while_the_socket_takes_nothing_the_outbox_waits_and_drops_its_oldest(tm
         await bus.flush()
         await until(lambda: len(heard) == OUTBOX_MESSAGES)
         assert (heard[0], heard[-1]) == (b"10", b"%d" % (OUTBOX_MESSAGES + 9))
+
+    on_nats(tmp_path, body)
+
+
+@pytest.mark.nats
+def test_headers_count_towards_what_the_server_takes_at_most(tmp_path: Path) -> None:
+    async def body(bus: NatsBus) -> None:
+        heard: list[int] = []
+        await bus.subscribe("x", lambda received: heard.append(len(received.data)))
+        fits = bus.max_payload - len(b"NATS/1.0\r\na: b\r\n\r\n")
+        with pytest.raises(PayloadTooLarge):
+            bus.publish("x", bytes(fits + 1), headers={"a": "b"})  # it would cost us the connection, for good
+        bus.publish("x", bytes(fits), reply="y", headers={"a": "b"})
+        bus.publish("x", bytes(bus.max_payload), reply="y")
+        await bus.flush()
+        await until(lambda: len(heard) == 2)
+        assert heard == [fits, bus.max_payload]
 
     on_nats(tmp_path, body)
 

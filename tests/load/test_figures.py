@@ -1,17 +1,21 @@
 """What a run is reported as: the services' histograms, the kernel's clocks, the report's keys, the plot."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from support.hungry import HungryRecogniser
 from trunkline.cli.errors import ProcessEnded
-from trunkline.cli.load import plot, processes, report, services, stages
+from trunkline.cli.load import command, plot, processes, report, services, stages
 from trunkline.cli.load.asked import Asked, Goal
 from trunkline.cli.load.caller import Tally, Turn
 from trunkline.cli.load.command import judged
@@ -20,7 +24,10 @@ from trunkline.cli.load.plot import Panel
 from trunkline.cli.load.process import Outcome
 from trunkline.cli.load.report import Machine, Report
 from trunkline.cli.load.run import GENERATOR, Held
+from trunkline.cli.load.services import Target
 from trunkline.cli.load.stages import Histogram
+from trunkline.runtime.apart import Apart
+from trunkline.stt.engines.apart import answering
 
 DESIGN_KEYS = {
     "calls",
@@ -107,6 +114,22 @@ def test_a_pid_that_is_no_process_of_trunklines_here_is_not_measured() -> None:
     assert [services.is_ours(pid) for pid in (1, here.pid)] == [False, False]
 
 
+@pytest.mark.programs
+def test_the_processes_of_an_engine_are_its_workers_and_no_other_child_is() -> None:
+    apart = Apart("hungry", partial(answering, HungryRecogniser))
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    loading = threading.Thread(target=apart.load)
+    loading.start()
+    loading.join()
+    try:
+        assert apart._process is not None
+        assert services.engines_of(os.getpid()) == [apart._process.pid]
+    finally:
+        apart.close()
+        other.communicate(b"\n")
+    assert services.engines_of(os.getpid()) == []
+
+
 def held(*, late: list[int] | None = None, failures: list[str] | None = None) -> Held:
     """Ten seconds of two calls: turns at 1 and 9 s, and one beyond the window."""
     turns = [Turn(101.0, 40.0, 39.0), Turn(109.0, 60.0, 59.0), Turn(111.0, 9_000.0, 9_000.0)]
@@ -184,6 +207,19 @@ def test_a_number_of_calls_is_kept_within_the_target_with_no_call_lost_and_a_gen
     tried = judged(made(**how), goal)
 
     assert (tried.kept, tried.why_not) == (not why_not, why_not)
+
+
+def test_a_search_tells_no_memory_of_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hold(*_: object) -> Held:
+        return held()
+
+    monkeypatch.setattr(command.run, "hold", hold)
+    asked, where = Asked(1, 10.0, "trunkline.cli.load.realtime:REALTIME"), Machine(2, 0.1, "3.11", "6")
+
+    told, _ = asyncio.run(command._find(asked, Goal(95, 100.0), Target("http://x"), tmp_path, where))
+
+    assert (told.rss_kb_per_call, told.rss_kb_per_call_by_service) == (None, None)
+    assert [line.split()[2] for line in report.text(told) if line.startswith(("total", "gateway"))] == ["-", "-"]
 
 
 @pytest.mark.parametrize(("calls", "cores", "count"), [(1, 2, 1), (100, 2, 1), (101, 2, 2), (900, 2, 2), (50, 1, 1)])

@@ -1,8 +1,12 @@
 """A recogniser that holds the GIL, in a process of its own."""
 
 import asyncio
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 
 import numpy as np
@@ -62,6 +66,30 @@ def test_a_process_that_hangs_is_ended_and_replaced() -> None:
     apart.close()
     with pytest.raises(EngineDied, match="was closed"):
         apart.ask(question)
+
+
+def test_a_process_that_takes_no_question_is_ended_and_replaced() -> None:
+    apart = Apart("hungry", partial(answering, HungryRecogniser), limit_s=0.5)
+    apart.load()
+    assert apart._process is not None
+    assert apart._process.pid is not None
+    os.kill(apart._process.pid, signal.SIGSTOP)  # so the pipe fills up
+    long = (1).to_bytes(4, "little") + bytes(4 * 16_000 * 28)
+    told: Future[bytes] = Future()
+    threading.Thread(target=lambda: told.set_exception(failure_of(apart, long)), daemon=True).start()
+
+    assert isinstance(told.exception(5.0), EngineDied)
+
+    assert apart.ask(long)
+    apart.close()
+
+
+def failure_of(apart: Apart, question: bytes) -> Exception | None:
+    try:
+        apart.ask(question)
+    except Exception as error:  # of whatever kind
+        return error
+    return None
 
 
 def test_an_engine_that_cannot_be_loaded_says_why() -> None:

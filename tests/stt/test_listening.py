@@ -108,9 +108,17 @@ def test_a_call_that_fails_leaves_the_others_of_its_batch_alone(ears: int) -> No
 
 
 class Broken(Counting):
+    """where: `batch`, `judge` or `keep`."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(COSTLY_US)
+        self._where = where
+
     def batch(self, places: Sequence[int], windows: Sequence[bytes]) -> Batch:
+        if self._where == "batch":
+            fail()
         batch = super().batch(places, windows)
-        batch.judge = fail  # type: ignore[method-assign]  # this one run
+        setattr(batch, self._where, fail)  # of this one run
         return batch
 
 
@@ -118,9 +126,10 @@ def fail() -> None:
     raise RuntimeError("no model")
 
 
+@pytest.mark.parametrize("where", ["batch", "judge", "keep"])
 @pytest.mark.parametrize("ears", [2, 25])
-def test_a_broken_detector_fails_the_calls_of_its_batch(ears: int) -> None:
-    made = asyncio.run(hear(ears, detector=Broken(COSTLY_US)))
+def test_a_broken_detector_fails_the_calls_of_its_batch(ears: int, where: str) -> None:
+    made = asyncio.run(hear(ears, detector=Broken(where)))
 
     assert [str(ear.failures[0]) for ear in made] == ["no model"] * ears
 

@@ -19,7 +19,7 @@ from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Accepted, Declined, Release
 from trunkline.proto.speaking import Speak
 from trunkline.proto.speech import Final, Listen, TurnRules
-from trunkline.runtime.capacity import DUTY_S, UTTERANCE_S
+from trunkline.runtime.capacity import DUTY_S, LEAST_PER_CORE, UTTERANCE_S
 from trunkline.stt import service
 from trunkline.stt.capacity import ATTEMPTS
 from trunkline.stt.engines.choose import Engine, choose
@@ -194,3 +194,20 @@ def test_its_capacity_is_what_its_engine_was_tried_to_carry_unless_it_is_set(
         assert (calls, abs(told - capacity) <= capacity // 10) == (0, True)
 
     staged(scenario, settings)
+
+
+class Fussy(Costly):
+    def recognise(self, pcm: Floats, utterance: int) -> str:
+        raise ValueError("no words in it")
+
+
+def test_an_engine_that_fails_at_the_trial_starts_all_the_same_and_takes_few_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "choose", lambda name, *more: Engine(Fussy(0.0), Loudness()))
+    monkeypatch.setattr(service, "cores_at_hand", lambda: 1.0)
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.service.load() == (0, LEAST_PER_CORE)
+
+    staged(scenario, SttSettings(engine_stt="fussy"))

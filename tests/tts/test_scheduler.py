@@ -12,14 +12,15 @@ from trunkline.tts.scheduler import Overdue, Priority, Scheduler
 
 
 class Step:
-    def __init__(self, go_on: threading.Event) -> None:
+    def __init__(self, go_on: threading.Event, due_s: float = 0.0) -> None:
         self.cancelled = False
         self.done = asyncio.Event()
         self.failure: BaseException | None = None
         self._go_on = go_on
+        self._due_s = due_s
 
     def priority(self) -> Priority:
-        return Priority(later=False, due_s=0.0)
+        return Priority(later=False, due_s=self._due_s)
 
     def step(self) -> Rendered:
         self._go_on.wait(5.0)
@@ -52,3 +53,22 @@ def test_a_step_that_no_thread_comes_free_for_fails_unless_it_is_patient(monkeyp
 
     assert asyncio.run(scenario(patient=False)) == [None, Overdue, Overdue]
     assert asyncio.run(scenario(patient=True)) == [None, None, None]
+
+
+def test_a_call_that_has_audio_for_long_is_not_given_up_before_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "WAIT_LIMIT_S", 0.05)
+
+    async def scenario() -> list[type | None]:
+        go_on, now_s = threading.Event(), asyncio.get_running_loop().time()
+        scheduler = Scheduler(1)
+        steps = [Step(go_on, now_s + ahead_s) for ahead_s in (0.0, 0.01, 5.0)]
+        for step in steps:
+            scheduler.add(step)
+        await asyncio.sleep(0.2)
+        go_on.set()
+        for step in steps:
+            await step.done.wait()
+        scheduler.close()
+        return [type(step.failure) if step.failure else None for step in steps]
+
+    assert asyncio.run(scenario()) == [None, Overdue, None]

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from trunkline.bus.port import Handler, Headers, PayloadTooLarge, Received
 from trunkline.bus.pulse import next_pulse_s
-from trunkline.bus.wire import Wire, publication
+from trunkline.bus.wire import Wire, payload_bytes, publication
 from trunkline.telemetry import logs
 
 OUTBOX_MESSAGES = 8192  # about 5 s of 50 calls' audio, while the connection is down
@@ -132,14 +132,15 @@ class NatsBus:
         return asyncio.get_running_loop().time() - self._connected_at_s
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
-        if len(data) > self.client.max_payload:
-            raise PayloadTooLarge(subject, len(data), self.client.max_payload)
         try:
-            self._outbox.append(publication(subject, data, reply, headers))
+            message = publication(subject, data, reply, headers)
         except ValueError as error:
             _client_errors.inc()
             log.warning("publish failed", subject=repr(subject), error=repr(error))
             return
+        if len(message) > self.client.max_payload and (size := payload_bytes(message)) > self.client.max_payload:
+            raise PayloadTooLarge(subject, size, self.client.max_payload)
+        self._outbox.append(message)
         if len(self._outbox) > OUTBOX_MESSAGES:
             self._outbox.popleft()
             _dropped.inc()

@@ -270,6 +270,11 @@ def publication(subject: str, data: bytes, reply: str, headers: Headers | None) 
     return b"%b%b%b\r\n" % (f"HPUB {to} {len(head)} {len(head) + len(data)}\r\n".encode(), head, data)
 
 
+def payload_bytes(published: bytes) -> int:
+    """Of a publication, as the server counts them: headers and data."""
+    return len(published) - published.index(_CRLF) - 2 * len(_CRLF)
+
+
 def _one_word(text: str) -> bool:
     return text != "" and text.isprintable() and " " not in text
 

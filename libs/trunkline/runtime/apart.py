@@ -6,7 +6,10 @@ fails what it was asked, is counted, and is replaced by the next that is asked.
 """
 
 import multiprocessing
+import os
 import signal
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +22,7 @@ from trunkline.telemetry import logs
 
 ANSWER_LIMIT_S = 8.0  # less than EngineWatch gives a thread: the process of the engine ends, and not this one
 LOAD_LIMIT_S = 120.0
+PIPE_LIMIT_S = 2  # for the other end to take a question, or to go on with an answer that it has begun
 OK, FAILED = b"\x00", b"\x01"
 HEAD_BYTES = 9  # of an answer: which of the two, and the CPU that it took in ns, LE
 LOAD = b""  # the first question: make, and load
@@ -101,6 +105,7 @@ class Apart:
         self._process = context.Process(target=_serve, args=(self._make, theirs), name=self._name, daemon=True)
         self._process.start()
         theirs.close()
+        _limit(self._pipe)
         self._exchange(LOAD, LOAD_LIMIT_S)
 
     def _exchange(self, question: bytes, limit_s: float) -> bytes:
@@ -111,6 +116,8 @@ class Apart:
             if not pipe.poll(limit_s):
                 raise self._lose(f"said nothing for {limit_s:g} s")
             told = pipe.recv_bytes()
+        except BlockingIOError:
+            raise self._lose(f"stopped in the middle for {PIPE_LIMIT_S} s") from None
         except (EOFError, OSError):
             raise self._lose("died") from None
         self.cpu_s += int.from_bytes(told[1:HEAD_BYTES], "little") * 1e-9
@@ -144,6 +151,13 @@ class Several:
     def close(self) -> None:
         for apart in self.each:
             apart.close()
+
+
+def _limit(pipe: Connection) -> None:
+    """From here on a write or a read that gets nowhere for PIPE_LIMIT_S raises BlockingIOError."""
+    with socket.socket(fileno=os.dup(pipe.fileno())) as end:  # a pipe of two ways is a pair of sockets
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", PIPE_LIMIT_S, 0))
 
 
 def _serve(make: Make, pipe: Connection) -> None:

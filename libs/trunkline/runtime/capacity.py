@@ -5,11 +5,14 @@ far off all the same is brought within bounds. A call's duty: in DUTY_S one utte
 of a dozen words.
 """
 
+import math
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from trunkline.telemetry import logs
 
 DUTY_S = 10.0
 UTTERANCE_S = 4.5
@@ -19,6 +22,21 @@ TRIED_S = 1.0
 TRIES = 3
 
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+
+log = logs.get(__name__)
+
+
+def capacity_measured(call_cost: Callable[[], float], cores: float) -> int:
+    """call_cost: tries the engine; CPU seconds of a call, per second of it. Blocks. The log says what came of it."""
+    try:
+        cost = call_cost()
+    except Exception as error:  # the rim of an engine: real words may please it more
+        calls = calls_that_fit(math.inf, cores)
+        log.warning("engine failed when it was tried", calls=calls, error=repr(error))
+        return calls
+    calls = calls_that_fit(cost, cores)
+    log.info("capacity measured", calls=calls, cores=cores, call_ms_per_s=round(1000 * cost, 1))
+    return calls
 
 
 def cpu_cost(

@@ -89,7 +89,11 @@ class Listening:
             return
         listeners = [listener for listener, _ in ready]
         self._judged.update(listeners)
-        batch = self._detector.batch([listener.place for listener in listeners], [window for _, window in ready])
+        try:
+            batch = self._detector.batch([listener.place for listener in listeners], [window for _, window in ready])
+        except Exception as error:  # the rim of an engine, as below
+            self._fail(listeners, error)
+            return
         if len(ready) * self._detector.window_us <= INLINE_US:
             self._judge_inline(listeners, batch)
             return
@@ -121,7 +125,12 @@ class Listening:
 
     def _tell(self, listeners: Sequence[Listener], batch: Batch) -> None:
         self._rested_s = self._loop.time() + self._detector.pause_s
-        for listener, probability in zip(listeners, batch.keep(), strict=True):
+        try:
+            probabilities = batch.keep()
+        except Exception as error:  # the rim of an engine, as above
+            self._fail(listeners, error)
+            return
+        for listener, probability in zip(listeners, probabilities, strict=True):
             if listener not in self._judged:  # its call ended meanwhile
                 continue
             self._judged.discard(listener)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
@@ -11,7 +12,7 @@ from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadSettings
 from trunkline.proto.placement import Declined
 from trunkline.proto.speech import Listen
-from trunkline.runtime.capacity import calls_that_fit, cores_at_hand
+from trunkline.runtime.capacity import capacity_measured, cores_at_hand
 from trunkline.runtime.engine_watch import PATIENT_LIMIT_S
 from trunkline.runtime.patience import patient_threads
 from trunkline.runtime.pool import CallPool, Session
@@ -65,10 +66,8 @@ class SttService:
         """Loads and warms the engine. Raises BadSettings when it isn't installed."""
         await asyncio.to_thread(self._engine.warm)
         if self._measured:
-            cost = await asyncio.to_thread(cost_of, self._engine.recogniser, self._engine.detector)
-            self.pool.capacity = calls_that_fit(cost, self._cores)
-            figures = {"calls": self.pool.capacity, "cores": self._cores, "call_ms_per_s": round(1000 * cost, 1)}
-            log.info("capacity measured", **figures)
+            cost = partial(cost_of, self._engine.recogniser, self._engine.detector)
+            self.pool.capacity = await asyncio.to_thread(capacity_measured, cost, self._cores)
         self._ready = True
         log.info("engine warm", engine=self._engine.recogniser.name)
 

@@ -1,8 +1,8 @@
 """Whose step of synthesis runs next, on a bounded number of threads.
 
 Rule: the first step of a response's first segment goes before all others; otherwise the call that will run out of
-audio soonest. One job per call waits here, so the queue is bounded by the calls; and none waits longer than
-WAIT_LIMIT_S: it fails, so that a queue that only grows ends.
+audio soonest. One job per call waits here, so the queue is bounded by the calls; and none waits for more than
+WAIT_LIMIT_S while its call has no audio: it fails, so that a queue that only grows ends.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from trunkline.runtime.patience import patient_threads
 from trunkline.tts.render import Rendered
 
 T = TypeVar("T")
-WAIT_LIMIT_S = 10.0  # of a step, for a thread; a gateway moves the call before, where that helps
+WAIT_LIMIT_S = 10.0  # of a step that is due, for a thread; a gateway moves the call before, where that helps
 
 _overdue = Counter("trunkline_tts_overdue_total", "Segments given up, since no thread came free in time")
 
@@ -84,8 +84,11 @@ class Scheduler:
         return len(self._waiting)
 
     def add(self, job: Job) -> None:
-        overdue = self._loop.call_later(WAIT_LIMIT_S, self._give_up, job) if self._bounded else None
-        heapq.heappush(self._waiting, _Waiting(job.priority(), next(self._order), job, overdue))
+        priority, overdue = job.priority(), None
+        if self._bounded:
+            give_up_s = max(priority.due_s, self._loop.time()) + WAIT_LIMIT_S
+            overdue = self._loop.call_at(give_up_s, self._give_up, job)
+        heapq.heappush(self._waiting, _Waiting(priority, next(self._order), job, overdue))
         self._start()
 
     async def run(self, work: Callable[[], T]) -> T:

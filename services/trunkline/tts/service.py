@@ -1,13 +1,14 @@
 """The text-to-speech service: one engine, one scheduler, many calls."""
 
 import asyncio
+from functools import partial
 
 from trunkline.bus.exchange import Exchange, Link
 from trunkline.bus.port import Headers
 from trunkline.proto.envelope import Message
 from trunkline.proto.placement import Declined
 from trunkline.proto.speaking import Speak
-from trunkline.runtime.capacity import calls_that_fit, cores_at_hand
+from trunkline.runtime.capacity import capacity_measured, cores_at_hand
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
 from trunkline.tts.capacity import cost_of
@@ -40,10 +41,8 @@ class TtsService:
         begun_s = self._loop.time()
         await self._scheduler.run(self._engine.warm)
         if self._measured:
-            cost = await self._scheduler.run(lambda: cost_of(self._engine))
-            self.calls.capacity = calls_that_fit(cost, self._cores)
-            figures = {"calls": self.calls.capacity, "cores": self._cores, "call_ms_per_s": round(1000 * cost, 1)}
-            log.info("capacity measured", **figures)
+            cost = partial(cost_of, self._engine)
+            self.calls.capacity = await self._scheduler.run(lambda: capacity_measured(cost, self._cores))
         log.info("engine warm", engine=self._engine.name, took_s=round(self._loop.time() - begun_s, 2))
 
     def load(self) -> tuple[int, int]:

@@ -72,7 +72,8 @@ async def _find(
         return tried[-1].kept
 
     highest = await search.highest(keeps, asked.calls, CALLS_LIMIT)
-    best = made[highest or min(made)]
+    # What a process took for one run it holds for the next: a later one's growth says nothing of a call.
+    best = msgspec.structs.replace(made[highest or min(made)], rss_kb_per_call=None, rss_kb_per_call_by_service=None)
     found = Found(highest, goal.percentile, goal.limit_ms, tried)
     latency = [(one.calls, one.latency_ms) for one in tried if one.latency_ms is not None]
     cpu = [(one.calls, one.cpu_ms_per_call_second) for one in tried if one.cpu_ms_per_call_second is not None]

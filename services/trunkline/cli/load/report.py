@@ -59,10 +59,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """cpu and rss: None where the processes aren't known. added_ms: with --turns commit, from the commit to the first
-    audio. silence_ms: of barge-ins. setup_ms: from dialling TCP until the server says that there is a call.
-    generator_us_per_message: its CPU over all frames sent and messages received. stages_ms: of the whole run, its ramp
-    too."""
+    """cpu and rss: None where the processes aren't known; rss of a search too. added_ms: with --turns commit, from the
+    commit to the first audio. silence_ms: of barge-ins. setup_ms: from dialling TCP until the server says that there is
+    a call. generator_us_per_message: its CPU over all frames sent and messages received. stages_ms: of the whole run,
+    its ramp too."""
 
     calls: int
     seconds: float
@@ -199,8 +199,13 @@ def _costs(made: Report) -> list[str]:
             "",
             "CPU and memory: not known, since the services' processes aren't (give --dir of a stack on this machine)",
         ]
-    grown = {**(made.rss_kb_per_call_by_service or {}), "total": made.rss_kb_per_call or 0.0}
-    rows = [[name, f"{ms:.2f}", f"{grown.get(name, 0):.0f}"] for name, ms in made.cpu_ms_per_call_second.items()]
+    grown = made.rss_kb_per_call_by_service or {}
+    if made.rss_kb_per_call is not None:
+        grown = {**grown, "total": made.rss_kb_per_call}
+    rows = [
+        [name, f"{ms:.2f}", f"{grown[name]:.0f}" if name in grown else "-"]
+        for name, ms in made.cpu_ms_per_call_second.items()
+    ]
     rows.append(rows.pop(0))  # the total last
     return ["", *table(["service", "CPU ms per call-second", "kB per call"], rows)]
 

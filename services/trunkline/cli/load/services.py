@@ -41,7 +41,7 @@ async def of_directory(run: Path, stack: Stack) -> Target:
     pids: dict[str, list[int]] = {}
     here = [beat for beat in beats if is_ours(beat.pid)]
     for beat in here:
-        pids.setdefault(beat.stage, []).append(beat.pid)
+        pids.setdefault(beat.stage, []).extend((beat.pid, *engines_of(beat.pid)))
     if server := nats_pid(run):
         pids["nats"] = [server]
     return Target(stack.url, stack.key, pids, [beat.admin_port for beat in here if beat.admin_port])
@@ -53,6 +53,17 @@ def is_ours(pid: int) -> bool:
         return b"trunkline" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+
+
+def engines_of(pid: int) -> list[int]:
+    """Processes of its own that a worker keeps for an engine which holds the GIL: what they use, the stage costs."""
+    found = []
+    for of_thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread or a child that ended meanwhile
+            for child in map(int, of_thread.read_text().split()):
+                if b"multiprocessing.spawn" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(child)
+    return found
 
 
 async def _heard(workers: set[str], nats_url: str, run: Path) -> list[Beat]:
