@@ -107,7 +107,7 @@ def test_what_is_added_asks_for_no_answer_and_is_added_once() -> None:
 
 
 def test_the_next_agent_asks_its_model_the_same_whatever_was_told_again() -> None:
-    slow: Script = [[[Words("Yes, one two three four five. ", "final_answer"), Wait(2.9), Words("Done.")]]]
+    slow: Script = [[[Words("Yes, one two three four five. ", "final_answer"), Wait(3), Words("Done.")]]]
 
     async def scenario(*again: Message) -> None:
         async with Moving(slow) as calls:

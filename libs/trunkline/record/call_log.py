@@ -1,8 +1,7 @@
 """The writing end of one call's record: events in, entries appended by compare-and-set, one in flight.
 
-What arrives within a moment, or while an entry is in flight, goes together in the next one; whoever waits until it is
-stored waits for no moment. No task: the store's answer drives the next append. The view holds every event at once,
-stored or not; only durable says that they are stored.
+What arrives while an entry is in flight goes together in the next one. No task: the store's answer drives the next
+append. The view holds every event at once, stored or not; only durable says that they are stored.
 """
 
 import asyncio
@@ -22,7 +21,6 @@ from trunkline.telemetry import logs
 ENTRY_EVENTS = 256
 ENTRY_SPLIT_BYTES = 256 * 1024  # a batch over this goes as several entries
 WAITING_EVENTS = 20_000  # far over what a call says while a stream elects a leader (5 s)
-GATHER_S = 0.02  # an answer is not held up by the record, and what it says at once is one entry with its question
 RETRY_S = 0.5
 CLOSE_LIMIT_S = 15.0  # an election of a stream's leader takes 5 s, and the store gives an answer up after 12 s
 
@@ -60,7 +58,7 @@ class CallLog:
         self._stored = view.event_count  # events acknowledged; those in flight and waiting follow
         self._waiting: list[Event] = []
         self._flight: _Flight | None = None
-        self._due: asyncio.Handle | None = None  # of the next sending
+        self._send_due = False
         self._retry: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
         self._durable_waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -85,8 +83,9 @@ class CallLog:
         for event in events:
             self.view.apply(event)
         self._waiting.extend(events)
-        if self._flight is None and self._due is None:
-            self._due = asyncio.get_running_loop().call_later(GATHER_S, self._send)
+        if self._flight is None and not self._send_due:
+            self._send_due = True
+            asyncio.get_running_loop().call_soon(self._send)  # so that what is appended together goes together
 
     async def durable(self) -> None:
         """Returns when everything appended so far is stored. Raises Fenced, StoreUnavailable (it goes on trying)."""
@@ -96,9 +95,6 @@ class CallLog:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._durable_waiters.append((self.view.event_count, waiter))
-        if self._due is not None:
-            self._due.cancel()
-            self._due = asyncio.get_running_loop().call_soon(self._send)  # what is appended together goes together
         await waiter
 
     async def close(self) -> None:
@@ -110,9 +106,8 @@ class CallLog:
                 log.error("record left incomplete", call_id=self.call, epoch=self.epoch, events=missing)
             self._failure = Fenced(self.call, self.epoch)
             self._fail_waiters(self._failure)
-        for timer in (self._due, self._retry):
-            if timer is not None:
-                timer.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
 
     async def _settled(self) -> None:
         """Until everything is stored, however often the store says nothing, or nothing can be any more."""
@@ -121,7 +116,7 @@ class CallLog:
                 await self.durable()
 
     def _send(self) -> None:
-        self._due = None
+        self._send_due = False
         if self._failure is not None or self._flight is not None or not self._waiting:
             return
         count = self._whole(ENTRY_EVENTS)
