@@ -22,6 +22,7 @@ from trunkline.agents import AgentFile
 from trunkline.gateway.service import GatewayService
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.gateway.stores import Stores
+from trunkline.proto.placement import IDLE_BEAT_S
 from trunkline.proto.subjects import STAGES, Stage
 from trunkline.record import MemoryBucket, MemoryFileStore
 from trunkline.runtime.process import Process, Service
@@ -121,7 +122,7 @@ class World:
         for stage in STAGES:
             for _ in range(self._wanted[stage]):
                 self.begin(stage)
-        await asyncio.sleep(0.3)  # everybody has been heard
+        await asyncio.sleep(0.2 + 2 * IDLE_BEAT_S)  # gateways have listened who is there, and everybody has been heard
         if self.history.agent:
             self.people.begin()
 
