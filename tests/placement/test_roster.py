@@ -214,6 +214,19 @@ class YoungBus(MemoryBus):
         return self.up_s
 
 
+def test_sound_is_who_is_neither_lost_nor_gone_nor_draining() -> None:
+    roster, clock = roster_of(beat("a", calls=1), beat("b", draining=True), beat("c"), beat("d", calls=1))
+    roster.gone("stt", "c", "test")
+    clock.now_s += BEAT_LIMIT_S / 2
+    roster.hear(beat("d", calls=1))
+    for _ in range(4):
+        clock.now_s += BEAT_S
+        roster.hear(beat("d", calls=1))
+
+    assert roster.lost("stt", "a")
+    assert roster.sound() == {"stt.d"}
+
+
 def test_nobody_is_lost_for_silence_until_our_own_connection_is_settled() -> None:
     async def main() -> list[bool]:
         bus = YoungBus(MemoryBroker())

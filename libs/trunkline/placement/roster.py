@@ -135,6 +135,15 @@ class Roster:
             return True
         return self._settled and self.silent_s(stage, worker) > heard.limit_s
 
+    def sound(self) -> frozenset[str]:
+        """`<stage>.<worker>` of all that are neither lost nor draining."""
+        oldest_s, settled = self._audible_now_s(), self._settled
+        return frozenset(
+            f"{stage}.{worker}"
+            for (stage, worker), heard in self._heard.items()
+            if not (heard.gone or heard.beat.draining or (settled and oldest_s - heard.audible_s > heard.limit_s))
+        )
+
     def draining(self, stage: str, worker: str) -> bool:
         """By its last beat."""
         heard = self._heard.get((stage, worker))

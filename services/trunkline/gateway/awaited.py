@@ -41,11 +41,13 @@ class AwaitedMessages:
                 self._waiter = None
         return self._taken.popleft() if self._taken else None
 
-    def on_text(self, data: bytes | bytearray) -> None:
+    def on_text(self, data: bytes | bytearray) -> bool:
         self._take(Awaited(data, text=True))
+        return False
 
-    def on_binary(self, data: bytes | bytearray) -> None:
+    def on_binary(self, data: bytes | bytearray) -> bool:
         self._take(Awaited(data, text=False))
+        return False
 
     def on_gone(self, code: int | None) -> None:
         self._over = True

@@ -171,9 +171,9 @@ class Call:
     def workers(self) -> dict[Stage, str]:
         return self.staffing.workers
 
-    def look(self) -> None:
-        """At heartbeats, drains and progress."""
-        self.staffing.look()
+    def look(self, sound: Collection[str]) -> None:
+        """See Staffing."""
+        self.staffing.look(sound)
 
     def contain(self, link: Link, error: Exception) -> None:
         """What was done for a message of this link failed, or its peer takes nothing any more."""

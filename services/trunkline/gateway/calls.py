@@ -219,9 +219,10 @@ class Calls:
         self._roster.gone(stage, worker, "nobody listens at its inbox")
 
     def _watch(self) -> None:
+        sound = self._roster.sound()
         for held in (*self._calls.values(), *self.requests):
             try:
-                held.look()
+                held.look(sound)
             except Exception as error:  # the rim of a call: the others are still watched
                 held.fail(error)
         over = [farewell for farewell in self._leaving if farewell.look()]

@@ -143,6 +143,12 @@ def head(kind: int, length_bytes: int) -> bytes:
     return _head_very_long.pack(FIN | kind, VERY_LONG, length_bytes)
 
 
+def client_frame_bytes(length_bytes: int) -> int:
+    """Of a whole message of this length, as a client sends it."""
+    head_bytes = 2 if length_bytes < LONG else 4 if length_bytes < 1 << 16 else 10
+    return head_bytes + MASK_BYTES + length_bytes
+
+
 def close_frame(code: int, reason: str) -> bytes:
     """reason: cut to what fits."""
     told = reason.encode()[: CONTROL_LIMIT_BYTES - _code.size].decode(errors="ignore").encode()

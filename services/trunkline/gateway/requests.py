@@ -4,7 +4,7 @@ A request has one stage, no agent that owns it and no record: it lives as long a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from itertools import count
 from types import TracebackType
 from typing import TypeVar
@@ -84,8 +84,8 @@ class Request:
 
     # what Calls watches over
 
-    def look(self) -> None:
-        self._staffing.look()
+    def look(self, sound: Collection[str]) -> None:
+        self._staffing.look(sound)
 
     def gone(self, stage: Stage, worker: str, reason: str) -> None:
         self._staffing.gone(stage, worker, reason)

@@ -21,13 +21,19 @@ NORMAL, FAILED = 1000, 1011
 log = logs.get(__name__)
 
 
-class Listener(Protocol):
-    """What a client says; each is answered before the next is told, unless the socket is held."""
+Tell = Callable[[], None]
 
-    def on_text(self, data: bytes | bytearray) -> None:
+
+class Listener(Protocol):
+    """What a client says; each is answered before the next is told, unless the socket is held.
+
+    Both say whether it was audio: what comes alone and is as long may wait to be told together with that of others.
+    """
+
+    def on_text(self, data: bytes | bytearray) -> bool:
         """data: valid UTF-8."""
 
-    def on_binary(self, data: bytes | bytearray) -> None: ...
+    def on_binary(self, data: bytes | bytearray) -> bool: ...
 
     def on_gone(self, code: int | None) -> None:
         """Nothing follows. code: with which the client said goodbye, or must be sent away; None: its line broke."""
@@ -40,6 +46,7 @@ class Socket(asyncio.Protocol):
         "_deadline",
         "_finished",
         "_frames",
+        "_gather",
         "_gone",
         "_held",
         "_listener",
@@ -47,6 +54,8 @@ class Socket(asyncio.Protocol):
         "_on_closed",
         "_silent_looks",
         "_transport",
+        "_usual_bytes",
+        "_waits",
     )
 
     def __init__(self, transport: asyncio.Transport, limit_bytes: int, on_closed: Callable[["Socket"], None]) -> None:
@@ -54,6 +63,9 @@ class Socket(asyncio.Protocol):
         self._frames = FrameReader(limit_bytes)
         self._on_closed = on_closed
         self._listener: Listener | None = None
+        self._gather: Callable[[Tell], None] | None = None
+        self._usual_bytes = 0  # of a frame of audio, to go by the last
+        self._waits = False  # to be told
         self._held = True
         self._silent_looks = 0
         self._deadline: asyncio.TimerHandle | None = None
@@ -64,9 +76,9 @@ class Socket(asyncio.Protocol):
 
     # in
 
-    def listen(self, listener: Listener) -> None:
-        """From now on, to what wasn't told to another."""
-        self._listener = listener
+    def listen(self, listener: Listener, gather: Callable[[Tell], None] | None = None) -> None:
+        """From now on, to what wasn't told to another. gather: calls what it is given soon, with that of others."""
+        self._listener, self._gather = listener, gather
         self.release()
 
     def hold(self) -> None:
@@ -89,20 +101,26 @@ class Socket(asyncio.Protocol):
             return
         self._silent_looks = 0
         self._frames.feed(data)
-        if not self._held:
+        if self._held:
+            return
+        if len(data) != self._usual_bytes or self._gather is None:
             self._tell()
+        elif not self._waits:
+            self._waits = True
+            self._gather(self._tell)
 
     def _tell(self) -> None:
         """All that is whole."""
         reader = self._frames
+        self._waits = False
         try:
             while not self._held:
                 data = reader.next()
                 if data is None:
                     break
                 if reader.kind == TEXT:
-                    if not self._finished and self._listener is not None:
-                        self._listener.on_text(data)
+                    if not self._finished and self._listener is not None and self._listener.on_text(data):
+                        self._usual_bytes = frames.client_frame_bytes(len(data))
                 else:
                     self._heed(reader.kind, data)
         except Violation as bad:
@@ -122,7 +140,8 @@ class Socket(asyncio.Protocol):
         elif kind == CLOSE:
             self._take_leave(frames.closing(data))
         elif kind == BINARY and not self._finished and self._listener is not None:
-            self._listener.on_binary(data)
+            if self._listener.on_binary(data):
+                self._usual_bytes = frames.client_frame_bytes(len(data))
 
     def _take_leave(self, code: int) -> None:
         """The client's goodbye, or its answer to one."""

@@ -6,7 +6,7 @@ The call's end is seen to as its service is (`farewell`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal, Protocol
 
 from trunkline.bus.port import Headers
@@ -29,6 +29,7 @@ AVOID_S = 5.0  # a worker that failed this call is asked again sooner only if no
 STALL_LIMIT_S = 3.0  # connected for less, nobody is judged by what didn't come
 STALL_MOVE_S = 5.0  # between two moves of a stage for want of progress
 DRAIN_MOVE_S = 0.5  # between two looks for a worker that could relieve one that drains
+STALL_LOOKS = 4  # progress is looked at with every so many looks: its limits are seconds
 
 Kind = Literal["gone", "silent", "failed", "stalled", "draining"]
 
@@ -121,6 +122,7 @@ class Staffing:
         self._on_failure = on_failure
         self._on_record = on_record
         self._released = ""  # with this reason
+        self._looks = 0
 
     @property
     def workers(self) -> dict[Stage, str]:
@@ -174,17 +176,23 @@ class Staffing:
 
     # signs
 
-    def look(self) -> None:
-        """Now and then: at heartbeats, drains and progress."""
+    def look(self, sound: Collection[str]) -> None:
+        """Now and then: at heartbeats, drains and progress. sound: as of Roster, now."""
+        self._looks += 1
+        looks_at_progress = self._looks % STALL_LOOKS == 0
         for seat in self._seats.values():
-            if seat.asked is not None and self._roster.lost(seat.stage, seat.asked.worker):
-                seat.asked.decline(NO_ANSWER)
-            if seat.serving is None:
+            asked, serving = seat.asked, seat.serving
+            if asked is not None and asked.link.peer not in sound and self._roster.lost(seat.stage, asked.worker):
+                asked.decline(NO_ANSWER)
+            if serving is None:
                 continue
-            if self._roster.lost(seat.stage, seat.serving.worker):
+            if serving.link.peer in sound:
+                if looks_at_progress and seat.post.stalled:
+                    self._relieve_stalled(seat, serving.worker)
+            elif self._roster.lost(seat.stage, serving.worker):
                 self._lose(seat, "silent", "no heartbeat")
-            elif seat.task is None and self._now_s() >= seat.patient_until_s:
-                self._relieve_if_need_be(seat, seat.serving.worker)
+            else:
+                self._relieve_draining(seat, serving.worker)
 
     def gone(self, stage: Stage, worker: str, reason: str) -> None:
         """A worker is known to be gone; it needn't be one of this call's."""
@@ -281,15 +289,20 @@ class Staffing:
         seat.post.lost()
         self._move(seat, lost.worker, kind, reason)
 
-    def _relieve_if_need_be(self, seat: _Seat, worker: str) -> None:
-        """The worker stays until another has taken the call, and for good if there is no other."""
-        if self._roster.draining(seat.stage, worker):
-            if seat.post.movable and self._reliefs.begin(seat):
-                seat.patient_until_s = self._now_s() + DRAIN_MOVE_S
-                self._move(seat, worker, "draining", "draining")
-        elif seat.post.stalled and self._bus.connected_s > STALL_LIMIT_S:
+    # relieved: the worker stays until another has taken the call, and for good if there is no other
+
+    def _relieve_draining(self, seat: _Seat, worker: str) -> None:
+        if self._relievable(seat) and seat.post.movable and self._reliefs.begin(seat):
+            seat.patient_until_s = self._now_s() + DRAIN_MOVE_S
+            self._move(seat, worker, "draining", "draining")
+
+    def _relieve_stalled(self, seat: _Seat, worker: str) -> None:
+        if self._relievable(seat) and self._bus.connected_s > STALL_LIMIT_S:
             seat.patient_until_s = self._now_s() + STALL_MOVE_S
             self._move(seat, worker, "stalled", "no progress")
+
+    def _relievable(self, seat: _Seat) -> bool:
+        return seat.task is None and self._now_s() >= seat.patient_until_s
 
     def _move(self, seat: _Seat, worker: str, kind: Kind, reason: str) -> None:
         seat.kind, seat.reason, seat.since_s = kind, f"{worker}: {reason}", self._now_s()

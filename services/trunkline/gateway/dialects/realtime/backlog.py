@@ -10,7 +10,7 @@ EVENTS_LIMIT = 4_000
 AUDIO_BYTES = 2_000_000  # half a minute of it in base64
 
 STEPS_AT_ONCE = 64  # then other calls have their turn
-Step = Callable[[], None]
+Step = Callable[[], object]
 Work = Callable[[], Coroutine[None, None, None]]
 
 

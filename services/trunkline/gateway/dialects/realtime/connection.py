@@ -32,7 +32,7 @@ class Connection:
             self._begin(taken, told)
         except Exception as error:  # the rim of a call: others don't notice
             self._call.fail(error)
-        self._socket.listen(self)
+        self._socket.listen(self, self._call.edge.gather)
         if self._peer.entered:
             self._let_greeting_open()
 
@@ -65,21 +65,25 @@ class Connection:
 
     # the client's side
 
-    def on_text(self, data: bytes | bytearray) -> None:
+    def on_text(self, data: bytes | bytearray) -> bool:
         peer = self._peer
         if self._call.ended:
-            return
-        peer.take(data)
-        if peer.backlog.full:
+            return False
+        heard = peer.take(data)
+        if peer.backlog.waits and peer.backlog.full:
             self._socket.hold()
         if not peer.greeted and peer.entered:
             self._let_greeting_open()
+        return heard
 
-    def on_binary(self, data: bytes | bytearray) -> None:
-        if not self._call.ended:
-            self._peer.take_audio(bytes(data))
-            if self._peer.backlog.full:
-                self._socket.hold()
+    def on_binary(self, data: bytes | bytearray) -> bool:
+        peer = self._peer
+        if self._call.ended:
+            return False
+        heard = peer.take_audio(bytes(data))
+        if peer.backlog.waits and peer.backlog.full:
+            self._socket.hold()
+        return heard
 
     def on_gone(self, code: int | None) -> None:
         self._peer.on_greeted = self._peer.backlog.on_room = nothing

@@ -6,6 +6,7 @@ nothing. Only one that shows pictures takes longer, and those behind it wait for
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -103,7 +104,8 @@ class Peer:
         self.on_greeted: Callable[[], None] = nothing
         self.entered = False
         self._pause: asyncio.TimerHandle | None = None
-        self._settled = SettledAudio(lambda: call.settled_to, asyncio.get_running_loop().time)
+        told_settled = SettledAudio(lambda: call.settled_to, asyncio.get_running_loop().time)
+        self._settled = told_settled if terms.dialect.ours else None
         self.named: set[str] = set()  # responses, by a client of ours or before
         self._truncated: str | None = None  # the last response, where the client's truncation has ended it
 
@@ -204,28 +206,31 @@ class Peer:
 
     # the client's side
 
-    def take(self, text: bytes | bytearray) -> None:
-        """One message of the client's, in UTF-8."""
+    def take(self, text: bytes | bytearray) -> bool:
+        """One message of the client's, in UTF-8. Whether it was audio, and is heard."""
         size = len(text)
         limits = self.terms.limits
         large = size if size > limits.event else 0
         if large and (size > limits.with_pictures or SHOWS not in text):
             self._refuse_large(size)
         elif not self.backlog.waits:
-            self.receive(text, large)
+            return self.receive(text, large)
         else:
-            self._in_turn(lambda: self.receive(text, large), size)
+            self._in_turn(partial(self.receive, text, large), size)
+        return False
 
-    def take_audio(self, audio: bytes) -> None:
-        """One binary message of the client's."""
+    def take_audio(self, audio: bytes) -> bool:
+        """One binary message of the client's. As `take`."""
         if not self.terms.dialect.binary:
             self.send_error(BadInput("", "a binary message is no event", "JSON as text"), None)
         elif len(audio) > self.terms.limits.event:
             self._refuse_large(len(audio))
         elif not self.backlog.waits:
             self._append(audio)
+            return True
         else:
-            self._in_turn(lambda: self._append(audio), len(audio))
+            self._in_turn(partial(self._append, audio), len(audio))
+        return False
 
     def _in_turn(self, step: Step, size_bytes: int) -> None:
         if not self.backlog.full:
@@ -246,17 +251,18 @@ class Peer:
         self._wire.finish(CLOSE_TOO_LARGE, "event too large")
         self.call.end("failed: event too large")
 
-    def receive(self, text: bytes | bytearray, large_bytes: int = 0) -> None:
-        """large_bytes: its size, if only one that shows pictures may have that."""
+    def receive(self, text: bytes | bytearray, large_bytes: int = 0) -> bool:
+        """large_bytes: its size, if only one that shows pictures may have that. As `take`."""
         try:
             event = events_in.decode(text)
         except BadEvent as bad:
             self.send_error(bad.cause, bad.event_id)
-            return
-        if isinstance(event, events_in.AppendAudio) and self.entered and not large_bytes:
+            return False
+        if type(event) is events_in.AppendAudio and self.entered and not large_bytes:
             self._append(event.audio, event.event_id)  # most of them, and nothing else is to be asked
-        else:
-            self._answer(event, large_bytes=large_bytes)
+            return True
+        self._answer(event, large_bytes=large_bytes)
+        return False
 
     def _append(self, audio: bytes, event_id: str | None = None) -> None:
         try:
@@ -269,7 +275,7 @@ class Peer:
     def _hear(self, audio: bytes) -> None:
         """audio: the caller's next, in the session's input format. Raises BadInput for a torn sample."""
         self._inlet.take(audio)
-        if self.terms.dialect.ours and (settled_ms := self._settled.news_ms(len(audio))):
+        if self._settled is not None and (settled_ms := self._settled.news_ms(len(audio))):
             self.send(events_out.Settled(event_id=self.next_event_id(), audio_end_ms=settled_ms))
 
     def _answer(self, event: ClientEvent, images: Images | None = None, large_bytes: int = 0) -> None:
