@@ -1,8 +1,8 @@
 """What the hot path costs in units of the reference, measured right before and behind it; the median of ROUNDS counts.
 
-Measured with two busy loops beside it or none, on two shared vCPUs, the medians lie within a sixth of each other, where
-the least of the path over the least of the reference strays by a quarter: a cache or a core that others use takes from
-both, if they run at the same time. Who finds itself above a limit tries again: a path that is dearer stays so.
+From run to run such a median strays half as far as the least of the path over the least of the reference: a cache or a
+core that others use takes from both, where they run at the same time. What is above a limit is measured again: a path
+that is dearer stays so.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ ATTEMPTS = 4
 
 
 class Ratios(NamedTuple):
-    """Units of the reference, in the median: per frame from the client's bytes to the bus, by dialect, per frame at STT,
-    and per delta from TTS's chunk to the client's event, by dialect. json_to_binary: of the first two, by round."""
+    """Units of the reference, in the median: per frame from the client's bytes to the bus, by dialect, per frame at
+    STT, and per delta from TTS's chunk to the client's event, by dialect. json_to_binary: of the first two."""
 
     gateway_json: float
     gateway_binary: float

@@ -1,6 +1,8 @@
-"""The hot path of CALLS calls in one process, on virtual time: sockets' frames in, STT's windows, the agent's audio out.
+"""The hot path of CALLS calls in one process, on virtual time: sockets' frames in, STT's windows, the agent's audio
+out.
 
-The parts are the product's, from a WebSocket's bytes to the bus and back; agent and TTS are a test's, the bus is memory.
+The parts are the product's, from a WebSocket's bytes to the bus and back; agent and TTS are a test's, the bus is in
+memory.
 What reaches STT is held back until it is asked for, so that its CPU is counted apart from the gateway's.
 """
 
@@ -208,8 +210,8 @@ class Path:
     async def _talk(self, turns: int, *, apart: bool) -> tuple[float, float]:
         """CPU s of the gateway and of STT."""
         gateway_s = stt_s = 0.0
-        for turn in range(0, turns, 10):
-            gateway_s += await _cpu_s(lambda: self._send(min(10, turns)))  # noqa: B023  # awaited here
+        for _ in range(0, turns, 10):
+            gateway_s += await _cpu_s(lambda: self._send(min(10, turns)))
             if apart:
                 assert self._stt.bus.held
             stt_s += await _cpu_s(self._hear)

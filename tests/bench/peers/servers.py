@@ -8,8 +8,9 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.peers import environments
 from trunkline.cli.load import agent as load_agent
@@ -103,13 +104,16 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def trunkline(directory: Path, calls: int) -> AsyncIterator[Target]:
-    """With null engines, as `trunkline load` starts it: the durable record and telemetry are on."""
+async def trunkline(
+    directory: Path, calls: int, more: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Target]:
+    """With null engines, as `trunkline load` starts it: the durable record and telemetry are on. more: environment."""
     reply = _reply(directory)
     environ = {
         "TRUNKLINE_MODEL_SCRIPT": str(reply),
         "TRUNKLINE_TONE_SEGMENT_MS": str(SEGMENT_MS),
         "TRUNKLINE_CAPACITY": str(2 * calls),
+        **more,
     }
     engines = [word for seam, name in NULL_ENGINES.items() for word in ("--engine", f"{seam}={name}")]
     agent = f"{load_agent.__file__}:load"
