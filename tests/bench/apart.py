@@ -31,6 +31,8 @@ SCRAPE_S = 5.0
 RAMP_S = 2.0
 NO_RECORD = Path(__file__).parent / "without_record"
 AS_IT_IS = "as it is"
+TOTAL = "total"
+SERVICES = ("gateway", "stt", "agent", "tts", "nats")
 
 
 class Variant(NamedTuple):
@@ -52,18 +54,18 @@ VARIANTS = (
 
 
 class Made(msgspec.Struct, frozen=True):
-    """exported_bytes: that came at the sink. scrapes: pages of metrics that were read."""
+    """exported_bytes: that came at the sink. scrapes: pages of metrics that were read. recorded: in JetStream."""
 
     variant: str
     repeat: int
     exported_bytes: int
     scrapes: int
+    recorded: bool
     report: Report
 
-    @property
-    def cpu_ms(self) -> float:
+    def cpu_ms(self, service: str = TOTAL) -> float:
         assert self.report.cpu_ms_per_call_second is not None
-        return self.report.cpu_ms_per_call_second["total"]
+        return self.report.cpu_ms_per_call_second[service]
 
 
 class Results(msgspec.Struct, frozen=True):
@@ -137,28 +139,35 @@ async def scraping(variant: Variant, target: Target) -> AsyncIterator[Scraper]:
             await task
 
 
-def environ_of(variant: Variant, sink: Sink) -> dict[str, str]:
+def environ_of(variant: Variant, sink: Sink, mark: Path) -> dict[str, str]:
+    """mark: the file that tells of a record in memory."""
     environ: dict[str, str] = {}
     if variant.traced is not None:
         environ |= {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.url, "TRUNKLINE_TRACE_RATIO": str(variant.traced)}
     if not variant.recorded:
+        environ["BENCH_IN_MEMORY"] = str(mark)
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(NO_RECORD), os.environ.get("PYTHONPATH", ""))))
     return environ
 
 
 async def measure(variant: Variant, repeat: int, asked: Asked, files: Path) -> Made:
+    mark = files.with_suffix(".in-memory")
     with Sink() as sink:
-        async with servers.trunkline(files, asked.calls, environ_of(variant, sink)) as target:
+        async with servers.trunkline(files, asked.calls, environ_of(variant, sink, mark)) as target:
             await run.warm(asked, target, files / "warm")
             async with scraping(variant, target) as scraper:
                 held = await run.hold(asked, target, files / "callers")
-        made = Made(variant.name, repeat, sink.taken_bytes, scraper.pages, report(asked, held, machine()))
-    return require_apart(variant, made)
+        told = report(asked, held, machine())
+        return require_apart(
+            variant, Made(variant.name, repeat, sink.taken_bytes, scraper.pages, not mark.exists(), told)
+        )
 
 
 def require_apart(variant: Variant, made: Made) -> Made:
     """A variant that didn't take place measures nothing. Raises SystemExit."""
     appends = made.report.stages_ms.get("record: append")
+    if made.recorded != variant.recorded:
+        raise SystemExit(f"{variant.name}: the record was {'not ' * variant.recorded}in JetStream")
     if bool(made.exported_bytes) != bool(variant.traced) or bool(made.scrapes) != variant.scraped:
         raise SystemExit(f"{variant.name}: {made.exported_bytes} bytes exported, {made.scrapes} pages of metrics read")
     if appends is None or not appends.count:
@@ -174,14 +183,14 @@ async def measure_all(asked: Asked, repeats: int, out: Path) -> list[Made]:
             files = out / f"repeat-{repeat}" / variant.name.replace(" ", "-").replace(",", "")
             made.append(await measure(variant, repeat, asked, files))
             invalid = "" if made[-1].report.valid else ", callers were late"
-            print(f"{repeat + 1} {variant.name}: {made[-1].cpu_ms:.2f} ms{invalid}", flush=True)
+            print(f"{repeat + 1} {variant.name}: {made[-1].cpu_ms():.2f} ms{invalid}", flush=True)
     return made
 
 
 def text(runs: Sequence[Made]) -> list[str]:
     """CPU ms per call-second; of repeats that count both for the variant and the stack as it is."""
-    rows = [_row(variant, _pairs(runs, variant.name)) for variant in VARIANTS]
-    return table(["variant", "repeats", "total", "dearer than as it is", "p50 added ms"], rows)
+    header = ["variant", "repeats", "total", "dearer", *(f"of it {service}" for service in SERVICES), "p50 added ms"]
+    return table(header, [_row(variant.name, _pairs(runs, variant.name)) for variant in VARIANTS])
 
 
 def _pairs(runs: Sequence[Made], variant: str) -> list[tuple[Made, Made]]:
@@ -193,13 +202,18 @@ def _pairs(runs: Sequence[Made], variant: str) -> list[tuple[Made, Made]]:
     return [(of[variant], of[AS_IT_IS]) for of in by_repeat.values() if variant in of and AS_IT_IS in of]
 
 
-def _row(variant: Variant, pairs: Sequence[tuple[Made, Made]]) -> list[str]:
-    if not pairs:
-        return [variant.name, "0", "-", "-", "-"]
-    differences = [one.cpu_ms - other.cpu_ms for one, other in pairs]
-    dearer = "" if variant.name == AS_IT_IS else _spread(differences)
-    added = [one.report.added_ms.p50 for one, _ in pairs if one.report.added_ms is not None]
-    return [variant.name, str(len(pairs)), _spread([one.cpu_ms for one, _ in pairs]), dearer, _spread(added)]
+def _row(variant: str, pairs: Sequence[tuple[Made, Made]]) -> list[str]:
+    row = [variant, str(len(pairs)), _spread([one.cpu_ms() for one, _ in pairs])]
+    if variant == AS_IT_IS or not pairs:
+        row += [""] * (1 + len(SERVICES))
+    else:
+        row.append(_spread(_differences(pairs, TOTAL)))
+        row += [f"{median(_differences(pairs, service)):.2f}" for service in SERVICES]
+    return [*row, _spread([one.report.added_ms.p50 for one, _ in pairs if one.report.added_ms is not None])]
+
+
+def _differences(pairs: Sequence[tuple[Made, Made]], service: str) -> list[float]:
+    return [one.cpu_ms(service) - other.cpu_ms(service) for one, other in pairs]
 
 
 def _spread(values: Sequence[float]) -> str:
