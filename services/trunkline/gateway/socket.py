@@ -144,9 +144,10 @@ class Socket(asyncio.Protocol):
             self._send(frames.head(PONG, len(data)), data)
         elif kind == CLOSE:
             self._take_leave(frames.closing(data))
-        elif kind == BINARY and not self._finished and self._listener is not None:
-            if self._listener.on_binary(data):
-                self._usual_bytes = frames.client_frame_bytes(len(data))
+        elif self._finished or self._listener is None:
+            return
+        elif kind == BINARY and self._listener.on_binary(data):
+            self._usual_bytes = frames.client_frame_bytes(len(data))
 
     def _take_leave(self, code: int) -> None:
         """The client's goodbye, or its answer to one."""
