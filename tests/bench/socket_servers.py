@@ -42,11 +42,13 @@ class Counting:
     def __init__(self, done: Done) -> None:
         self._done = done
 
-    def on_text(self, data: bytes | bytearray) -> None:
+    def on_text(self, data: bytes | bytearray) -> bool:
         self._done.frames += 1
+        return True
 
-    def on_binary(self, data: bytes | bytearray) -> None:
+    def on_binary(self, data: bytes | bytearray) -> bool:
         self._done.frames += 1
+        return True
 
     def on_gone(self, code: int | None) -> None:
         """The bench is over."""

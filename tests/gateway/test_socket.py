@@ -22,6 +22,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.writes = 0
         self.full_bytes = 0
         self.reads = True
         self.closing = self.half_closed = False
@@ -29,6 +30,7 @@ class Wire(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
+        self.writes += 1
 
     def get_write_buffer_size(self) -> int:
         return self.full_bytes
@@ -65,18 +67,21 @@ class Line:
         self.socket = self.wire.socket = Socket(self.wire, LIMIT_BYTES, self.closed.append)
         self.told: list[object] = []
         self.on_message: Callable[[], object] = lambda: None
+        self.audio = "\0"  # what begins so is audio
 
     def says(self, *frames: bytes) -> None:
         for one in frames:
             self.socket.data_received(one)
 
-    def on_text(self, data: bytes | bytearray) -> None:
+    def on_text(self, data: bytes | bytearray) -> bool:
         self.told.append(data.decode())
         self.on_message()
+        return data.decode().startswith(self.audio)
 
-    def on_binary(self, data: bytes | bytearray) -> None:
+    def on_binary(self, data: bytes | bytearray) -> bool:
         self.told.append(bytes(data))
         self.on_message()
+        return False
 
     def on_gone(self, code: int | None) -> None:
         self.told.append(("gone", code))
@@ -159,6 +164,7 @@ def test_a_line_that_breaks_is_told_behind_what_came_before() -> None:
 def test_a_ping_is_answered_between_the_parts_of_a_message() -> None:
     async def scenario(line: Line) -> None:
         line.says(frame(TEXT, b"a"), frame(FIN | PING, b"hi"), frame(FIN | CONTINUATION, b"b"))
+        await settled()
 
         assert line.wire.written == bytes([FIN | PONG, 2]) + b"hi"
         assert line.told == ["ab"]
@@ -218,6 +224,7 @@ def test_a_client_that_does_not_answer_the_end_is_cut_off_even_if_it_was_held() 
 def test_binary_goes_out_in_one_message_of_its_parts() -> None:
     async def scenario(line: Line) -> None:
         line.socket.put_binary(b"head", memoryview(b"samples"))
+        await settled()
 
         assert line.wire.written == bytes([FIN | BINARY, 11]) + b"headsamples"
 
@@ -236,12 +243,53 @@ def test_a_client_for_whom_too_much_waits_is_cut_off_without_a_word() -> None:
     on_a_line(scenario)
 
 
+def test_all_that_one_turn_of_the_loop_has_for_the_client_is_one_write() -> None:
+    async def scenario(line: Line) -> None:
+        line.socket.put(b"{}")
+        line.socket.put_binary(b"samples")
+        assert line.wire.writes == 0
+        await settled()
+        assert line.wire.writes == 1
+        line.socket.put(b"{}")
+        await settled()
+
+        assert line.wire.writes == 2
+        assert line.wire.written == bytes([FIN | TEXT, 2]) + b"{}" + bytes([FIN | BINARY, 7]) + b"samples\x81\x02{}"
+
+    on_a_line(scenario)
+
+
+def test_what_is_as_long_as_the_last_audio_waits_for_company_and_anything_else_brings_it_along() -> None:
+    async def scenario(line: Line) -> None:
+        steps: list[Callable[[], None]] = []
+        line.audio = "frame"
+        line.socket.listen(line, steps.append)
+        await settled()
+        line.says(text("frame 1"))
+        assert (line.told, steps) == (["frame 1"], [])
+        line.says(text("frame 2"), text("frame 3"))
+        assert (line.told, len(steps)) == (["frame 1"], 1)
+        steps.pop()()
+        assert line.told == ["frame 1", "frame 2", "frame 3"]
+        line.says(text("frame 4"), text("commit"))
+        assert line.told[3:] == ["frame 4", "commit"]
+        steps.pop()()
+        line.says(text("frame 5"))
+        line.socket.connection_lost(None)
+        steps.pop()()
+
+        assert line.told[5:] == ["frame 5", ("gone", None)]
+
+    on_a_line(scenario, listening=False)
+
+
 def test_a_silent_client_is_asked_and_then_given_up_and_one_that_answers_is_kept() -> None:
     async def scenario(line: Line) -> None:
         for _ in range(PING_LOOKS - 1):
             line.socket.look()
         assert line.wire.written == b""
         line.socket.look()
+        await settled()
         assert line.wire.written == bytes([FIN | PING, 0])
         line.says(frame(FIN | PONG, b""))
         for _ in range(GONE_LOOKS - 1):

@@ -1,11 +1,11 @@
 """The last seconds of one stream, addressed by sample position since the stream began.
 
 Holds what lies between `first` and `end` and never more than its limit: an append beyond that lets go of the oldest.
-What came as bytes is held as it came, by reference: an append copies nothing, and a read joins what it covers.
+What came as bytes is held as it came, by reference: an append copies nothing, and a read joins what it covers. What
+was silenced is silent by what a read makes of it: most of it is let go of before anybody reads it.
 """
 
 from collections import deque
-from collections.abc import Iterator
 
 from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
@@ -13,7 +13,7 @@ from trunkline.proto.audio import SAMPLE_BYTES
 
 
 class Ring:
-    __slots__ = ("_begin", "_chunks", "_end", "_first", "_limit")
+    __slots__ = ("_begin", "_chunks", "_end", "_first", "_limit", "_silent")
 
     def __init__(self, limit_samples: int, first: int = 0) -> None:
         """first: position of the first sample that will be appended."""
@@ -22,6 +22,7 @@ class Ring:
         self._limit = limit_samples
         self._chunks: deque[bytes] = deque()  # int16 LE, none of them empty
         self._begin = self._first = self._end = first  # of the first chunk; what lies before `first` is let go of
+        self._silent: list[tuple[int, int]] = []  # from, to: apart from each other, some of each is held
 
     @property
     def first(self) -> int:
@@ -64,7 +65,8 @@ class Ring:
         begin = (from_sample - at) * SAMPLE_BYTES
         size = (to_sample - from_sample) * SAMPLE_BYTES
         joined = parts[0] if len(parts) == 1 else b"".join(parts)
-        return joined[begin : begin + size]
+        found = joined[begin : begin + size]
+        return self._silenced(found, from_sample, to_sample) if self._silent else found
 
     def trim(self, to_sample: int) -> None:
         """Let go of everything before to_sample; a position outside what is held is brought to the nearest end."""
@@ -74,13 +76,18 @@ class Ring:
         """What is held in between is silence from now on."""
         begin, end = max(from_sample, self._first), min(to_sample, self._end)
         if begin < end:
-            self._chunks = deque(self._silenced(begin, end))
+            apart = [span for span in self._silent if span[1] < begin or span[0] > end]
+            joined = [span for span in self._silent if not (span[1] < begin or span[0] > end)]
+            joined.append((begin, end))
+            apart.append((min(span[0] for span in joined), max(span[1] for span in joined)))
+            self._silent = apart
 
     def skip(self, to_sample: int) -> None:
         """Forget everything and go on at to_sample, which lies at or after the end."""
         if to_sample < self._end:
             raise ValueError(f"can't go on at {to_sample}, before the end at {self._end}")
         self._chunks.clear()
+        self._silent = []
         self._begin = self._first = self._end = to_sample
 
     def _let_go(self, to_sample: int) -> None:
@@ -88,6 +95,8 @@ class Ring:
         while self._chunks and (end := self._begin + len(self._chunks[0]) // SAMPLE_BYTES) <= to_sample:
             self._chunks.popleft()
             self._begin = end
+        if self._silent:
+            self._silent = [span for span in self._silent if span[1] > to_sample]
 
     def _covering(self, from_sample: int, to_sample: int) -> tuple[list[bytes], int]:
         """The chunks that cover it, and where they begin; sought from the nearer end of what is held."""
@@ -114,10 +123,12 @@ class Ring:
                 break
         return parts, first
 
-    def _silenced(self, from_sample: int, to_sample: int) -> Iterator[bytes]:
-        at = self._begin
-        for chunk in self._chunks:
-            begin = max(from_sample - at, 0) * SAMPLE_BYTES
-            end = min(to_sample - at, len(chunk) // SAMPLE_BYTES) * SAMPLE_BYTES
-            at += len(chunk) // SAMPLE_BYTES
-            yield chunk[:begin] + bytes(end - begin) + chunk[end:] if begin < end else chunk
+    def _silenced(self, audio: bytes, from_sample: int, to_sample: int) -> bytes:
+        heard = bytearray(audio)
+        for begin, end in self._silent:
+            begin, end = max(begin, from_sample), min(end, to_sample)
+            if begin < end:
+                heard[(begin - from_sample) * SAMPLE_BYTES : (end - from_sample) * SAMPLE_BYTES] = bytes(
+                    (end - begin) * SAMPLE_BYTES
+                )
+        return bytes(heard)

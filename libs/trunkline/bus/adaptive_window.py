@@ -9,12 +9,12 @@ PERIOD_S = 0.2  # over which calls are counted
 
 
 class AdaptiveWindow:
-    """calls: with audio in the last period: the measure of load."""
+    """calls: with audio in the last period: the measure of load. wait_s: that audio may wait, see window_s."""
 
-    __slots__ = ("_period_ends_s", "_seen", "calls")
+    __slots__ = ("_period_ends_s", "_seen", "calls", "wait_s")
 
     def __init__(self, now_s: float) -> None:
-        self.calls = 0
+        self.calls, self.wait_s = 0, 0.0
         self._seen: set[int] = set()
         self._period_ends_s = now_s + PERIOD_S
 
@@ -23,11 +23,8 @@ class AdaptiveWindow:
         self._seen.update(calls)
         if now_s >= self._period_ends_s:
             self.calls, self._period_ends_s = len(self._seen), now_s + PERIOD_S
+            self.wait_s = window_s(self.calls)
             self._seen.clear()
-
-    @property
-    def wait_s(self) -> float:
-        return window_s(self.calls)
 
 
 def window_s(calls: int) -> float:

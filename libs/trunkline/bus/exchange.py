@@ -160,6 +160,7 @@ class Exchange:
         self._inbox = Inbox(self._receive)
         self._subscription: Subscription | None = None
         self._loop = asyncio.get_running_loop()
+        self.now_s: Callable[[], float] = self._loop.time
 
     async def start(self) -> None:
         pattern = subjects.worker_inboxes(self.stage, self.worker)
@@ -176,9 +177,6 @@ class Exchange:
         self._inbox.close()
         self.upkeep.stop()
         self._links.clear()
-
-    def now_s(self) -> float:
-        return self._loop.time()
 
     def link(self, call: str, peer: str, attach: int, handler: LinkHandler) -> Link:
         """The hub's side of a placement. peer: `<stage>.<worker>`."""

@@ -141,6 +141,10 @@ class Edge:
         self._timer = None
         inlets, self._inlets = self._inlets, []
         self._window.count(map(id, inlets), self._loop.time())
+        if len(inlets) == 1:
+            inlets[0].queued = False
+            inlets[0].bring()
+            return
         alike: dict[tuple[object, int, int, Decode | None], list[Inlet]] = {}
         for inlet in inlets:
             inlet.queued = False

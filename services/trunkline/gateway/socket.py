@@ -1,6 +1,7 @@
 """One client's WebSocket, on a transport of its own: its messages are calls, not awaits, and so is what it is sent.
 
-Rule: nothing per message: no task, no future, no timer. Who listens is called in order, and at the end once.
+Rule: nothing per message: no task, no future, no timer, and one write for all that one turn of the loop has for the
+client. Who listens is called in order, and at the end once.
 """
 
 import asyncio
@@ -52,6 +53,8 @@ class Socket(asyncio.Protocol):
         "_listener",
         "_lost",
         "_on_closed",
+        "_out",
+        "_out_bytes",
         "_silent_looks",
         "_transport",
         "_usual_bytes",
@@ -68,6 +71,8 @@ class Socket(asyncio.Protocol):
         self._waits = False  # to be told
         self._held = True
         self._silent_looks = 0
+        self._out: list[bytes | bytearray | memoryview] = []  # to be written in this turn of the loop
+        self._out_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._finished = False  # nothing more is sent
         self._gone = False  # nothing more is read
@@ -139,9 +144,10 @@ class Socket(asyncio.Protocol):
             self._send(frames.head(PONG, len(data)), data)
         elif kind == CLOSE:
             self._take_leave(frames.closing(data))
-        elif kind == BINARY and not self._finished and self._listener is not None:
-            if self._listener.on_binary(data):
-                self._usual_bytes = frames.client_frame_bytes(len(data))
+        elif self._finished or self._listener is None:
+            return
+        elif kind == BINARY and self._listener.on_binary(data):
+            self._usual_bytes = frames.client_frame_bytes(len(data))
 
     def _take_leave(self, code: int) -> None:
         """The client's goodbye, or its answer to one."""
@@ -164,6 +170,7 @@ class Socket(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
+        self._forget_out()
         if self._deadline is not None:
             self._deadline.cancel()
         self._on_closed(self)
@@ -183,17 +190,32 @@ class Socket(asyncio.Protocol):
     def _send(self, *parts: bytes | bytearray | memoryview) -> bool:
         if self._finished or self._lost:
             return True
-        self._transport.write(b"".join(parts))
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out += parts
+        self._out_bytes += sum(map(len, parts))
+        if self._transport.get_write_buffer_size() + self._out_bytes <= LIMIT_BYTES:
+            return True
+        self._flush()
         if self._transport.get_write_buffer_size() <= LIMIT_BYTES:
             return True
         metrics.slow_clients.inc()
         self.abort()  # its socket is full: not even a close frame would get through
         return False
 
+    def _flush(self) -> None:
+        if self._out:
+            self._transport.write(b"".join(self._out))
+            self._forget_out()
+
+    def _forget_out(self) -> None:
+        self._out, self._out_bytes = [], 0
+
     def finish(self, code: int, reason: str) -> None:
         """What waits is sent, then the closing handshake; nothing put later is. code: RFC 6455, 7.4."""
         if self._finished or self._lost:
             return
+        self._flush()
         self._transport.write(frames.close_frame(code, reason))
         self._finished = True
         self._deadline = asyncio.get_running_loop().call_later(FINISH_LIMIT_S, self._transport.abort)
@@ -202,6 +224,7 @@ class Socket(asyncio.Protocol):
     def abort(self) -> None:
         """At once, without a word."""
         self._finished = True
+        self._forget_out()
         self._transport.abort()
 
     def look(self) -> None:
