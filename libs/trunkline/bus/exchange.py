@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 from prometheus_client import Counter
 
+from trunkline.bus.adaptive_window import WIDEST_S
 from trunkline.bus.dead import bury, skip
 from trunkline.bus.inbox import Inbox
 from trunkline.bus.link import UNACKED_LIMIT, Arrived, LinkKey, LinkState, PeerTakesNothing, Sent
@@ -136,14 +137,15 @@ class Exchange:
     on_lost: (a peer that is silent, for how many seconds beyond the limit); again and again while it is.
     on_placed: a call new to this worker is being placed here.
     on_stood_still: this process did nothing for so long that its peers took it for gone.
+    widest_s: see AudioWindows.
     """
 
-    def __init__(self, bus: Bus, stage: Stage, worker: str) -> None:
+    def __init__(self, bus: Bus, stage: Stage, worker: str, widest_s: float = WIDEST_S) -> None:
         self.bus = bus
         self.stage = stage
         self.worker = worker
         self.address = f"{stage}.{worker}"
-        self.windows = AudioWindows(bus, stage, worker)
+        self.windows = AudioWindows(bus, stage, worker, widest_s)
         self.upkeep = Upkeep(self._forget)
         self.on_placement: Callable[[Link, Message, Headers | None], LinkHandler | None] | None = None
         self.on_stray: Callable[[Envelope], Message | None] | None = None

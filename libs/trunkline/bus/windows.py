@@ -6,7 +6,7 @@ first chunk of a stream and one marked `last`.
 
 import asyncio
 
-from trunkline.bus.adaptive_window import AdaptiveWindow
+from trunkline.bus.adaptive_window import WIDEST_S, AdaptiveWindow
 from trunkline.bus.port import Bus
 from trunkline.proto import subjects
 from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
@@ -18,19 +18,21 @@ CHUNK_OVERHEAD_BYTES = 48
 class _Window:
     __slots__ = ("adaptive", "chunks", "size_bytes", "subject", "timer", "unheard")
 
-    def __init__(self, subject: str, unheard: str, now_s: float) -> None:
+    def __init__(self, subject: str, unheard: str, adaptive: AdaptiveWindow) -> None:
         self.subject = subject
         self.unheard = unheard  # where the server says that nobody listens there
         self.chunks: list[AudioChunk] = []
         self.size_bytes = 0
         self.timer: asyncio.Handle | None = None
-        self.adaptive = AdaptiveWindow(now_s)
+        self.adaptive = adaptive
 
 
 class AudioWindows:
-    """A gateway's frames have waited at its edge, so they go in the turn of the loop that brings them here."""
+    """widest_s: that a chunk waits for company, at most. A gateway's frames have waited at its edge, so they go in the
+    turn of the loop that brings them here."""
 
-    def __init__(self, bus: Bus, stage: Stage, worker: str) -> None:
+    def __init__(self, bus: Bus, stage: Stage, worker: str, widest_s: float = WIDEST_S) -> None:
+        self.widest_s = widest_s
         self._bus = bus
         self._stage = stage
         self._worker = worker
@@ -87,4 +89,4 @@ class AudioWindows:
     def _open(self, peer: str) -> _Window:
         stage, _, worker = peer.partition(".")
         unheard = subjects.unheard(self._stage, self._worker, peer)
-        return _Window(subjects.audio(stage, worker), unheard, self._loop.time())
+        return _Window(subjects.audio(stage, worker), unheard, AdaptiveWindow(self._loop.time(), self.widest_s))

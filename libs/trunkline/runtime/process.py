@@ -87,7 +87,7 @@ class Process:
         self.settings = settings
         self.bus = bus
         self.worker = settings.worker_id or new_worker_id(stage)
-        self.exchange = Exchange(bus, stage, self.worker)
+        self.exchange = Exchange(bus, stage, self.worker, settings.audio_window_ms / 1000)
         self.context = Context(bus, self.exchange, self.worker, settings)
         self.ready = False
         self.draining = False

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from trunkline.bus.adaptive_window import WIDEST_S
 from trunkline.proto.errors import BadSettings
 
 PREFIX = "TRUNKLINE_"
@@ -14,6 +15,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "admin_port": (0, 65_535),
     "drain_grace_s": (0, 86_400),
     "resume_window_s": (0.1, 3600),
+    "audio_window_ms": (0, 40),
 }
 
 
@@ -23,6 +25,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: comma-separated. capacity: calls at a time, 0 for the stage's own default. admin_port: health and
     metrics, 0 for a free one. trace_ratio: share of calls that are traced, once OTEL_EXPORTER_OTLP_ENDPOINT is set.
     resume_window_s: how long a call waits for a caller who lost the connection, or its gateway.
+    audio_window_ms: that audio waits for that of other calls under load, at most.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -34,6 +37,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_grace_s: float = 30.0
     trace_ratio: float = 1.0
     resume_window_s: float = 15.0
+    audio_window_ms: float = 1000 * WIDEST_S
 
     @property
     def nats_urls(self) -> list[str]:

@@ -52,7 +52,7 @@ class Calls:
         self.abandoned = False  # a call may lack its end on record; set back by who looks for such
         self._roster = roster
         loop = asyncio.get_running_loop()
-        self._shared = Shared(exchange, roster, Ticker(loop), Edge(loop), Reliefs())
+        self._shared = Shared(exchange, roster, Ticker(loop), Edge(loop, exchange.windows.widest_s), Reliefs())
         self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
         self._peak = self._most = 0  # calls at a time, since there were none, and since memory was last given back
         self._leaving: list[Farewell] = []  # of calls that are over

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
 from trunkline.audio.resample import Resampler, push_together
-from trunkline.bus.adaptive_window import AdaptiveWindow
+from trunkline.bus.adaptive_window import WIDEST_S, AdaptiveWindow
 from trunkline.proto.audio import CALLER_RATE_HZ, SAMPLE_BYTES
 from trunkline.proto.errors import BadInput
 
@@ -99,9 +99,11 @@ class Inlet:
 
 
 class Edge:
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    """widest_s: that a frame waits for those of others, at most."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, widest_s: float = WIDEST_S) -> None:
         self._loop = loop
-        self._window = AdaptiveWindow(loop.time())
+        self._window = AdaptiveWindow(loop.time(), widest_s)
         self._inlets: list[Inlet] = []
         self._gathered: list[Callable[[], None]] = []
         self._timer: asyncio.Handle | None = None
