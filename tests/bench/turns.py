@@ -108,7 +108,7 @@ class Tap:
         if not subject.startswith(f"{subjects.ROOT}."):
             self.seen["record: " + ("answer" if subject.startswith("_INBOX") else subject.split(".")[0])] += 1
             return
-        _, _, stage, worker, last = subject.split(".", 4)
+        _, _, stage, _worker, last = subject.split(".", 4)
         if stage == "beat":
             return
         if last == subjects.AUDIO:

@@ -58,6 +58,9 @@ class Stt:
     def flush_audio(self) -> None:
         """Nothing waits here."""
 
+    def hasten(self) -> None:
+        """Nor here."""
+
     def send_audio(self, chunk: AudioChunk) -> None:
         assert chunk.position == self._ring.end
         self.chunks.append(chunk)

@@ -151,6 +151,9 @@ class SimBus:
         if not self.closed:
             self.network.publish(self, Received(subject, data, reply, headers))
 
+    def hasten(self) -> None:
+        """Nothing waits here."""
+
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> _Subscription:
         subscription = _Subscription(self, subject, queue, handler)
         self.network.add(subscription)

@@ -88,6 +88,10 @@ class Link:
         """What was sent and waits for company goes now: before a message that is about it."""
         self._exchange.windows.flush(self.peer)
 
+    def hasten(self) -> None:
+        """What was sent goes out though this turn of the loop has more to do: a caller waits for it."""
+        self._exchange.bus.hasten()
+
     def bind_audio(self, handle: int, on_chunk: AudioHandler) -> None:
         """Audio of this handle from this peer and placement goes to on_chunk until the link is closed."""
         self._handles.append(handle)

@@ -98,6 +98,9 @@ class MemoryBus:
         if not self._closed:
             self.broker.publish(Received(subject, bytes(data), reply, dict(headers) if headers else None))
 
+    def hasten(self) -> None:
+        """Nothing waits here."""
+
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> _MemorySubscription:
         subscription = _MemorySubscription(self.broker, subject, queue, handler)
         self.broker.subscriptions.append(subscription)

@@ -1,7 +1,8 @@
 """The bus on core NATS: nats-py connects and speaks JetStream; our own messages pass by its queues and tasks.
 
 publish is synchronous, so that timers and callbacks can publish: all that a turn of the loop publishes is one write at
-its end. What arrives is handled in the turn that read it from the socket (`wire`).
+its end, but for what a caller waits for (`hasten`). What arrives is handled in the turn that read it from the socket
+(`wire`).
 """
 
 import asyncio
@@ -146,6 +147,11 @@ class NatsBus:
             _dropped.inc()
         if self._writing is None:
             self._writing = self._loop.call_soon(self._write)
+
+    def hasten(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._write()
 
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> _NatsSubscription:
         def deliver(received: Received) -> None:

@@ -61,6 +61,10 @@ class Bus(Protocol):
         """Into a bounded outbox that drops its oldest; raises PayloadTooLarge."""
         ...
 
+    def hasten(self) -> None:
+        """What was published goes out now, not at the end of the turn of the loop: somebody waits for it."""
+        ...
+
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> Subscription: ...
 
     async def flush(self) -> None:

@@ -11,7 +11,7 @@ from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import TrunklineError
-from trunkline.proto.response import Recall, SegmentHeard, Stored, Turn, Utterance
+from trunkline.proto.response import Recall, Respond, SegmentHeard, Stored, Turn, Utterance
 
 KEPT_MESSAGES = 4096  # either way: far more than a call makes in any outage that it survives
 
@@ -102,6 +102,8 @@ class AgentLine:
         if self._link is not None and not self._held:
             self._link.send(told.message, headers=told.headers)
             told.seq = self._link.state.sent
+            if isinstance(told.message, Respond) or (isinstance(told.message, Turn) and told.message.respond):
+                self._link.hasten()
 
     def _forget(self, stored: Stored) -> None:
         self._told = list(dropwhile(lambda one: 0 < one.seq <= stored.received, self._told))

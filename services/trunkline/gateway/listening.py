@@ -163,6 +163,8 @@ class Listening:
         if self._stt is not None:
             self._stt.flush_audio()
         self.tell(finish)
+        if self._stt is not None:
+            self._stt.hasten()
 
     # the caller
 

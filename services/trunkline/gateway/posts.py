@@ -1,7 +1,9 @@
 """What each stage's worker is for a call: the order that places it, what follows when it takes it, who hears it."""
 
 from collections.abc import Callable
+from functools import partial
 
+from trunkline.bus.exchange import Link
 from trunkline.bus.port import Headers
 from trunkline.gateway.agent_line import AgentLine
 from trunkline.gateway.audibility import Audibility
@@ -12,7 +14,7 @@ from trunkline.proto.audio import SPEECH_RATE_HZ, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.placement import Accepted
 from trunkline.proto.response import Attached, Converse, Placed, Stored
-from trunkline.proto.speaking import Speak
+from trunkline.proto.speaking import Speak, Synthesise
 from trunkline.proto.speech import Listen, Tune, TurnRules
 
 START_LIMIT_SAMPLES = 3 * SPEECH_RATE_HZ  # for an agent to begin a response that was asked for
@@ -91,6 +93,12 @@ class SttPost:
         return stalled and (self._patience is None or self._patience.mute(self._worker))
 
 
+def _order(link: Link, message: Message, headers: Headers | None) -> None:
+    link.send(message, headers=headers)
+    if isinstance(message, Synthesise) and message.urgent:
+        link.hasten()
+
+
 class TtsPost:
     """beating: carries out a step of speaking and keeps its beat. tell: the agent."""
 
@@ -120,7 +128,7 @@ class TtsPost:
             self._speaking.voices = answer.voices
         link = placement.link
         link.bind_audio(self._handle, self._hear_audio)
-        self._speaking.tts_placed(lambda message, headers: link.send(message, headers=headers))
+        self._speaking.tts_placed(partial(_order, link))
         for moved in _moved(placement):
             self._tell(moved)
 

@@ -344,6 +344,7 @@ class CallerSession:
         span = self._spans.pop(stopped.utterance, None)
         final = Final(stopped.utterance, text, stopped.from_sample, stopped.to_sample, recognise_ms)
         self._link.send(final, headers=tracing.inject(span) if span is not None else None)
+        self._link.hasten()
         if span is not None:
             span.set_attribute("trunkline.audio_s", (stopped.to_sample - stopped.from_sample) / CALLER_RATE_HZ)
             span.set_attribute("trunkline.recognise_ms", recognise_ms)

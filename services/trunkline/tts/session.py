@@ -69,6 +69,11 @@ class SpeakingSession:
     def send(self, segment: int, position: int, pcm: bytes, last: bool) -> None:
         self.link.send_audio(AudioChunk(self._handle, self.link.attach, segment, position, pcm, last))
 
+    def hasten(self) -> None:
+        """What was sent is the first that is heard."""
+        self.link.flush_audio()
+        self.link.hasten()
+
     def schedule(self, speaking: "_Speaking") -> None:
         self._scheduler.add(speaking)
 
@@ -128,7 +133,8 @@ class _Speaking:
 
     def stepped(self, rendered: Rendered) -> None:
         session = self._session
-        if len(rendered.samples) and self._first_audio_s is None:
+        first = bool(len(rendered.samples)) and self._first_audio_s is None
+        if first:
             self._observe_first_audio()
         before = self._audio.samples
         cuts = [(position, to_bytes(samples), last) for position, samples, last in self._audio.take(rendered)]
@@ -139,6 +145,9 @@ class _Speaking:
             session.schedule(self)  # before the bus is written to: what a step without work brings goes out with this
         for position, pcm, last in cuts:
             session.send(self.segment, position, pcm, last)
+            if first and self._order.message.urgent:
+                session.hasten()
+                first = False
         if not rendered.last:
             return
         _spoken.inc()

@@ -10,7 +10,7 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 
 TONE_HZ = 440
 TONE_LEVEL = 8_000  # int16 peak, about -12 dBFS
-WORKED_MS = 200  # of tone at a time, where it is work
+FIRST_MS = 200  # of tone come first, as of an engine that streams; and at a time, where it is work
 BUFFER_S = 10  # whole periods, so that a longer tone repeats without a click
 
 
@@ -34,8 +34,9 @@ class ToneSynthesiser:
     def synthesise(self, text: str, speed: float) -> Iterator[Samples]:
         length_ms = self._segment_ms or int(len(text) * self._character_ms / speed)
         at, end = 0, length_ms * self.rate_hz // 1000
-        piece = WORKED_MS * self.rate_hz // 1000 if self._work_percent else len(self._buffer)
+        first = FIRST_MS * self.rate_hz // 1000
         while at < end:
+            piece = first if self._work_percent or not at else len(self._buffer)
             begin = at % len(self._buffer)
             part = self._buffer[begin : begin + min(piece, end - at)]
             if self._work_percent:
