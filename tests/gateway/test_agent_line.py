@@ -24,6 +24,9 @@ class FakeLink:
         self.sent.append(message)
         self.headers.append(headers)
 
+    def hasten(self) -> None:
+        """Nothing waits here."""
+
 
 class Scene:
     def __init__(self, *, afresh: bool = False) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.tts.normalise import speech_text
+from trunkline.tts.normalise import _rewritten, speech_text
 
 LONGEST_S = 0.5  # for the longest segment, on a busy machine
 READINGS = {
@@ -48,6 +48,13 @@ READINGS = {
 @pytest.mark.parametrize(("written", "read"), READINGS.items(), ids=list(READINGS))
 def test_what_is_written_is_read_as_people_say_it(written: str, read: str) -> None:
     assert read == speech_text(written)
+
+
+@given(
+    st.text(alphabet="abzAIZww''. ,!?;:-1", min_size=1, max_size=60).filter(lambda text: any(map(str.isalnum, text)))
+)
+def test_simple_words_are_read_as_the_rules_would_have_it(text: str) -> None:
+    assert speech_text(text) == _rewritten(text)
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "—", "?!", "😀", "***", "\x00\x1b"])

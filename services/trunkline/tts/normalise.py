@@ -56,8 +56,14 @@ Rewrite = Callable[[re.Match[str]], str]
 
 def speech_text(text: str) -> str:
     """Empty when there is nothing to read aloud, as for punctuation alone."""
+    if _SIMPLE.fullmatch(text):
+        return text.rstrip()
     if not _readable(text):
         return ""
+    return _rewritten(text)
+
+
+def _rewritten(text: str) -> str:
     spoken = _plain(text)
     for pattern, rewrite in _RULES:
         spoken = pattern.sub(rewrite, spoken)
@@ -70,6 +76,9 @@ def speech_text(text: str) -> str:
 def spell(signs: str) -> str:
     """Letters and digits one by one; everything else is left out."""
     return " ".join(_NAMES_OF_SIGNS.get(sign, sign.upper()) for sign in signs if sign.isalnum())
+
+
+_SIMPLE = re.compile(r"(?:[A-Za-z']*[A-Za-z][,.!?;:]? )*[A-Za-z']*[A-Za-z][,.!?;:]? ?")  # no rule changes such words
 
 
 def _readable(text: str) -> bool:
