@@ -142,7 +142,7 @@ class Call:
             converse=lambda reason: Converse(self.hub, self._gateway, agent, reason=reason),
             resumed=resumed,
             on_attached=self._attach,
-            beating=beating,
+            pump=self.pump,
             clock=self._clock,
         )
         return {
@@ -306,6 +306,8 @@ class Call:
 
     def pump(self) -> None:
         """When something is to be sent, or was heard."""
+        if self.ended:
+            return
         try:
             if self.speaking.playout.held and self._clock() > self.listening.heard_at + SILENT_SAMPLES:
                 self._carry_out(self.turns.falls_silent())

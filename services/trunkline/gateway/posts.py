@@ -1,5 +1,6 @@
 """What each stage's worker is for a call: the order that places it, what follows when it takes it, who hears it."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -153,7 +154,7 @@ class TtsPost:
 class AgentPost:
     """converse: the order, without a reason. resumed: why this hub itself is not the call's first, or empty.
 
-    on_attached: the call has an agent; each of its agents once.
+    on_attached: the call has an agent; each of its agents once. pump: tells the client what was learnt.
     """
 
     def __init__(
@@ -164,7 +165,7 @@ class AgentPost:
         converse: Callable[[str], Converse],
         resumed: str,
         on_attached: Callable[[Attached], None],
-        beating: Callable[..., None],
+        pump: Callable[[], None],
         clock: Callable[[], int],
     ) -> None:
         self._line = line
@@ -172,7 +173,8 @@ class AgentPost:
         self._converse = converse
         self._resumed = resumed
         self._on_attached = on_attached
-        self._beating = beating
+        self._pump = pump
+        self._pumping: asyncio.Handle | None = None
         self._clock = clock
         self._placed_at = 0
 
@@ -192,7 +194,14 @@ class AgentPost:
     def hear(self, message: Message, headers: Headers | None) -> None:
         self._line.hear(message)
         if not isinstance(message, Stored):
-            self._beating(self._speaking.on_agent, message, headers)
+            self._speaking.learn(message, headers)
+            if self._pumping is None:
+                self._pumping = asyncio.get_running_loop().call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        """Once for all that an agent says at a time, and behind what that orders: a caller waits for audio."""
+        self._pumping = None
+        self._pump()
 
     def lost(self) -> None:
         self._line.lost()

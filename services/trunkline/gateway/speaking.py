@@ -154,7 +154,12 @@ class Speaking:
     # what the agent says
 
     def on_agent(self, message: Message, headers: Headers | None) -> None:
-        """What is known already changes nothing, so that another agent may say it again."""
+        self.learn(message, headers)
+        self.pump()
+
+    def learn(self, message: Message, headers: Headers | None) -> None:
+        """What is known already changes nothing, so that another agent may say it again. The client hears of it with
+        the next pump, behind the order of its words."""
         if isinstance(message, Utterance) and not self.owed.learn(message):
             return
         response = getattr(message, "response", "")
@@ -179,7 +184,6 @@ class Speaking:
                 self._script.append(CloseResponse(response, message.status, message.detail, *tokens))
             case HangUp(reason=reason) if not self.owed.went_on:
                 self._script.append(End(reason))
-        self.pump()
 
     def _begin_response(self, message: ResponseStarted) -> None:
         awaited = self.owed.begin(message)
