@@ -272,10 +272,14 @@ class Call:
     # what the turns decide
 
     def _carry_out(self, decisions: list[Decision]) -> None:
+        """The client is told of each first; of a last turn behind the order to answer it, if it interrupts nothing."""
         self._asking.deciding = True
+        last: CallEvent | None = None
         for decision in decisions:
             told = announcement(decision)
-            if told is not None:
+            if told is not None and isinstance(decision, TakeTurn) and decision is decisions[-1]:
+                last = None if self.speaking.busy else told
+            if told is not None and told is not last:
                 self._emit(told)
             match decision:
                 case Hold():
@@ -296,6 +300,8 @@ class Call:
                     self._asking.answer_after_all()
         self._asking.deciding = False
         self._asking.go_on()
+        if last is not None:
+            self._emit(last)
 
     def _take(self, turn: TakeTurn) -> None:
         if turn.says_something:
