@@ -11,8 +11,8 @@ from trunkline.gateway.played import Played
 from trunkline.proto.audio import SAMPLE_BYTES, SPEECH_RATE_HZ
 from trunkline.proto.response import SegmentHeard
 
-LEAD_SAMPLES = SPEECH_RATE_HZ * 290 // 1000
-DELTA_SAMPLES = SPEECH_RATE_HZ * 190 // 1000  # sent at a time, so that wakeups are few: 200 ms, by beats of 20 ms
+LEAD_SAMPLES = SPEECH_RATE_HZ * 200 // 1000
+DELTA_SAMPLES = SPEECH_RATE_HZ * 90 // 1000  # sent at a time, so that wakeups are few: 100 ms, by beats of 20 ms
 ROOMY_SAMPLES = LEAD_SAMPLES - DELTA_SAMPLES  # with no more ahead than this, there is room for another
 STARVING_SAMPLES = SPEECH_RATE_HZ * 40 // 1000  # with less ahead than this, any audio goes at once
 RECENT_SAMPLES = SPEECH_RATE_HZ * 5  # kept after it was heard, to know an echo by: also one heard by a second worker
