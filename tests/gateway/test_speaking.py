@@ -21,12 +21,13 @@ class Stage:
         self.events: list[CallEvent] = []
         self.agent: list[Message] = []
         self.orders: list[sp.Synthesise] = []
+        self.hung_up: list[str] = []
         self.speaking = Speaking(
             lambda: self.now,
             emit=self.events.append,
             tell_agent=self.agent.append,
             on_free=lambda turn: None,
-            on_hang_up=lambda reason: None,
+            on_hang_up=self.hung_up.append,
         )
         self.speaking.start()
 
@@ -318,3 +319,18 @@ def test_a_client_that_is_away_hears_nothing_and_the_agent_learns_of_no_interrup
     [interrupt] = stage.agent
     assert isinstance(interrupt, r.Interrupt)
     assert interrupt.heard[0].heard_samples == 12_000
+
+
+def test_who_speaks_as_the_last_word_ends_is_not_hung_up_on_by_the_next_agent() -> None:
+    stage = Stage()
+    stage.place()
+    stage.say("Goodbye.")
+    stage.speaking.on_agent(r.HangUp("agent_hung_up"), None)
+    stage.send(1, 0, bytes(2 * 800), last=True)
+    stage.now += 800  # all of it is heard, and the beat that would hang up is still to come
+    stage.speaking.interrupt("turn_detected")
+    stage.speaking.on_agent(r.HangUp("agent_hung_up"), None)
+    stage.run(0.5)
+
+    assert stage.played == [(0, 800)]
+    assert stage.hung_up == []

@@ -41,7 +41,7 @@ class Awaited(msgspec.Struct):
 
 
 class Owed:
-    """went_on: since the last response began, it was cut short or another was asked for."""
+    """went_on: since the last response began, it or the hang-up behind it was cut short, or another was asked for."""
 
     def __init__(self) -> None:
         self.went_on = False

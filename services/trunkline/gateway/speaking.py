@@ -322,6 +322,8 @@ class Speaking:
         self.owed.doom(reason)
         self._synthesis.hush()
         lines, self._script = self._script, []
+        if any(isinstance(line, End) for line in lines):
+            self.owed.went_on = True  # also where every word was heard: the next agent must not hang up for the last
         unopened = [line for line in lines if isinstance(line, OpenResponse)]
         opened = [self._telling.opened] if self._telling.opened is not None else []
         cut = dict.fromkeys([*self._said.unheard(), *(x.response for x in opened + unopened)])
