@@ -201,6 +201,32 @@ def test_audio_is_in_the_old_format_again_when_a_new_one_was_refused() -> None:
     run(main())
 
 
+def test_audio_of_before_a_change_of_format_is_not_said_again_to_a_gateway_that_would_take_it_for_the_new_one() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.hears(480)
+        assert json.loads((await taken.socket.receive()).data)["session"] == PCMU_SESSION
+        await taken.tell("session.updated")
+        taken.breaks()
+
+    async def second(taken: Taken) -> None:
+        asked.append(await taken.takes_up(audio_from_ms=20))
+        await taken.socket.close()
+
+    async def main() -> None:
+        async with Gateway(first, second).running() as url, connect(url) as call:
+            call.append_audio(CHUNK)
+            call.send({"type": "session.update", "session": PCMU_SESSION})
+            await read(call)
+
+        assert asked[0]["session"] == PCMU_SESSION
+        assert (asked[0]["kept_from_ms"], asked[0]["end_ms"]) == (20, 20)
+
+    run(main())
+
+
 def test_a_gateway_that_hangs_is_left() -> None:
     async def first(taken: Taken) -> None:
         await taken.opens()

@@ -189,3 +189,19 @@ def test_whatever_is_appended_at_16_khz_can_be_said_again_from_any_millisecond(s
     assert tape.end == 14 + 3 * at
     if from_ms:
         assert sound(said) == audio(begin, max(0, at - begin))
+
+
+def test_what_is_in_an_older_format_is_offered_to_no_gateway_that_was_told_of_the_new_one() -> None:
+    tape = taped(10)
+    everything(tape, tape.begin())
+    tape.order('{"type":"session.update"}', again=False)
+    tape.follow(Format("audio/pcmu"))
+    tape.append(bytes(160))
+
+    untold = tape.first
+    everything(tape, tape.begin())
+    told = tape.first
+    said, _ = everything(tape, tape.come_back(told // PER_MS))
+
+    assert (untold, told) == (0, 200 * PER_MS)
+    assert said == [bytes(160)]

@@ -76,7 +76,8 @@ class Tape:
     def __init__(self) -> None:
         self.end = 0  # of all audio that was ever appended
         self.settled = 0  # audio before needn't be sent again
-        self._size, self._span = Format().size, Format().span
+        self._format = Format()
+        self._changes: list[tuple[int, int]] = []  # of the format: number of the entry behind it, position
         self._entries: deque[_Audio | _Order] = deque()
         self._first = 0  # number of the first entry
         self._read_to = 0  # number behind the last entry that any connection has read
@@ -84,19 +85,24 @@ class Tape:
 
     @property
     def first(self) -> int:
-        """The audio from here on is kept."""
-        return next((entry.at for entry in self._entries if isinstance(entry, _Audio)), self.end)
+        """The audio from here on is kept, and none of it is older than the format that gateways were told last: they
+        would take it for that."""
+        kept = next((entry.at for entry in self._entries if isinstance(entry, _Audio)), self.end)
+        return max([kept, *(at for number, at in self._changes if number <= self._read_to)])
 
     def follow(self, wanted: Format) -> None:
         """The session's input format, from the next audio on."""
-        self._size, self._span = wanted.size, wanted.span
+        if wanted != self._format:
+            self._format = wanted
+            self._changes.append((self._end_number, self.end))
 
     def append(self, data: bytes) -> None:
         """Raises ValueError for a torn sample."""
-        if len(data) % self._size:
+        size, span = self._format.size, self._format.span
+        if len(data) % size:
             raise ValueError(f"audio has an odd number of bytes: {len(data)}")
         if data:
-            audio = _Audio(self.end, data, self._size, self._span)
+            audio = _Audio(self.end, data, size, span)
             self._entries.append(audio)
             self.end = audio.end
             self._trim()
@@ -190,3 +196,4 @@ class Tape:
                 break  # nobody has been told of it
             self._entries.popleft()
             self._first += 1
+        self._changes = [change for change in self._changes if change[0] > self._first]
