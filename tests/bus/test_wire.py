@@ -161,6 +161,37 @@ def test_a_turn_of_the_loop_is_one_write(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.nats
+def test_what_a_caller_waits_for_is_written_at_once_with_what_waits_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(bus: NatsBus) -> None:
+        heard: list[Received] = []
+        written: list[bytes] = []
+        write = bus._wire.write
+
+        def note(payload: bytes) -> None:
+            written.append(payload)
+            write(payload)
+
+        await bus.subscribe("x", heard.append)
+        await bus.flush()
+        monkeypatch.setattr(bus._wire, "write", note)
+        bus.hasten()
+        bus.publish("x", b"1")
+        bus.publish("x", b"2")
+        bus.hasten()
+        at_once = [payload.count(b"PUB x") for payload in written]
+        bus.publish("x", b"3")
+        await until(lambda: len(heard) == 3)
+
+        assert at_once == [2]
+        assert [payload.count(b"PUB x") for payload in written if b"PUB" in payload] == [2, 1]
+        assert [received.data for received in heard] == [b"1", b"2", b"3"]
+
+    on_nats(tmp_path, body)
+
+
+@pytest.mark.nats
 def test_while_the_socket_takes_nothing_the_outbox_waits_and_drops_its_oldest(tmp_path: Path) -> None:
     async def body(bus: NatsBus) -> None:
         heard: list[bytes] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from trunkline.gateway.call import Call
 from trunkline.gateway.call_events import (
     AudioCommitted,
     AudioSaid,
+    CallEvent,
     CallOver,
     ItemCut,
     ItemEnded,
@@ -26,6 +28,7 @@ from trunkline.proto import response as r
 from trunkline.proto import speaking as sp
 from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ, SPEECH_RATE_HZ
+from trunkline.proto.envelope import decode
 from trunkline.proto.errors import BadInput, StageUnavailable
 from trunkline.proto.placement import Declined
 
@@ -73,6 +76,30 @@ def test_a_spoken_turn_goes_all_the_way_round() -> None:
         total = 5 * SAMPLES_PER_LETTER
         heard = r.SegmentHeard(f"item_{scene.agent_mind.responses[0]}", 0, total, total)
         assert scene.agent.sessions[0].all(r.Played) == [r.Played(heard)]
+
+    play(scenario)
+
+
+def test_what_an_answer_waits_for_is_ordered_before_the_client_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene, call: Call, line: Line) -> None:
+        done: list[str] = []
+        publish, on_event = scene.bus.publish, line.on_event
+
+        def order(subject: str, data: bytes, **more: Any) -> None:
+            done.append(type(decode(data).message).__name__)
+            publish(subject, data, **more)
+
+        def tell(event: CallEvent) -> None:
+            done.append(type(event).__name__)
+            on_event(event)
+
+        monkeypatch.setattr(scene.bus, "publish", order)
+        monkeypatch.setattr(line, "on_event", tell)
+        say(scene, 1, "How are you?", 0, 16_000)
+        await settle(0.1)
+
+        watched = ("Turn", "Transcribed", "Synthesise", "ResponseOpened", "ItemOpened", "WordsSaid")
+        assert [name for name in done if name in watched] == list(watched)
 
     play(scenario)
 
