@@ -7,12 +7,10 @@ do in real time: those of a window together, and each window is a turn of the lo
 import asyncio
 import time
 from itertools import count
-from unittest import mock
 
 import numpy as np
 import uvloop
 
-from trunkline.bus import adaptive_window
 from trunkline.bus.exchange import Exchange
 from trunkline.bus.memory import MemoryBus
 from trunkline.gateway.dialects.realtime.edge_audio import ear_of
@@ -64,9 +62,9 @@ async def measure(calls: int, kind: FormatType) -> float:
     """Microseconds of CPU per frame."""
     loop = asyncio.get_running_loop()
     exchange = Exchange(MemoryBus(), "gateway", "bench")
-    edge = Edge(loop)
+    edge = Edge(loop, widest_s=0.0)  # a turn of the loop is a window
     lines = [Line(exchange, edge, handle, kind) for handle in range(1, calls + 1)]
-    together = max(1, calls // 2)  # a window of 10 ms has half of the frames of 20 ms
+    together = max(1, calls // 2)  # as in windows of 10 ms: half of the frames of 20 ms
     for line in lines:
         line.inlet.take(line.frame)
     await asyncio.sleep(0)
@@ -82,7 +80,6 @@ async def measure(calls: int, kind: FormatType) -> float:
     return (time.process_time() - begun_s) / (turns * together) * 1e6
 
 
-@mock.patch.object(adaptive_window, "WIDEST_S", 0.0)  # a turn of the loop is a window
 def main() -> None:
     print("| calls | audio/pcm, us per frame | audio/pcmu |\n|---|---|---|")
     for calls in CALLS:
