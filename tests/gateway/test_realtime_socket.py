@@ -10,6 +10,7 @@ import pytest
 from gateway.scene import settle
 from gateway.socket_scene import LIMIT_BYTES, Caller, Event, Server
 from support.virtual import run_over_sockets
+from trunkline.gateway.dialects.realtime.peer import Peer
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
 from trunkline.proto.placement import Declined
@@ -357,6 +358,36 @@ def test_a_stage_that_nobody_takes_over_is_told_and_the_socket_closed(monkeypatc
 
         assert code == 1011
         assert caller.seen[-1]["error"]["code"] == "stage_lost"
+
+    with_caller(scenario)
+
+
+def bug(*args: object) -> None:
+    raise RuntimeError("a bug")
+
+
+def test_a_client_whose_session_a_bug_keeps_from_beginning_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with Server() as server, server.connect() as caller:
+            code = await caller.closed()
+
+            assert code == 1011
+            assert server.service.load()[0] == 0
+
+    monkeypatch.setattr(Peer, "greet", bug)
+    run_over_sockets(main())
+
+
+def test_a_client_whom_a_bug_kept_from_being_told_the_end_is_let_go_when_it_says_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(server: Server, caller: Caller) -> None:
+        monkeypatch.setattr(Peer, "on_event", bug)
+        server.service._calls.hang_up(caller.seen[0]["session"]["id"])
+        await caller.append(SILENCE)
+        code = await caller.closed()
+
+        assert code == 1000
 
     with_caller(scenario)
 

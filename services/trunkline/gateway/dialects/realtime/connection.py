@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from trunkline.gateway.dialects.realtime import coming_back
 from trunkline.gateway.dialects.realtime.backlog import nothing
-from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, CLOSE_NORMAL, Peer
+from trunkline.gateway.dialects.realtime.peer import CLOSE_FAILED, CLOSE_MOVED, CLOSE_NORMAL, Peer
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.resuming import TakenUp
 from trunkline.gateway.socket import Socket
@@ -32,6 +32,7 @@ class Connection:
             self._begin(taken, told)
         except Exception as error:  # the rim of a call: others don't notice
             self._call.fail(error)
+            self._socket.finish(CLOSE_FAILED, "server_error")
         self._socket.listen(self, self._call.edge.gather)
         if self._peer.entered:
             self._let_greeting_open()
@@ -68,7 +69,7 @@ class Connection:
     def on_text(self, data: bytes | bytearray) -> bool:
         peer = self._peer
         if self._call.ended:
-            return False
+            return self._let_go()
         heard = peer.take(data)
         if peer.backlog.waits and peer.backlog.full:
             self._socket.hold()
@@ -79,11 +80,16 @@ class Connection:
     def on_binary(self, data: bytes | bytearray) -> bool:
         peer = self._peer
         if self._call.ended:
-            return False
+            return self._let_go()
         heard = peer.take_audio(bytes(data))
         if peer.backlog.waits and peer.backlog.full:
             self._socket.hold()
         return heard
+
+    def _let_go(self) -> bool:
+        """Of no effect on a client that was told the end, as all are unless a bug met that."""
+        self._socket.finish(CLOSE_NORMAL, "")
+        return False
 
     def on_gone(self, code: int | None) -> None:
         self._peer.on_greeted = self._peer.backlog.on_room = nothing
