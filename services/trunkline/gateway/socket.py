@@ -228,7 +228,10 @@ class Socket(asyncio.Protocol):
         self._transport.abort()
 
     def look(self) -> None:
-        """Every LOOK_S: whether the client is still there."""
+        """Every LOOK_S: whether the client is still there.
+
+        Not while it is held: who holds it lets go within seconds, and then what its line has come to is read.
+        """
         if self._held or self._finished:
             return
         self._silent_looks += 1
