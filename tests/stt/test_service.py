@@ -11,12 +11,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from support.virtual import run_over_sockets
 from trunkline.audio.pcm import Floats
 from trunkline.bus.exchange import Exchange, Link
-from trunkline.bus.memory import MemoryBroker, MemoryBus
+from trunkline.bus.memory import MAX_PAYLOAD_BYTES, MemoryBroker, MemoryBus
 from trunkline.bus.port import Headers
 from trunkline.proto.audio import CALLER_STREAM, AudioChunk
 from trunkline.proto.envelope import Message
 from trunkline.proto.errors import BadSettings
-from trunkline.proto.placement import Accepted, Declined, Release
+from trunkline.proto.placement import Accepted, CallFailed, Declined, Release
 from trunkline.proto.speaking import Speak
 from trunkline.proto.speech import Final, Listen, TurnRules
 from trunkline.runtime.capacity import DUTY_S, LEAST_PER_CORE, UTTERANCE_S
@@ -211,3 +211,33 @@ def test_an_engine_that_fails_at_the_trial_starts_all_the_same_and_takes_few_cal
         assert stage.service.load() == (0, LEAST_PER_CORE)
 
     staged(scenario, SttSettings(engine_stt="fussy"))
+
+
+class Places(Loudness):
+    def __init__(self) -> None:
+        self.held = 0
+
+    def open(self) -> int:
+        self.held += 1
+        return self.held
+
+    def close(self, place: int) -> None:
+        self.held -= 1
+
+
+class Polyglot(Costly):
+    languages = ("x" * MAX_PAYLOAD_BYTES,)
+
+
+def test_a_call_that_cannot_be_opened_leaves_no_place_at_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places()
+    monkeypatch.setattr(service, "choose", lambda *_: Engine(Polyglot(0.0), places))
+
+    async def scenario(stage: Stage) -> None:
+        _, facts = stage.place(CALL)
+        failed, _ = await facts.get()
+
+        assert isinstance(failed, CallFailed)
+        assert places.held == 0
+
+    staged(scenario, SttSettings(engine_stt="polyglot", capacity=1))

@@ -96,7 +96,6 @@ class CallerSession:
         draft_samples: int = 0,
     ) -> None:
         self.hub = link.peer
-        self.place = listening.join()
         self._patient = listen.patient
         self._link = link
         self._listening = listening
@@ -119,6 +118,7 @@ class CallerSession:
         self._closed = False
         link.bind_audio(listen.handle, self._arrival.on_chunk)
         link.send(Accepted(languages=languages))
+        self.place = listening.join()  # last: nobody closes a session that came to nothing
 
     # the pool's side
 
