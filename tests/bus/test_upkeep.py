@@ -7,9 +7,11 @@ import pytest
 
 from bus.pair import ATTACH, LISTEN, Pair, scenario
 from support.virtual import stand_still
-from trunkline.bus.exchange import LINGER_S
+from trunkline.bus.exchange import LINGER_S, Link
 from trunkline.bus.link import ACK_DELAY_S, RESEND_S, LinkState
+from trunkline.bus.port import PayloadTooLarge
 from trunkline.bus.upkeep import TICK_S, Upkeep
+from trunkline.proto.envelope import decode
 from trunkline.proto.placement import CallFailed
 from trunkline.proto.speech import Silent
 
@@ -162,5 +164,31 @@ def test_last_words_that_nobody_acknowledges_are_over_with_the_lingering() -> No
 
         assert 0.0 <= now_s() - begun_s - LINGER_S <= TICK_S + NEARLY_S
         assert pair.hub.holds == 0
+
+    scenario(body)
+
+
+def test_a_link_whose_message_the_server_takes_no_longer_fails_alone() -> None:
+    async def body(pair: Pair) -> None:
+        failed: list[Link] = []
+        pair.hub.on_failure = lambda link, error: failed.append(link)
+        too_large, other = pair.link(), pair.link(ATTACH + 1)
+        for link in (too_large, other):
+            link.send(LISTEN)
+        await asyncio.sleep(1.0)
+        pair.hub_bus.lose = lambda subject, data: True
+        for link in (too_large, other):
+            link.send(Silent(link.attach))
+
+        def refuse(subject: str, data: bytes) -> bool:
+            if decode(data).attach == ATTACH and decode(data).seq == 2:
+                raise PayloadTooLarge(subject, 2, 1)
+            return False
+
+        pair.hub_bus.lose = refuse
+        await asyncio.sleep(RESEND_S + ACK_DELAY_S + 3 * TICK_S)
+
+        assert failed == [too_large]
+        assert other.state.settled
 
     scenario(body)

@@ -75,7 +75,7 @@ class Link:
         exchange.upkeep.add(self)
         if self.state.waiting > UNACKED_LIMIT and not self._overfull:
             self._overfull = True
-            exchange.fail_soon(self, PeerTakesNothing(self.peer, self.state.waiting))
+            self.fail_soon(PeerTakesNothing(self.peer, self.state.waiting))
 
     def send_loose(self, message: Message) -> None:
         """Outside the sequence: at once or never, and not repeated."""
@@ -114,6 +114,10 @@ class Link:
 
     def acknowledge(self, gap: bool) -> None:
         self.send_loose(Acknowledge(gap))
+
+    def fail_soon(self, error: Exception) -> None:
+        """In a later turn of the loop: whoever noticed is in the middle of using the link."""
+        self._exchange.fail_soon(self, error)
 
     def _envelope(self, seq: int, message: Message) -> Envelope:
         return Envelope(
@@ -242,7 +246,6 @@ class Exchange:
         self.bus.publish(subject, encode(envelope), reply=reply, headers=headers)
 
     def fail_soon(self, link: Link, error: Exception) -> None:
-        """In a later turn of the loop: whoever noticed is in the middle of using the link."""
         self._loop.call_soon(self._fail, link, error)
 
     def _fail(self, link: Link, error: Exception) -> None:

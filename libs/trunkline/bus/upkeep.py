@@ -43,7 +43,8 @@ class Upkeep:
         """A closed link: its peer has no ear for its last words."""
         self._busy.pop(link, None)
         self._forget(link)
-        self._note_last_words()
+        if not any(other.closed for other in self._busy):
+            self._last_words.set()
 
     async def last_words(self) -> None:
         """Returns once no closed link has anything to say."""
@@ -73,15 +74,13 @@ class Upkeep:
         for link in list(self._busy):
             due_s = _due_s(link)
             if due_s <= now_s:
-                self._see_to(link, now_s)
+                try:
+                    self._see_to(link, now_s)
+                except Exception as error:  # the rim of a link: a server may take less than it took when this was sent
+                    link.fail_soon(error)
             elif due_s == NEVER_S:
                 del self._busy[link]
         self._run_by(min(map(_due_s, self._busy), default=NEVER_S))
-        self._note_last_words()
-
-    def _note_last_words(self) -> None:
-        if not any(link.closed for link in self._busy):
-            self._last_words.set()
 
     def _see_to(self, link: "Link", now_s: float) -> None:
         again, owed, gap = link.state.due(now_s)
