@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from support.hungry import DIES, HANGS, RAISES, HungryRecogniser
-from trunkline.runtime.apart import Apart, EngineDied, EngineFailed
+from trunkline.runtime.apart import PAUSE_S, Apart, EngineDied, EngineFailed, Several
 from trunkline.stt.engines.apart import RecogniserApart, answering
 
 pytestmark = pytest.mark.programs
@@ -99,6 +100,60 @@ def test_an_engine_that_cannot_be_loaded_says_why() -> None:
         apart.load()
 
     apart.close()
+
+
+def test_a_process_that_does_not_come_up_is_started_again_only_after_a_pause_that_grows() -> None:
+    now_s = 0.0
+    apart = Apart("hungry", partial(answering, dies_at_once), now_s=lambda: now_s)
+    question = (1).to_bytes(4, "little")
+    starts: list[float] = []
+
+    for now_s in (0.0, 0.9, 1.1, 3.0, 3.2, 7.1):
+        failure = failure_of(apart, question)
+        assert isinstance(failure, EngineDied)
+        if "didn't come up" not in str(failure):
+            starts.append(now_s)
+
+    apart.close()
+    assert starts == [0.0, 1.1, 3.2]
+
+
+def test_a_process_that_comes_up_after_all_is_asked_again(tmp_path: Path) -> None:
+    now_s = 0.0
+    apart = Apart("hungry", partial(answering, partial(needs_a_file, tmp_path / "model")), now_s=lambda: now_s)
+    question = (1).to_bytes(4, "little")
+    assert isinstance(failure_of(apart, question), EngineFailed)
+    (tmp_path / "model").touch()
+    assert isinstance(failure_of(apart, question), EngineDied)
+
+    now_s = PAUSE_S
+
+    assert apart.ask(question)
+    apart.close()
+
+
+def test_no_question_goes_to_a_process_that_pauses_while_another_runs(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.touch()
+    several = Several("hungry", partial(answering, partial(needs_a_file, model)), 2)
+    several.load()
+    model.unlink()
+    for _ in range(2):  # it dies, and doesn't come up
+        assert failure_of(several.each[0], DIES.to_bytes(4, "little"))
+
+    least_busy = several.least_busy()
+
+    several.close()
+    assert least_busy is several.each[1]
+
+
+def dies_at_once() -> HungryRecogniser:
+    os._exit(3)
+
+
+def needs_a_file(path: Path) -> HungryRecogniser:
+    path.read_bytes()
+    return HungryRecogniser()
 
 
 def broken() -> HungryRecogniser:

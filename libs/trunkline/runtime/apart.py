@@ -2,7 +2,8 @@
 
 Rule: `make` is importable and given with what it takes (a function, or a partial of one), since a process of its own
 starts from nothing; and an engine that is made loads nothing until it is told to. A process that dies, or hangs,
-fails what it was asked, is counted, and is replaced by the next that is asked.
+fails what it was asked, is counted, and is replaced by the next that is asked: one that doesn't come up, only after a
+pause.
 """
 
 import multiprocessing
@@ -22,6 +23,7 @@ from trunkline.telemetry import logs
 
 ANSWER_LIMIT_S = 8.0  # less than EngineWatch gives a thread: the process of the engine ends, and not this one
 LOAD_LIMIT_S = 120.0
+PAUSE_S, PAUSE_LIMIT_S = 1.0, 30.0  # after a start that failed, doubling with each: loading costs a core for seconds
 PIPE_LIMIT_S = 2  # for the other end to take a question, or to go on with an answer that it has begun
 OK, FAILED = b"\x00", b"\x01"
 HEAD_BYTES = 9  # of an answer: which of the two, and the CPU that it took in ns, LE
@@ -49,10 +51,20 @@ class Apart:
     make: in the process, before its first question; returns what answers.
     """
 
-    def __init__(self, name: str, make: Make, *, limit_s: float = ANSWER_LIMIT_S) -> None:
+    def __init__(
+        self,
+        name: str,
+        make: Make,
+        *,
+        limit_s: float = ANSWER_LIMIT_S,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
         self._make = make
         self._limit_s = limit_s
+        self._now_s = now_s
+        self._pause_s = 0.0  # after the last start, if that failed
+        self._starts_at_s = 0.0  # not before
         self._turn = threading.Lock()
         self._counting = threading.Lock()
         self._process: BaseProcess | None = None
@@ -60,6 +72,11 @@ class Apart:
         self._closed = False
         self.cpu_s = 0.0  # that answers took, all told
         self.asked = 0  # questions that have no answer yet
+
+    @property
+    def pauses_s(self) -> float:
+        """Until it may be started again; 0 where it may, or runs."""
+        return max(0.0, self._starts_at_s - self._now_s())
 
     def load(self) -> None:
         """Blocks until the process has made its engine. Raises EngineFailed, EngineDied."""
@@ -100,13 +117,22 @@ class Apart:
             raise EngineDied(self._name, "was closed")
         if self._process is not None:  # it died between two questions
             self._lose("ended")
+        if self.pauses_s:
+            raise EngineDied(self._name, f"didn't come up, and isn't started again for {self.pauses_s:.1f} s")
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(self._make, theirs), name=self._name, daemon=True)
         self._process.start()
         theirs.close()
         _limit(self._pipe)
-        self._exchange(LOAD, LOAD_LIMIT_S)
+        try:
+            self._exchange(LOAD, LOAD_LIMIT_S)
+        except (EngineDied, EngineFailed):
+            self._end()
+            self._pause_s = min(max(PAUSE_S, 2.0 * self._pause_s), PAUSE_LIMIT_S)
+            self._starts_at_s = self._now_s() + self._pause_s
+            raise
+        self._pause_s = 0.0
 
     def _exchange(self, question: bytes, limit_s: float) -> bytes:
         pipe = self._pipe
@@ -143,7 +169,8 @@ class Several:
             apart.load()
 
     def least_busy(self) -> Apart:
-        return min(self.each, key=lambda apart: apart.asked)
+        """Of those that run, while any does: one that pauses has its answer at once, and would take every question."""
+        return min(self.each, key=lambda apart: (apart.pauses_s > 0.0, apart.asked))
 
     def cpu_s(self) -> float:
         return sum(apart.cpu_s for apart in self.each)
