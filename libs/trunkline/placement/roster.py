@@ -89,8 +89,7 @@ class Roster:
         self._subscriptions.append(await bus.subscribe(subjects.DEPARTED, self._receive_departure))
 
     async def listen(self) -> None:
-        """As long as it takes until each stage's workers that are alive have said so: who isn't known then isn't there.
-        Gateways beat more rarely."""
+        """As long as it takes until whoever is alive has said so: who isn't known then isn't there."""
         await asyncio.sleep(IDLE_BEAT_S + 0.05)
 
     async def stop(self) -> None:

@@ -12,7 +12,7 @@ DeclineReason = Literal["full", "draining", "unknown_agent", "superseded", "unre
 class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A worker's heartbeat, every BEAT_S; a worker unheard for BEAT_LIMIT_S takes no new call.
 
-    One without a call beats every IDLE_BEAT_S, and for it that limit is IDLE_LIMIT_S.
+    One without a call, and a gateway, beats every IDLE_BEAT_S; without a call that limit is IDLE_LIMIT_S.
 
     capacity: calls it can take, 0 for no limit. digest: of the agent file (agent, tool_runner).
     admin_port: of its health and metrics endpoint, on the worker's own host. agents: that can be called there (agent).
@@ -36,8 +36,7 @@ def limit_of(capacity: int, call: str) -> int:
 
 
 BEAT_S = 0.15
-IDLE_BEAT_S = 0.4  # of a worker without a call; it beats at once when one is placed there
-GATEWAY_BEAT_S = IDLE_BEAT_S  # nobody is placed at a gateway: its beat only says that it lives
+IDLE_BEAT_S = 0.4  # of a worker without a call, which beats at once when one is placed there; and of a gateway
 BEAT_LIMIT_S = 0.45
 IDLE_LIMIT_S = BEAT_LIMIT_S + 2 * (IDLE_BEAT_S - BEAT_S)
 
