@@ -5,38 +5,17 @@ import pytest
 from bench.peers import plain, report, verdict
 from bench.peers.dialect import PLAIN
 from bench.peers.verdict import CYCLE_S, Run, Spread, trouble
+from load.told import Told
 from trunkline.cli.load.frames import Opcode
+from trunkline.cli.load.own import REPLY, SEGMENT_MS
 
 FRAME = bytes(2 * plain.RATE_HZ // 50)
 SERVED_MS = [3.0] * 20  # of ten calls, ten turns' time
 
 
-class HeardEar:
-    """Writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[object] = []
-
-    def set_up(self) -> None:
-        self.told.append("set up")
-
-    def may_speak(self) -> None:
-        self.told.append("may speak")
-
-    def reply_began(self) -> None:
-        self.told.append("reply began")
-
-    def audio(self, seconds: float) -> None:
-        self.told.append(seconds)
-
-    def reply_over(self) -> None:
-        self.told.append("reply over")
-
-    def noticed(self) -> None:
-        self.told.append("noticed")
-
-    def failed(self, reason: str) -> None:
-        self.told.append(reason)
+def test_every_stack_replies_with_the_same_words_for_as_long() -> None:
+    assert plain.REPLY_TEXT.encode() in REPLY
+    assert plain.REPLY_MS == SEGMENT_MS
 
 
 def a_run(stack: str, cost_ms: float, **changes: object) -> Run:
@@ -72,20 +51,20 @@ def test_a_caller_sends_samples_as_they_are_and_says_commit_in_text() -> None:
 
 
 def test_a_caller_hears_readiness_sound_and_the_end_of_a_reply() -> None:
-    ear = HeardEar()
+    ear = Told()
 
     for opcode, payload in ((Opcode.TEXT, b"ready"), (Opcode.BINARY, FRAME), (Opcode.TEXT, b"done")):
         PLAIN.read(opcode, payload, ear)
 
-    assert ear.told == ["set up", "may speak", 0.02, "reply over"]
+    assert ear.things == ["set up", "may speak", 0.02, "reply over"]
 
 
 def test_a_word_that_is_none_of_the_dialect_ends_the_call() -> None:
-    ear = HeardEar()
+    ear = Told()
 
     PLAIN.read(Opcode.TEXT, b"hello", ear)
 
-    assert ear.told == ["not a word of this dialect: b'hello'"]
+    assert ear.things == ["not a word of this dialect: b'hello'"]
 
 
 def test_a_reply_lasts_two_seconds_and_no_frame_of_it_is_silent() -> None:

@@ -27,6 +27,7 @@ from support.running_stack import RunningStack
 from trunkline.cli.listing import table
 from trunkline.cli.load import processes
 from trunkline.cli.load.asked import NULL_ENGINES
+from trunkline.cli.load.own import REPLY
 from trunkline.proto import subjects
 from trunkline.proto.audio import SPEECH_RATE_HZ, decode_batch
 from trunkline.proto.envelope import decode
@@ -34,7 +35,6 @@ from trunkline.proto.errors import Undecodable
 
 ROOT = Path(__file__).parents[2]
 NULL_OPTIONS = [f"--engine={seam}={name}" for seam, name in NULL_ENGINES.items()]
-REPLY = [[[{"type": "say", "text": "Here you are.", "phase": "final_answer"}]]]
 BURST_MS, REPLY_MS = 120, 200
 SETUPS = 50
 HOP_TURNS = 60
@@ -253,7 +253,7 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     script = out / "reply.json"
-    script.write_text(json.dumps(REPLY))
+    script.write_bytes(REPLY)
     environ = {
         "TRUNKLINE_MODEL_SCRIPT": str(script),
         "TRUNKLINE_TONE_SEGMENT_MS": str(REPLY_MS),

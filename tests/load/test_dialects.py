@@ -5,6 +5,7 @@ import base64
 import msgspec
 import pytest
 
+from load.told import Told
 from trunkline.cli.load import dialect
 from trunkline.cli.load.binary import BINARY
 from trunkline.cli.load.dialect import KNOWN, Turns
@@ -12,34 +13,6 @@ from trunkline.cli.load.frames import Opcode
 from trunkline.cli.load.realtime import REALTIME
 from trunkline.proto.binary_dialect import pack
 from trunkline.proto.errors import BadInput
-
-
-class Told:
-    """An Ear that writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.things: list[object] = []
-
-    def set_up(self) -> None:
-        self.things.append("set up")
-
-    def may_speak(self) -> None:
-        self.things.append("may speak")
-
-    def reply_began(self) -> None:
-        self.things.append("reply began")
-
-    def audio(self, seconds: float) -> None:
-        self.things.append(round(seconds, 6))
-
-    def reply_over(self) -> None:
-        self.things.append("reply over")
-
-    def noticed(self) -> None:
-        self.things.append("noticed")
-
-    def failed(self, reason: str) -> None:
-        self.things.append(reason)
 
 
 def told(*events: dict[str, object]) -> list[object]:

@@ -13,12 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bench.peers import environments
-from trunkline.cli.load import agent as load_agent
 from trunkline.cli.load import services
-from trunkline.cli.load.asked import NULL_ENGINES
-from trunkline.cli.load.command import REPLY, SEGMENT_MS
+from trunkline.cli.load.own import own_stack
 from trunkline.cli.load.services import Target
-from trunkline.cli.own_stack import OwnStack
 
 START_LIMIT_S, STOP_LIMIT_S = 60.0, 10.0
 POLL_S = 0.1
@@ -107,27 +104,10 @@ class Peer:
 async def trunkline(
     directory: Path, calls: int, more: Mapping[str, str] = MappingProxyType({})
 ) -> AsyncIterator[Target]:
-    """With null engines, as `trunkline load` starts it: the durable record and telemetry are on. more: environment."""
-    reply = _reply(directory)
-    environ = {
-        "TRUNKLINE_MODEL_SCRIPT": str(reply),
-        "TRUNKLINE_TONE_SEGMENT_MS": str(SEGMENT_MS),
-        "TRUNKLINE_CAPACITY": str(2 * calls),
-        **more,
-    }
-    engines = [word for seam, name in NULL_ENGINES.items() for word in ("--engine", f"{seam}={name}")]
-    agent = f"{load_agent.__file__}:load"
+    """With null engines, as `trunkline load` starts it. more: environment."""
     run = directory / "run"
-    async with OwnStack(run, (*engines, "--workers", "webrtc=0", "--agent", agent), environ) as own:
+    async with own_stack(run, directory / "reply.json", capacity=2 * calls, environ=more) as own:
         yield await services.of_directory(run, own.file)
-
-
-def _reply(directory: Path) -> Path:
-    """What the null model says, in a new directory."""
-    directory.mkdir(parents=True)
-    path = directory / "reply.json"
-    path.write_bytes(REPLY)
-    return path
 
 
 def _free_port() -> int:

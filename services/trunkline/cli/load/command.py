@@ -13,18 +13,15 @@ from pathlib import Path
 import msgspec
 
 from trunkline.cli import line, options, stack
-from trunkline.cli.load import agent as own_agent
 from trunkline.cli.load import asked as options_of
 from trunkline.cli.load import plot, run, search, services
 from trunkline.cli.load.asked import CALLS_LIMIT, NULL_ENGINES, Asked, Goal
+from trunkline.cli.load.own import own_stack
 from trunkline.cli.load.plot import Panel
 from trunkline.cli.load.report import Found, Machine, Report, Tried, machine, report, text
 from trunkline.cli.load.services import Target
 from trunkline.cli.own_stack import OwnStack
 from trunkline.proto.errors import BadInput
-
-REPLY = b'[[[{"type": "say", "text": "Here you are.", "phase": "final_answer"}]]]'  # one segment
-SEGMENT_MS = 2_000  # of tone, and so of a reply
 
 
 def load(parsed: argparse.Namespace) -> int:
@@ -118,19 +115,12 @@ async def _target(parsed: argparse.Namespace, asked: Asked, directory: Path) -> 
 
 
 def _own(parsed: argparse.Namespace, asked: Asked, run_dir: Path, directory: Path) -> OwnStack:
-    engines, workers = options_of.engines(parsed), parsed.workers
-    options.workers(workers)
-    (directory / "reply.json").write_bytes(REPLY)
-    environ = {
-        "TRUNKLINE_MODEL_SCRIPT": str(directory / "reply.json"),
-        "TRUNKLINE_TONE_SEGMENT_MS": str(SEGMENT_MS),
-    }
+    engines, capacity = options_of.engines(parsed), 0
+    options.workers(parsed.workers)
     if engines == NULL_ENGINES:  # others say themselves how many calls they take
-        environ["TRUNKLINE_CAPACITY"] = str(CALLS_LIMIT if parsed.find else 2 * asked.calls + 2 * run.WARM_CALLS)
-    choices = [word for seam, name in engines.items() for word in ("--engine", f"{seam}={name}")]
-    workers = workers if "webrtc=" in workers else ",".join(filter(None, (workers, "webrtc=0")))
-    agent = parsed.agent or f"{own_agent.__file__}:load"
-    return OwnStack(run_dir, (*choices, "--workers", workers, "--agent", agent), environ)
+        capacity = CALLS_LIMIT if parsed.find else 2 * asked.calls + 2 * run.WARM_CALLS
+    script = directory / "reply.json"
+    return own_stack(run_dir, script, engines, capacity=capacity, workers=parsed.workers, agent=parsed.agent)
 
 
 def _run_dir(parsed: argparse.Namespace, directory: Path) -> Path:
