@@ -260,9 +260,7 @@ def test_who_hangs_up_has_ended_the_call() -> None:
     async def scenario(server: Server, browser: Browser) -> None:
         await browser.next()
         await browser.pc.close()
-        await gone(server)
-
-        assert server.scene.agent.sessions[0].closed == "caller_hung_up"
+        assert await gone(server) == "caller_hung_up"
 
     play(scenario)
 
@@ -271,19 +269,18 @@ def test_closing_the_channel_ends_the_call_too() -> None:
     async def scenario(server: Server, browser: Browser) -> None:
         await browser.next()
         browser.channel.close()
-        await gone(server)
-
-        assert server.scene.agent.sessions[0].closed == "caller_hung_up"
+        assert await gone(server) == "caller_hung_up"
         await asyncio.wait_for(browser.closed.wait(), 2.0)
 
     play(scenario)
 
 
-async def gone(server: Server) -> None:
-    """Returns once the server has no call any more."""
+async def gone(server: Server) -> str:
+    """Returns once the server has no call any more and its agent was told so, with the reason."""
     for _ in range(250):
-        if not len(server.service._calls):
-            return
+        told = server.scene.agent.sessions[0].closed
+        if told and not len(server.service._calls):
+            return told
         await asyncio.sleep(0.02)
     raise AssertionError("the call goes on")
 
@@ -295,9 +292,7 @@ def test_a_caller_whose_line_is_lost_has_lost_the_call(monkeypatch: pytest.Monke
     async def scenario(server: Server, browser: Browser) -> None:
         await browser.next()
         browser.is_killed()
-        await gone(server)
-
-        assert server.scene.agent.sessions[0].closed == "lost"
+        assert await gone(server) == "lost"
 
     play(scenario)
 
@@ -320,10 +315,8 @@ def test_who_never_connects_leaves_no_call_behind(monkeypatch: pytest.MonkeyPatc
             browser = Browser(server)
             await browser.offer()
             assert len(server.service._calls) == 1
-            await gone(server)
+            assert await gone(server) == "lost"
             await browser.pc.close()
-
-            assert server.scene.agent.sessions[0].closed == "lost"
 
     asyncio.run(main())
 
