@@ -1,6 +1,7 @@
 """What every bus does, the real one and the one in memory."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,12 +35,52 @@ async def nats_pair(url: str) -> AsyncIterator[tuple[Bus, Bus]]:
     await b.close()
 
 
-@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+class FarBus(NatsBus):
+    """One of a pair at two nodes of a cluster: flush returns when the other's node, too, knows what it subscribes to.
+
+    What a node hears of another's subscribers, and their messages, come over one connection, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard = asyncio.Event()
+        self._own = f"flushed.{id(self)}"
+
+    async def meet(self, other: "FarBus") -> None:
+        self._other = other
+        await self.subscribe(self._own, lambda message: self._heard.set())
+
+    async def flush(self) -> None:
+        await super().flush()
+        self._other._heard.clear()
+        while not self._other._heard.is_set():
+            self.publish(self._other._own, b"")
+            with contextlib.suppress(TimeoutError):  # the other's own subscription may not have come through yet
+                await asyncio.wait_for(self._other._heard.wait(), 0.1)
+
+
+@asynccontextmanager
+async def far_pair(urls: list[str]) -> AsyncIterator[tuple[Bus, Bus]]:
+    a, b = FarBus(), FarBus()
+    await a.open(urls[:1], "a")
+    await b.open(urls[1:2], "b")
+    await a.meet(b)
+    await b.meet(a)
+    yield a, b
+    for each in (a, b):
+        each.flush = NatsBus.flush.__get__(each)  # type: ignore[method-assign]  # the other may be gone
+        await each.close()
+
+
+@pytest.fixture(params=["memory", *(pytest.param(where, marks=pytest.mark.nats) for where in ("nats", "cluster"))])
 def on_a_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Body], None]]:
     def run(body: Body) -> None:
         async def main() -> None:
             if request.param == "memory":
                 async with memory_pair() as pair:
+                    await body(*pair)
+            elif request.param == "cluster":
+                async with far_pair(request.getfixturevalue("nats_cluster").urls) as pair:
                     await body(*pair)
             else:
                 async with nats_pair(server.url) as pair:
@@ -47,12 +88,12 @@ def on_a_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
 
         asyncio.run(asyncio.wait_for(main(), 20))
 
-    if request.param == "memory":
-        yield run
-    else:
+    if request.param == "nats":
         server = start(tmp_path)
         yield run
         server.stop()
+    else:
+        yield run
 
 
 class Heard:

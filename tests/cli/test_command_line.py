@@ -122,9 +122,9 @@ def test_a_port_that_another_program_listens_on_is_refused(capsys: pytest.Captur
 
 
 def test_a_directory_that_another_stack_lives_in_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    from trunkline.cli.up import _lock
+    from trunkline.cli.plans import lock
 
-    with _lock(tmp_path):
+    with lock(tmp_path):
         line = refusal(capsys, "up", "--port", "0", "--dir", str(tmp_path), status=1)
 
     assert f"directory {tmp_path} is in use by another trunkline up (pid " in line

@@ -339,7 +339,38 @@ def test_nats_tells_of_closed_connections_as_the_embedded_one_does() -> None:
 def test_a_nats_node_has_time_for_its_lame_duck() -> None:
     text = manifest("ConfigMap", "nats")["data"]["nats.conf"]
     duration = re.search(r'^lame_duck_duration: "(\d+)s"$', text, flags=re.MULTILINE)
+    pid_file = re.search(r"^pid_file: (\S+)$", text, flags=re.MULTILINE)
 
     assert duration is not None
+    assert pid_file is not None
     assert pod("nats")["terminationGracePeriodSeconds"] > int(duration[1])
-    assert container("nats")["lifecycle"]["preStop"]["exec"]["command"][0] == "nats-server"
+    assert container("nats")["lifecycle"]["preStop"]["exec"]["command"] == [
+        *("nats-server", "--signal", f"ldm={pid_file[1]}")
+    ]
+
+
+def test_nats_nodes_leave_one_at_a_time_and_share_no_machine() -> None:
+    nodes, budget = manifest("StatefulSet", "nats"), manifest("PodDisruptionBudget", "nats")
+    labels = nodes["spec"]["template"]["metadata"]["labels"]
+    (apart,) = pod("nats")["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+
+    assert nodes["spec"]["replicas"] - budget["spec"]["maxUnavailable"] > nodes["spec"]["replicas"] / 2
+    assert apart["topologyKey"] == "kubernetes.io/hostname"
+    for selector in (budget["spec"]["selector"], apart["labelSelector"], nodes["spec"]["selector"]):
+        assert selector["matchLabels"].items() <= labels.items()
+
+
+@pytest.mark.parametrize("service", ["gateway", "webrtc", "agent"])
+def test_what_the_services_expect_of_durability_is_what_nats_is_told(service: str) -> None:
+    text = manifest("ConfigMap", "nats")["data"]["nats.conf"]
+    nodes = manifest("StatefulSet", "nats")
+    told = re.search(r"^  sync_interval: (\S+)$", text, flags=re.MULTILINE)
+    expected: Any = settings(service)
+
+    assert told is not None
+    assert expected.nats_sync == told[1]
+    assert expected.record_replicas == nodes["spec"]["replicas"]
+    assert expected.nats_monitor_url.split(",") == [
+        f"http://nats-{i}.{nodes['spec']['serviceName']}:{port_of('nats', 'monitor')}"
+        for i in range(nodes["spec"]["replicas"])
+    ]

@@ -1,4 +1,4 @@
-"""Stores under test: the one in memory and the one on NATS pass the same tests."""
+"""Stores under test: the one in memory, the one on NATS and the one on a cluster pass the same tests."""
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from support.nats_cluster import NatsCluster
 from support.nats_server import NatsServer, running
 from trunkline.proto import subjects
 from trunkline.record import (
@@ -29,6 +30,7 @@ OpenFiles = Callable[[], AbstractAsyncContextManager[FileStore]]
 OpenClaims = Callable[[], AbstractAsyncContextManager[ClaimStore]]
 
 BUCKET_TTL_S = 1.0  # of the stores under test
+STORES = ["memory", *(pytest.param(where, marks=pytest.mark.nats) for where in ("nats", "cluster"))]
 _calls = itertools.count()
 
 
@@ -43,21 +45,28 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
         yield server
 
 
+def of(request: pytest.FixtureRequest) -> tuple[NatsServer | NatsCluster, int]:
+    """Whom to connect to, and how many copies it keeps."""
+    if request.param == "cluster":
+        return request.getfixturevalue("nats_cluster"), 3
+    return request.getfixturevalue("nats_server"), 1
+
+
 @asynccontextmanager
 async def open_memory() -> AsyncIterator[RecordStore]:
     yield MemoryRecordStore()
 
 
-@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+@pytest.fixture(params=STORES)
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     if request.param == "memory":
         return open_memory
-    server: NatsServer = request.getfixturevalue("nats_server")
+    server, replicas = of(request)
 
     @asynccontextmanager
     async def open_nats() -> AsyncIterator[RecordStore]:
         client = await server.connect()
-        store = NatsRecordStore(client)
+        store = NatsRecordStore(client, replicas=replicas)
         await store.ensure()
         yield store
         await store.close()
@@ -71,16 +80,16 @@ async def open_memory_claims() -> AsyncIterator[ClaimStore]:
     yield MemoryClaimStore()
 
 
-@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+@pytest.fixture(params=STORES)
 def open_claims(request: pytest.FixtureRequest) -> OpenClaims:
     if request.param == "memory":
         return open_memory_claims
-    server: NatsServer = request.getfixturevalue("nats_server")
+    server, replicas = of(request)
 
     @asynccontextmanager
     async def open_nats() -> AsyncIterator[ClaimStore]:
         client = await server.connect()
-        records, claims = NatsRecordStore(client), NatsClaimStore(client)
+        records, claims = NatsRecordStore(client, replicas=replicas), NatsClaimStore(client)
         await records.ensure()  # makes the streams
         await claims.ensure()
         yield claims
@@ -96,16 +105,16 @@ async def open_memory_bucket() -> AsyncIterator[Bucket]:
     yield MemoryBucket(ttl_s=BUCKET_TTL_S)
 
 
-@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+@pytest.fixture(params=STORES)
 def open_bucket(request: pytest.FixtureRequest) -> OpenBucket:
     if request.param == "memory":
         return open_memory_bucket
-    server: NatsServer = request.getfixturevalue("nats_server")
+    server, replicas = of(request)
 
     @asynccontextmanager
     async def open_nats() -> AsyncIterator[Bucket]:
         client = await server.connect()
-        values = NatsBucket(client, subjects.SESSIONS_BUCKET, ttl_s=BUCKET_TTL_S)
+        values = NatsBucket(client, subjects.SESSIONS_BUCKET, ttl_s=BUCKET_TTL_S, replicas=replicas)
         await values.ensure()
         yield values
         await values.close()
@@ -119,17 +128,17 @@ async def open_memory_files() -> AsyncIterator[FileStore]:
     yield MemoryFileStore()
 
 
-@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+@pytest.fixture(params=STORES)
 def open_files(request: pytest.FixtureRequest) -> OpenFiles:
     if request.param == "memory":
         return open_memory_files
-    server: NatsServer = request.getfixturevalue("nats_server")
+    server, replicas = of(request)
     name = f"FILES_{next(_calls)}"  # of this test alone: it lists them all
 
     @asynccontextmanager
     async def open_nats() -> AsyncIterator[FileStore]:
         client = await server.connect()
-        files = NatsFileStore(client, name, limit_bytes=256 * 1024 * 1024)
+        files = NatsFileStore(client, name, limit_bytes=256 * 1024 * 1024, replicas=replicas)
         await files.ensure()
         yield files
         await files.close()

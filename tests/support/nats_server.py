@@ -5,6 +5,7 @@ Connect with `connect`: it checks that the server that answers is the one that w
 
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ class NatsServer:
         self._more_config = more_config
         self.name = f"test-{secrets.token_hex(6)}"
         self.url = ""
+        self.monitor_url = ""  # where the configuration asks for monitoring
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -44,7 +46,8 @@ class NatsServer:
             stdout=subprocess.DEVNULL,
             stderr=(self.store_dir / "server.log").open("ab"),
         )
-        self.url = self._read_url()
+        urls = self._read_urls()
+        self.url, self.monitor_url = urls["nats"][0], urls.get("monitoring", [""])[0]
 
     def stop(self) -> None:
         if self._process is not None:
@@ -71,13 +74,17 @@ class NatsServer:
         assert client._server_info["server_name"] == self.name, "another server answers on the test's port"
         return client
 
-    def _read_url(self) -> str:
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None, "not started"
+        self._process.send_signal(number)
+
+    def _read_urls(self) -> dict[str, list[str]]:
         give_up_s = time.monotonic() + START_LIMIT_S
         while time.monotonic() < give_up_s:
             for ports in self.store_dir.glob("*.ports"):
                 text = ports.read_text()
                 if text.endswith("}"):  # written whole
-                    return str(msgspec.json.decode(text, type=dict[str, list[str]])["nats"][0])
+                    return msgspec.json.decode(text, type=dict[str, list[str]])
             time.sleep(0.01)
         raise TimeoutError(f"nats-server wrote no ports file within {START_LIMIT_S} s; see {self.store_dir}/server.log")
 

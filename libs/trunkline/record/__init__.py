@@ -3,6 +3,7 @@
 from trunkline.record.bucket import Bucket
 from trunkline.record.call_log import CallLog
 from trunkline.record.claims import Attempt, ClaimStore, StoredClaim
+from trunkline.record.durability import Durability
 from trunkline.record.files import FILES_KEPT_S, FileFacts, FileStore, Purpose
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.heard import Heard, heard_of
@@ -40,6 +41,7 @@ __all__ = [
     "CallLog",
     "CallView",
     "ClaimStore",
+    "Durability",
     "EntryTooLarge",
     "FileFacts",
     "FileStore",

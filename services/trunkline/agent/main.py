@@ -6,7 +6,7 @@ from trunkline.agent.service import AgentService, load_file, load_model
 from trunkline.agent.settings import AgentSettings
 from trunkline.bus.nats import NatsBus
 from trunkline.proto.subjects import FILES_BUCKET, VAULT_BUCKET
-from trunkline.record import NatsBucket, NatsClaimStore, NatsFileStore, NatsRecordStore
+from trunkline.record import Durability, NatsBucket, NatsClaimStore, NatsFileStore, NatsRecordStore
 from trunkline.runtime.process import Context, run
 from trunkline.vault import checked_ttl_s, open_vault
 
@@ -27,6 +27,9 @@ def build(context: Context, settings: AgentSettings) -> AgentService:
         lost_window_s=settings.resume_window_s,
         vault=open_vault(settings.vault_key, values, needed=file.keeps_sensitive),
         files=files,
+        durability=Durability(
+            client, replicas=replicas, sync=settings.nats_sync, monitor_url=settings.nats_monitor_url
+        ),
     )
 
 

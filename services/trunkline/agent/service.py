@@ -24,7 +24,7 @@ from trunkline.proto.generation import Generate
 from trunkline.proto.placement import Declined
 from trunkline.proto.response import Converse
 from trunkline.proto.tool import DescribeTools, ToolsDescribed
-from trunkline.record import ClaimStore, FileStore, Recorder, RecordStore
+from trunkline.record import ClaimStore, Durability, FileStore, Recorder, RecordStore
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
@@ -49,7 +49,8 @@ def load_model(settings: AgentSettings, files: FileStore | None = None) -> Model
 
 
 class AgentService:
-    """files: that the model reads pictures from; None where there are none."""
+    """files: that the model reads pictures from; None where there are none. durability: told at the start, of a record
+    that can lose something."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class AgentService:
         wall_us: Callable[[], int] = system_wall_us,
         vault: Vault | None = None,
         files: FileStore | None = None,
+        durability: Durability | None = None,
     ) -> None:
         self.digest = file.digest
         self.agents = tuple(file.agents)
@@ -72,6 +74,7 @@ class AgentService:
         self._store = store
         self._claims = claims
         self._files = files
+        self._durability = durability
         self._model = model
         self._recorder = Recorder(store, now_us=wall_us)
         self._policies = Policies(file)
@@ -107,6 +110,8 @@ class AgentService:
         if self._files is not None:
             await self._files.ensure()
         await self._redaction.start()
+        if self._durability is not None:
+            await self._durability.tell()
         await self._decisions.start()
         self._catalog.start()
         log.info("agents loaded", agent_file=str(self._file.path), agents=list(self._file.agents), digest=self.digest)

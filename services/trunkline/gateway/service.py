@@ -15,6 +15,7 @@ from trunkline.gateway.settings import GatewaySettings, origins_of
 from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
+from trunkline.record import Durability
 from trunkline.runtime.process import Context
 
 __all__ = ["GatewayService", "MakeEndpoint"]
@@ -24,7 +25,7 @@ REQUEST_LIMIT_BYTES = 160 * 1024  # of a request's body: a session with all its 
 
 class GatewayService:
     """wall_s: seconds since 1970. webrtc: makes what serves callers over WebRTC; None hands their offers on to gateways
-    that have it."""
+    that have it. durability: told at the start, of a record that can lose something."""
 
     digest = ""
     agents: tuple[str, ...] = ()
@@ -36,10 +37,12 @@ class GatewayService:
         stores: Stores,
         wall_s: Callable[[], float] = time.time,
         webrtc: MakeEndpoint | None = None,
+        durability: Durability | None = None,
     ) -> None:
         self._bus = context.bus
         self._settings = settings
         self._stores = stores
+        self._durability = durability
         self.sockets = Sockets()
         self._roster = Roster(context.exchange.now_s)
         self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
@@ -66,6 +69,8 @@ class GatewayService:
     async def start(self) -> None:
         """Raises OSError when the port is taken."""
         await self._stores.ensure()
+        if self._durability is not None:
+            await self._durability.tell()
         await self._roster.start(self._bus)
         self._calls.start()
         self._adoption.start()

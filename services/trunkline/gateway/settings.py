@@ -19,8 +19,9 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
     file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them, and so with
-    file_store_bytes: of all files. image_urls: `off`, `on`, or comma-separated hosts (`host` or `host:port`) that
-    pictures are fetched from. resume_secret: signs the
+    file_store_bytes: of all files. nats_sync: what the NATS servers are expected to do, `always` or a time;
+    nats_monitor_url: comma-separated, where they tell what they do. image_urls: `off`, `on`, or comma-separated hosts
+    (`host` or `host:port`) that pictures are fetched from. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
     webrtc_urls: comma-separated, of the gateways that serve WebRTC, for those that don't.
@@ -41,6 +42,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     file_store_bytes: int = 2_147_483_648
     image_urls: str = "off"
     record_replicas: Literal[1, 3] = 1
+    nats_sync: str = ""
+    nats_monitor_url: str = ""
     resume_secret: str = ""
     cors_origins: str = "*"
     webrtc_urls: str = ""

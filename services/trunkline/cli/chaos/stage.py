@@ -56,7 +56,7 @@ class StageUnderTest:
         (self.directory / "script.json").write_bytes(scene.script())
         await self._stack.__aenter__()
         try:
-            await self.bus.open([self.file.nats_url], "chaos")
+            await self.bus.open(self.file.nats_urls, "chaos")
             await self.bus.subscribe(subjects.ALL_BEATS, self._hear)
             await self.whole()
         except BaseException:

@@ -15,7 +15,7 @@ from trunkline.bus.port import Received
 from trunkline.cli import api
 from trunkline.cli.errors import StartFailed
 from trunkline.cli.listing import WorkerLine
-from trunkline.cli.own_stack import nats_pid
+from trunkline.cli.own_stack import nats_pids
 from trunkline.cli.stack import Address, Stack
 from trunkline.proto import subjects
 from trunkline.proto.placement import Beat
@@ -37,13 +37,13 @@ class Target(msgspec.Struct, frozen=True):
 async def of_directory(run: Path, stack: Stack) -> Target:
     """Of a stack on this machine. Raises GatewaySilent, StartFailed when a worker isn't heard."""
     told = _workers.decode(await api.fetch(Address(stack.url, stack.key), "/v1/workers"))
-    beats = await _heard({worker.worker for worker in told}, stack.nats_url, run)
+    beats = await _heard({worker.worker for worker in told}, stack.nats_urls, run)
     pids: dict[str, list[int]] = {}
     here = [beat for beat in beats if is_ours(beat.pid)]
     for beat in here:
         pids.setdefault(beat.stage, []).extend((beat.pid, *engines_of(beat.pid)))
-    if server := nats_pid(run):
-        pids["nats"] = [server]
+    if servers := nats_pids(run):
+        pids["nats"] = servers
     return Target(stack.url, stack.key, pids, [beat.admin_port for beat in here if beat.admin_port])
 
 
@@ -66,7 +66,7 @@ def engines_of(pid: int) -> list[int]:
     return found
 
 
-async def _heard(workers: set[str], nats_url: str, run: Path) -> list[Beat]:
+async def _heard(workers: set[str], nats_urls: list[str], run: Path) -> list[Beat]:
     """The last beat of each."""
     beats: dict[str, Beat] = {}
     complete = asyncio.Event()
@@ -80,7 +80,7 @@ async def _heard(workers: set[str], nats_url: str, run: Path) -> list[Beat]:
 
     bus = NatsBus()
     try:
-        await bus.open([nats_url], "load")
+        await bus.open(nats_urls, "load")
         await bus.subscribe(subjects.ALL_BEATS, hear)
         await asyncio.wait_for(complete.wait(), HEAR_LIMIT_S)
     except TimeoutError:

@@ -1,0 +1,98 @@
+"""Three nats-servers of the test's own as one cluster, on free loopback ports, each with a store that outlives it.
+
+Connect with a node's `connect`: it checks that the server that answers is the one that was started here.
+"""
+
+import secrets
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nats.aio.client import Client
+
+from support.nats_server import NatsServer
+from trunkline.cli.embedded_nats import HOST, free_ports
+
+NODES = 3
+LEADER_LIMIT_S = 60.0
+_CONFIG = """\
+http: "127.0.0.1:-1"
+ping_interval: "2s"
+ping_max: 2
+lame_duck_grace_period: "1s"
+lame_duck_duration: "30s"
+cluster {{
+  name: {name}
+  listen: "127.0.0.1:{port}"
+  routes: [{routes}]
+}}
+"""
+
+
+class NatsCluster:
+    """Ready when made, and again after `ready`. A node is killed, hung or stopped by itself; `start` brings it back."""
+
+    def __init__(self, directory: Path) -> None:
+        ports, name = free_ports(HOST, NODES), f"test-{secrets.token_hex(4)}"
+        routes = ", ".join(f'"nats://{HOST}:{port}"' for port in ports)
+        self.nodes = [
+            NatsServer(directory / f"node-{number}", _CONFIG.format(name=name, port=port, routes=routes))
+            for number, port in enumerate(ports, 1)
+        ]
+        for node in self.nodes:
+            node.start()
+        self.ready()
+
+    @property
+    def urls(self) -> list[str]:
+        return [node.url for node in self.nodes]
+
+    def ready(self) -> None:
+        """Waits until JetStream has a leader that every node is level with, and every stream its own. Raises
+        TimeoutError."""
+        give_up_s = time.monotonic() + LEADER_LIMIT_S
+        waiting = list(self.nodes)
+        while waiting := [node for node in waiting if not _healthy(node)]:
+            if time.monotonic() > give_up_s:
+                raise TimeoutError(f"no leader within {LEADER_LIMIT_S} s; see {waiting[0].store_dir}/server.log")
+            time.sleep(0.05)
+
+    async def connect(self, number: int = 0) -> Client:
+        """To the node of this number, from 0."""
+        return await self.nodes[number].connect()
+
+    def named(self, name: str) -> NatsServer:
+        """As streams name their leaders."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def lame_duck(self, node: NatsServer) -> None:
+        """It asks its clients to go, and cuts those off that stay, over 30 s."""
+        node.signal(signal.SIGUSR2)
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.signal(signal.SIGCONT)
+            node.signal(signal.SIGTERM)
+        for node in self.nodes:
+            node.stop()
+
+
+@contextmanager
+def running_cluster(directory: Path) -> Iterator[NatsCluster]:
+    cluster = NatsCluster(directory)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _healthy(node: NatsServer) -> bool:
+    try:
+        with urllib.request.urlopen(f"{node.monitor_url}/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError):
+        return False
