@@ -32,7 +32,7 @@ def before_accounts(nats: EmbeddedNats, directory: Path) -> tuple[str, ...]:
     """The command of a release in which everything was in no account."""
     config = directory / "before.conf"
     lines = ["jetstream {", f'store_dir: "{directory / "nats"}"', "}", f"listen: 127.0.0.1:{nats.port}"]
-    config.write_text("\n".join([f"server_name: {nats.name}", *lines]))
+    config.write_text("\n".join([f"server_name: {nats.node.server}", *lines]))
     return (nats.job.command[0], "-c", str(config))
 
 
