@@ -114,13 +114,11 @@ def test_what_can_not_be_seen_is_said_and_stops_no_start(
 
     (line,) = unset
     assert line["flushed"] == "unknown: TRUNKLINE_NATS_MONITOR_URL tells where to look"
-    assert deaf[-1]["silent"] == ["http://127.0.0.1:9/"]
+    assert deaf[-1]["silent"] == ["http://127.0.0.1:9"]
 
 
 @pytest.mark.nats
-def test_three_copies_are_read_back_from_a_cluster(
-    nats_cluster: NatsCluster, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_three_copies_are_read_back_from_a_cluster(nats_cluster: NatsCluster, caplog: pytest.LogCaptureFixture) -> None:
     where = ",".join(node.monitor_url for node in nats_cluster.nodes)
 
     (line,) = asyncio.run(told(nats_cluster.nodes[0], caplog, made=3, replicas=3, monitor_url=where))

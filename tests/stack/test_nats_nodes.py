@@ -1,4 +1,4 @@
-"""`trunkline up --nats-nodes 3`: a cluster that loses a node and gets it back, and keeps what the stack has recorded."""
+"""`trunkline up --nats-nodes 3`: a cluster that loses a node, gets it back, and keeps what the stack has recorded."""
 
 import os
 import signal

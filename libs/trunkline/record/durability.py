@@ -95,7 +95,11 @@ def losses(copies: int, every_s: float | None) -> Losses:
         node = "all that lies on it: there is one copy" if copies else "unknown: no stream answered"
     if every_s == ALWAYS_S:
         return Losses(_NOTHING, node, _NOTHING)
-    lost = f"up to {_length(every_s)} of it" if every_s else f"unknown; by NATS's default up to {_length(DEFAULT_SYNC_S)} of it"
+    lost = (
+        f"up to {_length(every_s)} of it"
+        if every_s
+        else f"unknown; by NATS's default up to {_length(DEFAULT_SYNC_S)} of it"
+    )
     return Losses(_NOTHING, node, f"{lost}, if all nodes lose power at once" if copies > 1 else lost)
 
 
@@ -128,7 +132,9 @@ class Durability:
         if self._sync_s is not None and (
             otherwise := {url: _flushed(s) for url, s in seen.syncs_s.items() if s != self._sync_s}
         ):
-            log.warning(f"NATS servers flush otherwise than {SYNC} says", wanted=_flushed(self._sync_s), found=otherwise)
+            log.warning(
+                f"NATS servers flush otherwise than {SYNC} says", wanted=_flushed(self._sync_s), found=otherwise
+            )
         if seen.silent:
             log.warning("no answer about durability", silent=seen.silent, within_s=LOOK_LIMIT_S)
 

@@ -112,10 +112,14 @@ class EmbeddedNats:
         missing = "no answer"
         try:
             async with asyncio.timeout(limit_s):
-                while not await self._greets():
+                while True:
+                    if await self._greets():
+                        break
                     await asyncio.sleep(_POLL_S)
                 missing = "no leader of the cluster"
-                while self._clustered and not await self._is_led():
+                while True:
+                    if not self._clustered or await self._is_led():
+                        return
                     await asyncio.sleep(_LEADER_POLL_S)
         except TimeoutError:
             raise StartFailed("nats-server", f"{missing} within {limit_s:g} s", self.job.log) from None

@@ -20,9 +20,7 @@ STOP_LIMIT_S = 60.0
 class OwnStack:
     """Enter it to start the stack: it is ready then. run: its run directory, made if need be."""
 
-    def __init__(
-        self, run: Path, options: tuple[str, ...], environ: Mapping[str, str], *, nats_nodes: int = 1
-    ) -> None:
+    def __init__(self, run: Path, options: tuple[str, ...], environ: Mapping[str, str], *, nats_nodes: int = 1) -> None:
         """options: of `trunkline up`, besides --dir, --port and --nats-nodes. environ: on top of this process's own."""
         self.run = run
         self._options = ("--nats-nodes", str(nats_nodes), *options)

@@ -23,9 +23,7 @@ def build(context: Context, settings: GatewaySettings, webrtc: MakeEndpoint | No
         responses=NatsBucket(client, RESPONSES_BUCKET, ttl_s=RESPONSES_KEPT_S, replicas=replicas),
         files=NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas),
     )
-    durability = Durability(
-        client, replicas=replicas, sync=settings.nats_sync, monitor_url=settings.nats_monitor_url
-    )
+    durability = Durability(client, replicas=replicas, sync=settings.nats_sync, monitor_url=settings.nats_monitor_url)
     return GatewayService(context, settings, stores, webrtc=webrtc, durability=durability)
 
 

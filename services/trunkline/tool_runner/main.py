@@ -12,8 +12,8 @@ from trunkline.vault import checked_ttl_s
 
 def build(context: Context, settings: ToolRunnerSettings) -> ToolRunnerService:
     assert isinstance(context.bus, NatsBus)  # claims live in JetStream
-    client = context.bus.client
-    values = NatsBucket(client, VAULT_BUCKET, ttl_s=checked_ttl_s(settings.vault_ttl_s))
+    client, ttl_s = context.bus.client, checked_ttl_s(settings.vault_ttl_s)
+    values = NatsBucket(client, VAULT_BUCKET, ttl_s=ttl_s, replicas=settings.record_replicas)
     return ToolRunnerService(context, settings, NatsClaimStore(client), values=values)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 from trunkline.agents import AgentFile, load_agent_file
 from trunkline.bus.dead import decoded
@@ -31,13 +32,14 @@ class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
     """agent_file: FILE.py or FILE.py:NAME. capacity (core): tool calls at a time, 64 by default.
 
     lost_runs: tool calls that were given up after their timeout but are not over; with so many none is taken.
-    vault_key, vault_ttl_s: see AgentSettings.
+    vault_key, vault_ttl_s, record_replicas: see AgentSettings; the vault may be made here first.
     """
 
     agent_file: str = ""
     lost_runs: int = 64
     vault_key: str = ""
     vault_ttl_s: float = 3600.0
+    record_replicas: Literal[1, 3] = 1
 
 
 class ToolRunnerService:
