@@ -22,6 +22,7 @@ from trunkline.proto.envelope import Message
 from trunkline.proto.generation import Generate
 from trunkline.proto.placement import Accepted, Beat, Declined
 from trunkline.proto.subjects import Stage
+from trunkline.record.shard_health import ShardHealth
 from trunkline.runtime.pool import CallPool
 
 SAMPLES_PER_LETTER = 1_200  # 50 ms
@@ -262,7 +263,8 @@ class Scene:
         self.bus = MemoryBus(self.broker)
         self.exchange = Exchange(self.bus, "gateway", "gateway-1")
         self.roster = Roster(self.exchange.now_s)
-        self.calls = Calls(self.exchange, self.roster, 0)
+        self.shards = ShardHealth(self.shard_answers)
+        self.calls = Calls(self.exchange, self.roster, 0, shards=self.shards)
         self._beats = Beats(self.bus, lambda: Beat("gateway", "gateway-1", 0, 0, False, "test"))
 
     def make(self, stage: Stage) -> Worker:
@@ -283,8 +285,12 @@ class Scene:
         await settle()
         return self
 
+    async def shard_answers(self, shard: int) -> bool:
+        return True
+
     async def __aexit__(self, *error: object) -> None:
         self.calls.stop()
+        await self.shards.stop()
         self._beats.stop()
         for worker in self.workers:
             await worker.stop()

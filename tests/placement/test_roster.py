@@ -5,6 +5,7 @@ import json
 import random
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from support.virtual import run_virtual
@@ -247,11 +248,13 @@ def test_nobody_is_lost_for_silence_until_our_own_connection_is_settled() -> Non
     assert run_virtual(main()) == [False, True]
 
 
-def departure(name: str, reason: str = "Client Closed") -> bytes:
+def departure(name: str, reason: str = "Client Closed", node: str = "") -> bytes:
     """As nats-server says it, but for what nobody reads."""
     kind = "io.nats.server.advisory.v1.client_disconnect"
     client = {"start": "2026-01-01T00:00:00Z", "id": 7, "acc": "TRUNKLINE", "name": name, "lang": "python3"}
-    return json.dumps({"type": kind, "client": client, "sent": {"msgs": 1}, "reason": reason}).encode()
+    server = {"name": node, "host": "0.0.0.0", "id": "NA"} if node else {}
+    said = {"type": kind, "server": server, "client": client, "sent": {"msgs": 1}, "reason": reason}
+    return json.dumps(said).encode()
 
 
 @pytest.mark.parametrize(
@@ -263,6 +266,10 @@ def departure(name: str, reason: str = "Client Closed") -> bytes:
         (departure("dies"), SETTLED_S - 0.01, []),
         (departure("trunkline ps"), SETTLED_S, []),
         (departure("shared"), SETTLED_S, []),
+        (departure("moved", node="nats-1"), SETTLED_S, []),
+        (departure("moved", node="nats-2"), SETTLED_S, [("stt", "moved", "disconnected: Client Closed")]),
+        (departure("moved"), SETTLED_S, [("stt", "moved", "disconnected: Client Closed")]),
+        (departure("dies", node="nats-1"), SETTLED_S, [("stt", "dies", "disconnected: Client Closed")]),
         (b"{}", SETTLED_S, []),
         (b"no json", SETTLED_S, []),
     ],
@@ -276,7 +283,8 @@ def test_a_departure_counts_for_a_worker_once_our_own_connection_is_settled(
         roster = Roster(asyncio.get_running_loop().time)
         goings = goings_of(roster)
         await roster.start(bus)
-        for each in (beat("dies"), beat("shared"), beat("shared", stage="tts")):
+        moved = msgspec.structs.replace(beat("moved"), node="nats-2")
+        for each in (beat("dies"), beat("shared"), beat("shared", stage="tts"), moved):
             roster.hear(each)
         bus.publish(subjects.DEPARTED, data)
         await asyncio.sleep(0.01)

@@ -5,10 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from support.wire_samples import EVENTS, MESSAGES, encodings, enveloped
+from support.wire_samples import BEAT, EVENTS, MESSAGES, encodings, enveloped
 from trunkline.proto import audio, record
 from trunkline.proto.envelope import TAGS, decode
 from trunkline.proto.errors import Undecodable, UnknownTag
+from trunkline.proto.placement import Beat
 
 GOLDEN = [line.rsplit(" ", 1) for line in (Path(__file__).parent / "golden.txt").read_text().splitlines()]
 
@@ -38,6 +39,9 @@ def test_golden_bytes_decode_to_the_sample(name: str, wire: str) -> None:
         assert event in [e for e in EVENTS if type(e).__name__ == type_name]
     elif kind == "audio":
         assert audio.decode_batch(data).chunks[0].pcm == b"\x01\x00\xff\x7f"
+    elif kind == "beat":
+        before = msgspec.structs.replace(BEAT, node="", slow_shards=())
+        assert msgspec.msgpack.decode(data, type=Beat) in (BEAT, before)
     elif kind == "claim":
         assert (record.decode_claim(data).epoch, record.decode_claim(data).void) == (3, False)
     else:

@@ -55,6 +55,7 @@ def test_a_service_beats_only_once_it_is_ready_and_drains_before_it_stops() -> N
         watching = MemoryBus(broker)
         await roster.start(watching)
         process, service = Process("stt", SETTINGS, MemoryBus(broker)), FakeService()
+        process.context.slow_shards = lambda: (3, 11)
         starting = asyncio.create_task(process.start(service))
         await service.loading.wait()
         assert (await get(process.admin.port, "/readyz"))[0] == 503
@@ -73,6 +74,7 @@ def test_a_service_beats_only_once_it_is_ready_and_drains_before_it_stops() -> N
             "d1g35t",
             False,
         )
+        assert beat.slow_shards == (3, 11)
         assert (beat.pid, beat.admin_port) == (os.getpid(), process.admin.port)
         assert (await get(beat.admin_port, "/readyz"))[0] == 200
         status, metrics = await get(beat.admin_port, "/metrics")

@@ -8,6 +8,7 @@ import json
 import random
 import re
 import zlib
+from collections.abc import Callable
 
 import msgspec
 
@@ -144,6 +145,13 @@ class SimBus:
     @property
     def connected_s(self) -> float:
         return self.network.loop.now_s - self._since_s + 1.0  # a second passed before the history began
+
+    @property
+    def node(self) -> str:
+        return ""
+
+    def watch(self, on_change: Callable[[], object]) -> None:
+        """The network is one, and stays."""
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         if len(data) > MAX_PAYLOAD_BYTES:

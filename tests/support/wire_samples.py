@@ -1,5 +1,7 @@
 """One sample of everything that travels or is kept; golden.txt holds the bytes of each, by name."""
 
+import msgspec
+
 from trunkline.proto import approval, generation, placement, record, response, speaking, speech, tool
 from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
 from trunkline.proto.envelope import Envelope, Message, attach_number, encode
@@ -161,6 +163,11 @@ EVENTS: list[record.Event] = [
 ]
 
 
+BEAT = placement.Beat(
+    "agent", "agent-x", 3, 500, False, "0.9.0", "d1g35t", 4711, 40_123, ("front desk",), "nats-1", (3, 11)
+)
+
+
 def enveloped(message: Message) -> Envelope:
     return Envelope("rtc_03_abc", "gateway.gateway-abc", 2, attach_number(1, 5), 9, 4, 1_700_000_000_000_000, message)
 
@@ -171,6 +178,7 @@ def encodings() -> dict[str, bytes]:
     for event in EVENTS:
         entry = record.RecordEntry(record.RECORD_VERSION, 3, 17, "entry_a", [event])
         named[f"event {type(event).__name__}"] = record.encode_entry(entry)
+    named["beat Beat"] = msgspec.msgpack.encode(BEAT)
     chunk = AudioChunk(7, attach_number(1, 5), 2, 4800, b"\x01\x00\xff\x7f", True)
     named["audio AudioBatch"] = encode_batch(AudioBatch("tts.tts-x", [chunk]))
     waits = approval.OpenApproval("appr_a", "tool", "refund", '{"order":7}', 20, 140, "deny")

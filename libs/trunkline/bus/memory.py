@@ -1,7 +1,7 @@
 """The bus in memory, for tests and for virtual time: one broker, a MemoryBus per simulated process."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from trunkline.bus.port import Handler, Headers, PayloadTooLarge, Received
 from trunkline.telemetry import logs
@@ -91,6 +91,13 @@ class MemoryBus:
     @property
     def connected_s(self) -> float:
         return float("inf") if self.connected else 0.0
+
+    @property
+    def node(self) -> str:
+        return ""
+
+    def watch(self, on_change: Callable[[], object]) -> None:
+        """Nothing changes here."""
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         if len(data) > MAX_PAYLOAD_BYTES:

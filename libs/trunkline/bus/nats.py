@@ -8,60 +8,31 @@ its end, but for what a caller waits for (`hasten`). What arrives is handled in 
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
-from nats.errors import StaleConnectionError
 from prometheus_client import Counter
 
+from trunkline.bus.nats_client import TRY_LIMIT_S, NatsClient
+from trunkline.bus.nodes import RETRY_S
 from trunkline.bus.port import Handler, Headers, PayloadTooLarge, Received
-from trunkline.bus.pulse import next_pulse_s
 from trunkline.bus.wire import Wire, payload_bytes, publication
 from trunkline.telemetry import logs
 
 OUTBOX_MESSAGES = 8192  # about 5 s of 50 calls' audio, while the connection is down
 CONNECT_PATIENCE_S = 15.0
 DRAIN_LIMIT_S = 2.0  # for what a stopped subscription has yet to handle
-RECONNECT_WAIT_S = 0.05
-SILENT_PULSES = 2  # pings that a server may leave unanswered: it is gone after 1.2 to 1.6 s of silence
+LONE_TRY_LIMIT_S = 2.0  # for a server to answer, where there is no other to try
+HEARD_ON_S = 0.1  # that a node which was left is still listened to: the others learn meanwhile where we are now
 LOG_EVERY_S = 5.0  # of errors that the client reports
-_PING = b"PING\r\n"
 
 log = logs.get(__name__)
 _dropped = Counter("trunkline_bus_outbox_dropped_total", "Messages dropped from a full outbox, oldest first")
 _failed = Counter("trunkline_bus_handler_errors_total", "Exceptions out of subscription handlers")
 _client_errors = Counter("trunkline_bus_client_errors_total", "Errors that the NATS client reported")
-
-
-class _Client(Client):
-    """Asks the server for a sign of life only when it has said nothing since the last pulse, and shares that wakeup.
-
-    With each pulse it looks too whether nats-py still reads: it stops at what it can't take (a PONG for a flush that
-    was given up), and our own messages come all the same, but no answer of JetStream.
-    """
-
-    def __init__(self, wire: Wire) -> None:
-        super().__init__()
-        self._transport = wire
-        self._wire = wire
-
-    async def _ping_interval(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            now_s = loop.time()
-            await asyncio.sleep(next_pulse_s(now_s) - now_s)
-            if not self.is_connected:
-                continue
-            silent = not self._wire.heard()
-            self._pings_outstanding = self._pings_outstanding + 1 if silent else 0
-            if self._pings_outstanding > SILENT_PULSES or self._reading_task is None or self._reading_task.done():
-                await self._process_op_err(StaleConnectionError())
-                return
-            if silent:
-                self._wire.write(_PING)
-                self._pongs.append(loop.create_future())
 
 
 class _NatsSubscription:
@@ -88,12 +59,16 @@ class NatsBus:
     def __init__(self) -> None:
         self._wire = Wire()
         self._wire.on_writable = self._write
-        self.client: Client = _Client(self._wire)
+        self._client = NatsClient(self._wire)
+        self._client.on_nodes = self._note_nodes
+        self.client: Client = self._client
         self._opened = False
         self._connected_at_s: float | None = None
         self._outbox: deque[bytes] = deque()
         self._writing: asyncio.Handle | None = None
         self._empty = asyncio.Event()
+        self._back = asyncio.Event()  # connected again
+        self._on_change: list[Callable[[], object]] = []
         self._loop = asyncio.get_running_loop()
 
     async def open(self, urls: list[str], name: str) -> None:
@@ -108,10 +83,11 @@ class NatsBus:
                     error_cb=errors.note,
                     disconnected_cb=self._note_disconnected,
                     reconnected_cb=self._note_connected,
-                    reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # sleeps on it: fractions work
+                    reconnect_to_server_handler=self._client.next_node,
+                    reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # sleeps on it: fractions work
                     max_reconnect_attempts=-1,
                     allow_reconnect=True,
-                    connect_timeout=2,
+                    connect_timeout=TRY_LIMIT_S if len(urls) > 1 else LONE_TRY_LIMIT_S,  # type: ignore[arg-type]  # so
                     pending_size=2 * 1024 * 1024,
                 )
         except (NatsError, OSError, TimeoutError) as error:
@@ -131,6 +107,13 @@ class NatsBus:
         if self._connected_at_s is None or not self.client.is_connected:
             return 0.0
         return asyncio.get_running_loop().time() - self._connected_at_s
+
+    @property
+    def node(self) -> str:
+        return self._client.node
+
+    def watch(self, on_change: Callable[[], object]) -> None:
+        self._on_change.append(on_change)
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         try:
@@ -171,11 +154,17 @@ class NatsBus:
         return _NatsSubscription(self.client, self._wire, subscription, number)
 
     async def flush(self) -> None:
-        while self._outbox:
-            self._empty.clear()
-            await self._empty.wait()
-        await self.client.flush()  # its PING overtakes what the client still holds; by the PONG that is written,
-        await self.client.flush()  # so a second round trip is behind it
+        connection = -1
+        while connection != self._client.connections:  # what was under way is lost with a connection, and goes again
+            while self._outbox:
+                self._empty.clear()
+                await self._empty.wait()
+            while not (self._client.is_connected or self._client.is_closed):
+                self._back.clear()
+                await self._back.wait()
+            connection = self._client.connections
+            await self._client.flush()  # its PING overtakes what the client still holds; by the PONG that is written,
+            await self._client.flush()  # so a second round trip is behind it
 
     async def close(self) -> None:
         """What was published goes out first, if the connection is up."""
@@ -189,11 +178,23 @@ class NatsBus:
                 await self.client.close()
 
     async def _note_connected(self) -> None:
-        self._connected_at_s = asyncio.get_running_loop().time()
+        self._connected_at_s = self._loop.time()
+        self._wire.hush_later(HEARD_ON_S)
+        self._back.set()
         self._write()
+        self._tell_of_change()
 
     async def _note_disconnected(self) -> None:
         self._connected_at_s = None
+
+    def _note_nodes(self) -> None:
+        if self._connected_at_s is not None:
+            self._connected_at_s = self._loop.time()  # whose node has gone is deaf until it has found another
+        self._tell_of_change()
+
+    def _tell_of_change(self) -> None:
+        for on_change in self._on_change:
+            on_change()
 
     def _write(self) -> None:
         """All that waits, at once; later if the client isn't connected or the socket takes nothing now."""
@@ -210,7 +211,7 @@ async def _not_by_the_wire(message: Msg) -> None:
 
 
 class _Errors:
-    """What the client reports; a server that is away is tried again every RECONNECT_WAIT_S, and said once a while."""
+    """What the client reports; a server that is away is tried again every RETRY_S, and said once a while."""
 
     def __init__(self) -> None:
         self.last: Exception | None = None

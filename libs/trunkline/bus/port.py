@@ -1,6 +1,7 @@
 """What Trunkline needs of a message bus, in three verbs; NATS and memory pass the same conformance suite.
 
-Delivery is at most once and in order per publisher and subscription; what must arrive goes over a Link.
+Delivery is at most once and in order per publisher and subscription; what must arrive goes over a Link. While a client
+moves from a server that ends to another, a message may come twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,7 +55,16 @@ class Bus(Protocol):
 
     @property
     def connected_s(self) -> float:
-        """Since when without interruption; 0 while disconnected."""
+        """Since when without interruption, and without a server that came or went; 0 while disconnected."""
+        ...
+
+    @property
+    def node(self) -> str:
+        """Name of the server that it uses, or used last; empty where there is none."""
+        ...
+
+    def watch(self, on_change: Callable[[], object]) -> None:
+        """on_change: called whenever it is connected, at first or anew, and when servers come or go."""
         ...
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:

@@ -34,6 +34,7 @@ class Wire(Transport):
         self.handlers: dict[bytes, Handler] = {}
         self.on_writable: Callable[[], None] = _nothing
         self._connection: _Connection | None = None
+        self._left: _Connection | None = None
 
     @property
     def full(self) -> bool:
@@ -48,8 +49,8 @@ class Wire(Transport):
         return heard
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
-        if self._connection is not None:
-            self._connection.transport.abort()  # one that came to nothing: nats-py closes only what it has used
+        if self._connection is not self._left:
+            self.abort()  # one that came to nothing: nats-py closes only what it has used
         loop = asyncio.get_running_loop()
         making = loop.create_connection(lambda: _Connection(self), uri.hostname or "", uri.port or 0)
         _, self._connection = await asyncio.wait_for(making, connect_timeout)
@@ -84,12 +85,41 @@ class Wire(Transport):
         await self._connected().drain()
 
     async def wait_closed(self) -> None:
-        if self._connection is not None:
+        if self._connection is not None and self._connection is not self._left:
             await self._connection.wait_closed()
 
     def close(self) -> None:
-        if self._connection is not None:
+        if self._connection is not None and self._connection is not self._left:
             self._connection.transport.close()
+
+    def abort(self) -> None:
+        if self._connection is not None:
+            self._connection.transport.abort()
+
+    def hear_on(self) -> None:
+        """The connection is left for another, and isn't closed before `hush`: its messages are handled as before.
+
+        So what comes meanwhile may come on both, and twice; whatever comes, comes first in its order.
+        """
+        self.hush()
+        self._left = self._connection
+
+    def hush(self) -> None:
+        """What was left has nothing more to say."""
+        if self._left is not None:
+            self._hush(self._left)
+
+    def hush_later(self, after_s: float) -> None:
+        if self._left is not None:
+            asyncio.get_running_loop().call_later(after_s, self._hush, self._left)
+
+    def _hush(self, left: "_Connection") -> None:
+        left.transport.close()
+        if self._left is left:
+            self._left = None
+
+    def is_left(self, connection: "_Connection") -> bool:
+        return connection is self._left
 
     def at_eof(self) -> bool:
         return self._connection is None or self._connection.at_eof()
@@ -105,7 +135,7 @@ class Wire(Transport):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection of the wire's; what an earlier one still says concerns nobody."""
+    """One connection of the wire's; what an earlier one still says concerns nobody, but for one that is left."""
 
     transport: asyncio.WriteTransport
 
@@ -158,7 +188,9 @@ class _Connection(asyncio.Protocol):
         read = self._split(data)
         if read < len(data):
             self._part += data[read:] if read else data
-        if self._theirs:
+        if self._wire.is_left(self):
+            self._theirs.clear()  # nats-py reads here no longer
+        elif self._theirs:
             self._changed.set()
 
     def _split(self, data: bytes) -> int:

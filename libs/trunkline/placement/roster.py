@@ -31,11 +31,16 @@ class _Client(msgspec.Struct):
     name: str = ""
 
 
+class _Server(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
 class _Departure(msgspec.Struct):
     """Format: nats-server's io.nats.server.advisory.v1.client_disconnect; our clients' names are worker ids."""
 
     client: _Client
     reason: str = ""
+    server: _Server = _Server()
 
 
 _departures = msgspec.json.Decoder(_Departure)
@@ -70,7 +75,8 @@ class Roster:
     """now_s: monotonic seconds. rng: seeded in tests.
 
     on_gone: (stage, worker, reason in words) of a worker that is gone by another sign than silence, once per sign
-    and beat; silence is for the caller to look at (`lost`).
+    and beat; silence is for the caller to look at (`lost`). on_slow: shards of the record, as often as a worker's beat
+    says that they keep it waiting.
     """
 
     def __init__(self, now_s: Callable[[], float], rng: random.Random | None = None) -> None:
@@ -78,6 +84,7 @@ class Roster:
         self._rng = rng or random.Random()
         self._heard: dict[tuple[str, str], _Heard] = {}
         self.on_gone: OnGone | None = None
+        self.on_slow: Callable[[Collection[int]], None] = _nobody_asks
         self._bus: Bus | None = None
         self._subscriptions: list[Subscription] = []
         self._audible_s = 0.0
@@ -99,6 +106,8 @@ class Roster:
     def hear(self, beat: Beat) -> None:
         self._audible_s, self._last_s = self._audible_now_s(), self._now_s()
         self._heard[beat.stage, beat.worker] = _Heard(beat, self._last_s, self._audible_s)
+        if beat.slow_shards:
+            self.on_slow(beat.slow_shards)
 
     def workers(self) -> list[Beat]:
         """Those heard lately, by stage and worker."""
@@ -190,9 +199,15 @@ class Roster:
             return
         if departure.reason == SERVER_LEFT or not self._settled:
             return
-        places = [stage for stage, worker in self._heard if worker == departure.client.name]
-        if len(places) == 1:  # a name that two stages share says nothing; their silence will
-            self.gone(places[0], departure.client.name, f"disconnected: {departure.reason}")
+        found = [heard.beat for (_, worker), heard in self._heard.items() if worker == departure.client.name]
+        if len(found) != 1:  # a name that two stages share says nothing; their silence will
+            return
+        left, used = departure.server.name, found[0].node
+        if not (left and used and left != used):  # or it had moved to another server before
+            self.gone(found[0].stage, departure.client.name, f"disconnected: {departure.reason}")
+
+
+def _nobody_asks(shards: Collection[int]) -> None: ...
 
 
 def _why(alive: list[_Heard], exclude: Collection[str]) -> str:

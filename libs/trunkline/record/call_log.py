@@ -68,6 +68,11 @@ class CallLog:
         """How many of the view's events are stored."""
         return self._stored
 
+    @property
+    def waits_s(self) -> float:
+        """How long the store has kept an entry waiting for its acknowledgement; 0 while none is under way."""
+        return asyncio.get_running_loop().time() - self._flight.sent_s if self._flight is not None else 0.0
+
     def append(self, *events: Event) -> None:
         """Into the view at once, into the record soon; after Ended nothing is taken any more.
 

@@ -18,7 +18,8 @@ from trunkline.record.nats_writes import ACK_LIMIT_S, NatsWrites, Write, backoff
 from trunkline.record.store import StoredEntry, StoreUnavailable
 from trunkline.telemetry import logs
 
-TROUBLE_LIMIT_S = 12.0  # an election takes 5 s
+TROUBLE_LIMIT_S = 12.0  # an election takes 4 to 9 s
+PROBE_LIMIT_S = 0.3  # for a stream's leader to say that it is there
 NAME_IN_USE = 10058  # nats-server: "stream name already in use with a different configuration"
 
 log = logs.get(__name__)
@@ -60,6 +61,14 @@ class NatsRecordStore:
     async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
         stream, subject = subjects.stream(shard_of(call)), subjects.record(call)
         return await read_subject(self._writes, stream, subject, after_seq=after_seq, limit_s=self._trouble_limit_s)
+
+    async def answers(self, shard: int) -> bool:
+        nowhere = subjects.record(f"rtc_{shard:02d}_nobody")
+        return await self._writes.leads(subjects.stream(shard), nowhere, limit_s=PROBE_LIMIT_S)
+
+    def slow_shards(self) -> tuple[int, ...]:
+        """Those whose acknowledgements don't come: of what was to be written there it is not known yet what became."""
+        return tuple(sorted({shard_of(call) for call in self._writes.in_trouble()}))
 
     async def put_summary(self, summary: CallSummary) -> None:
         subject = KV_PRE_TEMPLATE.format(bucket=subjects.INDEX_BUCKET) + summary.call

@@ -21,9 +21,11 @@ from trunkline.record.store import EntryTooLarge, StoredEntry, StoreUnavailable,
 
 ACK_LIMIT_S = 1.0  # then the leader is asked what became of the write
 BACKOFF_S = 0.05
-BACKOFF_MAX_S = 1.0
+BACKOFF_MAX_S = 0.5  # and as long again for a question that came too early: that is late enough after an election
 HEADROOM_BYTES = 1024  # headers count towards the server's payload limit
+TROUBLE_S = 0.2  # in which a leader that is there tells what became of a write
 NO_MESSAGE = 10037  # nats-server: "no message found"
+MESSAGE_GET = "$JS.API.STREAM.MSG.GET"  # only the stream's leader answers it with what is stored
 
 
 class Write(NamedTuple):
@@ -43,7 +45,23 @@ class _Ack(msgspec.Struct):
     seq: int = 0
 
 
+class _Error(msgspec.Struct):
+    err_code: int = 0
+
+
+class _Got(msgspec.Struct):
+    """JetStream's answer to a question for a message, but for the message."""
+
+    error: _Error | None = None
+
+
 _acks = msgspec.json.Decoder(_Ack)
+_gots = msgspec.json.Decoder(_Got)
+
+
+class _Trouble(NamedTuple):
+    call: str
+    since_s: float
 
 
 class NatsWrites:
@@ -54,7 +72,7 @@ class NatsWrites:
         self.replies = Replies(client)
         self.ack_limit_s = ack_limit_s
         self._client = client
-        self._in_trouble: set[asyncio.Task[int]] = set()  # writes whose fate is being found out
+        self._in_trouble: dict[asyncio.Task[int], _Trouble] = {}  # writes whose fate is being found out
 
     async def start(self) -> None:
         """From here on no write makes a task or a subscription that stays."""
@@ -119,6 +137,27 @@ class NatsWrites:
         entry, removed = headers.get(Header.MSG_ID.value, ""), headers.get(KV_OP) in (KV_DEL, KV_PURGE)
         return StoredEntry(message.seq or 0, entry, message.data or b"", removed=removed)
 
+    async def leads(self, stream: str, nowhere: str, *, limit_s: float) -> bool:
+        """Whether anybody answers as the stream's leader. nowhere: a subject of the stream's that nothing stands on."""
+        leads = False
+
+        def take(answer: Answer) -> bool:
+            nonlocal leads
+            if answer.status:
+                return True
+            error = _gots.decode(answer.data).error
+            leads = error is None or error.err_code == NO_MESSAGE
+            return leads  # others may say first that they know of no leader
+
+        request = msgspec.json.encode({"last_by_subj": nowhere})
+        await self.replies.ask(f"{MESSAGE_GET}.{stream}", request, take, limit_s=limit_s)
+        return leads
+
+    def in_trouble(self) -> set[str]:
+        """Calls with a write that no leader has told the fate of, and should have by now."""
+        oldest_s = asyncio.get_running_loop().time() - TROUBLE_S
+        return {trouble.call for trouble in self._in_trouble.values() if trouble.since_s <= oldest_s}
+
     def _publish_guarded(self, write: Write) -> asyncio.Future[int]:
         headers = {
             Header.MSG_ID.value: write.entry,
@@ -128,7 +167,7 @@ class NatsWrites:
 
     def _find_out(self, write: Write, limit_s: float, stored: asyncio.Future[int]) -> None:
         def finish(task: asyncio.Task[int]) -> None:
-            self._in_trouble.discard(task)
+            self._in_trouble.pop(task, None)
             if stored.done():
                 return
             if task.cancelled():
@@ -139,7 +178,7 @@ class NatsWrites:
                 stored.set_result(task.result())
 
         task = asyncio.create_task(self._fate_of(write, limit_s), name="record-fate")
-        self._in_trouble.add(task)
+        self._in_trouble[task] = _Trouble(write.call, asyncio.get_running_loop().time())
         task.add_done_callback(finish)
 
     async def _fate_of(self, write: Write, limit_s: float) -> int:

@@ -94,6 +94,10 @@ class RecordStore(Protocol):
         """
         ...
 
+    async def answers(self, shard: int) -> bool:
+        """Whether who leads this shard answers, within a fraction of a second; what it takes then is stored."""
+        ...
+
     async def put_summary(self, summary: CallSummary) -> None:
         """Replaces the call's line in the index. Raises StoreUnavailable."""
         ...

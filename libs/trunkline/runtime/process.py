@@ -66,13 +66,17 @@ class Service(Protocol):
 
 
 class Context:
-    """What a service is built from. The bus is open only when the service starts."""
+    """What a service is built from. The bus is open only when the service starts.
+
+    slow_shards: of the record, that keep this process waiting; its heartbeat tells. Who builds the service sets it.
+    """
 
     def __init__(self, bus: Bus, exchange: Exchange, worker: str, settings: CoreSettings) -> None:
         self.bus = bus
         self.exchange = exchange
         self.worker = worker
         self.settings = settings
+        self.slow_shards: Callable[[], tuple[int, ...]] = tuple
 
 
 S = TypeVar("S", bound=CoreSettings)
@@ -111,6 +115,7 @@ class Process:
         _tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         _holds.set_function(lambda: self.exchange.holds)
         self._beats.start()
+        self.bus.watch(self._beats.now)  # a gateway knows by it who has moved to another server, and isn't dead
         self.exchange.on_placed = self._beats.placed
         log.info("ready", admin_port=self.admin.port, version=VERSION)
 
@@ -153,6 +158,8 @@ class Process:
             pid=os.getpid(),
             admin_port=self.admin.port,
             agents=service.agents,
+            node=self.bus.node,
+            slow_shards=self.context.slow_shards(),
         )
 
 

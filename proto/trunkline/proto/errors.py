@@ -7,6 +7,7 @@
     │   └── BadSettings    the same, at start-up: exit status 2
     ├── Fenced             another process owns the call now
     └── StageUnavailable   no worker of a stage takes the call   (retryable)
+        └── RecordUnavailable   nowhere can its record be kept
 
 A class takes facts and writes the message; nobody parses text. Full is an answer (`Declined`), not an error.
 """
@@ -55,3 +56,12 @@ class StageUnavailable(TrunklineError):
     def __init__(self, stage: str, reason: str, retry_after_s: float = 1.0) -> None:
         super().__init__(f"no {stage} worker takes the call: {reason}")
         self.stage, self.reason, self.retry_after_s = stage, reason, retry_after_s
+
+
+class RecordUnavailable(StageUnavailable):
+    """stage is `record`, which is none."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        reason = "no shard of the record answers"
+        TrunklineError.__init__(self, f"no call can be taken at present: {reason}")
+        self.stage, self.reason, self.retry_after_s = "record", reason, retry_after_s

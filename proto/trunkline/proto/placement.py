@@ -16,6 +16,8 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     capacity: calls it can take, 0 for no limit. digest: of the agent file (agent, tool_runner).
     admin_port: of its health and metrics endpoint, on the worker's own host. agents: that can be called there (agent).
+    node: name of the NATS server that it uses; empty of who doesn't tell. slow_shards: of the record, that keep it
+    waiting for an acknowledgement (agent).
     """
 
     stage: str
@@ -28,6 +30,8 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     pid: int = 0
     admin_port: int = 0
     agents: tuple[str, ...] = ()
+    node: str = ""
+    slow_shards: tuple[int, ...] = ()
 
 
 def limit_of(capacity: int, call: str) -> int:

@@ -104,14 +104,20 @@ class Errands:
     def is_open(self, errand: Errand) -> bool:
         return self._open.get(errand.tool_call) is errand
 
-    def begin(self, errand: Errand, tool: ToolView, *, adopted: bool = False) -> None:
-        """Sends the order; its intent, and a person's word, are durable. adopted: an earlier owner may have sent it."""
+    def begin(self, errand: Errand, tool: ToolView, *, adopted: bool = False, fresh: bool = False) -> None:
+        """Sends the order; its intent, and a person's word, are durable. adopted: an earlier owner may have sent it.
+
+        fresh: its intent has just become so, and its time begins now: it isn't the tool's that the record took.
+        """
         if not self.is_open(errand):
             return
         state = msgspec.json.encode(self._conversation.view.state).decode()
         definition = self._conversation.tool(tool.name)
         pin = definition.pin if definition is not None else ""
-        order = RunTool(tool.id, tool.name, tool.arguments, tool.key, tool.deadline_us, self._digest, state, pin=pin)
+        deadline_us = tool.deadline_us
+        if fresh and definition is not None:
+            deadline_us = max(deadline_us, self._conversation.wall_us() + round(definition.timeout_s * 1e6))
+        order = RunTool(tool.id, tool.name, tool.arguments, tool.key, deadline_us, self._digest, state, pin=pin)
         now_s = self._loop.time()
         overdue_s = now_s + max(0.0, (order.deadline_us - self._conversation.wall_us()) / 1e6) + OVERDUE_S
         retry = definition is not None and definition.retry

@@ -15,13 +15,15 @@ def build(context: Context, settings: AgentSettings) -> AgentService:
     assert isinstance(context.bus, NatsBus)  # the record lives in JetStream
     client, replicas = context.bus.client, settings.record_replicas
     file = load_file(settings)
+    record = NatsRecordStore(client, replicas=replicas)
+    context.slow_shards = record.slow_shards
     values = NatsBucket(client, VAULT_BUCKET, ttl_s=checked_ttl_s(settings.vault_ttl_s), replicas=replicas)
     files = NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas)
     return AgentService(
         context.exchange,
         file,
         load_model(settings, files),
-        NatsRecordStore(client, replicas=replicas),
+        record,
         NatsClaimStore(client),
         capacity=settings.capacity,
         lost_window_s=settings.resume_window_s,

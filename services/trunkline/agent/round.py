@@ -119,8 +119,12 @@ class FillerWords:
     def due_s(self) -> float | None:
         return self._fillers.after_s if self._fillers is not None and self.left else None
 
+    def next(self) -> str:
+        """Empty once all were said."""
+        return self.left.pop(0) if self.left else ""
+
     def say(self, writer: ResponseWriter) -> None:
-        writer.write(self.left.pop(0), "commentary", "filler")
+        writer.write(self.next(), "commentary", "filler")
         writer.close_item("commentary")
 
     def spent(self, said: Sequence[str]) -> None:

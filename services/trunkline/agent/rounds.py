@@ -13,6 +13,7 @@ from trunkline.agent.clearance import Clearance, Rewritten, clear, clear_given
 from trunkline.agent.conversation import Conversation
 from trunkline.agent.held_answer import HeldAnswer
 from trunkline.agent.models.seam import Model, ModelRequest, ToolCall
+from trunkline.agent.record_wait import WAITING, RecordWait
 from trunkline.agent.repetition import Diverged
 from trunkline.agent.round import FillerWords, ModelFailed, Round, chat_span
 from trunkline.agent.rulings import Bench, Ruled, ruled_of_tools
@@ -87,6 +88,7 @@ class Rounds:
         self._fillers = FillerWords(None if self._aside else conversation.agent.fillers)
         self._said_here = False  # by the model, in the last round
         self._held = HeldAnswer(conversation, desk.approvals, writer)
+        self._record_wait = RecordWait(conversation.log, self._excuse)
 
     async def run(self) -> None:
         """Goes on from where the record stands to the response's end, whatever the model does.
@@ -128,7 +130,8 @@ class Rounds:
                     return
                 if made < MAX_ROUNDS:
                     known = len(view.responses[response].tools)
-                    waited = await self._desk.run(response, calls, tracing.inject(self._span))
+                    with self._record_wait:
+                        waited = await self._desk.run(response, calls, tracing.inject(self._span))
                     await self._tell_of(view.responses[response].tools[known:])
                     await self._listen(waited)
             except Ruled as ruled:
@@ -211,6 +214,12 @@ class Rounds:
             await self._speech().aside(text, source)
         except Ruled as ruled:
             self._writer.block(*ruled.events, phase="commentary", source=source)
+
+    def _excuse(self) -> None:
+        """The record keeps a tool waiting."""
+        if not self._aside:
+            self._writer.write(self._fillers.next() or WAITING, "commentary", "filler")
+            self._writer.close_item("commentary")
 
     @property
     def _status(self) -> ResponseStatus:

@@ -25,13 +25,14 @@ from trunkline.proto.placement import Declined
 from trunkline.proto.response import Converse
 from trunkline.proto.tool import DescribeTools, ToolsDescribed
 from trunkline.record import ClaimStore, Durability, FileStore, Recorder, RecordStore
+from trunkline.record.call_log import CLOSE_LIMIT_S
 from trunkline.record.recorder import wall_us as system_wall_us
 from trunkline.runtime.pool import CallPool, Session
 from trunkline.telemetry import logs
 from trunkline.vault import Vault
 
 CALLS = 500  # a call costs the agent little: it waits for models and tools
-STOP_S = 6.0  # for records to be closed: a little more than a log takes at most
+STOP_S = CLOSE_LIMIT_S + 1.0  # for records to be closed: a little more than a log takes at most
 
 log = logs.get(__name__)
 

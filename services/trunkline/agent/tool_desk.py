@@ -278,7 +278,7 @@ class ToolDesk:
         view = self._conversation.view
         for errand in errands:
             if not view.tools[errand.tool_call].approval:
-                self._errands.begin(errand, view.tools[errand.tool_call])
+                self._errands.begin(errand, view.tools[errand.tool_call], fresh=True)
         self._carry_out_own(response)
 
     def _carry_out_own(self, response: str) -> None:

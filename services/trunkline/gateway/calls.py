@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable
 from itertools import count
 
@@ -22,15 +21,17 @@ from trunkline.proto import subjects
 from trunkline.proto.approval import ApprovalAnswered
 from trunkline.proto.envelope import Envelope, attach_number, hub_of
 from trunkline.proto.errors import StageUnavailable
-from trunkline.proto.ids import SHARDS, new_call_id
+from trunkline.proto.ids import new_call_id
 from trunkline.proto.placement import HangUpCall, Release, Superseded
 from trunkline.proto.speech import Heard, HeardCall, Listened, Silent
 from trunkline.proto.subjects import Stage
+from trunkline.record.shard_health import ShardHealth
 from trunkline.runtime.memory import give_back
 from trunkline.telemetry import logs
 
 WATCH_S = 0.1  # between two looks at the heartbeats of the workers of all calls
 FEW = 8  # calls whose memory isn't worth giving back
+SHARD_TRIES = 3  # of one call, each with another id, as leaders of shards are lost while it is placed
 FAREWELL_S = 0.05  # for what was said to workers and clients to get out
 
 
@@ -40,11 +41,20 @@ log = logs.get(__name__)
 class Calls:
     """capacity: calls at a time, 0 for no limit. window_s: that a call waits for a client who lost the connection.
 
+    shards: of the record, for new calls; without it all are well.
     on_answered: an agent's answer to a person's decision.
     """
 
-    def __init__(self, exchange: Exchange, roster: Roster, capacity: int, window_s: float = 15.0) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        roster: Roster,
+        capacity: int,
+        window_s: float = 15.0,
+        shards: ShardHealth | None = None,
+    ) -> None:
         self.capacity = capacity
+        self._shards = shards or ShardHealth(_always_well)
         self._window_s = window_s
         self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
@@ -77,13 +87,17 @@ class Calls:
 
         Raises StageUnavailable, and BadInput for an unknown agent.
         """
-        call = self._make(new_call_id(random.randrange(SHARDS)), agent)
-        call.line = line
         with metrics.placing_s.time():
-            await call.place()
-        if call.ended:  # lost a worker in the very turn in which it was placed
-            raise StageUnavailable("gateway", "the call failed while it was placed")
-        return call
+            for _ in range(SHARD_TRIES):
+                shard = await self._shards.choose()
+                call = self._make(new_call_id(shard), agent)
+                call.line = line
+                if not await self._shards.unless_silent(shard, call.place()):
+                    continue  # nobody has been told its id
+                if call.ended:  # lost a worker in the very turn in which it was placed
+                    raise StageUnavailable("gateway", "the call failed while it was placed")
+                return call
+        raise StageUnavailable("gateway", "shards of the record were lost while it was placed")
 
     def require_room(self, call_id: str = "") -> None:
         """call_id: of a call that is taken up; what is here of it makes room. Raises StageUnavailable."""
@@ -248,3 +262,7 @@ class Calls:
         elif 2 * len(self) < self._most:
             give_back(collect=False)
             self._most = len(self)
+
+
+async def _always_well(shard: int) -> bool:
+    return True

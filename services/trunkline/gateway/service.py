@@ -16,6 +16,7 @@ from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
 from trunkline.record import Durability
+from trunkline.record.shard_health import ShardHealth
 from trunkline.runtime.process import Context
 
 __all__ = ["GatewayService", "MakeEndpoint"]
@@ -45,7 +46,9 @@ class GatewayService:
         self._durability = durability
         self.sockets = Sockets()
         self._roster = Roster(context.exchange.now_s)
-        self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
+        self._shards = ShardHealth(stores.record.answers)
+        self._roster.on_slow = self._shards.doubt
+        self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s, self._shards)
         resumption = Resumption(self._calls, stores.record)
         self._adoption = Adoption(
             context.worker,
@@ -71,6 +74,7 @@ class GatewayService:
         await self._stores.ensure()
         if self._durability is not None:
             await self._durability.tell()
+        self._bus.watch(self._shards.doubt_all)
         await self._roster.start(self._bus)
         self._calls.start()
         self._adoption.start()
@@ -97,4 +101,5 @@ class GatewayService:
         await self._runner.cleanup()
         self._calls.stop()
         await self._roster.stop()
+        await self._shards.stop()
         await self._stores.close()

@@ -1,0 +1,124 @@
+"""Writes while nodes of a cluster go: each is stored once and in order, soon after the election."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from support.nats_cluster import NatsCluster, running_cluster
+
+from support.nats_server import NatsServer
+from trunkline.bus.nats import NatsBus
+from trunkline.proto import subjects
+from trunkline.proto.ids import SHARDS, new_call_id
+from trunkline.proto.record import CallerSaid
+from trunkline.record import NatsRecordStore, Recorder, read_call
+
+pytestmark = pytest.mark.nats
+SHARD = 5
+ELECTED_S = 30.0  # on a busy machine
+WRITE_S = 0.02
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+    with running_cluster(tmp_path_factory.mktemp("election")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared: NatsCluster) -> Iterator[NatsCluster]:
+    """Whole again after each test."""
+    yield shared
+    for node in shared.nodes:
+        node.kill()
+        node.start()
+    shared.ready()
+
+
+@asynccontextmanager
+async def store_at(*urls: str) -> AsyncIterator[tuple[NatsBus, NatsRecordStore]]:
+    bus = NatsBus()
+    await bus.open(list(urls), "agent-a")
+    store = NatsRecordStore(bus.client, replicas=3)
+    await store.ensure()
+    yield bus, store
+    await store.close()
+    await bus.close()
+
+
+async def leader_of(bus: NatsBus, cluster: NatsCluster, shard: int = SHARD) -> NatsServer:
+    info = await bus.client.jetstream().stream_info(subjects.stream(shard))
+    assert info.cluster is not None
+    return cluster.named(info.cluster.leader or "")
+
+
+async def written_around(
+    store: NatsRecordStore, fault: Callable[[], None], over: Callable[[], bool]
+) -> tuple[list[int], list[str]]:
+    """Indexes and items of a record whose owner writes on all the time, before the fault and until it is over."""
+    call = new_call_id(SHARD)
+    log = await Recorder(store).take(call, "agent-a", "desk", "d1", attach=1)
+    turn, fault_at = 0, 25
+    async with asyncio.timeout(ELECTED_S):
+        while turn < 2 * fault_at or not over():
+            turn += 1
+            log.append(CallerSaid(turn, turn, f"item_{turn}", "hello", "speech"))
+            if turn == fault_at:
+                fault()
+            await asyncio.sleep(WRITE_S)
+        await log.durable()
+    read = await read_call(store, call)
+    assert read is not None
+    assert list(read[0].items) == [f"item_{n}" for n in range(1, turn + 1)]
+    return [recorded.i for recorded in read[1]], list(read[0].items)
+
+
+def test_a_leader_is_killed_under_a_call_that_writes(cluster: NatsCluster) -> None:
+    """Its shard is known to be slow, and not to answer, until the election is over; others answer all the time."""
+
+    async def main() -> None:
+        async with store_at(cluster.urls[0]) as (bus, _):
+            leader = await leader_of(bus, cluster)
+        others = [node.url for node in cluster.nodes if node is not leader]
+        async with store_at(*others) as (bus, store):
+            healths: list[bool] = []
+            slow: set[int] = set()
+            asking = asyncio.create_task(look(store, healths, slow))
+            await written_around(store, leader.kill, lambda: False in healths and healths[-1])
+            asking.cancel()
+
+            assert healths[0]
+            assert SHARD in slow
+            assert await leader_of(bus, cluster) is not leader
+
+    async def look(store: NatsRecordStore, healths: list[bool], slow: set[int]) -> None:
+        while True:
+            healths.append(await store.answers(SHARD))
+            slow.update(store.slow_shards())
+            await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(main(), 100))
+
+
+@pytest.mark.parametrize("fault", ["killed", "in lame duck"])
+def test_a_writer_loses_its_own_node_while_its_writes_are_under_way(cluster: NatsCluster, fault: str) -> None:
+    async def main() -> None:
+        async with store_at(*cluster.urls) as (bus, store):
+            used = cluster.named(bus.node)
+            act = used.kill if fault == "killed" else lambda: cluster.lame_duck(used)
+
+            await written_around(store, act, lambda: bus.connected and bus.node != used.name)
+
+    asyncio.run(asyncio.wait_for(main(), 100))
+
+
+def test_every_shard_answers_of_a_subject_that_nothing_stands_on(cluster: NatsCluster) -> None:
+    async def main() -> None:
+        async with store_at(*cluster.urls) as (_, store):
+            answers = await asyncio.gather(*(store.answers(shard) for shard in range(SHARDS)))
+
+            assert answers == [True] * SHARDS
+            assert store.slow_shards() == ()
+
+    asyncio.run(asyncio.wait_for(main(), 100))
