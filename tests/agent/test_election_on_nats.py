@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support.nats_cluster import NatsCluster, running_cluster
 
 from agent.scene import CALL, Scene, lookup
+from support.nats_cluster import NatsCluster, running_cluster
 from trunkline.agent.models.scripted import Call, Words
 from trunkline.agent.record_wait import WAITING
 from trunkline.agents import Agent

@@ -12,7 +12,7 @@ from trunkline.proto.errors import Fenced
 from trunkline.record import CallLog
 
 RECORD_WAIT_S = 1.5  # without an acknowledgement: hundreds of times what one takes, a quarter of an election
-WAITING = "One moment, please. This takes a little longer than usual."
+WAITING = "This is taking a little longer than usual."
 
 
 class RecordWait:
