@@ -15,6 +15,8 @@ from trunkline.cli.chaos.evidence import (
     Decided,
     Effect,
     Evidence,
+    Fault,
+    Moved,
     Piece,
     Recorded,
     Resting,
@@ -85,8 +87,17 @@ def evidence_of(
     resting: Sequence[Resting] = (),
     decided: Sequence[Decided] = (),
     forbidden: Sequence[str] = (),
+    faults: Sequence[Fault] = (),
+    to_replace: Sequence[str] = (),
 ) -> Evidence:
-    run = evidence.Run(effects=effects, resting=list(resting), decided=list(decided), forbidden=list(forbidden))
+    run = evidence.Run(
+        faults=list(faults),
+        effects=effects,
+        resting=list(resting),
+        decided=list(decided),
+        forbidden=list(forbidden),
+        to_replace=list(to_replace),
+    )
     return Evidence([CallEvidence(CALL, entries, account, claims)], run)
 
 
@@ -157,9 +168,20 @@ def hung_up(*ends: Event, heard: Sequence[Event] = REST[8:9]) -> Evidence:
     return evidence_of(swapped(4, END[0], *ends, HUNG_UP, of=entries), told(end="closed"))
 
 
-def later(entries: list[Recorded], number: int) -> list[Recorded]:
+NODE = Fault("kill", "nats", "nats-1", 1, 1.0, led=[CALL], led_s=6.0, ended_s=1.0, ready_s=7.0)
+HUNG = msgspec.structs.replace(NODE, kind="stop", until_s=9.0, ended_s=9.0, ready_s=9.5)
+LAME_DUCK = msgspec.structs.replace(NODE, kind="term", ended_s=15.0, ready_s=20.0)
+REPLACED = Fault("term", "stt", "stt-a", 2, 1.0, ended_s=1.5, ready_s=3.0)
+
+
+def left(fault: Fault, after_s: float) -> Fault:
+    """Whoever used the node is at another so long after it was hit."""
+    return msgspec.structs.replace(fault, moved=[Moved("stt-b", fault.at_s + after_s)])
+
+
+def later(entries: list[Recorded], number: int, stored_s: float = 2.0) -> list[Recorded]:
     """One of them was stored later."""
-    return [msgspec.structs.replace(one, stored_s=2.0) if at == number else one for at, one in enumerate(entries)]
+    return [msgspec.structs.replace(one, stored_s=stored_s) if at == number else one for at, one in enumerate(entries)]
 
 
 DOCTORED: dict[str, Sequence[Callable[[], Evidence]]] = {
@@ -266,6 +288,18 @@ DOCTORED: dict[str, Sequence[Callable[[], Evidence]]] = {
         lambda: evidence_of(swapped(4, END[0], ENDED, END[0], of=swapped(3, REST[5], ENDS, REST[5]))),
     ],
     "phases_are_known": [lambda: evidence_of(swapped(3, REST[1], msgspec.structs.replace(REST[1], phase=None)))],
+    "appends_return": [lambda: evidence_of(later(ENTRIES, 3, 11.5), faults=[NODE])],
+    "nodes_are_left": [
+        lambda: evidence_of(faults=[left(NODE, 3.5)]),
+        lambda: evidence_of(faults=[left(HUNG, 3.5)]),
+        lambda: evidence_of(faults=[left(LAME_DUCK, 5.5)]),
+        lambda: evidence_of(faults=[msgspec.structs.replace(HUNG, moved=[Moved("stt-b", 0.0)])]),
+    ],
+    "everything_is_replaced": [
+        lambda: evidence_of(to_replace=["stt-a"]),
+        lambda: evidence_of(faults=[msgspec.structs.replace(REPLACED, ended_s=0.0, ready_s=0.0)], to_replace=["stt-a"]),
+        lambda: evidence_of(faults=[msgspec.structs.replace(REPLACED, ready_s=0.0)], to_replace=["stt-a"]),
+    ],
     "resting_at_baseline": [
         lambda: evidence_of(resting=[Resting("stt-1", "tasks", 9, 10)]),
         lambda: evidence_of(resting=[Resting("stt-1", "rss_kb", 90_000, 150_000)]),
@@ -308,6 +342,22 @@ def test_honest_approvals_and_ends_have_none_either() -> None:
     assert check(evidence_of(asked(REFUSED, outcome=CANCELLED), effects=[])) == []
     assert check(evidence_of(answered())) == []
     assert check(hung_up(ENDED)) == []
+
+
+def test_honest_faults_of_nodes_and_restarts_have_none_either() -> None:
+    nodes = [left(NODE, 0.1), left(msgspec.structs.replace(HUNG, at_s=30.0), 1.7)]
+    waited = later(ENTRIES, 3, 7.5)
+
+    assert check(evidence_of(waited, faults=nodes)) == []
+    assert check(evidence_of(faults=[REPLACED, left(LAME_DUCK, 1.3)], to_replace=["stt-a", "nats-1"])) == []
+
+
+def test_who_was_hit_himself_or_used_the_only_server_has_no_node_to_leave() -> None:
+    itself = Fault("stop", "stt", "stt-b", 2, 1.5, 4.5)
+    alone = left(msgspec.structs.replace(NODE, worker=evidence.ALONE), 9.0)
+
+    assert check(evidence_of(faults=[left(NODE, 5.0), itself])) == []
+    assert check(evidence_of(later(ENTRIES, 3, 11.5), faults=[alone])) == []
 
 
 @pytest.mark.parametrize(("name", "number"), CASES)

@@ -176,6 +176,17 @@ def _chaos(parser: Parser) -> None:
     parser.add_argument(
         "--only", metavar="FAULT,…", default="", help="no other faults than these: 'kill stt,stop agent', or 'nothing'"
     )
+    parser.add_argument(
+        "--nats-nodes",
+        metavar="N",
+        default="",
+        help="NATS servers: 1, or 3, which are hit too, one at a time (default: 1; 3 with --rolling)",
+    )
+    parser.add_argument(
+        "--rolling",
+        action="store_true",
+        help="instead of faults, replace every process and node once, as a deploy does",
+    )
     parser.add_argument("--dump", metavar="DIR", default="", help="keep the evidence and the logs there")
     parser.add_argument("--check", metavar="DIR", default="", help="judge what --dump kept; runs nothing")
     _json(parser)

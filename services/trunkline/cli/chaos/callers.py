@@ -44,7 +44,8 @@ _SILENCE = bytes(2 * FRAME_SAMPLES)
 
 
 class Order(msgspec.Struct):
-    """callers: their numbers. seconds: no call begins later, and none takes another turn."""
+    """callers: their numbers. seconds: no call begins later, and none takes another turn. open_end: not before the
+    standard input has ended either."""
 
     url: str
     key: str
@@ -52,6 +53,7 @@ class Order(msgspec.Struct):
     seconds: float
     seed: int
     out: str
+    open_end: bool = False
 
 
 class CallOutcome(msgspec.Struct):
@@ -76,8 +78,9 @@ class _Line(NamedTuple):
 class Phone:
     """One call's microphone and ear. line: what is being said, with how far that has got."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, dialled_s: float = 0.0) -> None:
         self.call = call
+        self.dialled_s = dialled_s
         self.ear = Ear()
         self.changed = asyncio.Event()
         self.lost = ""
@@ -143,14 +146,24 @@ class Callers:
     async def run(self) -> Outcome:
         self._until_s = time.time() + self._order.seconds
         ticking = asyncio.create_task(self._tick(), name="callers-tick")
+        waiting = asyncio.create_task(self._await_the_end(), name="callers-end") if self._order.open_end else None
         try:
             async with asyncio.TaskGroup() as group:
                 for number in self._order.callers:
                     group.create_task(self._caller(number))
         finally:
             ticking.cancel()
+            if waiting is not None:
+                waiting.cancel()
         self.outcome.cpu_s = time.process_time()
         return self.outcome
+
+    async def _await_the_end(self) -> None:
+        least_s, self._until_s = self._until_s, float("inf")
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        await reader.read()
+        self._until_s = max(least_s, time.time())
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -169,18 +182,22 @@ class Callers:
         rng = random.Random(f"caller {self._order.seed} {number}")
         await asyncio.sleep(rng.uniform(0.0, RAMP_S))
         calls = refusals = 0
+        dialled_s = 0.0
         while time.time() < self._until_s and refusals < PATIENCE:
+            dialled_s = dialled_s or time.time()
             try:
                 calls += 1
-                await self._call(number, calls, rng)
+                await self._call(number, calls, rng, dialled_s)
+                dialled_s = 0.0
             except (Refused, Unreachable) as refusal:
                 calls, refusals = calls - 1, refusals + 1
                 self.outcome.refused.append(str(refusal))
                 await asyncio.sleep(rng.uniform(*AGAIN_S))
 
-    async def _call(self, number: int, serial: int, rng: random.Random) -> None:
+    async def _call(self, number: int, serial: int, rng: random.Random, dialled_s: float) -> None:
+        """dialled_s: for the first time; refusals since count as his wait."""
         async with connect(self._order.url, self._order.key) as call:
-            phone = self._phones[number] = Phone(call)
+            phone = self._phones[number] = Phone(call, dialled_s)
             listening = asyncio.create_task(phone.listen(), name="caller-listen")
             talk = _Talk(phone, number, serial, rng)
             try:
@@ -289,6 +306,8 @@ class _Talk:
             resume_gaps_s=[round(gap_s, 3) for gap_s in phone.call.gaps_s],
             problem=problem,
             leaks=phone.ear.leaks,
+            dialled_s=phone.dialled_s,
+            let_in_s=phone.ear.let_in_s,
         )
 
 

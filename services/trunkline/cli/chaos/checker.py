@@ -6,7 +6,7 @@ A violation is a bug of Trunkline, or of the invariant; it is never noise.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from trunkline.cli.chaos import checks_caller, checks_people, checks_policy, checks_record, checks_tools
+from trunkline.cli.chaos import checks_caller, checks_nodes, checks_people, checks_policy, checks_record, checks_tools
 from trunkline.cli.chaos.checks_tools import Effects
 from trunkline.cli.chaos.evidence import Effect, Evidence, Resting
 from trunkline.cli.chaos.facts import Facts, Violation
@@ -49,8 +49,13 @@ OF_TOOLS: Mapping[str, Callable[[Facts, Effects], Iterator[str]]] = {
     "effects_have_claims": checks_tools.effects_have_claims,
     "approved_before_effect": checks_people.approved_before_effect,
 }
+OF_A_RUN: Mapping[str, Callable[[Evidence], Iterator[Violation]]] = {
+    "appends_return": checks_nodes.appends_return,
+    "nodes_are_left": checks_nodes.nodes_are_left,
+    "everything_is_replaced": checks_nodes.everything_is_replaced,
+}
 RESTING = "resting_at_baseline"
-INVARIANTS = (*OF_A_CALL, *OF_TOOLS, RESTING)
+INVARIANTS = (*OF_A_CALL, *OF_TOOLS, *OF_A_RUN, RESTING)
 
 
 def check(evidence: Evidence) -> list[Violation]:
@@ -66,6 +71,8 @@ def check(evidence: Evidence) -> list[Violation]:
             found += (Violation(name, facts.call, detail) for detail in fits(facts, effects))
     found += _between_calls(calls)
     found += _unintended(calls, effects)
+    for of_run in OF_A_RUN.values():
+        found += of_run(evidence)
     found += (Violation(RESTING, "", detail) for one in evidence.run.resting for detail in restless(one))
     return found
 

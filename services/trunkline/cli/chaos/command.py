@@ -5,21 +5,24 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from trunkline.cli.chaos import evidence, gaps, scene
+from trunkline.cli import options
+from trunkline.cli.chaos import elections, evidence, gaps, scene
 from trunkline.cli.chaos.checker import check
+from trunkline.cli.chaos.elections import ToolsWaited
 from trunkline.cli.chaos.evidence import Evidence, FaultKind, Target
 from trunkline.cli.chaos.facts import Violation
-from trunkline.cli.chaos.plan import plan
+from trunkline.cli.chaos.plan import node_plan, plan
 from trunkline.cli.listing import table
 from trunkline.proto.errors import BadInput
 
 CALLS_LIMIT = 100  # each number that a caller says names him
 SECONDS = (10.0, 3600.0)
+ROLLING_NODES = "3"  # the fewest of which one can be replaced under calls
 NOTHING = "nothing"  # what is done to an undisturbed run
 LINES = 20  # of violations that are printed for people
 
@@ -33,9 +36,19 @@ class FaultCount(msgspec.Struct, frozen=True):
     waiting: int = 0
 
 
+class Replaced(msgspec.Struct, frozen=True):
+    """By stage, of a rolling restart: until a process had ended, and until what came after it was ready."""
+
+    ended_ms: gaps.Figures
+    ready_ms: gaps.Figures
+
+
 class Report(msgspec.Struct, frozen=True):
     """violations: by invariant, each with its call. gap_ms: by kind of fault. undisturbed: the same measure of turns
     that no fault touched. valid: the machine kept up, so that gaps tell of Trunkline; null for a dump.
+
+    Of a cluster: appends_back_ms: by kind of fault, for how long calls' records took nothing; node_left_ms: by kind,
+    until the processes that used the node used another; set_up_ms: of calls dialled in elections and of the others.
     """
 
     calls: int
@@ -54,6 +67,11 @@ class Report(msgspec.Struct, frozen=True):
     lateness_p99_ms: float | None = None
     cpu_s: float | None = None
     missed: int = 0
+    appends_back_ms: dict[str, gaps.Figures] = {}
+    node_left_ms: dict[str, gaps.Figures] = {}
+    set_up_ms: dict[str, gaps.Figures] = {}
+    tools_waited: ToolsWaited | None = None
+    replaced: dict[str, Replaced] = {}
 
 
 def chaos(parsed: argparse.Namespace) -> int:
@@ -61,13 +79,17 @@ def chaos(parsed: argparse.Namespace) -> int:
         found = evidence.load(Path(parsed.check))
         return _tell(report(found, check(found)), as_json=parsed.json)
     calls, seconds, seed = _calls(parsed.calls), _seconds(parsed.seconds), _seed(parsed.seed)
-    faults = _faults(parsed.only)
+    nodes = _nodes(parsed.nats_nodes, rolling=parsed.rolling)
+    faults = _faults(parsed.only, nodes, rolling=parsed.rolling)
+    of_nodes = [fault for fault in faults if nodes > 1 and fault[1] == "nats"]
     dump = _folder(parsed.dump) if parsed.dump else None
     from trunkline.cli.chaos.run import Asked, hold
 
     directory = Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
     try:
-        asked = Asked(calls, seconds, seed, plan(seed, seconds, faults), directory)
+        planned = plan(seed, seconds, [fault for fault in faults if fault not in of_nodes])
+        planned_nodes = node_plan(seed, seconds, of_nodes)
+        asked = Asked(calls, seconds, seed, planned, directory, nodes, planned_nodes, parsed.rolling)
         held = asyncio.run(hold(asked))
         violations = check(held.evidence)
         if dump is not None:
@@ -103,7 +125,23 @@ def report(found: Evidence, violations: Sequence[Violation]) -> Report:
         tools=gaps.outcomes(found),
         approvals=gaps.decisions(found),
         refused=len(found.run.refused),
+        appends_back_ms=elections.appends_back(found),
+        node_left_ms=elections.moves(found),
+        set_up_ms=elections.set_ups(found),
+        tools_waited=elections.tools_waited(found),
+        replaced=_replaced(found),
     )
+
+
+def _replaced(found: Evidence) -> dict[str, Replaced]:
+    names = set(found.run.to_replace)
+    took: dict[str, tuple[list[float], list[float]]] = {}
+    for fault in found.run.faults:
+        if fault.worker in names and fault.kind == "term" and fault.ready_s:
+            ended_s, ready_s = took.setdefault(fault.stage, ([], []))
+            ended_s.append(fault.ended_s - fault.at_s)
+            ready_s.append(fault.ready_s - fault.at_s)
+    return {stage: Replaced(gaps.figures(ended_s), gaps.figures(ready_s)) for stage, (ended_s, ready_s) in took.items()}
 
 
 def _tell(made: Report, *, as_json: bool) -> int:
@@ -119,18 +157,30 @@ def _text(made: Report) -> list[str]:
     lines += [f"approvals {made.approvals}"] if made.approvals else []
     if made.valid is False:
         lines.append(f"the machine was too slow for the gaps to count: callers {made.lateness_p99_ms} ms late (p99)")
-    named = {**made.gap_ms, "undisturbed": made.undisturbed_ms, "client back": made.resume_ms}
-    rows = [
-        [name, str(each.turns), f"{each.p50:.0f}", f"{each.p99:.0f}", f"{each.worst:.0f}"]
-        for name, each in named.items()
-        if each is not None
-    ]
-    lines += ["", *table(["gap, ms", "turns", "p50", "p99", "worst"], rows), ""]
+    gap_ms = {**made.gap_ms, "undisturbed": made.undisturbed_ms, "client back": made.resume_ms}
+    lines += ["", *_table("gap, ms", "turns", gap_ms)]
+    lines += _table("record takes nothing, ms", "calls", made.appends_back_ms)
+    lines += _table("node left, ms", "users", made.node_left_ms)
+    lines += _table("set-up, ms", "calls", made.set_up_ms) if len(made.set_up_ms) > 1 else []
+    lines += _table("replaced: ended, ms", "processes", {stage: one.ended_ms for stage, one in made.replaced.items()})
+    lines += _table("replaced: ready, ms", "processes", {stage: one.ready_ms for stage, one in made.replaced.items()})
+    if (tools := made.tools_waited) is not None:
+        longest = f", {tools.longest_ms:.0f} ms at most" if tools.waited else ""
+        lines += [f"tools that waited for the record: {tools.waited}{longest}; the caller was told of {tools.told}", ""]
     if not made.violations:
         return [*lines, "no violation"]
     for name, details in made.violations.items():
         lines += [f"{name}: {len(details)} times", *(f"  {detail}" for detail in details[:LINES])]
     return lines
+
+
+def _table(what: str, of: str, named: Mapping[str, gaps.Figures | None]) -> list[str]:
+    rows = [
+        [name, str(each.turns), f"{each.p50:.0f}", f"{each.p99:.0f}", f"{each.worst:.0f}"]
+        for name, each in named.items()
+        if each is not None
+    ]
+    return [*table([what, of, "p50", "p99", "worst"], rows), ""] if rows else []
 
 
 def _calls(text: str) -> int:
@@ -156,16 +206,28 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _faults(text: str) -> list[tuple[FaultKind, Target]]:
+def _nodes(text: str, *, rolling: bool) -> int:
+    nodes = options.nats_nodes(text or (ROLLING_NODES if rolling else "1"))
+    if rolling and nodes == 1:
+        raise BadInput(
+            "--nats-nodes", "the only server can't be replaced under calls", f"{ROLLING_NODES} with --rolling"
+        )
+    return nodes
+
+
+def _faults(text: str, nodes: int, *, rolling: bool) -> list[tuple[FaultKind, Target]]:
     """text: `kill stt,stop agent`, or `nothing`; empty for all but the rare ones."""
-    if text == NOTHING:
+    if rolling and text:
+        raise BadInput("--only", "a rolling restart has no other faults", "one of --only and --rolling")
+    if rolling or text == NOTHING:
         return []
-    known = {f"{kind} {stage}": (kind, stage) for kind, stage in (*scene.FAULTS, *scene.RARE)}
+    default = (*scene.FAULTS, *(scene.OF_NODES if nodes > 1 else ()))
+    known = {f"{kind} {stage}": (kind, stage) for kind, stage in (*default, *scene.RARE)}
     names = [" ".join(part.split()) for part in text.split(",") if part.strip()]
     for name in names:
         if name not in known:
             raise BadInput("--only", f"there is no fault {name!r}", ", ".join((*known, NOTHING)))
-    return [known[name] for name in names] or list(scene.FAULTS)
+    return [known[name] for name in names] or list(default)
 
 
 def _folder(text: str) -> Path:

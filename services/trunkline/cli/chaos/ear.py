@@ -14,6 +14,7 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 class Ear:
     def __init__(self) -> None:
         self.call = ""
+        self.let_in_s = 0.0  # the session was there
         self._transcripts: dict[str, str] = {}  # by item: words that are told anew replace those before
         self.heard: list[Piece] = []
         self.sound_end_s = 0.0  # when all that came has been played
@@ -56,6 +57,7 @@ class Ear:
         match event.type:
             case "session.created":
                 self.call = event.session.id.removeprefix("sess_")
+                self.let_in_s = self.let_in_s or now_s
             case "input_audio_buffer.speech_started":
                 self._speaking = True
                 self.sound_end_s = min(self.sound_end_s, now_s)  # the client stops playing

@@ -15,6 +15,7 @@ from trunkline.proto.subjects import Stage
 
 FaultKind = Literal["kill", "stop", "term"]
 Target = Stage | Literal["nats"]
+ALONE = "nats"  # what a fault calls the only server; a cluster's nodes have names of their own
 RUN_FILE = "run.json"
 CALLS_FOLDER = "calls"
 
@@ -74,7 +75,8 @@ class Account(msgspec.Struct, frozen=True):
     said: by one who vanished, what was answered; there may have been more.
     interruptions_s: when he spoke over the agent. resumed: how often his client came back to a gateway, and
     resume_gaps_s: for how long nothing was heard of one then. leaks: of the events that he was sent, those that have a
-    forbidden word in them (Run.forbidden).
+    forbidden word in them (Run.forbidden). dialled_s: when he first dialled for this call, let_in_s: when his session
+    was there; 0 where nobody looked.
     """
 
     said: list[Said] = []
@@ -87,6 +89,8 @@ class Account(msgspec.Struct, frozen=True):
     resume_gaps_s: list[float] = []
     problem: str = ""
     leaks: list[str] = []
+    dialled_s: float = 0.0
+    let_in_s: float = 0.0
 
 
 class CallEvidence(msgspec.Struct, frozen=True):
@@ -107,9 +111,22 @@ class Effect(msgspec.Struct, frozen=True):
     repeatable: bool = False
 
 
+class Moved(msgspec.Struct, frozen=True):
+    """A process that used a NATS node when that was hit. at_s: when it was connected to one again; 0 if it wasn't seen
+    to be."""
+
+    worker: str
+    at_s: float
+
+
 class Fault(msgspec.Struct, frozen=True):
     """until_s: a stopped process went on. held: calls that the process served; mid_turn: those of them in mid-turn;
-    waiting: those in which something waited for a person."""
+    waiting: those in which something waited for a person.
+
+    Of a node of a cluster: held: calls that it carried a process of; led: calls whose shard it led; moved: who used it.
+    led_s: when every shard had a leader again. Of a node, and in a rolling restart: ended_s: the process had ended, or
+    went on; ready_s: what came after it was ready (for a node: the cluster was whole). 0 for what wasn't seen.
+    """
 
     kind: FaultKind
     stage: Target
@@ -120,10 +137,19 @@ class Fault(msgspec.Struct, frozen=True):
     held: list[str] = []
     mid_turn: list[str] = []
     waiting: list[str] = []
+    led: list[str] = []
+    moved: list[Moved] = []
+    led_s: float = 0.0
+    ended_s: float = 0.0
+    ready_s: float = 0.0
 
     @property
     def name(self) -> str:
         return f"{self.kind} {self.stage}"
+
+    @property
+    def of_cluster(self) -> bool:
+        return self.stage == "nats" and self.worker != ALONE
 
 
 class Resting(msgspec.Struct, frozen=True):
@@ -153,7 +179,8 @@ class Decided(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True):
     """All but the calls. refused: why callers weren't let in, which is no fault of a call.
 
-    forbidden: words that policy lets nobody hear or see.
+    forbidden: words that policy lets nobody hear or see. to_replace: workers and nodes that were there when a rolling
+    restart began.
     """
 
     faults: list[Fault] = []
@@ -162,6 +189,7 @@ class Run(msgspec.Struct, frozen=True):
     refused: list[str] = []
     decided: list[Decided] = []
     forbidden: list[str] = []
+    to_replace: list[str] = []
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from trunkline.cli.chaos.evidence import Fault, Target
+from trunkline.cli.chaos.evidence import ALONE, Fault, Target
 from trunkline.cli.chaos.plan import Planned
 from trunkline.cli.chaos.watch import Watch
 from trunkline.proto.placement import Beat
@@ -66,7 +66,7 @@ class Faults:
         if stage != "nats":
             return self._watch.workers(stage, time.time())
         pid = self._nats_pid()
-        return [Beat("nats", "nats", 0, 0, False, "", pid=pid)] if pid else []
+        return [Beat("nats", ALONE, 0, 0, False, "", pid=pid)] if pid else []
 
     def _strike(self, planned: Planned, victim: Beat) -> Fault | None:
         """None if it has just ended by itself."""

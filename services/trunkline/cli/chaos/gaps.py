@@ -17,6 +17,7 @@ from trunkline.proto.audio import SPEECH_RATE_HZ
 from trunkline.proto.record import ApprovalDecided
 
 REACH_S = {"kill": 1.0, "stop": 1.0, "term": 3.0}  # after it, or its end, a fault no longer touches what begins
+ENDED_REACH_S = 1.0  # the same, where it is known when the process had ended
 CLEAR_S = 1.0  # before a turn begins
 TAKES_LONGER = ("agent", "tool_runner")
 
@@ -82,38 +83,58 @@ def longest_hole_s(pieces: Sequence[Piece]) -> float:
 
 
 def near(fault: Fault, turn: Turn) -> bool:
-    """Whether the turn may have felt this fault of a process that held its call: then it isn't undisturbed."""
-    over_s = max(fault.at_s, fault.until_s) + REACH_S[fault.kind]
-    return turn.call in fault.held and fault.at_s < turn.over_s and over_s > turn.began_s - CLEAR_S
+    """Whether the turn may have felt this fault of a process that held its call, or the election that it brought: then
+    it isn't undisturbed."""
+    touched = turn.call in fault.held or turn.call in fault.led
+    return touched and fault.at_s < turn.over_s and _reach_s(fault) > turn.began_s - CLEAR_S
 
 
 def hits(fault: Fault, turn: Turn) -> bool:
-    """Whether it must have: the turn went on when the process died, or before it went on."""
-    over_s = max(fault.at_s, fault.until_s) + (REACH_S["term"] if fault.kind == "term" else 0.0)
-    return near(fault, turn) and over_s > turn.began_s
+    """Whether it must have: the turn went on when the process died, or before it went on or had ended."""
+    over_s = _reach_s(fault) if fault.kind == "term" else max(fault.at_s, fault.until_s)
+    return turn.call in fault.held and fault.at_s < turn.over_s and over_s > turn.began_s
+
+
+def _reach_s(fault: Fault) -> float:
+    """What begins then no longer feels it."""
+    if fault.of_cluster:
+        return max(fault.at_s + REACH_S[fault.kind], fault.until_s + ENDED_REACH_S, fault.led_s)
+    if fault.ended_s:
+        return fault.ended_s + ENDED_REACH_S
+    return max(fault.at_s, fault.until_s) + REACH_S[fault.kind]
 
 
 def measure(evidence: Evidence) -> tuple[dict[str, Figures], Figures | None]:
-    """In milliseconds: by kind of fault, and of undisturbed turns, whose spread is the measure's own error."""
+    """In milliseconds: by kind of fault, and of undisturbed turns, whose spread is the measure's own error.
+
+    Under `<fault>, election`: turns that began after it, before every shard had a leader again.
+    """
     turns = [turn for call in evidence.calls for turn in turns_of(call)]
     faults: defaultdict[str, list[Fault]] = defaultdict(list)
     for fault in evidence.run.faults:
-        for call in fault.held:
+        for call in {*fault.held, *fault.led}:
             faults[call].append(fault)
     touched = [(turn, [fault for fault in faults[turn.call] if near(fault, turn)]) for turn in turns]
     usual = _usual([turn for turn, by in touched if not by])
     losses: defaultdict[str, list[float]] = defaultdict(list)
     for turn, by in touched:
-        if len(by) == 1 and turn.kind in usual and hits(by[0], turn):
-            losses[by[0].name].append(_loss_s(turn, usual, longer=by[0].stage in TAKES_LONGER, since_s=by[0].at_s))
+        if len(by) == 1 and turn.kind in usual and (name := _name(by[0], turn)):
+            losses[name].append(_loss_s(turn, usual, longer=by[0].stage in TAKES_LONGER, since_s=by[0].at_s))
     calm = [_loss_s(turn, usual, longer=False) for turn, by in touched if not by]
-    return {name: _figures(values) for name, values in sorted(losses.items())}, _figures(calm) if calm else None
+    return {name: figures(values) for name, values in sorted(losses.items())}, figures(calm) if calm else None
+
+
+def _name(fault: Fault, turn: Turn) -> str:
+    """Under which the turn counts; empty if it need not have felt anything."""
+    if hits(fault, turn):
+        return fault.name
+    return f"{fault.name}, election" if fault.at_s < turn.began_s < fault.led_s else ""
 
 
 def resumes(evidence: Evidence) -> Figures | None:
     """For how long clients heard of no gateway before they were back at one."""
     gaps_s = [gap_s for call in evidence.calls for gap_s in call.account.resume_gaps_s]
-    return _figures(gaps_s) if gaps_s else None
+    return figures(gaps_s) if gaps_s else None
 
 
 def outcomes(evidence: Evidence) -> dict[str, int]:
@@ -151,7 +172,7 @@ def _loss_s(turn: Turn, usual: Mapping[str, tuple[float, float]], *, longer: boo
     return max(losses)
 
 
-def _figures(values_s: Sequence[float]) -> Figures:
+def figures(values_s: Sequence[float]) -> Figures:
     values_ms = 1000 * np.asarray(values_s)
     p50, p99 = (round(float(np.percentile(values_ms, share)), 1) for share in (50, 99))
     return Figures(p50, p99, round(float(values_ms.max()), 1), len(values_s))

@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,14 +17,17 @@ from trunkline.cli.chaos.backend import Backend
 from trunkline.cli.chaos.callers import CallOutcome, Order, Outcome
 from trunkline.cli.chaos.checker import restless
 from trunkline.cli.chaos.collect import Figures
-from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Resting, Run
+from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Fault, Resting, Run
 from trunkline.cli.chaos.faults import Faults
+from trunkline.cli.chaos.node_faults import NodeFaults
 from trunkline.cli.chaos.people import People
-from trunkline.cli.chaos.plan import Planned
+from trunkline.cli.chaos.plan import LEAD_S, TAIL_S, Planned
+from trunkline.cli.chaos.rolling import STEP_LIMIT_S, Rolling
 from trunkline.cli.chaos.stage import StageUnderTest
 from trunkline.cli.chaos.watch import Told, Watch
 from trunkline.cli.errors import CommandFailed
 from trunkline.cli.stack import Address
+from trunkline.proto.placement import Beat
 
 CALLERS_PER_PROCESS = 30
 CALLERS_LIMIT_S = 120.0  # beyond the run's seconds
@@ -35,13 +38,16 @@ _told = msgspec.json.Decoder(Told)
 
 
 class Asked(NamedTuple):
-    """dump: None for evidence that isn't kept."""
+    """node_plan: of a cluster's nodes. rolling: everything is replaced once instead, and it takes seconds at least."""
 
     calls: int
     seconds: float
     seed: int
     plan: list[Planned]
     directory: Path
+    nats_nodes: int = 1
+    node_plan: Sequence[Planned] = ()
+    rolling: bool = False
 
 
 class Held(NamedTuple):
@@ -65,7 +71,7 @@ async def hold(asked: Asked) -> Held:
     backend = Backend(asked.seed)
     await backend.start()
     try:
-        async with StageUnderTest(asked.directory, asked.calls, backend.url) as stage:
+        async with StageUnderTest(asked.directory, asked.calls, backend.url, asked.nats_nodes) as stage:
             backend.on_running, backend.on_run = stage.watch.on_running, stage.watch.on_run
             held = await _hold(asked, stage, backend)
     finally:
@@ -76,14 +82,15 @@ async def hold(asked: Asked) -> Held:
 
 async def _hold(asked: Asked, stage: StageUnderTest, backend: Backend) -> Held:
     before = await collect.figures(stage.workers())
-    stages = {beat.worker: beat.stage for beat in stage.workers()}
-    faults = Faults(stage.watch, stage.changed, stage.nats_pid, asked.seed)
+    workers = stage.workers()
+    stages = {beat.worker: beat.stage for beat in workers}
+    attack = _Attack(asked, stage, workers)
     callers = [_Callers(asked, stage, numbers, at) for at, numbers in enumerate(_shares(asked.calls))]
-    attacking = asyncio.create_task(faults.carry_out(asked.plan), name="chaos-faults")
     people = People(stage.file.url, stage.file.key, asked.seed, stage.watch.on_waiting)
     deciding = asyncio.create_task(people.run(), name="chaos-people")
+    attacking = asyncio.create_task(attack.carry_out(callers), name="chaos-faults")
     try:
-        outcomes = await asyncio.gather(*(each.outcome(asked.seconds + CALLERS_LIMIT_S) for each in callers))
+        outcomes = await asyncio.gather(*(each.outcome(attack.limit_s) for each in callers))
     finally:
         for task in (attacking, deciding):
             task.cancel()
@@ -93,13 +100,57 @@ async def _hold(asked: Asked, stage: StageUnderTest, backend: Backend) -> Held:
     for task in (attacking, deciding):
         if task.done() and not task.cancelled() and (error := task.exception()):
             raise error
+    if len(stage.cluster.nodes) > 1:
+        await stage.whole()  # what is read of a shard in election may be old
     calls = await _collect(stage, [call for outcome in outcomes for call in outcome.calls])
     resting = await _rest(stage, before, stages)
     refused = [reason for outcome in outcomes for reason in outcome.refused]
-    done = sorted(faults.done, key=lambda fault: fault.at_s)
-    run = Run(done, backend.effects, resting, refused, people.told, list(scene.FORBIDDEN))
+    run = Run(attack.done, backend.effects, resting, refused, people.told, list(scene.FORBIDDEN), attack.to_replace)
     late_ms = float(np.percentile([late for outcome in outcomes for late in outcome.lateness_ms], 99))
-    return Held(Evidence(calls, run), round(late_ms, 1), len(faults.missed))
+    return Held(Evidence(calls, run), round(late_ms, 1), attack.missed)
+
+
+class _Attack:
+    """What is done to the stack, beside its callers."""
+
+    def __init__(self, asked: Asked, stage: StageUnderTest, workers: list[Beat]) -> None:
+        self._asked = asked
+        self._workers = workers
+        self._faults = Faults(stage.watch, stage.changed, stage.nats_pid, asked.seed)
+        self._nodes = NodeFaults(stage.cluster, stage.nats_pid, stage.watch, asked.seed)
+        self._rolling = Rolling(stage.watch, stage.changed, stage.cluster, self._nodes)
+        nodes = [node.name for node in stage.cluster.nodes]
+        self.to_replace = [*(worker.worker for worker in workers), *nodes] if asked.rolling else []
+
+    @property
+    def limit_s(self) -> float:
+        """For the callers to end."""
+        steps_s = STEP_LIMIT_S * len(self.to_replace)
+        return max(self._asked.seconds, steps_s) + CALLERS_LIMIT_S
+
+    @property
+    def done(self) -> list[Fault]:
+        done = [*self._faults.done, *self._nodes.done, *self._rolling.done]
+        return sorted(done, key=lambda fault: fault.at_s)
+
+    @property
+    def missed(self) -> int:
+        return len(self._faults.missed) + len(self._nodes.missed)
+
+    async def carry_out(self, callers: Sequence["_Callers"]) -> None:
+        """A rolling restart begins once its callers have called, and tells them when it is over."""
+        if self._asked.rolling:
+            try:
+                await asyncio.sleep(LEAD_S)
+                await self._rolling.replace(self._workers)
+                await asyncio.sleep(TAIL_S)
+            finally:
+                for each in callers:
+                    each.enough()
+        else:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._faults.carry_out(self._asked.plan))
+                group.create_task(self._nodes.carry_out(self._asked.node_plan))
 
 
 async def _rest(stage: StageUnderTest, before: Mapping[str, Figures], stages: dict[str, str]) -> list[Resting]:
@@ -139,7 +190,7 @@ class _Callers:
         address = Address(stage.file.url, stage.file.key)
         self._out = asked.directory / f"callers-{at}.json"
         self._order = asked.directory / f"order-{at}.json"
-        order = Order(address.realtime, address.key, numbers, asked.seconds, asked.seed, str(self._out))
+        order = Order(address.realtime, address.key, numbers, asked.seconds, asked.seed, str(self._out), asked.rolling)
         self._order.write_bytes(msgspec.json.encode(order))
         self._log = asked.directory / f"callers-{at}.log"
         self._watch: Watch = stage.watch
@@ -151,7 +202,7 @@ class _Callers:
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "trunkline.cli.chaos.callers", str(self._order)),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,  # for a priority of its own
@@ -169,6 +220,11 @@ class _Callers:
         if status:
             raise CommandFailed(f"the callers ended with status {status} (log: {self._log})")
         return msgspec.json.decode(self._out.read_bytes(), type=Outcome)
+
+    def enough(self) -> None:
+        """They take no further turn, where their end is open."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     async def end(self) -> None:
         if self._process is not None and self._process.returncode is None:

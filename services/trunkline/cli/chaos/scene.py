@@ -22,6 +22,7 @@ GOODBYE = 50  # added to the number of a turn by which policy is made to end the
 WORKERS: dict[Stage, int] = {"gateway": 3, "stt": 3, "agent": 3, "tool_runner": 3, "tts": 3}
 FAULTS: tuple[tuple[FaultKind, Target], ...] = tuple((kind, stage) for kind in get_args(FaultKind) for stage in STAGES)
 RARE: tuple[tuple[FaultKind, Target], ...] = (("kill", "nats"), ("stop", "nats"))  # only where asked for by name
+OF_NODES: tuple[tuple[FaultKind, Target], ...] = tuple((kind, "nats") for kind in get_args(FaultKind))  # of a cluster
 
 
 class Kind(msgspec.Struct, frozen=True):
