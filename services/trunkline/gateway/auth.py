@@ -54,7 +54,7 @@ class Keys:
         try:
             return await self._admit(_bearer(request) or _from_subprotocols(request), again)
         except KeyRefused:
-            metrics.refused.labels("key").inc()
+            metrics.refused.labels("key", "").inc()
             raise
 
     async def _admit(self, key: str, again: bool) -> Admitted:

@@ -11,7 +11,7 @@ from trunkline.bus.link import LinkKey
 from trunkline.bus.port import Headers
 from trunkline.bus.pulse import next_pulse_s
 from trunkline.gateway import metrics
-from trunkline.gateway.call import Call
+from trunkline.gateway.call import ALL_STAGES, Call
 from trunkline.gateway.edge import Edge
 from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.requests import Requests
@@ -75,8 +75,9 @@ class Calls:
     async def place(self, agent: str, line: str = "websocket") -> Call:
         """agent: by name, empty for the default. line: how the caller comes, for the trace.
 
-        Raises StageUnavailable, and BadInput for an unknown agent.
+        Raises StageUnavailable, and BadInput for an unknown agent. Where there is no room nothing is made or asked.
         """
+        self.require_places()
         call = self._make(new_call_id(random.randrange(SHARDS)), agent)
         call.line = line
         with metrics.placing_s.time():
@@ -88,9 +89,15 @@ class Calls:
     def require_room(self, call_id: str = "") -> None:
         """call_id: of a call that is taken up; what is here of it makes room. Raises StageUnavailable."""
         if self.draining:
-            raise StageUnavailable("gateway", "it is draining")
+            raise StageUnavailable("gateway", "it is draining", why="draining")
         if self.capacity and sum(known != call_id for known, _ in self._calls) >= self.capacity:
-            raise StageUnavailable("gateway", f"it has its {self.capacity} calls")
+            raise StageUnavailable("gateway", f"it has its {self.capacity} calls", why="full")
+
+    def require_places(self) -> None:
+        """For a new call, here and at every stage, by what beats say. Raises StageUnavailable."""
+        self.require_room()
+        for stage in ALL_STAGES:
+            self._roster.require_room(stage)
 
     def has(self, call_id: str) -> bool:
         return any(known == call_id for known, _ in self._calls)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from trunkline.gateway import metrics
 from trunkline.gateway.auth import KeyRefused, Keys, answer, refuse, refuse_input
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput, StageUnavailable, Undecodable
@@ -30,6 +31,7 @@ def guarded(keys: Keys, handler: Handler) -> Handler:
         except StoreUnavailable as unavailable:
             return refuse(503, "store_unavailable", str(unavailable), retry_after_s=1.0)
         except StageUnavailable as unavailable:
+            metrics.requests_refused.labels(unavailable.stage, unavailable.why).inc()
             return refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
         except (Undecodable, BrokenRecord) as error:
             log.error("record can't be read", path=request.path, error=str(error))

@@ -41,7 +41,7 @@ class GatewayService:
         self._settings = settings
         self._stores = stores
         self.sockets = Sockets()
-        self._roster = Roster(context.exchange.now_s)
+        self._roster = Roster(context.exchange.now_s, spare=settings.headroom != "off")
         self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s)
         resumption = Resumption(self._calls, stores.record)
         self._adoption = Adoption(

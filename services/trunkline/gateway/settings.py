@@ -22,6 +22,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     file_store_bytes: of all files. image_urls: `off`, `on`, or comma-separated hosts (`host` or `host:port`) that
     pictures are fetched from. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
+    headroom: `n+1`: what the largest worker of a stage takes is kept free for calls that lose theirs, where it has
+    several; `off`: new calls get all.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
     webrtc_urls: comma-separated, of the gateways that serve WebRTC, for those that don't.
     Of a gateway that serves WebRTC: webrtc_host: address on which its audio arrives, empty for host; webrtc_public_ips:
@@ -42,6 +44,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     image_urls: str = "off"
     record_replicas: Literal[1, 3] = 1
     resume_secret: str = ""
+    headroom: Literal["n+1", "off"] = "n+1"
     cors_origins: str = "*"
     webrtc_urls: str = ""
     webrtc_host: str = ""

@@ -120,6 +120,7 @@ class SpeechEndpoint:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
+        self._requests.require_place("tts")
         came_s = self._now_s()
         async with self._bodies.read(request) as body:
             asked = read(body)

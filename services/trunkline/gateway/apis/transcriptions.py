@@ -74,6 +74,7 @@ class TranscriptionsEndpoint:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
+        self._requests.require_place("stt")
         async with self._forms.read(request) as form:
             if form.file is None:
                 raise BadInput("file", "is missing", ALLOWED, code="missing_required_parameter")

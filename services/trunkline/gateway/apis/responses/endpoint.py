@@ -93,6 +93,7 @@ class ResponsesEndpoint:
         if request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)
+        self._requests.require_place("agent")
         return await while_present(request, self._respond(request))
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:

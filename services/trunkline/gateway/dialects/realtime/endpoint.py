@@ -23,7 +23,7 @@ from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
-from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer
+from trunkline.gateway.dialects.realtime.peer import CLOSE_BUSY, CLOSE_MOVED, Peer
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.terms import OURS, Dialect, Terms
@@ -121,7 +121,7 @@ class RealtimeEndpoint:
         dialect = Dialect.of(protocol)
         call_id = self._tokens.verify(token)
         if call_id is None:
-            metrics.refused.labels("token").inc()
+            metrics.refused.labels("token", "").inc()
             return refuse(401, "invalid_resume_token", "the resume token is not one of this installation's")
         try:
             self._calls.require_room(call_id)
@@ -183,7 +183,7 @@ class RealtimeEndpoint:
         except TrunklineError as error:
             log.warning("call not resumed", call_id=call_id, reason=str(error))
             _apologise(socket, _code(error), str(error))
-            socket.finish(CLOSE_MOVED, "")
+            socket.finish(CLOSE_BUSY if isinstance(error, StageUnavailable) else CLOSE_MOVED, "")
             return
         terms = self._terms(call_id, record.view.agent, dialect, model_bound)
         peer = Peer(taken.call, socket, self._pictures, terms, session)
@@ -201,6 +201,8 @@ def _apologise(socket: Socket, code: str, message: str) -> None:
 def _code(error: TrunklineError) -> str:
     """Of a call that isn't taken up; the first two say that nobody will."""
     match error:
+        case StageUnavailable(why="full"):
+            return "overloaded"
         case NoSuchCall():
             return "call_not_found"
         case CallIsOver():

@@ -76,13 +76,13 @@ def not_opened(error: StageUnavailable | BadInput) -> web.Response:
     """Why there is no call."""
     if isinstance(error, StageUnavailable):
         return overloaded(error)
-    metrics.refused.labels(error.code).inc()
+    metrics.refused.labels(error.code, "").inc()
     return refuse_input(error)
 
 
 def overloaded(unavailable: StageUnavailable) -> web.Response:
     """The connection ends with it: where gateways share a port, who connects anew may come to another."""
-    metrics.refused.labels(unavailable.stage).inc()
+    metrics.refused.labels(unavailable.stage, unavailable.why).inc()
     answer = refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
     answer.force_close()
     return answer
