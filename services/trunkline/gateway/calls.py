@@ -14,6 +14,7 @@ from trunkline.gateway import metrics
 from trunkline.gateway.call import ALL_STAGES, Call
 from trunkline.gateway.edge import Edge
 from trunkline.gateway.farewell import Farewell
+from trunkline.gateway.key_use import KeyUse
 from trunkline.gateway.requests import Requests
 from trunkline.gateway.shared import Reliefs, Shared
 from trunkline.gateway.ticker import Ticker
@@ -43,8 +44,16 @@ class Calls:
     on_answered: an agent's answer to a person's decision.
     """
 
-    def __init__(self, exchange: Exchange, roster: Roster, capacity: int, window_s: float = 15.0) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        roster: Roster,
+        capacity: int,
+        window_s: float = 15.0,
+        key_use: KeyUse | None = None,
+    ) -> None:
         self.capacity = capacity
+        self.key_use = key_use or KeyUse()
         self._window_s = window_s
         self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
@@ -72,13 +81,14 @@ class Calls:
     def start(self) -> None:
         self._watch()
 
-    async def place(self, agent: str, line: str = "websocket") -> Call:
-        """agent: by name, empty for the default. line: how the caller comes, for the trace.
+    async def place(self, agent: str, line: str = "websocket", key: str = "") -> Call:
+        """agent: by name, empty for the default. line: how the caller comes, for the trace. key: it counts for, by tag.
 
-        Raises StageUnavailable, and BadInput for an unknown agent. Where there is no room nothing is made or asked.
+        Raises StageUnavailable, KeyRefused, and BadInput for an unknown agent. Where there is no room nothing is made
+        or asked.
         """
-        self.require_places()
-        call = self._make(new_call_id(random.randrange(SHARDS)), agent)
+        self.require_places(key)
+        call = self._make(new_call_id(random.randrange(SHARDS)), agent, key=key)
         call.line = line
         with metrics.placing_s.time():
             await call.place()
@@ -93,8 +103,9 @@ class Calls:
         if self.capacity and sum(known != call_id for known, _ in self._calls) >= self.capacity:
             raise StageUnavailable("gateway", f"it has its {self.capacity} calls", why="full")
 
-    def require_places(self) -> None:
-        """For a new call, here and at every stage, by what beats say. Raises StageUnavailable."""
+    def require_places(self, key: str = "") -> None:
+        """For a new call, here and at every stage, by what beats say. Raises StageUnavailable, KeyRefused."""
+        self.key_use.require(key)
         self.require_room()
         for stage in ALL_STAGES:
             self._roster.require_room(stage)
@@ -102,9 +113,9 @@ class Calls:
     def has(self, call_id: str) -> bool:
         return any(known == call_id for known, _ in self._calls)
 
-    def succeed(self, call_id: str, hub: int, agent: str, reason: str) -> Call:
+    def succeed(self, call_id: str, hub: int, agent: str, reason: str, key: str = "") -> Call:
         """A call that another gateway, or this one, has had; it is to be placed. Raises StageUnavailable."""
-        return self._make(call_id, agent, hub, reason)
+        return self._make(call_id, agent, hub, reason, key)
 
     def hang_up(self, call_id: str) -> bool:
         """By order. Whether it is here."""
@@ -155,7 +166,7 @@ class Calls:
         self._shared.ticker.close()
         self._shared.edge.close()
 
-    def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "") -> Call:
+    def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "", key: str = "") -> Call:
         self.require_room(call_id)
         call = Call(
             call_id,
@@ -166,12 +177,14 @@ class Calls:
             resumed=resumed,
             on_end=self._forget,
         )
+        call.key = key
         self._add(call)
         return call
 
     def _add(self, call: Call) -> None:
         """From here on a drain sees it, and its workers are watched."""
         self._calls[call.call_id, call.hub] = call
+        self.key_use.take(call.key)
         self._peak, self._most = max(self._peak, len(self)), max(self._most, len(self))
         metrics.calls.set(len(self))
         if self._watcher is not None and len(self) == 1:  # not with the next pulse only
@@ -180,6 +193,7 @@ class Calls:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop((call.call_id, call.hub), None)
+        self.key_use.give_back(call.key)
         self.abandoned = self.abandoned or call.abandoned
         waiting = self._waiting.pop(call, None)
         if waiting is not None:

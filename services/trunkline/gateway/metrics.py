@@ -9,6 +9,9 @@ refused = Counter("trunkline_gateway_refused_total", "Calls refused before the u
 requests_refused = Counter(
     "trunkline_gateway_requests_refused_total", "Requests of the HTTP APIs that were refused", ["reason", "why"]
 )
+over_key_limit = Counter(
+    "trunkline_gateway_key_limit_total", "Calls and requests refused since their API key has its most at this gateway"
+)
 ended = Counter("trunkline_gateway_ended_total", "Calls ended", ["how"])
 placing_s = Histogram("trunkline_gateway_placing_seconds", "From the request to a call placed at all stages")
 requests = Counter("trunkline_gateway_requests_total", "Requests of the HTTP APIs that were placed", ["api"])

@@ -67,7 +67,7 @@ class TranscriptionsEndpoint:
         self._threads = patient_threads(DECODING_THREADS, "decoding")
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(PATH, guarded(self._keys, self._create))
+        app.router.add_post(PATH, guarded(self._keys, self._create, counted=True))
         app.on_cleanup.append(self._close)
 
     async def _close(self, app: web.Application) -> None:

@@ -92,7 +92,8 @@ class RealtimeEndpoint:
             if Dialect.of(ready.protocol).binary:
                 problem = f"{ready.protocol} has no transcription sessions"
                 return refuse(400, "not_supported", problem, param="Sec-WebSocket-Protocol")
-            return await self._transcriptions.serve(request, self._sockets, ready.protocol, admitted)
+            with self._keys.use.held(admitted.key):
+                return await self._transcriptions.serve(request, self._sockets, ready.protocol, admitted)
         return await self._begin(request, ready.protocol, admitted)
 
     async def _begin(self, request: web.Request, protocol: str | None, admitted: Admitted) -> web.StreamResponse:
@@ -179,7 +180,7 @@ class RealtimeEndpoint:
             return wishes(session, offer)
 
         try:
-            taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish)
+            taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish, admitted.key)
         except TrunklineError as error:
             log.warning("call not resumed", call_id=call_id, reason=str(error))
             _apologise(socket, _code(error), str(error))

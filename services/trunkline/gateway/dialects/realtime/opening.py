@@ -41,13 +41,13 @@ class Opening:
     ) -> Opened:
         """model, asked: the client's own, as it calls. line: as of `Calls.place`.
 
-        Raises StageUnavailable, and BadInput: for an unknown agent with code model_not_found, or for a session that
+        Raises StageUnavailable, KeyRefused, and BadInput: for an unknown agent with code model_not_found, or for a session that
         this agent can't have. Then there is no call.
         """
         bound = bound_to(admitted)
         patches = [patch for patch in (bound, asked) if patch is not None]
         model = next((patch.model for patch in patches if patch.model), model)
-        call = await self._calls.place(self.aliases.get(model, model), line)
+        call = await self._calls.place(self.aliases.get(model, model), line, admitted.key)
         attached = call.attached
         assert attached is not None, "the call is placed"
         offer = Offer.of(attached, self.aliases, call.speaking.voices, call.listening.languages)

@@ -60,7 +60,7 @@ class WebrtcEndpoint:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         admitted = await self._keys.admit(request)
         try:
-            self._calls.require_places()
+            self._calls.require_places(admitted.key)
         except StageUnavailable as error:
             return not_opened(error)
         if request.content_type not in (SDP, FORM):
