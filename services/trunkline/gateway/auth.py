@@ -6,7 +6,7 @@ An API key opens everything; an ephemeral key Realtime calls alone.
 import hashlib
 import hmac
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from aiohttp import web
@@ -18,6 +18,7 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import EPHEMERAL_KEY_PREFIX
 from trunkline.record import StoreUnavailable
 
+Door = Callable[[str], None]  # gets the tag of an API key
 KEY_PROTOCOL = "openai-insecure-api-key."  # a browser's WebSocket sends no header but its subprotocols
 
 
@@ -48,23 +49,28 @@ class Keys:
             raise KeyRefused(403, "insufficient_permissions", "an ephemeral key opens Realtime calls only")
         raise KeyRefused(401, "invalid_api_key", "the API key is missing or wrong; send `Authorization: Bearer KEY`")
 
-    async def admit(self, request: web.Request, *, again: bool = False) -> Admitted:
-        """To a call. again: to one that is open, which an ephemeral key may have outlived. Raises KeyRefused."""
+    async def admit(self, request: web.Request, door: Door | None, *, again: bool = False) -> Admitted:
+        """To a call. door: whether there is any place for whoever has a key, before anybody is asked about the key.
+
+        again: to one that is open, which an ephemeral key may have outlived. Raises KeyRefused, and what the door does.
+        """
         try:
-            return await self._admit(_bearer(request) or _from_subprotocols(request), again)
+            return await self._admit(_bearer(request) or _from_subprotocols(request), door, again)
         except KeyRefused:
             metrics.refused.labels("key", "").inc()
             raise
 
-    async def _admit(self, key: str, again: bool) -> Admitted:
+    async def _admit(self, key: str, door: Door | None, again: bool) -> Admitted:
         if tag := self._tag_of(key):
-            return Admitted(key=tag)
+            return Admitted(key=tag)  # its call is refused when it is made: nobody was asked
         ephemeral = self._read(key)
         if ephemeral is None:
             allowed = "send `Authorization: Bearer KEY`, an API key or an ephemeral key (ek_…) of this installation"
             raise KeyRefused(401, "invalid_api_key", f"the API key is missing or wrong; {allowed}")
         if self._ephemeral.has_expired(ephemeral) and not again:
             raise KeyRefused(401, "ephemeral_key_expired", "the ephemeral key has expired; make a new one")
+        if door is not None:
+            door(ephemeral.maker)
         try:
             session = await self._ephemeral.session_of(ephemeral)
         except StoreUnavailable as unavailable:

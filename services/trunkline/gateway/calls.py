@@ -110,6 +110,11 @@ class Calls:
         for stage in ALL_STAGES:
             self._roster.require_room(stage)
 
+    def require_any_place(self, key: str) -> None:
+        """For whatever a client may want to open here: STT hears it. Raises StageUnavailable, KeyRefused."""
+        self.key_use.require(key)
+        self._roster.require_room("stt")
+
     def has(self, call_id: str) -> bool:
         return any(known == call_id for known, _ in self._calls)
 

@@ -79,7 +79,11 @@ class RealtimeEndpoint:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
-        admitted = await self._keys.admit(request, again=self._tokens.verify(token) is not None)
+        again = self._tokens.verify(token) is not None
+        try:
+            admitted = await self._keys.admit(request, None if again else self._calls.require_any_place, again=again)
+        except StageUnavailable as full:
+            return overloaded(full)
         ready = web.WebSocketResponse(protocols=PROTOCOLS).can_prepare(request)
         if not ready:
             return refuse(426, "upgrade_required", "this address is a WebSocket")

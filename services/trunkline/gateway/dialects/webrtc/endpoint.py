@@ -58,8 +58,8 @@ class WebrtcEndpoint:
             await asyncio.wait(self._lines, timeout=CLOSE_LIMIT_S)
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        admitted = await self._keys.admit(request)
         try:
+            admitted = await self._keys.admit(request, self._calls.require_places)
             self._calls.require_places(admitted.key)
         except StageUnavailable as error:
             return not_opened(error)
