@@ -62,7 +62,8 @@ class Pair(msgspec.Struct, frozen=True):
     def ratio(self) -> float:
         """Of the p99 of admitted callers' first audio."""
         alone, crowded = self.alone.report.first_audio_ms, self.crowded.report.first_audio_ms
-        assert alone is not None and crowded is not None, "turns were answered"
+        assert alone is not None
+        assert crowded is not None
         return crowded.p99 / alone.p99
 
 
@@ -170,7 +171,8 @@ def text(pairs: Sequence[Pair]) -> list[str]:
         crowded = pair.crowded
         late = "" if pair.alone.report.valid and crowded.report.valid else " (callers were late)"
         first, second = pair.alone.report.first_audio_ms, crowded.report.first_audio_ms
-        assert first is not None and second is not None
+        assert first is not None
+        assert second is not None
         rows.append(
             [
                 f"{first.p99:.0f}",

@@ -118,9 +118,12 @@ def test_a_request_is_refused_before_its_body_is_looked_at(stage: Stage, path: s
     async def main() -> None:
         async with Server() as server:
             await limit(server.scene.first[stage], 1)
-            async with server.connect(), server.client.post(
-                path, data=b"{", headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-            ) as answer:
+            async with (
+                server.connect(),
+                server.client.post(
+                    path, data=b"{", headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+                ) as answer,
+            ):
                 body = await answer.json()
 
             assert (answer.status, body["error"]["code"]) == (503, "overloaded")

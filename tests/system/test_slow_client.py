@@ -73,7 +73,7 @@ def test_who_stops_reading_is_cut_off_disturbs_nobody_and_comes_back_to_the_call
                 turn = await other.say(hum())
                 await other.reply(turn)
                 await asking
-            while gateway.sockets._open:
+            while gateway.sockets._open:  # noqa: ASYNC110  # nobody tells of it
                 await asyncio.sleep(0.01)
 
             assert turn.items

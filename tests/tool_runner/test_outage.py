@@ -13,14 +13,14 @@ from trunkline.agents import tool
 from trunkline.runtime.breaker import Breakers, Rules
 from trunkline.tool_runner.outage import is_outage
 
-CALLS: list[str] = []
+calls: list[str] = []
 RULES = Rules(failures=2, rest_s=10.0)
 
 
 @tool(timeout_s=1.0)
 async def look_up(number: str) -> str:
     """Look up an order."""
-    CALLS.append(number)
+    calls.append(number)
     match number:
         case "away":
             raise ConnectionRefusedError(111, "connection refused")
@@ -42,7 +42,7 @@ async def asked(desk: Desk, *numbers: str) -> list[str]:
 
 
 def desk_of() -> Desk:
-    CALLS.clear()
+    calls.clear()
     loop = asyncio.get_running_loop()
     return Desk([look_up], breakers=Breakers("tool", RULES, loop.time))
 
@@ -56,7 +56,7 @@ def test_a_tool_that_fails_or_hangs_in_a_row_is_not_run_until_it_has_rested(trou
         took_s = asyncio.get_running_loop().time() - began_s
         told = await asked(desk, "4711", "4711")
 
-        assert CALLS == [trouble, trouble]
+        assert calls == 2 * [trouble]
         assert asyncio.get_running_loop().time() - began_s == took_s
         assert all("is left alone for a while" in one for one in told)
         assert {result.status for result in desk.results[2:]} == {"error"}

@@ -7,10 +7,9 @@ everybody falls silent and nobody is dead. Who is gone by another sign is back w
 """
 
 import asyncio
-import contextlib
 import random
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -23,7 +22,10 @@ from trunkline.telemetry import logs
 
 FORGET_S = 10.0  # a worker silent this long is no longer listed
 DEAF_S = BEAT_S + 0.05  # nobody heard for longer: it is the bus, or this process that was held up
-RETRY_S = (1.0, 4.0)  # after which a client that found all full may come again; by chance, so that not all come together
+RETRY_S = (
+    1.0,
+    4.0,
+)  # after which a client that found all full may come again; by chance, so that not all come together
 
 log = logs.get(__name__)
 _decoder = msgspec.msgpack.Decoder(Beat)
@@ -88,7 +90,7 @@ class Roster:
         self._now_s = now_s
         self._rng = rng or random.Random()
         self._spare = spare
-        self._without: Counter[Stage] = Counter()  # calls that wait for a worker of the stage
+        self._seeking: defaultdict[Stage, set[str]] = defaultdict(set)  # calls that have lost their worker
         self._heard: dict[tuple[str, str], _Heard] = {}
         self.on_gone: OnGone | None = None
         self._bus: Bus | None = None
@@ -192,14 +194,13 @@ class Roster:
             heard.asked.remove(call)
             heard.taken += taken
 
-    @contextlib.contextmanager
-    def without(self, stage: Stage) -> Iterator[None]:
-        """A call has nobody at this stage, and found nobody: new calls don't take what becomes free before it does."""
-        self._without[stage] += 1
-        try:
-            yield
-        finally:
-            self._without[stage] -= 1
+    def seeks(self, stage: Stage, call: str) -> None:
+        """This call has lost its worker: new ones don't take what is free before it has another."""
+        self._seeking[stage].add(call)
+
+    def seeks_no_more(self, stage: Stage, call: str) -> None:
+        """It has asked one, or is over; again, it changes nothing."""
+        self._seeking[stage].discard(call)
 
     def _able(self, stage: Stage, call: str, exclude: Collection[str], new: bool) -> list[_Heard]:
         """Raises StageUnavailable."""
@@ -218,7 +219,7 @@ class Roster:
         if 0 in capacities:  # no limit
             return False
         kept = max(capacities) if self._spare and len(capacities) > 1 else 0
-        calls = sum(heard.calls for heard in takers) + self._without[stage]
+        calls = sum(heard.calls for heard in takers) + len(self._seeking[stage])
         return calls >= limit_of(sum(capacities) - kept, call)
 
     def _unavailable(self, stage: Stage, why: Why, reason: str) -> StageUnavailable:

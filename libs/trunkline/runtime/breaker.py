@@ -1,7 +1,7 @@
 """Circuit breakers: what fails again and again is left alone for a while, then one tries whether it works again.
 
-A breaker is pure: it decides by what it is told, on a clock given from outside. Only what the other side is to blame for
-is told as a failure; a bad argument is not.
+A breaker is pure: it decides by what it is told, on a clock given from outside. Only what the other side is to blame
+for is told as a failure; a bad argument is not.
 """
 
 from collections.abc import Callable

@@ -14,8 +14,8 @@ A class takes facts and writes the message; nobody parses text. Full is an answe
 from typing import Literal
 
 Why = Literal["full", "kept", "none", "draining", "declined", "other"]
-"""There is no place: all are taken; the rest is kept for calls that lose their worker; nobody lives; all are going away;
-those that had one would not."""
+"""There is no place: all are taken; the rest is kept for calls that lose their worker; nobody lives; all are going
+away; those that had one would not."""
 
 
 class TrunklineError(Exception):

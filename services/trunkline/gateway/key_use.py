@@ -1,6 +1,7 @@
 """How much goes on at this gateway for each API key: calls, and requests of the HTTP APIs. Pure.
 
-A key is known by its tag alone, which tells nothing of it. What an ephemeral key opened counts for the key that made it.
+A key is known by its tag alone, which tells nothing of it. What an ephemeral key opened counts for the key that made
+it.
 """
 
 import contextlib
@@ -35,7 +36,9 @@ class KeyUse:
         """Room for one more. Raises KeyRefused."""
         if self._most and tag and self._held[tag] >= self._most:
             metrics.over_key_limit.inc()
-            problem = f"this API key has its {self._most} calls and requests at this gateway; end one, or come back later"
+            problem = (
+                f"this API key has its {self._most} calls and requests at this gateway; end one, or come back later"
+            )
             raise KeyRefused(429, "rate_limit_exceeded", problem, RETRY_S)
 
     def take(self, tag: str) -> None:

@@ -235,6 +235,7 @@ class Staffing:
             post.declined()
         for seat in self._seats.values():
             self._reliefs.end(seat)  # a task that has not begun never comes to it
+            self._roster.seeks_no_more(seat.stage, self._call_id)
             if seat.task is not None:
                 seat.task.cancel()
             if seat.asked is not None:
@@ -299,6 +300,7 @@ class Staffing:
             return
         log.warning("stage lost", call_id=self._call_id, stage=seat.stage, lost=lost.worker, kind=kind, reason=reason)
         lost.release("moved")
+        self._roster.seeks(seat.stage, self._call_id)
         seat.post.lost()
         self._move(seat, lost.worker, kind, reason)
 
@@ -332,6 +334,7 @@ class Staffing:
         finally:
             seat.task = None
             self._reliefs.end(seat)
+            self._roster.seeks_no_more(seat.stage, self._call_id)
 
     async def _find(self, seat: _Seat) -> None:
         pause_s, vacant_s = PAUSE_S, 0.0
@@ -339,12 +342,14 @@ class Staffing:
             begun_s = self._now_s()
             worker = self._choose(seat)
             if worker is None and seat.serving is None:
-                with self._roster.without(seat.stage):
-                    await asyncio.sleep(pause_s)
+                await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_LIMIT_S)
                 worker = self._choose(seat) or self._choose(seat, anybody=True)
             if worker is not None:
+                self._roster.seeks_no_more(seat.stage, self._call_id)
                 await self._ask(seat, worker)
+            if seat.serving is None and not self._released:
+                self._roster.seeks(seat.stage, self._call_id)
             if seat.serving is not None or self._released:
                 return
             if self._bus.connected:  # while it isn't, nobody could be found

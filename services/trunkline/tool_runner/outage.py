@@ -32,12 +32,10 @@ def _status_of(error: BaseException) -> int:
     """Of HTTP, as aiohttp (status), urllib (code), httpx and requests (response.status_code) tell it; else 0."""
     if not isinstance(error, Exception):
         return 0
-    response = getattr(error, "response", None)
-    for holder, name in ((error, "status"), (error, "code"), (response, "status_code")):
-        try:
-            status = getattr(holder, name, None)
-        except Exception:  # a rim: the exception is anybody's code
-            continue
-        if isinstance(status, int) and not isinstance(status, bool) and 400 <= status < 600:
-            return status
-    return 0
+    try:
+        response = getattr(error, "response", None)
+        told = [getattr(error, "status", None), getattr(error, "code", None), getattr(response, "status_code", None)]
+    except Exception:  # a rim: the exception is anybody's code
+        return 0
+    statuses = (one for one in told if isinstance(one, int) and not isinstance(one, bool) and 400 <= one < 600)
+    return next(statuses, 0)

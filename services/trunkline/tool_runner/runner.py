@@ -82,7 +82,8 @@ class Run:
 class Runner:
     """tools: by name. worker: this runner's id. post: see Exchange. result_limit_bytes: of one result with its state.
 
-    breakers: of tools, and of the tool servers of those that have one (servers). wall_us: wall time in microseconds, what deadlines are in.
+    breakers: of tools, and of the tool servers of those that have one (servers).
+    wall_us: wall time in microseconds, what deadlines are in.
     """
 
     def __init__(

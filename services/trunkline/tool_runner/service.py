@@ -82,9 +82,7 @@ class ToolRunnerService:
             limits=self._limits,
             result_limit_bytes=lambda: context.bus.max_payload // RESULT_SHARE,
             breakers=Breakers("tool", rules, context.exchange.now_s),
-            servers={
-                tool: server.name for server in self._file.tool_servers.values() for tool in server.tool_names
-            },
+            servers={tool: server.name for server in self._file.tool_servers.values() for tool in server.tool_names},
         )
         self._orders: Subscription | None = None
         self._questions: Subscription | None = None

@@ -184,7 +184,9 @@ class RealtimeEndpoint:
             return wishes(session, offer)
 
         try:
-            taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish, admitted.key)
+            taken = await self._resumption.take_up(
+                record, told.progress if told is not None else None, wish, admitted.key
+            )
         except TrunklineError as error:
             log.warning("call not resumed", call_id=call_id, reason=str(error))
             _apologise(socket, _code(error), str(error))

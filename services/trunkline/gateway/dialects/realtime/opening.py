@@ -41,8 +41,8 @@ class Opening:
     ) -> Opened:
         """model, asked: the client's own, as it calls. line: as of `Calls.place`.
 
-        Raises StageUnavailable, KeyRefused, and BadInput: for an unknown agent with code model_not_found, or for a session that
-        this agent can't have. Then there is no call.
+        Raises StageUnavailable, KeyRefused, and BadInput: for an unknown agent with code model_not_found, or for a
+        session that this agent can't have. Then there is no call.
         """
         bound = bound_to(admitted)
         patches = [patch for patch in (bound, asked) if patch is not None]
