@@ -20,9 +20,10 @@ from trunkline.agent.models.seam import (
     ToolOutputItem,
 )
 from trunkline.agent.round import MODEL_IDLE_S
-from trunkline.agent.rounds import APOLOGY, GIVING_UP, MAX_ROUNDS
+from trunkline.agent.rounds import GIVING_UP, MAX_ROUNDS
 from trunkline.agent.session import AgentSession
 from trunkline.agents import Agent
+from trunkline.agents.agent import APOLOGY
 from trunkline.proto import record
 from trunkline.proto.placement import CallFailed, Declined
 from trunkline.proto.response import (

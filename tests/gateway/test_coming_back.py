@@ -165,7 +165,7 @@ def test_a_call_that_no_agent_takes_can_be_asked_for_again() -> None:
                 code = await caller.closed()
 
             assert error["code"] == "not_resumed"
-            assert code == 4000
+            assert code == 1013
             assert server.service.load()[0] == 0
 
     run_over_sockets(main())

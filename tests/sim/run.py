@@ -96,7 +96,9 @@ def _simulated(world: World) -> Iterator[None]:
         mock.patch.multiple(web, AppRunner=Runner, TCPSite=world.front.site),
         mock.patch.multiple(web, WebSocketResponse=ServerSocket, StreamResponse=ServerAnswer),
         mock.patch.multiple(client_call, aiohttp=session, fresh_connections=lambda: None),
-        mock.patch.object(gateway_service, "Roster", lambda now_s: Roster(now_s, random.Random(world.rng.random()))),
+        mock.patch.object(
+            gateway_service, "Roster", lambda now_s, **given: Roster(now_s, random.Random(world.rng.random()), **given)
+        ),
         mock.patch.multiple(edge, Resampler=Narrow, push_together=narrow_together),
         mock.patch.object(EchoCheck, "verdict", return_value=False),
     ):

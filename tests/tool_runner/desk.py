@@ -11,6 +11,7 @@ from trunkline.agents import Tool
 from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.tool import RunTool, ToolResult
 from trunkline.record import MemoryClaimStore
+from trunkline.runtime.breaker import Breakers
 from trunkline.tool_runner.admission import Limits
 from trunkline.tool_runner.claiming import Claimant
 from trunkline.tool_runner.runner import Runner
@@ -39,6 +40,7 @@ class Desk:
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
     posted: list[tuple[str, Message]] = field(default_factory=list)
     secrecy: Secrecy | None = None
+    breakers: Breakers | None = None
     passed_on: list[tuple[str, Envelope]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,7 @@ class Desk:
             limits=self.limits,
             result_limit_bytes=lambda: self.result_limit_bytes,
             secrecy=self.secrecy,
+            breakers=self.breakers,
             wall_us=lambda: self.now_us,
         )
 

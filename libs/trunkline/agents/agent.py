@@ -18,6 +18,7 @@ from trunkline.proto.errors import BadInput
 NAME_CHARACTERS = 128
 DEFAULT_SETTINGS = ModelSettings()
 NO_HOOKS = Hooks()
+APOLOGY = "I'm sorry, something went wrong on our side. Please say that again."
 _KINDS: dict[str, type] = {
     "settings": ModelSettings,
     "answer_approval": Approval,
@@ -46,6 +47,7 @@ class Agent:
     answer_approval: a person sees each answer before the caller does; it implies approve="answer".
     fillers, silence, duration: what is said, and when, if nothing is; None for nothing.
     tool_servers: MCP servers whose tools it may use.
+    apology: said in place of an answer where the model fails, or is left alone since it failed again and again.
     hooks: the agent's own functions that are told what happens. description: for agents that may hand off to it.
     Raises BadInput with the field that can't be used.
     """
@@ -67,16 +69,19 @@ class Agent:
     tool_servers: Sequence[ToolServer] = ()
     hooks: Hooks = NO_HOOKS
     description: str = ""
+    apology: str = APOLOGY
     offered: tuple[Tool, ...] = field(init=False)
     """Its tools, and those by which it hands off."""
 
     def __post_init__(self) -> None:
-        for name in ("name", "greeting", "voice", "model", "description"):
+        for name in ("name", "greeting", "voice", "model", "description", "apology"):
             value = getattr(self, name)
             if not isinstance(value, str):
                 raise BadInput(f"Agent.{name}", f"is of type {type(value).__name__}", "text")
         if not (self.name.strip() and self.name.isprintable() and len(self.name) <= NAME_CHARACTERS):
             raise BadInput("Agent.name", f"is {self.name[:80]!r}", f"one line of 1 to {NAME_CHARACTERS} characters")
+        if not self.apology.strip():
+            raise BadInput("Agent.apology", "is empty", "what is said where the model fails")
         if not (isinstance(self.instructions, str) or callable(self.instructions)):
             what = type(self.instructions).__name__
             raise BadInput("Agent.instructions", f"is of type {what}", "text, or a function of the call")

@@ -1,25 +1,31 @@
 """Who is alive, by heartbeat, and which of them takes the next call: power of two choices on load.
 
-Only what was heard within its limit takes calls; a placement counts at once, before the next beat tells of it.
+Only what was heard within its limit takes calls; a placement counts at once, before a beat tells of it, and a new call
+is refused while what is left is kept for calls that lose their worker (N+1).
 A worker's silence is measured on a clock that stands still while nobody at all is heard: when the bus is away,
 everybody falls silent and nobody is dead. Who is gone by another sign is back with its next beat.
 """
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Callable, Collection
 
 import msgspec
 
 from trunkline.bus.port import SETTLED_S, Bus, Received, Subscription
 from trunkline.proto import subjects
-from trunkline.proto.errors import StageUnavailable
+from trunkline.proto.errors import StageUnavailable, Why
 from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, IDLE_BEAT_S, IDLE_LIMIT_S, Beat, limit_of
 from trunkline.proto.subjects import STAGES, Stage
 from trunkline.telemetry import logs
 
 FORGET_S = 10.0  # a worker silent this long is no longer listed
 DEAF_S = BEAT_S + 0.05  # nobody heard for longer: it is the bus, or this process that was held up
+RETRY_S = (
+    1.0,
+    4.0,
+)  # after which a client that found all full may come again; by chance, so that not all come together
 
 log = logs.get(__name__)
 _decoder = msgspec.msgpack.Decoder(Beat)
@@ -48,40 +54,49 @@ SERVER_LEFT = "Server Shutdown"  # the client is alive and connects to another s
 
 
 class _Heard:
-    __slots__ = ("at_s", "audible_s", "beat", "gone", "placed")
+    """asked: calls for which it was chosen and has not answered."""
 
-    def __init__(self, beat: Beat, at_s: float, audible_s: float) -> None:
+    __slots__ = ("asked", "at_s", "audible_s", "beat", "gone", "taken")
+
+    def __init__(self, beat: Beat, at_s: float, audible_s: float, asked: list[str]) -> None:
         self.beat = beat
         self.at_s = at_s
         self.audible_s = audible_s  # of the clock that runs while anybody is heard
-        self.placed = 0  # since the beat
+        self.asked = asked
+        self.taken = 0  # since the beat
         self.gone = False  # by another sign than silence, since the beat
+
+    @property
+    def calls(self) -> int:
+        return self.beat.calls + self.taken + len(self.asked)
 
     @property
     def limit_s(self) -> float:
         """Of its silence. Who has no call beats more rarely, until one is placed there."""
-        return BEAT_LIMIT_S if self.beat.calls or self.placed else IDLE_LIMIT_S
+        return BEAT_LIMIT_S if self.calls else IDLE_LIMIT_S
 
     @property
     def load(self) -> float:
-        calls = self.beat.calls + self.placed
-        return calls / self.beat.capacity if self.beat.capacity else calls / 1e6
+        return self.calls / self.beat.capacity if self.beat.capacity else self.calls / 1e6
 
     def full(self, call: str) -> bool:
-        return self.beat.capacity > 0 and limit_of(self.beat.capacity, call) <= self.beat.calls + self.placed
+        return self.beat.capacity > 0 and limit_of(self.beat.capacity, call) <= self.calls
 
 
 class Roster:
-    """now_s: monotonic seconds. rng: seeded in tests.
+    """now_s: monotonic seconds. rng: seeded in tests. spare: where a stage has several workers, as much as the largest
+    of them takes is kept free.
 
     on_gone: (stage, worker, reason in words) of a worker that is gone by another sign than silence, once per sign
     and beat; silence is for the caller to look at (`lost`). on_slow: shards of the record, as often as a worker's beat
     says that they keep it waiting.
     """
 
-    def __init__(self, now_s: Callable[[], float], rng: random.Random | None = None) -> None:
+    def __init__(self, now_s: Callable[[], float], rng: random.Random | None = None, *, spare: bool = True) -> None:
         self._now_s = now_s
         self._rng = rng or random.Random()
+        self._spare = spare
+        self._seeking: defaultdict[Stage, set[str]] = defaultdict(set)  # calls that have lost their worker
         self._heard: dict[tuple[str, str], _Heard] = {}
         self.on_gone: OnGone | None = None
         self.on_slow: Callable[[Collection[int]], None] = _nobody_asks
@@ -105,7 +120,9 @@ class Roster:
 
     def hear(self, beat: Beat) -> None:
         self._audible_s, self._last_s = self._audible_now_s(), self._now_s()
-        self._heard[beat.stage, beat.worker] = _Heard(beat, self._last_s, self._audible_s)
+        before = self._heard.get((beat.stage, beat.worker))
+        asked = before.asked if before is not None else []
+        self._heard[beat.stage, beat.worker] = _Heard(beat, self._last_s, self._audible_s, asked)
         if beat.slow_shards:
             self.on_slow(beat.slow_shards)
 
@@ -157,22 +174,66 @@ class Roster:
         heard = self._heard.get((stage, worker))
         return heard is not None and heard.beat.draining
 
-    def choose(self, stage: Stage, call: str = "", *, exclude: Collection[str] = ()) -> Beat:
-        """A worker for one more call. call: which; of a request, what is for calls alone is left. exclude: worker ids.
+    def require_room(self, stage: Stage, call: str = "") -> None:
+        """For a call that nobody serves yet; see `choose`. Raises StageUnavailable."""
+        self._able(stage, call, (), new=True)
 
-        Raises StageUnavailable, which says why.
+    def choose(self, stage: Stage, call: str = "", *, exclude: Collection[str] = (), new: bool = False) -> Beat:
+        """A worker for one more call, which counts there until `answered`, and then by its beats.
+
+        call: which; of a request, what is for calls alone is left. exclude: worker ids. new: nobody serves it yet, so
+        what is kept for those that lose their worker is left. Raises StageUnavailable, which says why.
         """
-        alive = [h for h in self._heard.values() if h.beat.stage == stage and self._alive(h)]
-        able = [h for h in alive if not h.beat.draining and not h.full(call) and h.beat.worker not in exclude]
-        if not able:
-            raise StageUnavailable(stage, _why(alive, exclude))
+        able = self._able(stage, call, exclude, new)
         pair = self._rng.sample(able, 2) if len(able) > 2 else able
         best = min(pair, key=lambda heard: heard.load)
         if best.limit_s > BEAT_LIMIT_S:
             # Its silence counts from here: it answers with a beat.
             best.at_s, best.audible_s = self._now_s(), self._audible_now_s()
-        best.placed += 1
+        if call:
+            best.asked.append(call)
+        else:
+            best.taken += 1
         return best.beat
+
+    def answered(self, stage: Stage, worker: str, call: str, *, taken: bool) -> None:
+        """The worker that was chosen for this call took it, or did not or is given up; again, it changes nothing."""
+        heard = self._heard.get((stage, worker))
+        if heard is not None and call in heard.asked:
+            heard.asked.remove(call)
+            heard.taken += taken
+
+    def seeks(self, stage: Stage, call: str) -> None:
+        """This call has lost its worker: new ones don't take what is free before it has another."""
+        self._seeking[stage].add(call)
+
+    def seeks_no_more(self, stage: Stage, call: str) -> None:
+        """It has asked one, or is over; again, it changes nothing."""
+        self._seeking[stage].discard(call)
+
+    def _able(self, stage: Stage, call: str, exclude: Collection[str], new: bool) -> list[_Heard]:
+        """Raises StageUnavailable."""
+        alive = [h for h in self._heard.values() if h.beat.stage == stage and self._alive(h)]
+        takers = [h for h in alive if not h.beat.draining]
+        able = [h for h in takers if not h.full(call) and h.beat.worker not in exclude]
+        if not able:
+            raise self._unavailable(stage, *_why(alive, exclude))
+        if new and self._is_kept(stage, takers, call):
+            raise self._unavailable(stage, "kept", "what is free is kept for calls that lose their worker")
+        return able
+
+    def _is_kept(self, stage: Stage, takers: list[_Heard], call: str) -> bool:
+        """Of new calls the workers take less than all, and of new requests less than of new calls."""
+        capacities = [heard.beat.capacity for heard in takers]
+        if 0 in capacities:  # no limit
+            return False
+        kept = max(capacities) if self._spare and len(capacities) > 1 else 0
+        calls = sum(heard.calls for heard in takers) + len(self._seeking[stage])
+        return calls >= limit_of(sum(capacities) - kept, call)
+
+    def _unavailable(self, stage: Stage, why: Why, reason: str) -> StageUnavailable:
+        full = why in ("full", "kept")
+        return StageUnavailable(stage, reason, self._rng.uniform(*RETRY_S) if full else 1.0, why=why)
 
     def _alive(self, heard: _Heard) -> bool:
         return not heard.gone and heard.at_s >= self._now_s() - heard.limit_s
@@ -210,11 +271,11 @@ class Roster:
 def _nobody_asks(shards: Collection[int]) -> None: ...
 
 
-def _why(alive: list[_Heard], exclude: Collection[str]) -> str:
+def _why(alive: list[_Heard], exclude: Collection[str]) -> tuple[Why, str]:
     if not alive:
-        return "none is alive"
+        return "none", "none is alive"
     if all(heard.beat.draining for heard in alive):
-        return "all are draining"
+        return "draining", "all are draining"
     if any(heard.beat.worker in exclude for heard in alive):
-        return "the others declined"
-    return "all are full"
+        return "declined", "the others declined"
+    return "full", "all are full"

@@ -12,6 +12,12 @@
 A class takes facts and writes the message; nobody parses text. Full is an answer (`Declined`), not an error.
 """
 
+from typing import Literal
+
+Why = Literal["full", "kept", "none", "draining", "declined", "other"]
+"""There is no place: all are taken; the rest is kept for calls that lose their worker; nobody lives; all are going
+away; those that had one would not."""
+
 
 class TrunklineError(Exception):
     retryable = False
@@ -53,9 +59,9 @@ class Fenced(TrunklineError):
 class StageUnavailable(TrunklineError):
     retryable = True
 
-    def __init__(self, stage: str, reason: str, retry_after_s: float = 1.0) -> None:
+    def __init__(self, stage: str, reason: str, retry_after_s: float = 1.0, *, why: Why = "other") -> None:
         super().__init__(f"no {stage} worker takes the call: {reason}")
-        self.stage, self.reason, self.retry_after_s = stage, reason, retry_after_s
+        self.stage, self.reason, self.retry_after_s, self.why = stage, reason, retry_after_s, why
 
 
 class RecordUnavailable(StageUnavailable):
@@ -64,4 +70,4 @@ class RecordUnavailable(StageUnavailable):
     def __init__(self, retry_after_s: float) -> None:
         reason = "no shard of the record answers"
         TrunklineError.__init__(self, f"no call can be taken at present: {reason}")
-        self.stage, self.reason, self.retry_after_s = "record", reason, retry_after_s
+        self.stage, self.reason, self.retry_after_s, self.why = "record", reason, retry_after_s, "other"

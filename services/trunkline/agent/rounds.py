@@ -29,7 +29,6 @@ from trunkline.telemetry import logs, tracing
 MAX_ROUNDS = 8  # of tools; a model that asks for more is going round in circles
 MAX_HANDOFFS = 4  # in one response; agents that hand off more often are going round in circles
 INSTRUCTIONS_S = 5.0  # that a function of the agent file may take for them, while the caller waits
-APOLOGY = "I'm sorry, something went wrong on our side. Please say that again."
 GIVING_UP = "I'm sorry, I could not finish that. Please ask me in another way."
 WHAT_WAS_CUT = (
     "A technical fault cut you off: your last message is all that the caller was told. Go on right behind its last "
@@ -101,7 +100,7 @@ class Rounds:
             log.warning("response failed", response=self._writer.response, error=str(error))
             self._close_what_was_said()
             if not self._aside:  # of which perhaps nobody hears
-                self._writer.write(APOLOGY, "final_answer", "filler")
+                self._writer.write(self._conversation.agent.apology, "final_answer", "filler")
             self._writer.finish("failed", str(error), self._tokens)
         finally:
             await self._stop_clearance()
@@ -381,8 +380,8 @@ class Rounds:
         if items[-1].source == "policy":
             self._writer.leave()
             self._writer.finish("incomplete", "blocked")
-        elif APOLOGY.startswith(items[-1].text):
-            say_whole(self._writer, APOLOGY, "filler", "failed", items[-1:])
+        elif (apology := self._conversation.agent.apology).startswith(items[-1].text):
+            say_whole(self._writer, apology, "filler", "failed", items[-1:])
         else:
             say_whole(self._writer, GIVING_UP, "filler", "incomplete", items[-1:])
         return True

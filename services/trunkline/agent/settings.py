@@ -22,6 +22,7 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     they tell what they do. file_store_bytes: of all files, where this process makes their store. vault_key: 32 bytes
     in base64, the same for agents and tool runners. vault_ttl_s: how long sensitive values are kept, where this process
     makes their bucket.
+    breaker_failures: in a row, after which an endpoint is left alone for breaker_rest_s; 0 for never.
     """
 
     agent_file: str = ""
@@ -45,6 +46,8 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     file_store_bytes: int = 2_147_483_648
     vault_key: str = ""
     vault_ttl_s: float = 3600.0
+    breaker_failures: int = 6
+    breaker_rest_s: float = 10.0
 
     def __repr__(self) -> str:
         """Without secrets."""

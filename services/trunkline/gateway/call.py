@@ -66,6 +66,7 @@ class Call:
     wish: Callable[[Attached], Wishes] | None = None
     abandoned = False
     line = ""  # how its caller came, for the trace
+    key = ""  # for which it counts, by its tag
     _over: CallOver | None = None
     unsaid: Mapping[str, Interrupt] = {}  # by response: what its client has of it, till it is said on
 

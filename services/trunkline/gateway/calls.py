@@ -10,9 +10,10 @@ from trunkline.bus.link import LinkKey
 from trunkline.bus.port import Headers
 from trunkline.bus.pulse import next_pulse_s
 from trunkline.gateway import metrics
-from trunkline.gateway.call import Call
+from trunkline.gateway.call import ALL_STAGES, Call
 from trunkline.gateway.edge import Edge
 from trunkline.gateway.farewell import Farewell
+from trunkline.gateway.key_use import KeyUse
 from trunkline.gateway.requests import Requests
 from trunkline.gateway.shared import Reliefs, Shared
 from trunkline.gateway.ticker import Ticker
@@ -52,9 +53,11 @@ class Calls:
         capacity: int,
         window_s: float = 15.0,
         shards: ShardHealth | None = None,
+        key_use: KeyUse | None = None,
     ) -> None:
         self.capacity = capacity
         self._shards = shards or ShardHealth(_always_well)
+        self.key_use = key_use or KeyUse()
         self._window_s = window_s
         self._waiting: dict[Call, asyncio.TimerHandle] = {}  # for their clients
         self.draining = False
@@ -82,15 +85,17 @@ class Calls:
     def start(self) -> None:
         self._watch()
 
-    async def place(self, agent: str, line: str = "websocket") -> Call:
-        """agent: by name, empty for the default. line: how the caller comes, for the trace.
+    async def place(self, agent: str, line: str = "websocket", key: str = "") -> Call:
+        """agent: by name, empty for the default. line: how the caller comes, for the trace. key: it counts for, by tag.
 
-        Raises StageUnavailable, and BadInput for an unknown agent.
+        Raises StageUnavailable, KeyRefused, and BadInput for an unknown agent. Where there is no room nothing is made
+        or asked.
         """
+        self.require_places(key)
         with metrics.placing_s.time():
             for _ in range(SHARD_TRIES):
                 shard = await self._shards.choose()
-                call = self._make(new_call_id(shard), agent)
+                call = self._make(new_call_id(shard), agent, key=key)
                 call.line = line
                 if not await self._shards.unless_silent(shard, call.place()):
                     continue  # nobody has been told its id
@@ -102,16 +107,28 @@ class Calls:
     def require_room(self, call_id: str = "") -> None:
         """call_id: of a call that is taken up; what is here of it makes room. Raises StageUnavailable."""
         if self.draining:
-            raise StageUnavailable("gateway", "it is draining")
+            raise StageUnavailable("gateway", "it is draining", why="draining")
         if self.capacity and sum(known != call_id for known, _ in self._calls) >= self.capacity:
-            raise StageUnavailable("gateway", f"it has its {self.capacity} calls")
+            raise StageUnavailable("gateway", f"it has its {self.capacity} calls", why="full")
+
+    def require_places(self, key: str = "") -> None:
+        """For a new call, here and at every stage, by what beats say. Raises StageUnavailable, KeyRefused."""
+        self.key_use.require(key)
+        self.require_room()
+        for stage in ALL_STAGES:
+            self._roster.require_room(stage)
+
+    def require_any_place(self, key: str) -> None:
+        """For whatever a client may want to open here: STT hears it. Raises StageUnavailable, KeyRefused."""
+        self.key_use.require(key)
+        self._roster.require_room("stt")
 
     def has(self, call_id: str) -> bool:
         return any(known == call_id for known, _ in self._calls)
 
-    def succeed(self, call_id: str, hub: int, agent: str, reason: str) -> Call:
+    def succeed(self, call_id: str, hub: int, agent: str, reason: str, key: str = "") -> Call:
         """A call that another gateway, or this one, has had; it is to be placed. Raises StageUnavailable."""
-        return self._make(call_id, agent, hub, reason)
+        return self._make(call_id, agent, hub, reason, key)
 
     def hang_up(self, call_id: str) -> bool:
         """By order. Whether it is here."""
@@ -162,7 +179,7 @@ class Calls:
         self._shared.ticker.close()
         self._shared.edge.close()
 
-    def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "") -> Call:
+    def _make(self, call_id: str, agent: str, hub: int = 1, resumed: str = "", key: str = "") -> Call:
         self.require_room(call_id)
         call = Call(
             call_id,
@@ -173,12 +190,14 @@ class Calls:
             resumed=resumed,
             on_end=self._forget,
         )
+        call.key = key
         self._add(call)
         return call
 
     def _add(self, call: Call) -> None:
         """From here on a drain sees it, and its workers are watched."""
         self._calls[call.call_id, call.hub] = call
+        self.key_use.take(call.key)
         self._peak, self._most = max(self._peak, len(self)), max(self._most, len(self))
         metrics.calls.set(len(self))
         if self._watcher is not None and len(self) == 1:  # not with the next pulse only
@@ -187,6 +206,7 @@ class Calls:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop((call.call_id, call.hub), None)
+        self.key_use.give_back(call.key)
         self.abandoned = self.abandoned or call.abandoned
         waiting = self._waiting.pop(call, None)
         if waiting is not None:

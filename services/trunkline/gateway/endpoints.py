@@ -63,7 +63,7 @@ def endpoints(parts: Parts, webrtc: MakeEndpoint | None) -> Iterator[Endpoint]:
     calls, settings, stores = parts.calls, parts.settings, parts.stores
     aliases = aliases_of(settings)
     ephemeral = EphemeralKeys(settings.resume_secret, keys_of(settings), stores.sessions, parts.wall_s)
-    keys = Keys(keys_of(settings), ephemeral)
+    keys = Keys(keys_of(settings), ephemeral, calls.key_use)
     opening = Opening(calls, aliases)
     limit_bytes = settings.file_limit_bytes
     urls = PictureUrls(picture_hosts_of(settings), limit_bytes)

@@ -1,10 +1,13 @@
 """What operators and tools read over HTTP: calls, their records, the workers. All of it needs a key."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from trunkline.gateway.auth import KeyRefused, Keys, answer, refuse, refuse_input
+from trunkline.gateway import metrics
+from trunkline.gateway.auth import Keys, answer, refuse, refuse_input
+from trunkline.gateway.key_use import KeyRefused
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput, StageUnavailable, Undecodable
 from trunkline.proto.ids import is_call_id
@@ -16,13 +19,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logs.get(__name__)
 
 
-def guarded(keys: Keys, handler: Handler) -> Handler:
-    """Nobody without an API key comes in, and what a handler raises is told in the vendor's shape."""
+def guarded(keys: Keys, handler: Handler, *, counted: bool = False) -> Handler:
+    """Nobody without an API key comes in, and what a handler raises is told in the vendor's shape.
+
+    counted: among what the key has going on.
+    """
 
     async def guard(request: web.Request) -> web.StreamResponse:
-        keys.require_api_key(request)
+        key = keys.require_api_key(request)
         try:
-            return await handler(request)
+            with keys.use.held(key) if counted else contextlib.nullcontext():
+                return await handler(request)
         except BadInput as error:
             return refuse_input(error)
         except StoreFull as full:
@@ -30,6 +37,7 @@ def guarded(keys: Keys, handler: Handler) -> Handler:
         except StoreUnavailable as unavailable:
             return refuse(503, "store_unavailable", str(unavailable), retry_after_s=1.0)
         except StageUnavailable as unavailable:
+            metrics.requests_refused.labels(unavailable.stage, unavailable.why).inc()
             return refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
         except (Undecodable, BrokenRecord) as error:
             log.error("record can't be read", path=request.path, error=str(error))
@@ -84,7 +92,7 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except KeyRefused as error:
-        return refuse(error.status, error.code, str(error), retry_after_s=1.0 if error.status == 503 else None)
+        return refuse(error.status, error.code, str(error), retry_after_s=error.retry_after_s)
     except web.HTTPException as error:
         if error.status < 400:
             raise

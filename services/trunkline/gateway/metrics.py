@@ -5,7 +5,13 @@ from prometheus_client import Counter, Gauge, Histogram
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
 
 calls = Gauge("trunkline_gateway_calls", "Calls at this gateway")
-refused = Counter("trunkline_gateway_refused_total", "Calls refused before the upgrade", ["reason"])
+refused = Counter("trunkline_gateway_refused_total", "Calls refused before the upgrade", ["reason", "why"])
+requests_refused = Counter(
+    "trunkline_gateway_requests_refused_total", "Requests of the HTTP APIs that were refused", ["reason", "why"]
+)
+over_key_limit = Counter(
+    "trunkline_gateway_key_limit_total", "Calls and requests refused since their API key has its most at this gateway"
+)
 ended = Counter("trunkline_gateway_ended_total", "Calls ended", ["how"])
 placing_s = Histogram("trunkline_gateway_placing_seconds", "From the request to a call placed at all stages")
 requests = Counter("trunkline_gateway_requests_total", "Requests of the HTTP APIs that were placed", ["api"])

@@ -22,6 +22,7 @@ from trunkline.telemetry import logs, tracing
 
 HUB = 1  # a request never goes on at another gateway
 REQUESTS = 256  # at a time at one gateway; a stage has its own limit
+ANY_REQUEST = new_request_id()  # of which there is none
 
 T = TypeVar("T")
 log = logs.get(__name__)
@@ -131,12 +132,17 @@ class Requests:
     def find(self, request_id: str) -> Request | None:
         return self._requests.get(request_id)
 
+    def require_place(self, stage: Stage) -> None:
+        """For a new one, here and at its stage, by what beats say. Raises StageUnavailable."""
+        if self.draining:
+            raise StageUnavailable("gateway", "it is draining", why="draining")
+        if len(self) >= REQUESTS:
+            raise StageUnavailable("gateway", f"it has its {REQUESTS} requests", why="full")
+        self._shared.roster.require_room(stage, ANY_REQUEST)
+
     def open(self, stage: Stage, name: str, post: Callable[[Request], Post]) -> Request:
         """name: of its span. post: made for it. Raises StageUnavailable where there is no room for it."""
-        if self.draining:
-            raise StageUnavailable("gateway", "it is draining")
-        if len(self) >= REQUESTS:
-            raise StageUnavailable("gateway", f"it has its {REQUESTS} requests")
+        self.require_place(stage)
         request = Request(self, self._shared, next(self._handles), stage, name)
         request.serve(post(request))
         self._requests[request.id] = request

@@ -104,11 +104,15 @@ class Resumption:
         return view
 
     async def take_up(
-        self, record: Reading, progress: Progress | None, wish: Callable[[Attached], Wishes] | None = None
+        self,
+        record: Reading,
+        progress: Progress | None,
+        wish: Callable[[Attached], Wishes] | None = None,
+        key: str = "",
     ) -> TakenUp:
         """progress: None for a client that can't tell. wish: what its session asks of the agent that is placed.
 
-        record: of the call, and nobody else's.
+        record: of the call, and nobody else's. key: see `Calls.place`.
 
         The call's agent is placed; the other stages follow by themselves. Raises StageUnavailable, and as read_on does.
         """
@@ -118,12 +122,12 @@ class Resumption:
         except TimeoutError:
             raise StageUnavailable("gateway", "too many calls come back to it") from None
         try:
-            return await self._take_up(record, progress, wish)
+            return await self._take_up(record, progress, wish, key)
         finally:
             self._turns.release()
 
     async def _take_up(
-        self, record: Reading, progress: Progress | None, wish: Callable[[Attached], Wishes] | None
+        self, record: Reading, progress: Progress | None, wish: Callable[[Attached], Wishes] | None, key: str
     ) -> TakenUp:
         attempt = progress.attempt if progress is not None else 0
         base = record.view.hub
@@ -133,7 +137,7 @@ class Resumption:
                 raise StageUnavailable("gateway", "another gateway took the call up")
             base, before = view.hub, view.gateway
             hub = next_hub(view.hub, attempt * TAKES + take)
-            call = self._calls.succeed(view.call, hub, view.agent, f"{before}: {RESUMED}")
+            call = self._calls.succeed(view.call, hub, view.agent, f"{before}: {RESUMED}", key)
             if progress is not None:
                 _believe(view, progress)
                 _tell_progress(call, view, progress)

@@ -10,8 +10,9 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.cors import Cors
 from trunkline.gateway.endpoints import MakeEndpoint, Parts, endpoints
 from trunkline.gateway.http import vendor_errors
+from trunkline.gateway.key_use import KeyUse
 from trunkline.gateway.resuming import Resumption
-from trunkline.gateway.settings import GatewaySettings, origins_of
+from trunkline.gateway.settings import GatewaySettings, key_calls_of, origins_of
 from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
@@ -45,10 +46,11 @@ class GatewayService:
         self._stores = stores
         self._durability = durability
         self.sockets = Sockets()
-        self._roster = Roster(context.exchange.now_s)
+        self._roster = Roster(context.exchange.now_s, spare=settings.headroom != "off")
         self._shards = ShardHealth(stores.record.answers)
         self._roster.on_slow = self._shards.doubt
-        self._calls = Calls(context.exchange, self._roster, settings.capacity, settings.resume_window_s, self._shards)
+        key_use, window_s = KeyUse(key_calls_of(settings)), settings.resume_window_s
+        self._calls = Calls(context.exchange, self._roster, settings.capacity, window_s, self._shards, key_use)
         resumption = Resumption(self._calls, stores.record)
         self._adoption = Adoption(
             context.worker,

@@ -23,6 +23,9 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     nats_monitor_url: comma-separated, where they tell what they do. image_urls: `off`, `on`, or comma-separated hosts
     (`host` or `host:port`) that pictures are fetched from. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
+    headroom: `n+1`: what the largest worker of a stage takes is kept free for calls that lose theirs, where it has
+    several; `off`: new calls get all.
+    key_calls: calls and requests at a time for one API key at this gateway, 0 for no limit.
     cors_origins: comma-separated, of the pages that may call from a browser; `*` for all, empty for none but our own.
     webrtc_urls: comma-separated, of the gateways that serve WebRTC, for those that don't.
     Of a gateway that serves WebRTC: webrtc_host: address on which its audio arrives, empty for host; webrtc_public_ips:
@@ -45,6 +48,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     nats_sync: str = ""
     nats_monitor_url: str = ""
     resume_secret: str = ""
+    key_calls: int = 0
+    headroom: Literal["n+1", "off"] = "n+1"
     cors_origins: str = "*"
     webrtc_urls: str = ""
     webrtc_host: str = ""
@@ -54,6 +59,13 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 
 def keys_of(settings: GatewaySettings) -> list[str]:
     return [key for key in (part.strip() for part in settings.api_keys.split(",")) if key]
+
+
+def key_calls_of(settings: GatewaySettings) -> int:
+    """Raises BadSettings."""
+    if settings.key_calls < 0:
+        raise BadSettings(variable("key_calls"), f"{settings.key_calls}", "0 or more")
+    return settings.key_calls
 
 
 def origins_of(settings: GatewaySettings) -> list[str]:

@@ -15,7 +15,7 @@ from trunkline.gateway.farewell import Farewell
 from trunkline.gateway.placing import NO_ANSWER, Placement, Placer
 from trunkline.gateway.shared import Shared
 from trunkline.proto.envelope import Message
-from trunkline.proto.errors import BadInput, StageUnavailable
+from trunkline.proto.errors import BadInput, StageUnavailable, Why
 from trunkline.proto.placement import Accepted, CallFailed, Declined, Superseded
 from trunkline.proto.response import Attached
 from trunkline.proto.subjects import Stage
@@ -111,6 +111,7 @@ class Staffing:
     ) -> None:
         self.farewell: Farewell | None = None  # of a call that has had an agent and is over
         self._call_id = call_id
+        self._new = hub == 1  # nobody has served it yet
         self._placer = Placer(shared.exchange, call_id, hub)
         self._roster = shared.roster
         self._reliefs = shared.reliefs
@@ -137,23 +138,35 @@ class Staffing:
     # the first placement
 
     async def place(self, *stages: Stage) -> None:
-        """These at once; returns when each was taken. Raises StageUnavailable, BadInput; the call is over then."""
-        tasks = [asyncio.create_task(self._place(self._seats[stage])) for stage in stages]
+        """These at once; returns when each was taken. Raises StageUnavailable, BadInput; the call is over then.
+
+        Their workers are chosen in this turn of the loop: of a crowd nobody counts on a place that another has.
+        """
+        chosen: dict[Stage, str] = {}
+        tasks: list[asyncio.Task[None]] = []
         try:
+            for stage in stages:
+                chosen[stage] = self._roster.choose(stage, self._call_id, new=self._new).worker
+            tasks += [asyncio.create_task(self._place(self._seats[stage], chosen[stage])) for stage in stages]
             await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for stage, worker in chosen.items():  # a task that has not begun never comes to it
+                self._roster.answered(stage, worker, self._call_id, taken=False)
             raise
 
-    async def _place(self, seat: _Seat) -> None:
+    async def _place(self, seat: _Seat, worker: str) -> None:
+        """worker: chosen to be asked first."""
         refusals: dict[str, Declined] = {}
         for _ in range(ATTEMPTS):
-            try:
-                worker = self._roster.choose(seat.stage, self._call_id, exclude=refusals.keys()).worker
-            except StageUnavailable as unavailable:
-                raise _explained(unavailable, refusals) from unavailable
+            if refusals:
+                try:
+                    exclude = refusals.keys()
+                    worker = self._roster.choose(seat.stage, self._call_id, exclude=exclude, new=self._new).worker
+                except StageUnavailable as unavailable:
+                    raise _explained(unavailable, refusals) from unavailable
             refusal = await self._ask(seat, worker)
             if self._released:  # nobody would hold what is placed
                 raise StageUnavailable(seat.stage, "the call ended while it was placed")
@@ -222,6 +235,7 @@ class Staffing:
             post.declined()
         for seat in self._seats.values():
             self._reliefs.end(seat)  # a task that has not begun never comes to it
+            self._roster.seeks_no_more(seat.stage, self._call_id)
             if seat.task is not None:
                 seat.task.cancel()
             if seat.asked is not None:
@@ -286,6 +300,7 @@ class Staffing:
             return
         log.warning("stage lost", call_id=self._call_id, stage=seat.stage, lost=lost.worker, kind=kind, reason=reason)
         lost.release("moved")
+        self._roster.seeks(seat.stage, self._call_id)
         seat.post.lost()
         self._move(seat, lost.worker, kind, reason)
 
@@ -319,6 +334,7 @@ class Staffing:
         finally:
             seat.task = None
             self._reliefs.end(seat)
+            self._roster.seeks_no_more(seat.stage, self._call_id)
 
     async def _find(self, seat: _Seat) -> None:
         pause_s, vacant_s = PAUSE_S, 0.0
@@ -330,7 +346,10 @@ class Staffing:
                 pause_s = min(pause_s * 2, PAUSE_LIMIT_S)
                 worker = self._choose(seat) or self._choose(seat, anybody=True)
             if worker is not None:
+                self._roster.seeks_no_more(seat.stage, self._call_id)
                 await self._ask(seat, worker)
+            if seat.serving is None and not self._released:
+                self._roster.seeks(seat.stage, self._call_id)
             if seat.serving is not None or self._released:
                 return
             if self._bus.connected:  # while it isn't, nobody could be found
@@ -349,9 +368,14 @@ class Staffing:
 
     async def _ask(self, seat: _Seat, worker: str) -> Declined | None:
         """None once the worker serves."""
-        placement = self._placer.ask(seat.stage, worker, seat.post.order(seat.reason), self._hear, seat.reason)
-        seat.asked = placement
-        refusal = await placement.outcome()
+        taken = False
+        try:
+            placement = self._placer.ask(seat.stage, worker, seat.post.order(seat.reason), self._hear, seat.reason)
+            seat.asked = placement
+            refusal = await placement.outcome()
+            taken = refusal is None
+        finally:
+            self._roster.answered(seat.stage, worker, self._call_id, taken=taken)
         if refusal is None or self._released:
             return refusal
         seat.asked = None
@@ -371,4 +395,5 @@ def _explained(unavailable: StageUnavailable, refusals: Mapping[str, Declined]) 
         return unavailable
     last = list(refusals.values())[-1]
     reason = f"{last.reason} {last.detail}".strip()
-    return StageUnavailable(unavailable.stage, reason, max(r.retry_after_s for r in refusals.values()))
+    why: Why = last.reason if last.reason in ("full", "draining") else "declined"
+    return StageUnavailable(unavailable.stage, reason, max(r.retry_after_s for r in refusals.values()), why=why)

@@ -3,13 +3,14 @@
 Never a traceback: that belongs into the log. Pure.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from trunkline.agents import Tool, ToolContext
 from trunkline.proto.errors import BadInput
 from trunkline.proto.tool import ToolStatus
+from trunkline.tool_runner.outage import is_outage
 
 ERROR_CHARACTERS = 500
 NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
@@ -17,12 +18,16 @@ NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError, msgspec.Msgspe
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """output, state_patch: see ToolResult. error: for the log, where the tool or its author is at fault."""
+    """output, state_patch: see ToolResult. error: for the log, where the tool or its author is at fault.
+
+    outage: what it needs can't be reached, whatever the arguments.
+    """
 
     status: ToolStatus
     output: str
     state_patch: str = "{}"
     error: BaseException | None = None
+    outage: bool = False
 
 
 class Ended(Exception):
@@ -58,7 +63,7 @@ def raised(tool: Tool, error: BaseException) -> Outcome:
     """Nothing that the tool did to the state is kept."""
     if isinstance(error, Ended):
         return error.outcome
-    return Outcome("error", in_words(f"{tool.name} failed: {_said(error)}"), error=error)
+    return Outcome("error", in_words(f"{tool.name} failed: {_said(error)}"), error=error, outage=is_outage(error))
 
 
 def misfit(tool: Tool, error: BadInput) -> Outcome:
@@ -77,7 +82,8 @@ def unread(tool: Tool, why: str) -> Outcome:
 
 
 def timed_out(tool: Tool, limit_s: float) -> Outcome:
-    return Outcome("timeout", in_words(f"{tool.name} did not finish within {limit_s:.3g} seconds{_effect(tool)}"))
+    words = f"{tool.name} did not finish within {limit_s:.3g} seconds{_effect(tool)}"
+    return Outcome("timeout", in_words(words), outage=True)
 
 
 def cut_off(tool: Tool) -> Outcome:
@@ -90,6 +96,11 @@ def cancelled(tool: Tool, attempt: int, *, begun: bool) -> Outcome:
     if not begun and attempt == 1:
         return Outcome("cancelled", in_words(f"{tool.name} was not run: the caller interrupted."))
     return Outcome("cancelled", in_words(f"{tool.name} was stopped, since the caller interrupted{_effect(tool)}"))
+
+
+def away(outcome: Outcome) -> Outcome:
+    """The same, of a tool whose server can't be reached."""
+    return replace(outcome, outage=True)
 
 
 def not_run(tool: Tool, why: str, attempt: int = 1) -> Outcome:

@@ -8,6 +8,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from opentelemetry import trace
@@ -20,6 +21,7 @@ from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.errors import BadInput, TrunklineError
 from trunkline.proto.tool import CancelTool, RunTool, ToolDeclined, ToolProgress, ToolResult, ToolStarted
 from trunkline.record import Attempt
+from trunkline.runtime.breaker import Breakers, Rules
 from trunkline.runtime.threads import in_thread
 from trunkline.telemetry import logs, tracing
 from trunkline.telemetry.metrics import VOICE_BUCKETS_S
@@ -31,6 +33,7 @@ from trunkline.tool_runner.outcome import Outcome
 from trunkline.tool_runner.progress import Progress
 from trunkline.tool_runner.secrecy import Secrecy
 
+LEFT_ALONE = "what it needs failed again and again, and is left alone for a while; don't try it again now"
 STOP_S = 1.0  # asynchronous tools that were told to end may take this long
 
 log = logs.get(__name__)
@@ -79,6 +82,7 @@ class Run:
 class Runner:
     """tools: by name. worker: this runner's id. post: see Exchange. result_limit_bytes: of one result with its state.
 
+    breakers: of tools, and of the tool servers of those that have one (servers).
     wall_us: wall time in microseconds, what deadlines are in.
     """
 
@@ -93,6 +97,8 @@ class Runner:
         claims: Claimant,
         limits: Limits,
         result_limit_bytes: Callable[[], int],
+        breakers: Breakers | None = None,
+        servers: Mapping[str, str] = MappingProxyType({}),
         secrecy: Secrecy | None = None,
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -103,6 +109,8 @@ class Runner:
         self._pass_on = pass_on
         self._claims = claims
         self._limits = limits
+        self._breakers = breakers or Breakers("tool", Rules(failures=0), time.monotonic)
+        self._servers = servers
         self._secrecy = secrecy or Secrecy()
         self._result_limit_bytes = result_limit_bytes
         self._wall_us = wall_us
@@ -254,10 +262,23 @@ class Runner:
             return outcomes.misfit(tool, error)
         except Exception as error:  # a rim: a state that is no object, or a type of the tool's own that raises
             return outcomes.raised(tool, error)
+        guarded = self._servers.get(tool.name, tool.name)
         try:
-            return await self._ending(run, self._start(tool, bound, context), limit_s)
+            if not self._breakers.lets_through(guarded):
+                return _not_run(run, LEFT_ALONE)
+            outcome = await self._ending(run, self._start(tool, bound, context), limit_s)
+            self._learn(guarded, outcome)
+            return outcome
         finally:
             progress.close()
+
+    def _learn(self, guarded: str, outcome: Outcome) -> None:
+        if outcome.outage:
+            self._breakers.failed(guarded, outcome.output)
+        elif outcome.status == "ok":
+            self._breakers.succeeded(guarded)
+        else:
+            self._breakers.left(guarded)
 
     def _tell_progress(self, run: Run, text: str) -> None:
         self._answer(run.asked, ToolProgress(run.order.tool_call, self._secrecy.covered_words(run.call, text)))

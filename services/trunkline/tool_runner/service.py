@@ -12,6 +12,7 @@ from trunkline.proto.envelope import Envelope
 from trunkline.proto.errors import BadInput, BadSettings
 from trunkline.proto.tool import DescribeTools
 from trunkline.record import Bucket, ClaimStore
+from trunkline.runtime.breaker import Breakers, rules_of
 from trunkline.runtime.process import Context
 from trunkline.runtime.settings import CoreSettings
 from trunkline.telemetry import logs
@@ -33,6 +34,7 @@ class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
 
     lost_runs: tool calls that were given up after their timeout but are not over; with so many none is taken.
     vault_key, vault_ttl_s, record_replicas: see AgentSettings; the vault may be made here first.
+    breaker_failures, breaker_rest_s: of each tool, or its tool server.
     """
 
     agent_file: str = ""
@@ -40,6 +42,8 @@ class ToolRunnerSettings(CoreSettings, frozen=True, kw_only=True):
     vault_key: str = ""
     vault_ttl_s: float = 3600.0
     record_replicas: Literal[1, 3] = 1
+    breaker_failures: int = 6
+    breaker_rest_s: float = 10.0
 
 
 class ToolRunnerService:
@@ -69,6 +73,7 @@ class ToolRunnerService:
         self._claims = Claimant(claims, context.worker)
         self._served = _served(self._file, environ)
         self._secrecy = _secrecy(self._file, settings.vault_key, values)
+        rules = rules_of(settings.breaker_failures, settings.breaker_rest_s)
         self._runner = Runner(
             {**self._file.tools, **self._served.tools} if self._served else self._file.tools,
             digest=self.digest,
@@ -79,6 +84,8 @@ class ToolRunnerService:
             secrecy=self._secrecy,
             limits=self._limits,
             result_limit_bytes=lambda: context.bus.max_payload // RESULT_SHARE,
+            breakers=Breakers("tool", rules, context.exchange.now_s),
+            servers={tool: server.name for server in self._file.tool_servers.values() for tool in server.tool_names},
         )
         self._orders: Subscription | None = None
         self._questions: Subscription | None = None

@@ -108,7 +108,7 @@ class SpeechEndpoint:
         self._bodies = Bodies(BODY_LIMIT_BYTES, BODIES_LIMIT_BYTES)
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(PATH, guarded(self._keys, self._create))
+        app.router.add_post(PATH, guarded(self._keys, self._create, counted=True))
         app.on_startup.append(self._warm)
         app.on_cleanup.append(self._close)
 
@@ -120,6 +120,7 @@ class SpeechEndpoint:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
+        self._requests.require_place("tts")
         came_s = self._now_s()
         async with self._bodies.read(request) as body:
             asked = read(body)

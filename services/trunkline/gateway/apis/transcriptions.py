@@ -67,13 +67,14 @@ class TranscriptionsEndpoint:
         self._threads = patient_threads(DECODING_THREADS, "decoding")
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(PATH, guarded(self._keys, self._create))
+        app.router.add_post(PATH, guarded(self._keys, self._create, counted=True))
         app.on_cleanup.append(self._close)
 
     async def _close(self, app: web.Application) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
+        self._requests.require_place("stt")
         async with self._forms.read(request) as form:
             if form.file is None:
                 raise BadInput("file", "is missing", ALLOWED, code="missing_required_parameter")

@@ -80,9 +80,8 @@ class Toolset:
             listed = self._pinned(connection, tool, context.pin)
             result = await connection.call(at_server, arguments)
         except Unreachable as error:
-            raise Ended(
-                outcomes.not_run(tool, f"the tool server {connection.server.name} is away ({error})")
-            ) from error
+            outcome = outcomes.not_run(tool, f"the tool server {connection.server.name} is away ({error})")
+            raise Ended(outcomes.away(outcome)) from error
         except MCPError as error:
             raise Ended(self._failed(connection, tool, error)) from error
         except ValidationError as error:
@@ -113,12 +112,14 @@ class Toolset:
         match error.code:
             case code if code == NOT_SENT:
                 connection.lose()
-                return outcomes.not_run(tool, f"the tool server {connection.server.name} {error.message}")
+                return outcomes.away(
+                    outcomes.not_run(tool, f"the tool server {connection.server.name} {error.message}")
+                )
             case code if code == INVALID_REQUEST:  # so is a session that the server has forgotten
                 connection.lose()
                 return outcomes.not_run(tool, f"the tool server {connection.server.name} refused it ({error.message})")
             case code if code in (LOST, CONNECTION_CLOSED):
-                return outcomes.cut_off(tool)
+                return outcomes.away(outcomes.cut_off(tool))
             case code if code in (TOO_LONG, PARSE_ERROR):
                 return outcomes.unread(tool, error.message if code == TOO_LONG else "its answer can't be read")
             case _:

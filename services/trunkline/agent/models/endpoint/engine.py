@@ -20,8 +20,10 @@ from trunkline.agent.models.pictures import Pictures, Shown, pictures_of, unseen
 from trunkline.agent.models.seam import ModelEvent, ModelRequest, RoundDone
 from trunkline.images.detail import family_of
 from trunkline.proto.image import Detail
+from trunkline.runtime.breaker import Breakers
 from trunkline.telemetry import logs
 
+LEFT_ALONE = "left_alone"  # the code of an endpoint that was not asked
 LAST_ATTEMPT_S = 1.0  # less than that isn't worth an attempt
 LEFTOVERS_S = 0.25  # for the end of a stream behind its last event
 RESTING_S = 30.0  # an endpoint that failed is asked last
@@ -73,6 +75,7 @@ class EndpointModel:
         self._options = options
         self._transport = Transport(options.limits)
         self._rests_until_s: dict[Endpoint, float] = {}
+        self._breakers = Breakers("model", options.breaker, _now_s)
         self._grants_no_wish: set[str] = set()  # endpoints, by their label
         if not options.sends_phase:
             log.warning("phases are not sent back to the model", setting="TRUNKLINE_MODEL_PHASE=omit")
@@ -85,6 +88,9 @@ class EndpointModel:
         until_s = _now_s() + OPENING_S
         async with contextlib.aclosing(self._attempts(request, failures, until_s)) as attempts:
             async for endpoint in attempts:
+                if not self._breakers.lets_through(endpoint.label):
+                    failures.append(EndpointFailed(endpoint, "is left alone", code=LEFT_ALONE, elsewhere=True))
+                    continue
                 if endpoint.model not in shown:
                     shown[endpoint.model] = await self._shown(request, endpoint.model)
                 limit_s = max(min(self._options.limits.first_token_s, until_s - _now_s()), LAST_ATTEMPT_S)
@@ -94,13 +100,17 @@ class EndpointModel:
                         async for event in events:
                             begun = True
                             yield event
+                    self._breakers.succeeded(endpoint.label)
                     return
+                except (GeneratorExit, asyncio.CancelledError):
+                    (self._breakers.succeeded if begun else self._breakers.left)(endpoint.label)
+                    raise
                 except EndpointFailed as error:
                     self._failed(endpoint, error)
                     if begun:
                         raise
                     failures.append(error)
-        raise failures[-1]
+        raise next((error for error in reversed(failures) if error.code != LEFT_ALONE), failures[-1])
 
     async def close(self) -> None:
         await self._transport.close()
@@ -161,6 +171,10 @@ class EndpointModel:
     def _failed(self, endpoint: Endpoint, error: EndpointFailed) -> None:
         _failures.labels(endpoint.model, error.code if error.code in ("connect", "timeout") else "answer").inc()
         log.warning("model endpoint failed", error=str(error), retryable=error.retryable)
+        if error.retryable or error.code == "timeout":
+            self._breakers.failed(endpoint.label, str(error))
+        else:  # it answers: the request is at fault, or the key
+            self._breakers.left(endpoint.label)
         if error.elsewhere:
             now_s = _now_s()
             resting = {one: until_s for one, until_s in self._rests_until_s.items() if until_s > now_s}

@@ -7,6 +7,7 @@ import msgspec
 
 from trunkline.agent.settings import AgentSettings
 from trunkline.proto.errors import BadSettings
+from trunkline.runtime.breaker import Rules, rules_of
 from trunkline.runtime.settings import variable
 
 MaxTokensKey = Literal["max_completion_tokens", "max_tokens"]
@@ -46,13 +47,14 @@ class Limits(msgspec.Struct, frozen=True):
 
 class Options(msgspec.Struct, frozen=True):
     """endpoints: the first that answers is taken. sends_phase: of messages in the history. sends_pictures: that a
-    message shows; a model that sees none is told so in words."""
+    message shows; a model that sees none is told so in words. breaker: of each endpoint."""
 
     endpoints: tuple[Endpoint, ...]
     limits: Limits = Limits()
     sends_phase: bool = True
     sends_pictures: bool = True
     max_tokens_key: MaxTokensKey = "max_completion_tokens"
+    breaker: Rules = Rules()
 
 
 def options_of(settings: AgentSettings) -> Options:
@@ -70,6 +72,7 @@ def options_of(settings: AgentSettings) -> Options:
         settings.model_phase == "send",
         settings.model_pictures == "send",
         settings.model_max_tokens_key,
+        rules_of(settings.breaker_failures, settings.breaker_rest_s),
     )
 
 

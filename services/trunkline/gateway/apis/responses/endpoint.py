@@ -80,7 +80,7 @@ class ResponsesEndpoint:
 
     def add_routes(self, app: web.Application) -> None:
         router = app.router
-        router.add_post(PATH, guarded(self._keys, self._create))
+        router.add_post(PATH, guarded(self._keys, self._create, counted=True))
         router.add_post(f"{PATH}/{{what:compact|input_tokens}}", guarded(self._keys, self._not_there))
         router.add_post(f"{PATH}/{{response}}/{{what:cancel}}", guarded(self._keys, self._not_there))
         router.add_get(f"{PATH}/{{response}}", guarded(self._keys, self._get))
@@ -93,6 +93,7 @@ class ResponsesEndpoint:
         if request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)
+        self._requests.require_place("agent")
         return await while_present(request, self._respond(request))
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:

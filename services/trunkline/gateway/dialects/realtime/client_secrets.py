@@ -80,7 +80,8 @@ class ClientSecretsEndpoint:
         asked = read(body or b"{}")
         bound = bytes(asked.session)
         session = self._transcription(bound) if is_transcription(bound) else self._speech_to_speech(bound)
-        key = await self._ephemeral.mint(bound, _life_s(asked.expires_after or ExpiresAfter()))
+        maker = self._keys.require_api_key(request)
+        key = await self._ephemeral.mint(bound, _life_s(asked.expires_after or ExpiresAfter()), maker)
         named = msgspec.structs.replace(session, id="sess_" + key.id.removeprefix(EPHEMERAL_KEY_PREFIX))
         return answer(ClientSecret(key.value, key.expires_at, named), headers={"Cache-Control": "no-store"})
 

@@ -23,7 +23,7 @@ from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.offer import Offer
 from trunkline.gateway.dialects.realtime.opening import Opening, bound_to, names_model, not_opened, overloaded
-from trunkline.gateway.dialects.realtime.peer import CLOSE_MOVED, Peer
+from trunkline.gateway.dialects.realtime.peer import CLOSE_BUSY, CLOSE_MOVED, Peer
 from trunkline.gateway.dialects.realtime.resume_event import ResumeEvent
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.terms import OURS, Dialect, Terms
@@ -79,7 +79,11 @@ class RealtimeEndpoint:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         token = request.query.get(TOKEN_QUERY, "") or request.headers.get(TOKEN_HEADER, "")
-        admitted = await self._keys.admit(request, again=self._tokens.verify(token) is not None)
+        again = self._tokens.verify(token) is not None
+        try:
+            admitted = await self._keys.admit(request, None if again else self._calls.require_any_place, again=again)
+        except StageUnavailable as full:
+            return overloaded(full)
         ready = web.WebSocketResponse(protocols=PROTOCOLS).can_prepare(request)
         if not ready:
             return refuse(426, "upgrade_required", "this address is a WebSocket")
@@ -92,7 +96,8 @@ class RealtimeEndpoint:
             if Dialect.of(ready.protocol).binary:
                 problem = f"{ready.protocol} has no transcription sessions"
                 return refuse(400, "not_supported", problem, param="Sec-WebSocket-Protocol")
-            return await self._transcriptions.serve(request, self._sockets, ready.protocol, admitted)
+            with self._keys.use.held(admitted.key):
+                return await self._transcriptions.serve(request, self._sockets, ready.protocol, admitted)
         return await self._begin(request, ready.protocol, admitted)
 
     async def _begin(self, request: web.Request, protocol: str | None, admitted: Admitted) -> web.StreamResponse:
@@ -121,7 +126,7 @@ class RealtimeEndpoint:
         dialect = Dialect.of(protocol)
         call_id = self._tokens.verify(token)
         if call_id is None:
-            metrics.refused.labels("token").inc()
+            metrics.refused.labels("token", "").inc()
             return refuse(401, "invalid_resume_token", "the resume token is not one of this installation's")
         try:
             self._calls.require_room(call_id)
@@ -179,11 +184,13 @@ class RealtimeEndpoint:
             return wishes(session, offer)
 
         try:
-            taken = await self._resumption.take_up(record, told.progress if told is not None else None, wish)
+            taken = await self._resumption.take_up(
+                record, told.progress if told is not None else None, wish, admitted.key
+            )
         except TrunklineError as error:
             log.warning("call not resumed", call_id=call_id, reason=str(error))
             _apologise(socket, _code(error), str(error))
-            socket.finish(CLOSE_MOVED, "")
+            socket.finish(CLOSE_BUSY if isinstance(error, StageUnavailable) else CLOSE_MOVED, "")
             return
         terms = self._terms(call_id, record.view.agent, dialect, model_bound)
         peer = Peer(taken.call, socket, self._pictures, terms, session)
@@ -201,6 +208,8 @@ def _apologise(socket: Socket, code: str, message: str) -> None:
 def _code(error: TrunklineError) -> str:
     """Of a call that isn't taken up; the first two say that nobody will."""
     match error:
+        case StageUnavailable(why="full"):
+            return "overloaded"
         case NoSuchCall():
             return "call_not_found"
         case CallIsOver():

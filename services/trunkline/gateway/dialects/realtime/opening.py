@@ -41,13 +41,13 @@ class Opening:
     ) -> Opened:
         """model, asked: the client's own, as it calls. line: as of `Calls.place`.
 
-        Raises StageUnavailable, and BadInput: for an unknown agent with code model_not_found, or for a session that
-        this agent can't have. Then there is no call.
+        Raises StageUnavailable, KeyRefused, and BadInput: for an unknown agent with code model_not_found, or for a
+        session that this agent can't have. Then there is no call.
         """
         bound = bound_to(admitted)
         patches = [patch for patch in (bound, asked) if patch is not None]
         model = next((patch.model for patch in patches if patch.model), model)
-        call = await self._calls.place(self.aliases.get(model, model), line)
+        call = await self._calls.place(self.aliases.get(model, model), line, admitted.key)
         attached = call.attached
         assert attached is not None, "the call is placed"
         offer = Offer.of(attached, self.aliases, call.speaking.voices, call.listening.languages)
@@ -76,13 +76,13 @@ def not_opened(error: StageUnavailable | BadInput) -> web.Response:
     """Why there is no call."""
     if isinstance(error, StageUnavailable):
         return overloaded(error)
-    metrics.refused.labels(error.code).inc()
+    metrics.refused.labels(error.code, "").inc()
     return refuse_input(error)
 
 
 def overloaded(unavailable: StageUnavailable) -> web.Response:
     """The connection ends with it: where gateways share a port, who connects anew may come to another."""
-    metrics.refused.labels(unavailable.stage).inc()
+    metrics.refused.labels(unavailable.stage, unavailable.why).inc()
     answer = refuse(503, "overloaded", str(unavailable), retry_after_s=unavailable.retry_after_s)
     answer.force_close()
     return answer

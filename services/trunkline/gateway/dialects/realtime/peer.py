@@ -47,6 +47,7 @@ TAKE_IN_LIMIT_S = 10.0  # for all pictures of one event
 CLOSE_NORMAL, CLOSE_TOO_LARGE, CLOSE_FAILED = 1000, 1009, 1011
 CLOSE_MOVED = 4000  # the call goes on elsewhere: a client's code, and the gateway's
 CLOSE_GOING_AWAY = 1001  # the call can go on elsewhere
+CLOSE_BUSY = 1013  # there is no room for it now (IANA: Try Again Later)
 
 log = logs.get(__name__)
 
@@ -389,8 +390,8 @@ class Peer:
     def send(self, told: events_out.Told) -> None:
         wire = self._wire
         if not (wire.put_binary(told) if isinstance(told, bytes) else wire.put(events_out.encode(told))):
+            # Its line is cut, so its call waits for it as for any whose line broke: whoever reads again comes back.
             log.warning("client reads too slowly", call_id=self.call.call_id)
-            self.call.end("failed: slow client")
 
     def send_error(self, error: BadInput, event_id: str | None, kind: str = "invalid_request_error") -> None:
         """event_id: the client's event that caused it."""

@@ -58,13 +58,17 @@ class WebrtcEndpoint:
             await asyncio.wait(self._lines, timeout=CLOSE_LIMIT_S)
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        admitted = await self._keys.admit(request)
+        try:
+            admitted = await self._keys.admit(request, self._calls.require_places)
+            self._calls.require_places(admitted.key)
+        except StageUnavailable as error:
+            return not_opened(error)
         if request.content_type not in (SDP, FORM):
             problem = f"the content type is {request.content_type[:80]!r}; allowed: {SDP}, {FORM}"
             return refuse(415, "unsupported_content_type", problem)
         try:
             offer, asked = await _read(request)
-            self._calls.require_room()
+            self._calls.require_places()
             line, answer = await self._answer(offer)
         except (StageUnavailable, BadInput) as error:
             return not_opened(error)

@@ -48,7 +48,7 @@ class Forwarding:
             yield
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        await self._keys.admit(request)
+        await self._keys.admit(request, None)
         if HANDED_ON in request.headers:
             return refuse(501, "not_supported", f"{request.host} serves no WebRTC, and is named as if it did")
         if not self._urls:
