@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from gateway.socket_scene import KEY, Server
 
-PATIENCE_S = 60.0
+PATIENCE_S = 200.0
 UPGRADE = (
     f"GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {KEY}\r\n"
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -24,7 +24,7 @@ class Line:
         self._port = server.service.port
 
     async def __aenter__(self) -> "Line":
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
         return self
 
     async def __aexit__(
@@ -75,5 +75,3 @@ class Counted:
     @property
     def times(self) -> int:
         return round(turned_away(self._why) - self._before)
-
-

@@ -102,7 +102,9 @@ def test_text_that_ends_within_a_character_is_refused() -> None:
 def test_no_more_frames_are_read_than_there_are_steps() -> None:
     reader = FrameReader(LIMIT_BYTES)
     reader.steps = 2
-    reader.feed(frame(TEXT, b"a") + frame(CONTINUATION, b"b") + frame(FIN | CONTINUATION, b"c") + frame(FIN | TEXT, b"d"))
+    reader.feed(
+        frame(TEXT, b"a") + frame(CONTINUATION, b"b") + frame(FIN | CONTINUATION, b"c") + frame(FIN | TEXT, b"d")
+    )
     assert (reader.next(), reader.steps) == (None, 0)
     reader.steps = 1
     assert reader.next() == b"abc"

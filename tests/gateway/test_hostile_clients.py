@@ -6,8 +6,10 @@ How late that call's frames are meanwhile, and what memory it costs, is measured
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from gateway.client_frames import frame
@@ -17,6 +19,7 @@ from support.virtual import run_over_sockets
 from trunkline.gateway import socket as sockets
 from trunkline.gateway.apis import bodies
 from trunkline.gateway.frames import CONTINUATION, FIN, PING, PONG, TEXT
+from trunkline.gateway.service import LINGER_S
 from trunkline.proto import speech as s
 
 Scenario = Callable[[Server, Line], Awaitable[None]]
@@ -24,27 +27,46 @@ AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 BOMB = gzip.compress(bytes(50_000_000))
 
 
+class Other:
+    """A call beside it, whose client always listens."""
+
+    def __init__(self, server: Server, caller: Caller) -> None:
+        self._stt = server.scene.stt.sessions[0]
+        self._socket = caller.socket
+        self._responses: asyncio.Queue[Any] = asyncio.Queue()
+        self._utterances = 0
+
+    async def listen(self) -> None:
+        while (message := await self._socket.receive()).type is aiohttp.WSMsgType.TEXT:
+            event = msgspec.json.decode(message.data)
+            if event["type"] == "response.done":
+                self._responses.put_nowait(event["response"])
+
+    async def has_a_turn(self) -> None:
+        self._utterances += 1
+        at = self._utterances * 16_000
+        self._stt.say(s.SpeechStarted(self._utterances, at))
+        self._stt.say(s.SpeechStopped(self._utterances, at + 8_000))
+        self._stt.say(s.Final(self._utterances, "How are you?", at, at + 8_000))
+        response = await asyncio.wait_for(self._responses.get(), 10.0)
+        assert response["status"] == "completed"
+
+
 def beside_a_call(scenario: Scenario, **settings: object) -> None:
     """The other call has a turn while the line does what it does, and one afterwards."""
 
     async def main() -> None:
-        async with Server(**settings) as server, server.connect() as other, Line(server) as line:
-            await other.until("session.created")
-            meanwhile = asyncio.create_task(turn(server, other, 1))
+        async with Server(**settings) as server, server.connect() as caller, Line(server) as line:
+            await caller.until("session.created")
+            other = Other(server, caller)
+            listening = asyncio.create_task(other.listen())
+            meanwhile = asyncio.create_task(other.has_a_turn())
             await scenario(server, line)
             await meanwhile
-            await turn(server, other, 2)
+            await other.has_a_turn()
+            listening.cancel()
 
     run_over_sockets(main())
-
-
-async def turn(server: Server, caller: Caller, utterance: int) -> None:
-    stt = server.scene.stt.sessions[0]
-    at = utterance * 16_000
-    stt.say(s.SpeechStarted(utterance, at))
-    stt.say(s.SpeechStopped(utterance, at + 8_000))
-    stt.say(s.Final(utterance, "How are you?", at, at + 8_000))
-    assert (await caller.until("response.done"))["response"]["status"] == "completed"
 
 
 def close_code(told: bytes) -> int:
@@ -110,19 +132,32 @@ def test_parts_without_end_are_no_message_and_end_the_call() -> None:
     beside_a_call(scenario)
 
 
-def test_who_never_says_anything_has_no_call_after_a_while_and_who_has_is_not_asked_again() -> None:
+def test_who_never_says_anything_has_no_call_after_a_while() -> None:
     async def main() -> None:
         counted = Counted("first_event")
-        async with Server(first_event_limit_s=30.0) as server, server.connect() as quiet, server.connect() as other:
-            await quiet.until("session.created")
-            await other.send(type="input_audio_buffer.clear")
-            code = await quiet.closed()
-            await asyncio.sleep(60.0)
+        async with Server(first_event_limit_s=30.0) as server, server.connect() as quiet:
+            began_s = asyncio.get_running_loop().time()
+            while (message := await quiet.socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
 
-            assert code == 1008
+            assert message.data == 1008
+            assert 30.0 <= asyncio.get_running_loop().time() - began_s < 36.0
             assert counted.times == 1
-            assert server.service.load()[0] == 1
-            assert not other.socket.closed
+            assert server.service.load()[0] == 0
+
+    run_over_sockets(main())
+
+
+def test_who_has_said_something_may_be_silent_for_long() -> None:
+    async def main() -> None:
+        async with Server(first_event_limit_s=30.0) as server, server.connect() as caller:
+            await caller.send(type="input_audio_buffer.clear")
+            listening = asyncio.create_task(Other(server, caller).listen())
+            await asyncio.sleep(100.0)
+            listens = not listening.done()
+            listening.cancel()
+
+            assert listens
 
     run_over_sockets(main())
 
@@ -139,7 +174,9 @@ def test_parts_of_large_messages_are_held_in_room_that_all_share(monkeypatch: py
                 await one.upgrade()
             line.send(frame(TEXT, b"x" * 40_000))
             await asyncio.sleep(0.1)
-            second.send(frame(FIN | TEXT, b"x" * 40_000)[:-1])
+            second.send(frame(TEXT, b"x" * 20_000))
+            await asyncio.sleep(0.1)
+            second.send(frame(CONTINUATION, b"x" * 20_000))
             told = await second.rest()
         line.send(frame(FIN | CONTINUATION, b""))
         await line.until(b"invalid_json")
@@ -164,7 +201,8 @@ def test_audio_that_comes_too_fast_is_taken_more_slowly_and_whole(monkeypatch: p
             for _ in range(seconds * 10):
                 await caller.append(bytes(4_800))
             await caller.send(type="input_audio_buffer.commit")
-            await caller.until("input_audio_buffer.committed")
+            while b"input_audio_buffer.committed" not in (await caller.socket.receive()).data.encode():
+                pass
             took_s = asyncio.get_running_loop().time() - began_s
 
             assert took_s > 10 * sockets.LOOK_S  # 1.3 MB of it
@@ -203,6 +241,7 @@ def test_a_body_that_comes_byte_by_byte_has_a_time_limit(monkeypatch: pytest.Mon
 
         assert over.result().startswith(b"HTTP/1.1 408 ")
         assert counted.times == 1
+        await asyncio.sleep(LINGER_S + 1.0)
 
     beside_a_call(scenario)
 
@@ -220,6 +259,7 @@ def test_a_part_of_a_form_without_end_is_read_no_further_than_it_may_be() -> Non
                 assert answer.status == 413
         except aiohttp.ClientConnectionError:
             pass  # it was still sending
+        await asyncio.sleep(LINGER_S + 1.0)
 
     beside_a_call(scenario, file_limit_bytes=1_000_000)
 
@@ -247,4 +287,3 @@ def test_what_strangers_do_is_logged_in_few_lines(caplog: pytest.LogCaptureFixtu
         beside_a_call(scenario)
     lines = [record for record in caplog.records if "can't be read" in record.getMessage()]
     assert len(lines) <= 10
-

@@ -6,6 +6,7 @@ puts modules of other packages' names into its path.
 
 import asyncio
 import json
+import os
 import sys
 
 import kosoku
@@ -17,7 +18,8 @@ async def main(port: int, at_once: int, cases: list[str]) -> None:
     except kosoku.FailureError as failure:
         results = failure.results
     told = [(one.case_id, one.behavior.value, one.behavior_close.value, one.result) for one in results]
-    print(json.dumps(told))
+    print(json.dumps(told), flush=True)
+    os._exit(0)  # kosoku's threads don't always end with the interpreter
 
 
 if __name__ == "__main__":

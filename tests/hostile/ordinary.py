@@ -36,7 +36,7 @@ class Ordinary:
         began_s = time.monotonic()
         self._http = aiohttp.ClientSession()
         headers = {"Authorization": f"Bearer {self._address.key}"}
-        self._socket = await self._http.ws_connect(f"{self._address.url}/v1/realtime", headers=headers)
+        self._socket = await self._http.ws_connect(self._address.realtime, headers=headers)
         await self._until("session.created")
         self._set_up_s = time.monotonic() - began_s
         await self._send(type="session.update", session=DETECTION)

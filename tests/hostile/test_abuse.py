@@ -20,6 +20,8 @@ from trunkline.cli.load import agent as null_agent
 from trunkline.cli.load.own import REPLY
 from trunkline.cli.load.processes import rss_kb
 
+pytestmark = [pytest.mark.hostile, pytest.mark.timeout(600)]
+
 TESTS = Path(__file__).parents[1]
 HALF_OPEN = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1_500)  # an attacker's descriptors
 SECONDS = 6.0
@@ -118,7 +120,9 @@ def test_calls_beside_it_go_on(stack: RunningStack, name: str, capsys: pytest.Ca
 
 def figures(heard: Heard) -> str:
     first, late = max(heard.first_audio_s), max(heard.late_s)
-    return f"{len(heard.first_audio_s)} turns, set up {heard.set_up_s:.3f} s, first audio {first:.3f} s, gap {late:.3f} s"
+    return (
+        f"{len(heard.first_audio_s)} turns, set up {heard.set_up_s:.3f} s, first audio {first:.3f} s, gap {late:.3f} s"
+    )
 
 
 def test_the_log_of_all_that_is_short(stack: RunningStack) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 TESTS = Path(__file__).parents[1]
 AT_ONCE = 8
 GROUPS = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
@@ -20,7 +22,20 @@ NON_STRICT = {
     "6.4.3": "a frame is checked for UTF-8 once it is whole; the suite would have it checked within",
     "6.4.4": "the same",
 }
-COMPRESSION = ["12.1.1", "12.2.1", "12.3.1", "12.4.1", "12.5.1", "13.1.1", "13.2.1", "13.3.1", "13.4.1", "13.5.1", "13.6.1", "13.7.1"]
+COMPRESSION = [
+    "12.1.1",
+    "12.2.1",
+    "12.3.1",
+    "12.4.1",
+    "12.5.1",
+    "13.1.1",
+    "13.2.1",
+    "13.3.1",
+    "13.4.1",
+    "13.5.1",
+    "13.6.1",
+    "13.7.1",
+]
 """One of each kind: permessage-deflate is offered and not taken, so the rest of groups 12 and 13 has nothing to try."""
 
 

@@ -133,6 +133,7 @@ def _reason(request: web.Request, error: web.HTTPException) -> str:
 def server_log() -> logging.Logger:
     """For aiohttp's server, which would log a traceback of whatever isn't HTTP."""
     found = logging.getLogger("aiohttp.server")
+    found.setLevel(logging.DEBUG)  # it says there what isn't HTTP from the first word, and nothing else
     found.addFilter(_of_ours)  # again is no harm
     return found
 
@@ -141,7 +142,7 @@ def _of_ours(record: logging.LogRecord) -> bool:
     """Not of a client's making."""
     error = record.exc_info[1] if record.exc_info else None
     if not isinstance(error, HttpProcessingError):
-        return True
+        return record.levelno > logging.DEBUG
     metrics.turned_away.labels("not_http").inc()
     rationed.info("request can't be read", reason=repr(error)[:200])
     return False

@@ -27,7 +27,9 @@ LOOK_AGAIN_S = 0.1  # ... at the earliest, if there is no place
 MANNERS_S = 1.0  # that anybody has to say what he wants, if somebody else needs the place
 SPARE_PLACES = 64  # for those who are told that there is none
 OTHER_DESCRIPTORS = 256  # than connections: NATS, files, engines' pipes
-TAKEN_LIMIT_MS = 30_000  # for a client to take what is sent: its kernel acknowledges nothing for so long, and it is gone
+TAKEN_LIMIT_MS = (
+    30_000  # for a client to take what is sent: its kernel acknowledges nothing for so long, and it is gone
+)
 
 log = logs.get(__name__)
 rationed = RationedLog(log)

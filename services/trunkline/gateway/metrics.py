@@ -8,7 +8,9 @@ calls = Gauge("trunkline_gateway_calls", "Calls at this gateway")
 refused = Counter("trunkline_gateway_refused_total", "Calls refused before the upgrade", ["reason"])
 connections = Gauge("trunkline_gateway_connections", "Connections that clients have open, WebSockets among them")
 turned_away = Counter(
-    "trunkline_gateway_turned_away_total", "Connections and requests ended for what their client did, or didn't", ["why"]
+    "trunkline_gateway_turned_away_total",
+    "Connections and requests ended for what their client did, or didn't",
+    ["why"],
 )
 ended = Counter("trunkline_gateway_ended_total", "Calls ended", ["how"])
 placing_s = Histogram("trunkline_gateway_placing_seconds", "From the request to a call placed at all stages")

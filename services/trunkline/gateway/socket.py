@@ -165,8 +165,6 @@ class Socket(asyncio.Protocol):
         self._inflow_bytes -= len(data)
         if self._inflow_bytes <= 0:
             self._transport.pause_reading()  # until the next look
-        if self._frames.held_bytes > LARGE_BYTES:
-            self._take_room()
         if self._held or self._behind:
             return
         if len(data) != self._usual_bytes or self._gather is None:
@@ -209,7 +207,7 @@ class Socket(asyncio.Protocol):
             self._fail(FAILED, "server_error")
             self._end(None)
         self._inflow_bytes -= (STEPS_AT_ONCE - reader.steps) * FRAME_COST_BYTES
-        if self._room_bytes:
+        if reader.held_bytes > LARGE_BYTES or self._room_bytes:
             self._take_room()
         if not reader.steps and not self._gone:
             self._fall_behind()
