@@ -1,4 +1,4 @@
-"""Connections before their first request: who says nothing, too slowly or too much is let go, and never costs another."""
+"""Connections before their first request: who says nothing, too slowly or too much is let go at no one's cost."""
 
 import asyncio
 import logging
@@ -147,20 +147,19 @@ def test_more_connections_than_are_taken_are_told_to_come_later_and_places_becom
 
 def test_who_has_long_said_nothing_makes_room_for_who_asks() -> None:
     async def main() -> None:
-        async with Server(connection_limit=3, head_limit_s=60.0) as server:
-            async with Line(server) as first, Line(server) as second, Line(server) as third:
-                for line in (first, second, third):
-                    line.send(b"G")
-                await asyncio.sleep(MANNERS_S + 0.1)
-                async with Line(server) as asking:
-                    asking.send(ASKS)
-                    answered = await asking.rest()
-                cut = await first.rest()
-                second.send(ASKS[1:])
+        async with Server(connection_limit=2, head_limit_s=60.0) as server, Line(server) as first, Line(server) as last:
+            first.send(b"G")
+            last.send(b"G")
+            await asyncio.sleep(MANNERS_S + 0.1)
+            async with Line(server) as asking:
+                asking.send(ASKS)
+                answered = await asking.rest()
+            cut = await first.rest()
+            last.send(ASKS[1:])
 
-                assert answered.startswith(b"HTTP/1.1 200 ")
-                assert cut == b""
-                assert (await second.rest()).startswith(b"HTTP/1.1 200 ")
+            assert answered.startswith(b"HTTP/1.1 200 ")
+            assert cut == b""
+            assert (await last.rest()).startswith(b"HTTP/1.1 200 ")
 
     run_over_sockets(main())
 

@@ -1,7 +1,7 @@
 """What hostile and broken clients do, each on many lines at once, until its standard input ends.
 
-`python -m hostile.attacks NAME HOST PORT KEY LINES` prints a line once all of it is under way, and what it came to at the
-end: how often a line was opened anew, and what the gateway last said.
+`python -m hostile.attacks NAME HOST PORT KEY LINES` prints a line once all of it is under way, and what it came to at
+the end: how often a line was opened, and what the gateway last said.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ class Line(asyncio.Protocol):
         self._room.set()
         self.over = asyncio.Event()
         self.upgraded = asyncio.Event()
+        self.answered = asyncio.Event()  # a body of JSON came
         self.said = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -41,6 +42,8 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.said = (self.said + data)[-2_000:]
+        if b"}" in data:
+            self.answered.set()
         if b"session.created" in data:
             self.upgraded.set()
             if not self._reads:
@@ -55,6 +58,7 @@ class Line(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._room.set()
         self.upgraded.set()
+        self.answered.set()
         self.over.set()
 
     async def send(self, data: bytes) -> None:
@@ -66,7 +70,11 @@ class Line(asyncio.Protocol):
 
 
 class Target:
-    def __init__(self, host: str, port: int, key: str) -> None:
+    """under_way: so many lines have been opened."""
+
+    def __init__(self, host: str, port: int, key: str, lines: int) -> None:
+        self._lines = lines
+        self.under_way = asyncio.Event()
         self._host, self._port = host, port
         self.authorized = f"Authorization: Bearer {key}\r\n"
         self._dialling = asyncio.Semaphore(AT_ONCE)
@@ -78,6 +86,8 @@ class Target:
             loop = asyncio.get_running_loop()
             _, line = await loop.create_connection(lambda: Line(reads=reads), self._host, self._port)
         self.opened += 1
+        if self.opened >= self._lines:
+            self.under_way.set()
         return line
 
     async def call(self, headers: str = "", *, reads: bool = True) -> Line:
@@ -85,8 +95,9 @@ class Target:
         line = await self.line(reads=reads)
         key = base64.b64encode(os.urandom(16)).decode()
         await line.send(
-            f"GET /v1/realtime HTTP/1.1\r\nHost: gateway\r\n{self.authorized}Upgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{headers}\r\n".encode()
+            f"GET /v1/realtime HTTP/1.1\r\nHost: gateway\r\n{self.authorized}Upgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {key}\r\n{headers}\r\n".encode()
         )
         await line.upgraded.wait()
         return line
@@ -148,10 +159,9 @@ async def strangers(target: Target) -> Line:
     line = await target.line()
     ask = b"GET /v1/calls HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer sk-stranger\r\n\r\n"
     while not line.over.is_set():
-        line.said = b""
+        line.answered.clear()
         await line.send(ask)
-        while b"}" not in line.said and not line.over.is_set():
-            await asyncio.sleep(0)
+        await line.answered.wait()
     return line
 
 
@@ -231,13 +241,12 @@ BOMB = gzip.compress(bytes(100_000_000))
 async def bombs(target: Target) -> Line:
     line = await target.line()
     headers = f"Content-Encoding: gzip\r\nContent-Type: application/json\r\nContent-Length: {len(BOMB)}\r\n"
-    for number in range(1_000_000):
-        line.said = b""
-        await line.send(target.post("/v1/responses", headers, authorized=number % 2 == 0) + BOMB)
-        while b"}" not in line.said:
-            if line.over.is_set():
-                return line
-            await asyncio.sleep(0.001)
+    authorized = False
+    while not line.over.is_set():
+        authorized = not authorized
+        line.answered.clear()
+        await line.send(target.post("/v1/responses", headers, authorized=authorized) + BOMB)
+        await line.answered.wait()
     return line
 
 
@@ -273,11 +282,10 @@ async def again_and_again(attack: Attack, target: Target) -> None:
 
 
 async def main(name: str, host: str, port: int, key: str, lines: int) -> None:
-    target, over, loop = Target(host, port, key), asyncio.Event(), asyncio.get_running_loop()
+    target, over, loop = Target(host, port, key, lines), asyncio.Event(), asyncio.get_running_loop()
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(over.set)), daemon=True).start()
     tasks = [asyncio.create_task(again_and_again(ATTACKS[name], target)) for _ in range(lines)]
-    while target.opened < lines:
-        await asyncio.sleep(0.1)
+    await target.under_way.wait()
     print("on", flush=True)
     await over.wait()
     print(json.dumps({"opened": target.opened, "said": target.said.decode("latin-1")}), flush=True)

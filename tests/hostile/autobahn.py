@@ -1,7 +1,8 @@
-"""The cases of Autobahn's WebSocket suite against a server, as kosoku drives them; in a process of its own, since kosoku
-puts modules of other packages' names into its path.
+"""The cases of Autobahn's WebSocket suite against a server, as kosoku drives them; in a process of its own, since
+kosoku puts modules of other packages' names into its path.
 
-`python -m hostile.autobahn PORT AT_ONCE [CASES…]` prints a JSON list of [case, behaviour, behaviour at the close, result].
+`python -m hostile.autobahn PORT AT_ONCE [CASES…]` prints a JSON list of [case, behaviour, behaviour at the close,
+result].
 """
 
 import asyncio

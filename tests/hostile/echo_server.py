@@ -1,7 +1,7 @@
 """The gateway's own WebSocket server (lobby, sockets, frames) with a listener that says back what it is told.
 
-`python -m hostile.echo_server` prints its port and serves until its standard input ends. Two limits are the product's own
-no more: a message may be as long as the longest of the cases, and as much may wait for a client, since an echo of it does.
+`python -m hostile.echo_server` prints its port and serves until its standard input ends. Two limits are not the
+product's: a message may be as long as the longest of the cases, and as much may wait for a client, since its echo does.
 """
 
 import asyncio

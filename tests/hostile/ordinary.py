@@ -18,8 +18,8 @@ DETECTION = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
 
 
 class Heard(NamedTuple):
-    """set_up_s: from the dialling to the session. first_audio_s: from each turn's commit. late_s: of each piece of audio
-    behind when the one before was over; 0 for what came in time."""
+    """set_up_s: from the dialling to the session. first_audio_s: from each turn's commit. late_s: of each piece of
+    audio, behind when the one before was over; 0 for what came in time."""
 
     set_up_s: float
     first_audio_s: list[float]

@@ -1,7 +1,8 @@
 """Whatever hostile clients do, a call beside them goes on, another begins, and the gateway's memory stays bounded.
 
-One stack for all: real processes, engines that cost nothing. The attackers are a process of their own on the same machine,
-so what is late is late by their share of its cores, too: the bounds are of what a caller hears, not of what is possible.
+One stack for all: real processes, engines that cost nothing. The attackers are a process of their own on the same
+machine, so what is late is late by their share of its cores, too: the bounds are of what a caller bears, not of what is
+possible.
 """
 
 import asyncio

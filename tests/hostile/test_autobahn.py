@@ -1,7 +1,7 @@
 """The cases of Autobahn's WebSocket suite against the gateway's own server: none of them may fail.
 
-The cases are Autobahn's own files (0.8.2), as kosoku carries them, with its runner in place of the original, which needs
-Python 2.7.
+The cases are Autobahn's own files, as kosoku carries them, translated to Python 3 where they had to be, with its runner
+in place of the original, which needs Python 2.7.
 """
 
 import json

@@ -87,8 +87,8 @@ class Http:
 
 @web.middleware
 async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refused keys, bodies that are encoded, aiohttp's own refusals (unknown path, wrong method, a body that is too large
-    or torn), and what nobody foresaw, in the vendor's shape."""
+    """Refused keys, encoded bodies, aiohttp's own refusals (unknown path, wrong method, a body that is too large or
+    torn), and what nobody foresaw, in the vendor's shape."""
     try:
         coding = request.headers.get("Content-Encoding", "").strip().lower()
         if coding not in UNCODED:

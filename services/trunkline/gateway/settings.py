@@ -17,9 +17,9 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     comma-separated, nothing behind the `=` for the default agent or its voice; they add to the vendor's names.
     model_name: of the agents' model at its endpoint (`AgentSettings`), which requests may ask for by that name.
     connection_limit: of all clients, WebSockets and idle ones among them; address_connection_limit: of those from one
-    address, 0 for any number, since a carrier's calls, and all that come by way of a proxy, have one. head_limit_s: from a
-    connection to the end of its first request's head. first_event_limit_s: from a WebSocket's opening to its client's
-    first event, audio too; 0 for any time.
+    address, 0 for any number, since a carrier's calls, and all that come by way of a proxy, have one. head_limit_s:
+    from a connection to the end of its first request's head. first_event_limit_s: from a WebSocket's opening to its
+    client's first event, audio too; 0 for any time.
     message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
     file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them, and so with

@@ -71,8 +71,8 @@ class Listener(Protocol):
 class Socket(asyncio.Protocol):
     """limit_bytes: of one message. Held until somebody listens. on_closed: told when the connection is no more.
 
-    room: for what has come of large messages, shared by all sockets. first_looks: that may find no message at all, 0 for
-    any number.
+    room: for what has come of large messages, shared by all sockets. first_looks: that may find no message at all, 0
+    for any number.
     """
 
     __slots__ = (
