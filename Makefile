@@ -10,7 +10,7 @@ LLM_READY := $(VENV)/.ready-llm
 CLIENTS_READY := $(VENV)/.ready-clients
 SOURCES := proto libs services
 LONG := agent agents_sdk gateway runtime tool_servers
-QUICK := -m "not nats and not programs and not engines and not stack and not bench and not sim and not llm and not node and not browser and not clients" --hypothesis-profile=check
+QUICK := -m "not nats and not programs and not engines and not stack and not bench and not sim and not llm and not node and not browser and not clients and not hostile" --hypothesis-profile=check
 SEEDS ?= 1000
 FROM ?= 0
 
@@ -29,7 +29,7 @@ export INSTALL_PROGRESS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test sim check check-static check-long check-rest check-k8s bench bench-peers lock
+.PHONY: help demo up test hostile sim check check-static check-long check-rest check-k8s bench bench-peers lock
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -40,8 +40,11 @@ demo: $(READY) ## set up, place one real call through all services; results in o
 up: $(READY) ## start a stack on this machine with the example agent (Ctrl-C ends it)
 	@$(BIN)/trunkline up --agent examples/agents/frontdesk.py
 
-test: $(READY) $(LLM_READY) $(CLIENTS_READY) ## every test but the benchmarks: real engines, a real model, stock clients, real NATS, the whole stack, 10,000 simulated calls
-	@$(BIN)/python -m pytest -rs -m "not bench"
+test: $(READY) $(LLM_READY) $(CLIENTS_READY) ## every test but the benchmarks and `hostile`: real engines, a real model, stock clients, real NATS, the whole stack, 10,000 simulated calls
+	@$(BIN)/python -m pytest -rs -m "not bench and not hostile"
+
+hostile: $(READY) ## Autobahn's WebSocket cases and abuse of many kinds, beside ordinary calls: five minutes
+	@$(BIN)/python -m pytest -rs -m hostile tests/hostile
 
 sim: $(READY) ## simulate SEEDS call histories FROM a seed, with faults (in STAGES); SEEDS=1 tells one in full
 	@PYTHONPATH=tests $(BIN)/python -m sim --from $(FROM) --seeds $(SEEDS) $(if $(STAGES),--stages $(STAGES))

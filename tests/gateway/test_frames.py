@@ -81,6 +81,53 @@ def test_a_message_in_parts_is_told_whole_and_control_frames_between_them_at_onc
     assert found == [(PING, b"!"), (TEXT, b"a" + euro), (BINARY, b"b")]
 
 
+def test_text_in_parts_is_refused_with_the_first_part_that_is_none() -> None:
+    reader = FrameReader(LIMIT_BYTES)
+    reader.feed(frame(TEXT, b"\xe2\x82") + frame(CONTINUATION, b"\xac") + frame(CONTINUATION, b"\xe2"))
+    assert reader.next() is None
+    reader.feed(frame(CONTINUATION, b"("))
+
+    with pytest.raises(Violation) as caught:
+        reader.next()
+    assert caught.value.code == NOT_UTF8
+
+
+def test_text_that_ends_within_a_character_is_refused() -> None:
+    with pytest.raises(Violation) as caught:
+        read(frame(TEXT, b"a"), frame(FIN | CONTINUATION, b"\xe2\x82"))
+
+    assert caught.value.code == NOT_UTF8
+
+
+def test_no_more_frames_are_read_than_there_are_steps() -> None:
+    reader = FrameReader(LIMIT_BYTES)
+    reader.steps = 2
+    reader.feed(
+        frame(TEXT, b"a") + frame(CONTINUATION, b"b") + frame(FIN | CONTINUATION, b"c") + frame(FIN | TEXT, b"d")
+    )
+    assert (reader.next(), reader.steps) == (None, 0)
+    reader.steps = 1
+    assert reader.next() == b"abc"
+    assert reader.next() is None
+    reader.steps = 1
+
+    assert reader.next() == b"d"
+
+
+def test_what_is_held_of_messages_is_told_and_nothing_once_they_are_whole() -> None:
+    reader = FrameReader(LIMIT_BYTES)
+    first, second = frame(TEXT, b"a" * 1_000), frame(FIN | CONTINUATION, b"b" * 50_000)
+    reader.feed(first + second[:10])
+    assert reader.next() is None
+    assert reader.within
+    reader.feed(second[10:40_000])
+    assert reader.held_bytes == 41_000
+    reader.feed(second[40_000:])
+    assert reader.next() is not None
+
+    assert (reader.held_bytes, reader.within) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("sent", "code"),
     [

@@ -10,7 +10,16 @@ from support.virtual import run_virtual
 from trunkline.gateway import socket as sockets
 from trunkline.gateway.awaited import AwaitedMessages
 from trunkline.gateway.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, close_frame
-from trunkline.gateway.socket import FINISH_LIMIT_S, GONE_LOOKS, PING_LOOKS, Socket
+from trunkline.gateway.socket import (
+    FINISH_LIMIT_S,
+    FRAME_COST_BYTES,
+    GONE_LOOKS,
+    INFLOW_AT_ONCE_BYTES,
+    MESSAGE_LOOKS,
+    PING_LOOKS,
+    STEPS_AT_ONCE,
+    Socket,
+)
 
 LIMIT_BYTES = 1_000
 BYE = frame(FIN | CLOSE, b"\x03\xe8")
@@ -310,6 +319,70 @@ def test_who_is_held_is_not_called_silent() -> None:
             line.socket.look()
 
         assert (line.wire.written, line.wire.closing) == (b"", False)
+
+    on_a_line(scenario)
+
+
+def test_one_turn_of_the_loop_takes_so_many_frames_and_the_next_the_rest_in_order() -> None:
+    async def scenario(line: Line) -> None:
+        said = [f"{n}" for n in range(2 * STEPS_AT_ONCE + 5)]
+        line.says(b"".join(map(text, said)))
+        assert line.told == said[:STEPS_AT_ONCE]
+        assert not line.wire.reads
+        await asyncio.sleep(0)
+        assert line.told == said[: 2 * STEPS_AT_ONCE]
+        await settled()
+
+        assert line.told == said
+        assert line.wire.reads
+
+    on_a_line(scenario)
+
+
+def test_a_line_that_breaks_while_much_is_to_be_told_is_told_behind_all_of_it() -> None:
+    async def scenario(line: Line) -> None:
+        said = [f"{n}" for n in range(2 * STEPS_AT_ONCE + 5)]
+        line.says(b"".join(map(text, said)))
+        line.socket.connection_lost(None)
+        await settled()
+
+        assert line.told == [*said, ("gone", None)]
+
+    on_a_line(scenario)
+
+
+def test_who_sends_too_much_is_read_no_further_until_the_next_look() -> None:
+    async def scenario(line: Line) -> None:
+        ping = frame(FIN | PING, b"")
+        for _ in range(INFLOW_AT_ONCE_BYTES // ((len(ping) + FRAME_COST_BYTES) * STEPS_AT_ONCE)):
+            line.says(ping * STEPS_AT_ONCE)
+            await settled()
+        assert line.wire.reads
+        line.says(ping * STEPS_AT_ONCE * 2)
+        await settled()
+        assert not line.wire.reads
+        line.socket.hold()
+        line.socket.release()
+        assert not line.wire.reads
+        line.socket.look()
+
+        assert line.wire.reads
+
+    on_a_line(scenario)
+
+
+def test_a_message_that_never_ends_ends_the_call_and_one_after_the_other_does_not() -> None:
+    async def scenario(line: Line) -> None:
+        part = text("a")
+        for _ in range(MESSAGE_LOOKS * 2):
+            line.says(part[-1:], part[:-1]) if line.told else line.says(part, part[:-1])
+            line.socket.look()
+        assert line.told == ["a"] * MESSAGE_LOOKS * 2
+        for _ in range(MESSAGE_LOOKS + 1):
+            line.says(b"")
+            line.socket.look()
+
+        assert line.told[-1] == ("gone", 1008)
 
     on_a_line(scenario)
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from trunkline.gateway import metrics
+from trunkline.gateway.apis.bodies import small
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.deciding import Deciding
 from trunkline.gateway.http import guarded
@@ -98,7 +99,7 @@ class Approvals:
 
     async def _decide(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["approval"]
-        body = read_order(await request.read())
+        body = read_order(await small(request))
         found = await self._find(name)
         if found is None:
             return _unknown(name)

@@ -3,7 +3,9 @@
 Rule: what breaks the protocol is a Violation with its close code, and nothing is read behind it.
 """
 
+import codecs
 import struct
+import sys
 from typing import Final
 
 from aiohttp._websocket.helpers import websocket_mask
@@ -14,7 +16,7 @@ LONG: Final = 126  # as a length: it follows in two bytes
 VERY_LONG: Final = 127  # in eight
 MASK_BYTES: Final = 4
 CONTROL_LIMIT_BYTES = 125
-PROTOCOL_ERROR, NOT_UTF8, TOO_LARGE = 1002, 1007, 1009
+PROTOCOL_ERROR, NOT_UTF8, REFUSED, TOO_LARGE, LATER = 1002, 1007, 1008, 1009, 1013
 NO_CODE = 1005  # of a close frame that names none
 _VALID_CODES = frozenset((*range(1000, 1004), *range(1007, 1015)))
 _WHOLE_TEXT = FIN | TEXT
@@ -22,6 +24,7 @@ _KNOWN = frozenset(fin | kind for fin in (0, FIN) for kind in (CONTINUATION, TEX
 
 _head, _head_long, _head_very_long = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
 _long, _very_long, _code = struct.Struct("!H"), struct.Struct("!Q"), struct.Struct("!H")
+_utf8_in_parts = codecs.getincrementaldecoder("utf-8")
 
 
 class Violation(Exception):
@@ -33,17 +36,29 @@ class Violation(Exception):
 
 
 class FrameReader:
-    """What one client sends. limit_bytes: of one message. kind: of the message that was read last."""
+    """What one client sends. limit_bytes: of one message. kind: of the message that was read last.
 
-    __slots__ = ("_at", "_begun", "_data", "_limit_bytes", "_parts", "kind")
+    steps: frames that may still be read, until more are allowed; any number at first. held_bytes: of what isn't whole
+    yet.
+    """
+
+    __slots__ = ("_at", "_begun", "_data", "_limit_bytes", "_parts", "_text", "held_bytes", "kind", "steps")
 
     def __init__(self, limit_bytes: int) -> None:
         self.kind = CONTINUATION
+        self.steps = sys.maxsize
+        self.held_bytes = 0
         self._limit_bytes = limit_bytes
         self._data: bytes | bytearray = b""
         self._at = 0  # where what isn't read yet begins
         self._begun = CONTINUATION  # kind of the message that came in part; CONTINUATION for none
         self._parts = bytearray()  # of that
+        self._text = _utf8_in_parts()  # of that, if it is text
+
+    @property
+    def within(self) -> bool:
+        """A message has begun, and isn't whole."""
+        return self._at < len(self._data) or self._begun != CONTINUATION
 
     def feed(self, data: bytes) -> None:
         if self._at == len(self._data):
@@ -52,12 +67,13 @@ class FrameReader:
         if self._at or type(self._data) is not bytearray:
             self._data, self._at = bytearray(memoryview(self._data)[self._at :]), 0
         self._data += data
+        self.held_bytes = len(self._data) + len(self._parts)
 
     def next(self) -> bytearray | None:
-        """The next message, or control frame; None: more must come first. Raises Violation."""
+        """The next message, or control frame; None: more must come first, or no step is left. Raises Violation."""
         data, at = self._data, self._at
         came = len(data)
-        while came - at >= 2:
+        while self.steps and came - at >= 2:
             first, length, start = data[at], data[at + 1] - MASKED, at + 2
             if length >= LONG:
                 start += 2 if length == LONG else 8
@@ -72,8 +88,11 @@ class FrameReader:
             payload = bytearray(data[start + MASK_BYTES : end])
             websocket_mask(bytes(data[start : start + MASK_BYTES]), payload)
             self._at = at = end
+            self.steps -= 1
             if at == came:
                 self._data, self._at = b"", 0  # it may be large, and the next far off
+            if self.held_bytes:
+                self.held_bytes = came - at + len(self._parts)
             if first == _WHOLE_TEXT:
                 self.kind = TEXT
                 return payload if payload.isascii() else _utf8(payload)  # most of it is audio in base64
@@ -104,21 +123,38 @@ class FrameReader:
         if kind >= CLOSE or (fin and not self._begun):
             self.kind = kind
             return payload
-        self._begun = self._begun or kind
+        if not self._begun:
+            self._begun = kind
+            self._text.reset()
+        if self._begun == TEXT:
+            self._check_text(payload, whole=bool(fin))
         self._parts += payload
+        self.held_bytes += len(payload)
         if not fin:
             return None
         self.kind, whole = self._begun, self._parts
         self._begun, self._parts = CONTINUATION, bytearray()
-        return _utf8(whole) if self.kind == TEXT else whole
+        self.held_bytes -= len(whole)
+        return whole
+
+    def _check_text(self, part: bytearray, *, whole: bool) -> None:
+        """With each part, so that nothing is kept of what won't be text. Raises Violation."""
+        try:
+            self._text.decode(part, whole)
+        except UnicodeDecodeError as error:
+            raise _not_utf8() from error
 
 
 def _utf8(text: bytearray) -> bytearray:
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        raise Violation(NOT_UTF8, "a text message must be UTF-8") from error
+        raise _not_utf8() from error
     return text
+
+
+def _not_utf8() -> Violation:
+    return Violation(NOT_UTF8, "a text message must be UTF-8")
 
 
 def closing(payload: bytearray) -> int:

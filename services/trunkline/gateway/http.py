@@ -1,13 +1,16 @@
 """What operators and tools read over HTTP: calls, their records, the workers. All of it needs a key."""
 
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from trunkline.gateway import metrics
 from trunkline.gateway.auth import Keys, answer, refuse, refuse_input
 from trunkline.gateway.key_use import KeyRefused
+from trunkline.gateway.rationed_log import RationedLog
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import BadInput, StageUnavailable, Undecodable
 from trunkline.proto.ids import is_call_id
@@ -16,7 +19,11 @@ from trunkline.telemetry import logs
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+UNCODED = ("", "identity")
+TURNED_AWAY = {408: "body_slow", 413: "body_large"}  # status -> why, as it is counted
+
 log = logs.get(__name__)
+rationed = RationedLog(log)
 
 
 def guarded(keys: Keys, handler: Handler, *, counted: bool = False) -> Handler:
@@ -87,20 +94,30 @@ class Http:
 
 @web.middleware
 async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refused keys, aiohttp's own refusals (unknown path, wrong method, a body that is too large or torn), and what
-    nobody foresaw, in the vendor's shape."""
+    """Refused keys, encoded bodies, aiohttp's own refusals (unknown path, wrong method, a body that is too large or
+    torn), and what nobody foresaw, in the vendor's shape."""
     try:
+        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in UNCODED:
+            metrics.turned_away.labels("body_encoded").inc()
+            problem = f"the body is encoded ({coding[:80]!r}); allowed: bytes as they are"
+            return refuse(415, "unsupported_content_encoding", problem, param="Content-Encoding")
         return await handler(request)
     except KeyRefused as error:
+        if error.status != 503:
+            metrics.turned_away.labels("key").inc()
         return refuse(error.status, error.code, str(error), retry_after_s=error.retry_after_s)
     except web.HTTPException as error:
         if error.status < 400:
             raise
+        if error.status in TURNED_AWAY:
+            metrics.turned_away.labels(TURNED_AWAY[error.status]).inc()
         codes = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
         code = codes.get(error.status, "invalid_request")
         return refuse(error.status, code, f"{request.method} {request.path}: {_reason(request, error)}")
     except web.RequestPayloadError as error:
-        log.info("body not read", path=request.path, reason=repr(error)[:200])
+        metrics.turned_away.labels("body_torn").inc()
+        rationed.info("body not read", path=request.path[:200], reason=repr(error)[:200])
         return refuse(400, "invalid_request", f"{request.method} {request.path}: the body can't be read")
     except Exception as error:  # the rim of a request: the others are still served
         if isinstance(error, ConnectionError) or request.writer.output_size:
@@ -118,3 +135,21 @@ def _reason(request: web.Request, error: web.HTTPException) -> str:
     addresses = {resource.canonical for resource in request.app.router.resources()}
     known = sorted(address for address in addresses if address.startswith("/v1/") and "{" not in address)
     return f"nothing is there; allowed: {', '.join(known)}"
+
+
+def server_log() -> logging.Logger:
+    """For aiohttp's server, which would log a traceback of whatever isn't HTTP."""
+    found = logging.getLogger("aiohttp.server")
+    found.setLevel(logging.DEBUG)  # it says there what isn't HTTP from the first word, and nothing else
+    found.addFilter(_of_ours)  # again is no harm
+    return found
+
+
+def _of_ours(record: logging.LogRecord) -> bool:
+    """Not of a client's making."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, HttpProcessingError):
+        return record.levelno > logging.DEBUG
+    metrics.turned_away.labels("not_http").inc()
+    rationed.info("request can't be read", reason=repr(error)[:200])
+    return False

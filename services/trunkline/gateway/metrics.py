@@ -12,6 +12,12 @@ requests_refused = Counter(
 over_key_limit = Counter(
     "trunkline_gateway_key_limit_total", "Calls and requests refused since their API key has its most at this gateway"
 )
+connections = Gauge("trunkline_gateway_connections", "Connections that clients have open, WebSockets among them")
+turned_away = Counter(
+    "trunkline_gateway_turned_away_total",
+    "Connections and requests ended for what their client did, or didn't",
+    ["why"],
+)
 ended = Counter("trunkline_gateway_ended_total", "Calls ended", ["how"])
 placing_s = Histogram("trunkline_gateway_placing_seconds", "From the request to a call placed at all stages")
 requests = Counter("trunkline_gateway_requests_total", "Requests of the HTTP APIs that were placed", ["api"])

@@ -1,5 +1,6 @@
 """The gateway as a service: its HTTP server, its calls and its view of the workers."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -9,8 +10,9 @@ from trunkline.gateway.adoption import Adoption
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.cors import Cors
 from trunkline.gateway.endpoints import MakeEndpoint, Parts, endpoints
-from trunkline.gateway.http import vendor_errors
+from trunkline.gateway.http import server_log, vendor_errors
 from trunkline.gateway.key_use import KeyUse
+from trunkline.gateway.lobby import Limits, Lobby, places
 from trunkline.gateway.resuming import Resumption
 from trunkline.gateway.settings import GatewaySettings, key_calls_of, origins_of
 from trunkline.gateway.sockets import Sockets
@@ -23,6 +25,9 @@ from trunkline.runtime.process import Context
 __all__ = ["GatewayService", "MakeEndpoint"]
 
 REQUEST_LIMIT_BYTES = 160 * 1024  # of a request's body: a session with all its tools; events come over the socket
+KEEP_ALIVE_S = 75.0  # longer than proxies keep a connection for its next request
+LINGER_S = 2.0  # that a body is read on, and thrown away, so that its sender gets to read why it was refused
+BACKLOG = 4096  # connections that the kernel keeps until they are taken
 
 
 class GatewayService:
@@ -45,7 +50,7 @@ class GatewayService:
         self._settings = settings
         self._stores = stores
         self._durability = durability
-        self.sockets = Sockets()
+        self.sockets = Sockets(settings.first_event_limit_s)
         self._roster = Roster(context.exchange.now_s, spare=settings.headroom != "off")
         self._shards = ShardHealth(stores.record.answers)
         self._roster.on_slow = self._shards.doubt
@@ -67,8 +72,18 @@ class GatewayService:
         parts = Parts(context.exchange, settings, stores, self._roster, self._calls, self.sockets, resumption, wall_s)
         for endpoint in endpoints(parts, webrtc):
             endpoint.add_routes(app)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        self._site: web.TCPSite | None = None
+        self._now_s = context.exchange.now_s
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=1.0,
+            keepalive_timeout=KEEP_ALIVE_S,
+            lingering_time=LINGER_S,
+            auto_decompress=False,  # nobody sends a small body that grows
+            logger=server_log(),
+        )
+        self._lobby: Lobby | None = None
+        self._door: asyncio.Server | None = None
         self.port = 0
 
     async def start(self) -> None:
@@ -82,23 +97,32 @@ class GatewayService:
         self._adoption.start()
         await self._runner.setup()
         await self._roster.listen()  # the first caller isn't told that nobody is there
-        self._site = web.TCPSite(
-            self._runner, self._settings.host, self._settings.port, reuse_port=self._settings.share_port or None
+        settings, http = self._settings, self._runner.server
+        assert http is not None, "the runner is set up"
+        limits = Limits(
+            places(settings.connection_limit), settings.address_connection_limit, head_s=settings.head_limit_s
         )
-        await self._site.start()
-        self.port = self._runner.addresses[0][1]
+        self._lobby = Lobby(http, limits, self._now_s)
+        self._door = await asyncio.get_running_loop().create_server(
+            self._lobby, settings.host, settings.port, backlog=BACKLOG, reuse_port=settings.share_port or None
+        )
+        self.port = self._door.sockets[0].getsockname()[1]
 
     def load(self) -> tuple[int, int]:
         return len(self._calls), self._settings.capacity
 
     async def drain(self, grace_s: float) -> None:
-        site, self._site = self._site, None
-        if site is not None:
-            await site.stop()  # where the port is shared, callers come to another gateway from now on
+        door, self._door = self._door, None
+        if door is not None:
+            door.close()  # where the port is shared, callers come to another gateway from now on
         await self._calls.drain(grace_s)
 
     async def stop(self) -> None:
         await self._adoption.stop()
+        if self._door is not None:
+            self._door.close()
+        if self._lobby is not None:
+            self._lobby.close()
         await self.sockets.close()
         await self._runner.cleanup()
         self._calls.stop()

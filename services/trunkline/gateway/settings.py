@@ -16,6 +16,10 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     api_keys: comma-separated; without any nobody is let in. model_aliases: `name=agent` or `voice=voice` pairs,
     comma-separated, nothing behind the `=` for the default agent or its voice; they add to the vendor's names.
     model_name: of the agents' model at its endpoint (`AgentSettings`), which requests may ask for by that name.
+    connection_limit: of all clients, WebSockets and idle ones among them; address_connection_limit: of those from one
+    address, 0 for any number, since a carrier's calls, and all that come by way of a proxy, have one. head_limit_s:
+    from a connection to the end of its first request's head. first_event_limit_s: from a WebSocket's opening to its
+    client's first event, audio too; 0 for any time.
     message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
     file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them, and so with
@@ -39,6 +43,10 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     api_keys: str = ""
     model_aliases: str = ""
     model_name: str = ""
+    connection_limit: int = 10_000
+    address_connection_limit: int = 0
+    head_limit_s: float = 10.0
+    first_event_limit_s: float = 300.0
     message_limit_bytes: int = 1_048_576
     picture_event_limit_bytes: int = 16_777_216
     file_limit_bytes: int = 20_971_520

@@ -7,13 +7,15 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import math
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 
 from aiohttp import hdrs, web
 from aiohttp.http import WS_KEY
 
-from trunkline.gateway.socket import LOOK_S, Socket
+from trunkline.gateway.apis.bodies import Room
+from trunkline.gateway.socket import LOOK_S, MESSAGES_BYTES, Socket
 
 CLOSE_LIMIT_S = 1.0  # for clients to answer, once the gateway goes down
 GOING_AWAY = 1001
@@ -21,7 +23,11 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Sockets:
-    def __init__(self) -> None:
+    """first_event_s: from the opening of a socket to its client's first message; 0 for any time."""
+
+    def __init__(self, first_event_s: float = 0.0) -> None:
+        self._first_looks = math.ceil(first_event_s / LOOK_S)
+        self._room = Room(MESSAGES_BYTES)
         self._open: set[Socket] = set()
         self._none = asyncio.Event()
         self._none.set()
@@ -57,7 +63,7 @@ class Sockets:
             _let_go(request)
 
     def _adopt(self, transport: asyncio.Transport, limit_bytes: int, early: bytes) -> Socket:
-        socket = Socket(transport, limit_bytes, self._forget)
+        socket = Socket(transport, limit_bytes, self._forget, self._room, self._first_looks)
         transport.set_protocol(socket)
         socket.data_received(early)
         self._open.add(socket)

@@ -17,17 +17,25 @@ T = TypeVar("T")
 PIECE_BYTES = 64 * 1024
 RETRY_S = 2.0
 READ_LIMIT_S = 240.0  # for all of a body: 25 MB at a megabit in a second
+SMALL_LIMIT_S = 20.0  # for all of one that the application's own limit bounds
 PIECE_LIMIT_S = 20.0  # for a client to send more: what is held of its body is room that others lack
 
 
 @asynccontextmanager
-async def in_time() -> AsyncIterator[None]:
+async def in_time(limit_s: float = READ_LIMIT_S) -> AsyncIterator[None]:
     """For a body to come. Raises HTTPRequestTimeout."""
     try:
-        async with asyncio.timeout(READ_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             yield
     except TimeoutError as error:
-        raise web.HTTPRequestTimeout(reason=f"the body did not come within {READ_LIMIT_S:g} s") from error
+        raise web.HTTPRequestTimeout(reason=f"the body did not come within {limit_s:g} s") from error
+
+
+async def small(request: web.Request) -> bytes:
+    """The body of a request, of which the application takes no large one. Raises HTTPRequestEntityTooLarge,
+    HTTPRequestTimeout."""
+    async with in_time(SMALL_LIMIT_S):
+        return await request.read()
 
 
 async def arriving(piece: Awaitable[T]) -> T:

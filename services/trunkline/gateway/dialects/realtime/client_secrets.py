@@ -9,6 +9,7 @@ from collections.abc import Collection
 import msgspec
 from aiohttp import web
 
+from trunkline.gateway.apis.bodies import small
 from trunkline.gateway.auth import Keys, answer, refuse
 from trunkline.gateway.dialects.realtime.session import Session, merge, new_session, read_patch
 from trunkline.gateway.dialects.realtime.transcription_session import (
@@ -73,7 +74,7 @@ class ClientSecretsEndpoint:
         app.router.add_post(PATH, guarded(self._keys, self._create))
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        body = await small(request)
         if body and request.content_type != "application/json":
             problem = f"the content type is {request.content_type[:80]!r}; allowed: application/json"
             return refuse(415, "unsupported_content_type", problem)

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDictProxy
 
+from trunkline.gateway.apis.bodies import SMALL_LIMIT_S, in_time, small
 from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.dialects.realtime.images_in import Pictures
@@ -103,9 +104,10 @@ class WebrtcEndpoint:
 async def _read(request: web.Request) -> tuple[Offer, SessionPatch | None]:
     """Raises BadInput."""
     if request.content_type == SDP:
-        return read_offer(await request.read()), None
+        return read_offer(await small(request)), None
     try:
-        form = await request.post()
+        async with in_time(SMALL_LIMIT_S):
+            form = await request.post()
     except (ValueError, AssertionError, LookupError, HttpProcessingError) as error:  # aiohttp's, of a form that is torn
         raise BadInput("", "the form can't be read", "multipart/form-data with `sdp` and `session`") from error
     sdp, session = _field(form, "sdp"), _field(form, "session")

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import hdrs, web
 from yarl import URL
 
+from trunkline.gateway.apis.bodies import small
 from trunkline.gateway.auth import Keys, refuse
 from trunkline.gateway.dialects.realtime.opening import overloaded
 from trunkline.gateway.dialects.webrtc.offer import PATH
@@ -53,7 +54,7 @@ class Forwarding:
             return refuse(501, "not_supported", f"{request.host} serves no WebRTC, and is named as if it did")
         if not self._urls:
             return refuse(501, "not_supported", "WebRTC is not served here: no gateway that has it is named")
-        body = await request.read()
+        body = await small(request)
         try:
             async with asyncio.timeout(LIMIT_S):
                 return await self._hand_on(request, body)
