@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from support.wire_samples import EVENTS, MESSAGES, encodings, enveloped
-from trunkline.proto import audio, record
+from support.wire_samples import EVENTS, MESSAGES, PROMPT, encodings, enveloped
+from trunkline.proto import audio, generation, record
 from trunkline.proto.envelope import TAGS, decode
 from trunkline.proto.errors import Undecodable, UnknownTag
 
@@ -38,6 +38,8 @@ def test_golden_bytes_decode_to_the_sample(name: str, wire: str) -> None:
         assert event in [e for e in EVENTS if type(e).__name__ == type_name]
     elif kind == "audio":
         assert audio.decode_batch(data).chunks[0].pcm == b"\x01\x00\xff\x7f"
+    elif kind == "prompt":
+        assert generation.decode_prompt(data) == PROMPT
     elif kind == "claim":
         assert (record.decode_claim(data).epoch, record.decode_claim(data).void) == (3, False)
     else:
