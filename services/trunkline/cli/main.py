@@ -71,6 +71,14 @@ def _dispatch(options: argparse.Namespace) -> int:
             from trunkline.cli.approvals import approvals
 
             return approvals(options)
+        case "backup":
+            from trunkline.cli.backup import backup
+
+            return backup(options)
+        case "restore":
+            from trunkline.cli.backup import restore
+
+            return restore(options)
         case _:
             from trunkline.cli.show import show
 
