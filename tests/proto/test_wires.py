@@ -48,12 +48,12 @@ def today() -> list[tuple[str, str, bytes]]:
 
 
 def unread(number: int) -> dict[str, str]:
-    """Why that reader doesn't read it, by what it is; a message that it doesn't know is to be skipped, so is left out."""
-    troubles = {}
+    """Why that reader doesn't read it, by what it is. A message that it doesn't know is to be skipped: left out."""
+    troubles: dict[str, str] = {}
     for name, root, data in today():
         try:
-            differences = list(grown(reader(number).decode(root, data), READ[root](data)))
-            troubles |= {name: found for found in differences[:1]}
+            if differences := list(grown(reader(number).decode(root, data), READ[root](data))):
+                troubles[name] = differences[0]
         except UnknownTag:
             if name in written(number):
                 troubles[name] = "is taken for unknown"
@@ -88,8 +88,8 @@ def test_this_release_reads_what_an_earlier_one_wrote(number: int) -> None:
         if name not in written(number):
             continue
         as_written = reader(number).rewritten(root, data)
-        differences = list(grown(reader(number).decode(root, as_written), READ[root](as_written)))
-        troubles |= {name: found for found in differences[:1]}
+        if differences := list(grown(reader(number).decode(root, as_written), READ[root](as_written))):
+            troubles[name] = differences
 
     assert troubles == {}
 

@@ -1,4 +1,4 @@
-"""What was kept in one NATS is there in another, as it was, and can be gone on with. By the commands, on real servers."""
+"""What was kept in one NATS is there in another, as it was, and is gone on with. By the commands, on real servers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +25,7 @@ from trunkline.record import (
     read_call,
     to_json,
 )
+from trunkline.record.store import new_entry_id
 
 from .events import weather_call
 
@@ -72,12 +73,14 @@ async def fill(kept: Kept) -> None:
     for call in CALLS:
         seq = 0
         for index, event in enumerate(weather_call()):
-            entry = RecordEntry(RECORD_VERSION, 1, index, f"entry_{index}", [event])
+            entry = RecordEntry(RECORD_VERSION, 1, index, new_entry_id(), [event])
             seq = await kept.records.append(call, encode_entry(entry), expected_seq=seq, entry=entry.entry)
         await kept.records.put_summary(CallSummary(call, "frontdesk", 1_790_000_000_000_000, turns=1, status="ended"))
     await kept.claims.claim(Attempt(CALLS[0], "call_a"), Claim(1, "tool_runner-x", 1))
     await kept.responses.put("resp_a", b"what was asked and answered")
-    await kept.files.put(FileFacts(new_file_id(), "cat.png", "vision", "image/png", len(PICTURE), 1, 0, 64, 48), PICTURE)
+    await kept.files.put(
+        FileFacts(new_file_id(), "cat.png", "vision", "image/png", len(PICTURE), 1, 0, 64, 48), PICTURE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +143,7 @@ def test_a_restored_call_goes_on_behind_its_last_entry_only(saved: Path, empty: 
             found = await kept.records.read(CALLS[2])
             entry = RecordEntry(RECORD_VERSION, 2, len(found), "entry_new", [weather_call()[0]])
             with pytest.raises(WrongSequence):
-                await kept.records.append(
-                    CALLS[2], encode_entry(entry), expected_seq=found[-2].seq, entry=entry.entry
-                )
+                await kept.records.append(CALLS[2], encode_entry(entry), expected_seq=found[-2].seq, entry=entry.entry)
             await kept.records.append(CALLS[2], encode_entry(entry), expected_seq=found[-1].seq, entry=entry.entry)
 
             assert len(await kept.records.read(CALLS[2])) == len(found) + 1
@@ -151,7 +152,9 @@ def test_a_restored_call_goes_on_behind_its_last_entry_only(saved: Path, empty: 
     asyncio.run(main())
 
 
-def test_streams_that_services_have_made_and_left_empty_give_way(saved: Path, empty: NatsServer, full: NatsServer) -> None:
+def test_streams_that_services_have_made_and_left_empty_give_way(
+    saved: Path, empty: NatsServer, full: NatsServer
+) -> None:
     assert everything(empty)["calls"] == {}
 
     assert run(["restore", str(saved), "--nats-url", empty.url]) == 0
@@ -197,4 +200,6 @@ def test_a_folder_is_never_written_into_twice_and_an_empty_one_is_no_backup(
     assert run(["backup", str(tmp_path / "new"), "--nats-url", empty.url]) == 1
 
     said = capsys.readouterr().err.splitlines()
-    assert ["exists already" in said[0], "holds no backup" in said[1], "nothing of Trunkline's" in said[2]] == [True] * 3
+    assert ["exists already" in said[0], "holds no backup" in said[1], "nothing of Trunkline's" in said[2]] == [
+        True
+    ] * 3

@@ -1,4 +1,4 @@
-"""One process after the other is replaced under a call, by SIGTERM and within the grace of the manifests, as a rollout does."""
+"""One process after the other is replaced under a call, by SIGTERM and within the grace of the manifests."""
 
 import asyncio
 import os
@@ -59,7 +59,9 @@ async def workers(stack: RunningStack, stage: str) -> list[dict[str, Any]]:
 
 async def two_of(stack: RunningStack, stage: str) -> None:
     async with asyncio.timeout(30.0):
-        while len(await workers(stack, stage)) < 2:
+        while True:
+            if len(await workers(stack, stage)) >= 2:
+                return
             await asyncio.sleep(0.1)
 
 
@@ -77,9 +79,10 @@ async def answers_until_unready(session: aiohttp.ClientSession, port: int) -> tu
 
 async def ended(stack: RunningStack, pid: int) -> str:
     """What `trunkline up` says of its end."""
-    while not (said := [line for line in stack.said.splitlines() if f"(pid {pid})" in line]):
+    while True:
+        if said := [line for line in stack.said.splitlines() if f"(pid {pid})" in line]:
+            return said[0]
         await asyncio.sleep(0.05)
-    return said[0]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -125,7 +128,9 @@ def test_a_gateway_waits_within_its_grace_for_a_caller_who_can_t_come_back(twos:
                 (serving,) = [one for one in await workers(twos, "gateway") if one["calls"]]
                 os.kill(serving["pid"], signal.SIGTERM)
                 _, why = await answers_until_unready(session, serving["admin_port"])
-                await socket.send_json({"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}})
+                await socket.send_json(
+                    {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
+                )
                 while (said := await socket.receive_json())["type"] != "session.updated":
                     assert said["type"] != "error"
             async with asyncio.timeout(30.0):

@@ -43,7 +43,9 @@ def written(number: int) -> Described:
 
 def described() -> Described:
     """Of the package that is imported here: every Struct that travels or is kept."""
-    return {name: _described(struct) for name, struct in sorted(_structs().items())}
+    found = {name: _described(struct) for name, struct in sorted(_structs().items())}
+    as_written: Described = json.loads(json.dumps(found))
+    return as_written
 
 
 def _structs() -> dict[str, type[msgspec.Struct]]:

@@ -1,5 +1,8 @@
-"""A call in which one stage is of an earlier release, as far as the wire can tell: whatever it says or hears is rewritten
-as that release would, so fields that came later are lost and messages that came later mean nothing to it."""
+"""A call in which one stage is of an earlier release, as far as the wire can tell.
+
+Whatever it says or hears is rewritten as that release would: fields that came later are lost, and messages that came
+later mean nothing to it.
+"""
 
 import msgspec
 import pytest

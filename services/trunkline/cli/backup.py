@@ -1,4 +1,4 @@
-"""`trunkline backup` and `trunkline restore`: all that a deployment keeps, as files, and back into one that keeps nothing.
+"""`trunkline backup` and `trunkline restore`: all that a deployment keeps, as files, and back into an empty one.
 
 Both speak to NATS, not to a gateway: what is to be brought back need not run. Nothing is written over, here or there.
 """
