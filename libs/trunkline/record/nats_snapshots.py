@@ -14,7 +14,8 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
-from nats.js.client import KV_STREAM_TEMPLATE, OBJ_STREAM_TEMPLATE
+from nats.js.client import KV_STREAM_TEMPLATE
+from nats.js.object_store import OBJ_STREAM_TEMPLATE
 
 from trunkline.proto import subjects
 from trunkline.proto.errors import TrunklineError
