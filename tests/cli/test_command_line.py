@@ -28,7 +28,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_command_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
-        refusal(capsys) == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show, approvals, chaos, load"
+        refusal(capsys)
+        == "trunkline: COMMAND: none given; allowed: up, ps, call, calls, show, approvals, backup, restore, chaos, load"
     )
 
 
@@ -36,7 +37,7 @@ def test_an_unknown_command_is_refused_with_the_commands_there_are(capsys: pytes
     line = refusal(capsys, "dance")
 
     assert "'dance'" in line
-    assert line.endswith("allowed: up, ps, call, calls, show, approvals, chaos, load")
+    assert line.endswith("allowed: up, ps, call, calls, show, approvals, backup, restore, chaos, load")
 
 
 @pytest.mark.parametrize(

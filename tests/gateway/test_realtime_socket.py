@@ -420,6 +420,6 @@ def test_calls_workers_and_records_need_a_key_and_say_what_is_missing() -> None:
             assert (status, body["error"]["code"]) == (404, "not_found")
             status, workers = await server.get("/v1/workers")
             assert [w["stage"] for w in workers if w["stage"] != "gateway"] == ["agent", "stt", "tts"]
-            assert set(workers[0]) >= {"stage", "worker", "pid", "calls", "capacity", "draining", "version"}
+            assert set(workers[0]) >= {"stage", "worker", "pid", "calls", "capacity", "draining", "version", "digest"}
 
     run_over_sockets(main())

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from support.wire_samples import BEAT, EVENTS, MESSAGES, encodings, enveloped
-from trunkline.proto import audio, record
+from support.wire_samples import BEAT, EVENTS, MESSAGES, PROMPT, encodings, enveloped
+from trunkline.proto import audio, generation, record
 from trunkline.proto.envelope import TAGS, decode
 from trunkline.proto.errors import Undecodable, UnknownTag
 from trunkline.proto.placement import Beat
@@ -42,6 +42,8 @@ def test_golden_bytes_decode_to_the_sample(name: str, wire: str) -> None:
     elif kind == "beat":
         before = msgspec.structs.replace(BEAT, node="", slow_shards=())
         assert msgspec.msgpack.decode(data, type=Beat) in (BEAT, before)
+    elif kind == "prompt":
+        assert generation.decode_prompt(data) == PROMPT
     elif kind == "claim":
         assert (record.decode_claim(data).epoch, record.decode_claim(data).void) == (3, False)
     else:

@@ -50,7 +50,8 @@ def test_five_stages_and_webrtc_are_six_processes(stack: RunningStack) -> None:
         pid for stage, pids in stack.pids().items() if stage != "nats" for pid in pids
     )
     assert all(
-        {"stage", "worker", "pid", "calls", "capacity", "draining", "version"} <= set(worker) for worker in listed
+        {"stage", "worker", "pid", "calls", "capacity", "draining", "version", "digest"} <= set(worker)
+        for worker in listed
     )
 
 

@@ -24,6 +24,8 @@ ASKED = response.Asked(
     True,
 )
 
+PROMPT = generation.Prompt("Be kind.", ASKED.context or (), ASKED.tools or (), "auto", "gpt-5.5", True, 400, "low", 0.5)
+
 MESSAGES: list[Message] = [
     placement.Accepted(),
     placement.Declined("full", "8 calls", 1.5),
@@ -186,4 +188,5 @@ def encodings() -> dict[str, bytes]:
     named["index CallSummary"] = record.encode_summary(summary)
     result = tool.ToolResult("call_a", "ok", '"18 degrees"', "tool_runner-x", 12.5)
     named["claim Claim"] = record.encode_claim(record.Claim(1, "tool_runner-x", 3, result))
+    named["prompt Prompt"] = generation.encode_prompt(PROMPT)
     return named

@@ -14,6 +14,7 @@ from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_files import NatsFileStore
+from trunkline.record.nats_snapshots import META_FILE, NatsSnapshots, SnapshotFailed, StreamState, kept_streams
 from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
@@ -34,6 +35,7 @@ from trunkline.record.view import ENDS, CallView, given_subject
 __all__ = [
     "ENDS",
     "FILES_KEPT_S",
+    "META_FILE",
     "ApprovalView",
     "Attempt",
     "BrokenRecord",
@@ -57,6 +59,7 @@ __all__ = [
     "NatsClaimStore",
     "NatsFileStore",
     "NatsRecordStore",
+    "NatsSnapshots",
     "Outranked",
     "Purpose",
     "Reading",
@@ -64,10 +67,12 @@ __all__ = [
     "RecordedEvent",
     "Recorder",
     "ResponseView",
+    "SnapshotFailed",
     "StoreFull",
     "StoreUnavailable",
     "StoredClaim",
     "StoredEntry",
+    "StreamState",
     "ToolView",
     "WrongSequence",
     "accepted",
@@ -76,6 +81,7 @@ __all__ = [
     "fold",
     "given_subject",
     "heard_of",
+    "kept_streams",
     "never_reached",
     "open_approval_to_json",
     "read_call",

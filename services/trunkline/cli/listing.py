@@ -8,7 +8,7 @@ from trunkline.cli import api, stack
 
 
 class WorkerLine(msgspec.Struct, frozen=True):
-    """capacity: 0 for no limit."""
+    """capacity: 0 for no limit. digest: of the agent file, empty where there is none."""
 
     stage: str
     worker: str
@@ -17,6 +17,7 @@ class WorkerLine(msgspec.Struct, frozen=True):
     capacity: int
     draining: bool
     version: str
+    digest: str = ""
 
 
 class CallLine(msgspec.Struct, frozen=True):

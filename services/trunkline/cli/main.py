@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from trunkline.cli import parser
 from trunkline.cli.errors import CommandFailed
+from trunkline.proto import WIRE
 from trunkline.proto.errors import BadInput
 
 
@@ -20,7 +21,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     try:
         if list(arguments) == ["--version"]:
-            print(f"trunkline {importlib.metadata.version('trunkline')}")
+            print(f"trunkline {importlib.metadata.version('trunkline')}, wire {WIRE}")
             return 0
         return _dispatch(parser.parse(arguments))
     except BadInput as error:
@@ -70,6 +71,14 @@ def _dispatch(options: argparse.Namespace) -> int:
             from trunkline.cli.approvals import approvals
 
             return approvals(options)
+        case "backup":
+            from trunkline.cli.backup import backup
+
+            return backup(options)
+        case "restore":
+            from trunkline.cli.backup import restore
+
+            return restore(options)
         case _:
             from trunkline.cli.show import show
 

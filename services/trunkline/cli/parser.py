@@ -75,6 +75,8 @@ def _build() -> tuple[Parser, dict[str, Parser]]:
     _calls(command("calls", "list the calls on record"))
     _show(command("show", "print one call's record: transcript with phases, tools, events"))
     commands |= _approvals(command("approvals", "see what waits for a person, and decide it"))
+    _backup(command("backup", "copy all that is kept (records, index, files, …) into a folder, from NATS"))
+    _restore(command("restore", "bring a backup into a NATS that keeps nothing yet"))
     _chaos(
         command("chaos", "prove on this machine that calls survive: callers, faults, and a checker of what they leave")
     )
@@ -167,6 +169,18 @@ def _approvals(parser: Parser) -> dict[str, Parser]:
         if name == "approve":
             action.add_argument("--text", metavar="TEXT", help="say this instead of the answer that was shown")
     return actions
+
+
+def _backup(parser: Parser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="new, or empty; it will hold what people said")
+    parser.add_argument("--dir", default="", help=f"run directory of the stack (default: {DEFAULT_DIR})")
+    parser.add_argument("--nats-url", default="", metavar="URL,…", help="of NATS (default: $TRUNKLINE_NATS_URL)")
+    _json(parser)
+
+
+def _restore(parser: Parser) -> None:
+    _backup(parser)
+    parser.add_argument("--replicas", default="", metavar="N", help="1 or 3 (default: as many as there were)")
 
 
 def _chaos(parser: Parser) -> None:

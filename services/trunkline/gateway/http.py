@@ -85,6 +85,7 @@ class Http:
                     "capacity": beat.capacity,
                     "draining": beat.draining,
                     "version": beat.version,
+                    "digest": beat.digest,
                     "admin_port": beat.admin_port,
                 }
                 for beat in self._roster.workers()
