@@ -32,7 +32,7 @@ WORKERS = "gateway=2"  # each takes as many as a stage's worker, so what refuses
 RAMP_S = 3.0
 CROWD = 2  # times as many as there is room for, beside those who are in
 GOAL_RATIO, GOAL_REFUSAL_MS = 1.5, 10.0
-IN_LIMIT_S = 60.0  # for all callers to be in
+IN_LIMIT_S = 60.0  # for all callers to be in, or gone
 LOOK_S = 0.2
 _workers = msgspec.json.Decoder(list[WorkerLine])
 
@@ -76,16 +76,18 @@ class Results(msgspec.Struct, frozen=True):
 
 
 async def alone(asked: Asked, target: Target, files: Path) -> Alone:
+    await until_there(target, 0)
     return Alone(report(asked, await run.hold(asked, target, files), machine()))
 
 
 async def crowded(asked: Asked, target: Target, files: Path, burst: int) -> Crowded:
+    await until_there(target, 0)
     storm = Storm(target.url, target.key, CROWD * asked.calls)
     seconds = run.SETTLE_S + asked.seconds
     rss_kb: list[int] = []
 
     async def come() -> None:
-        await until_in(target, asked.calls)
+        await until_there(target, asked.calls)
         now_s = time.monotonic()
         weighing = asyncio.create_task(weigh(target, rss_kb))
         try:
@@ -110,15 +112,16 @@ async def crowded(asked: Asked, target: Target, files: Path, burst: int) -> Crow
     )
 
 
-async def until_in(target: Target, calls: int) -> None:
-    """Until so many calls are at the gateways. Raises SystemExit."""
+async def until_there(target: Target, calls: int) -> None:
+    """Until so many calls are at the gateways; with 0, none at any worker. Raises SystemExit."""
     address = Address(target.url, target.key)
     for _ in range(round(IN_LIMIT_S / LOOK_S)):
         workers = _workers.decode(await api.fetch(address, "/v1/workers"))
-        if sum(worker.calls for worker in workers if worker.stage == "gateway") >= calls:
+        here = sum(worker.calls for worker in workers if worker.stage == "gateway" or not calls)
+        if here >= calls if calls else not here:
             return
-        await asyncio.sleep(LOOK_S)  # nothing tells when callers are in
-    raise SystemExit(f"{calls} calls were not in within {IN_LIMIT_S:g} s")
+        await asyncio.sleep(LOOK_S)  # nothing tells when callers are in, or gone
+    raise SystemExit(f"{calls} calls were not there within {IN_LIMIT_S:g} s")
 
 
 async def weigh(target: Target, rss_kb: list[int]) -> None:

@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-REFUSED = (429, 503)
+from trunkline.cli.load.frames import Message, Opcode, masked
+
+ADMITTED, REFUSED = 101, (429, 503)
+GOODBYE = masked(Message(Opcode.CLOSE, (1000).to_bytes(2, "big")), bytes(4))
 ANSWER_LIMIT_S = 10.0
 
 
@@ -66,6 +69,9 @@ class Storm:
                     writer.write(self._request)
                     status, retry_after_s = answer_of(await reader.readuntil(b"\r\n\r\n"))
                     took_ms = 1000 * (time.monotonic() - at_s)
+                    if status == ADMITTED:
+                        writer.write(GOODBYE)
+                        await reader.read()  # else its call waits for it to come back
                     return Tried(at_s, took_ms, status, retry_after_s)
                 finally:
                     writer.close()

@@ -392,7 +392,7 @@ def test_a_client_whom_a_bug_kept_from_being_told_the_end_is_let_go_when_it_says
     with_caller(scenario)
 
 
-def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_reads_too_slowly_is_cut_off_and_its_call_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trunkline.gateway.socket.LIMIT_BYTES", 2_000)
 
     async def scenario(server: Server, caller: Caller) -> None:
@@ -402,8 +402,10 @@ def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPat
                 await caller.send(type="session.update", session={"type": "realtime", "instructions": "x" * 35_000})
         await settle(0.2)
 
-        assert server.scene.stt.sessions[0].closed == "failed: slow client"
-        assert server.service.load()[0] == 0
+        assert server.service.sockets._open == set()
+        assert (server.scene.stt.sessions[0].closed, server.service.load()[0]) == ("", 1)
+        await settle(server.settings.resume_window_s)
+        assert (server.scene.stt.sessions[0].closed, server.service.load()[0]) == ("lost", 0)
 
     with_caller(scenario)
 

@@ -17,8 +17,12 @@ from trunkline.telemetry import logs
 KNOWN_LIMIT = 200  # that have failed lately; beyond, the one that failed first is forgotten
 
 log = logs.get(__name__)
-_open = Gauge("trunkline_breaker_open", "1 while a model endpoint, a tool or a tool server is left alone", ["what"])
-_spared = Counter("trunkline_breaker_spared_total", "Attempts that were not made since a breaker is open", ["what"])
+_open = Gauge(
+    "trunkline_worker_breaker_open", "1 while a model endpoint, a tool or a tool server is left alone", ["what"]
+)
+_spared = Counter(
+    "trunkline_worker_breaker_spared_total", "Attempts that were not made since a breaker is open", ["what"]
+)
 
 
 class Rules(msgspec.Struct, frozen=True):

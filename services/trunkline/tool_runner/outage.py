@@ -29,12 +29,12 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _status_of(error: BaseException) -> int:
-    """Of HTTP, as aiohttp (status), urllib (code), httpx and requests (response.status_code) tell it; else 0."""
+    """Of HTTP, as aiohttp and urllib (status), httpx and requests (response.status_code) tell it; else 0."""
     if not isinstance(error, Exception):
         return 0
     try:
         response = getattr(error, "response", None)
-        told = [getattr(error, "status", None), getattr(error, "code", None), getattr(response, "status_code", None)]
+        told = [getattr(error, "status", None), getattr(response, "status_code", None)]
     except Exception:  # a rim: the exception is anybody's code
         return 0
     statuses = (one for one in told if isinstance(one, int) and not isinstance(one, bool) and 400 <= one < 600)
