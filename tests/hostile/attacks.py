@@ -66,6 +66,7 @@ class Line(asyncio.Protocol):
         if self.over.is_set():
             raise ConnectionResetError
         self.transport.write(data)
+        await asyncio.sleep(0)  # what happened to the line is known then
         await self._room.wait()
 
 

@@ -26,11 +26,11 @@ pytestmark = [pytest.mark.hostile, pytest.mark.timeout(600)]
 TESTS = Path(__file__).parents[1]
 HALF_OPEN = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1_500)  # an attacker's descriptors
 SECONDS = 6.0
-GAP_LIMIT_S = 0.3  # of silence within a reply
+GAP_LIMIT_S = 0.5  # of silence within a reply
 FIRST_AUDIO_LIMIT_S = 2.0
 SET_UP_LIMIT_S = 3.0
 MEGABYTE_KB = 1_000
-LOG_BYTES = 2_000_000
+LOG_LINES = 500  # that are about no call
 
 
 class Abuse(NamedTuple):
@@ -52,12 +52,12 @@ ABUSES = {
     "pings": Abuse(4),
     "fragments": Abuse(4),
     "large_parts": Abuse(40, 500),  # the room for such messages, and what may be held without
-    "fast_audio": Abuse(4, 120),
+    "fast_audio": Abuse(3, 120),
     "deaf_calls": Abuse(10),
     "deaf_requests": Abuse(50),
     "deflated": Abuse(10),
     "bombs": Abuse(10),
-    "huge_parts": Abuse(10),
+    "huge_parts": Abuse(10, 300),
 }
 
 
@@ -128,7 +128,7 @@ def figures(heard: Heard) -> str:
 
 def test_the_log_of_all_that_is_short(stack: RunningStack) -> None:
     """Of whatever ran before it here."""
-    logs = list((stack.directory).rglob("gateway*.log"))
-    assert logs
+    [log] = stack.directory.rglob("gateway*.log")
+    strangers = [line for line in log.read_text().splitlines() if "call_id" not in line]
 
-    assert sum(log.stat().st_size for log in logs) < LOG_BYTES
+    assert 0 < len(strangers) < LOG_LINES

@@ -15,7 +15,7 @@ import pytest
 pytestmark = pytest.mark.programs
 
 TESTS = Path(__file__).parents[1]
-AT_ONCE = 8
+AT_ONCE = 32
 GROUPS = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
 FINE = {"OK", "INFORMATIONAL"}
 NON_STRICT = {

@@ -37,8 +37,10 @@ PING_LOOKS, GONE_LOOKS = round(HEARTBEAT_S / LOOK_S), round(1.5 * HEARTBEAT_S / 
 NORMAL, FAILED = 1000, 1011
 STEPS_AT_ONCE = 64  # frames that are read in one turn of the loop; then others have theirs
 FRAME_COST_BYTES = 256  # of any frame, beside its own: one that is nearly empty takes time as well
-INFLOW_BYTES_S = 1_000_000  # that a client may send on and on: fifteen times its audio in base64
-INFLOW_AT_ONCE_BYTES = 8_000_000  # ... and beside that, when it has sent less for a while
+INFLOW_BYTES_S = 500_000  # that a client may send on and on: eight times its audio in base64
+INFLOW_AT_ONCE_BYTES = (
+    4_000_000  # ... and beside that, when it has sent less for a while: a minute of audio, or a picture
+)
 INFLOW_LOOK_BYTES = round(INFLOW_BYTES_S * LOOK_S)
 MESSAGE_LIMIT_S = 120.0  # for a message that has begun to come whole
 MESSAGE_LOOKS = round(MESSAGE_LIMIT_S / LOOK_S)
