@@ -68,7 +68,9 @@ def test_records_stay_with_the_number_of_nodes_that_made_them(tmp_path: Path, th
     (tmp_path / there).mkdir()
 
     nats_nodes.check(tmp_path, 4 - asked, {})
-    with pytest.raises(BadInput, match=rf"--nats-nodes: .* made with {4 - asked}; allowed: {4 - asked}, or another --"):
+    with pytest.raises(
+        BadInput, match=rf"--nats-nodes: .* made with {4 - asked} of them; allowed: {4 - asked}, or another --"
+    ):
         nats_nodes.check(tmp_path, asked, {})
 
 

@@ -79,7 +79,9 @@ def check(directory: Path, count: int, environ: Mapping[str, str]) -> None:
     other way round. Raises BadInput."""
     made = 1 if (directory / ALONE).is_dir() else 3 if (directory / _node(1)).is_dir() else count
     if made != count:
-        raise BadInput("--nats-nodes", f"the records in {directory} were made with {made}", f"{made}, or another --dir")
+        raise BadInput(
+            "--nats-nodes", f"the records in {directory} were made with {made} of them", f"{made}, or another --dir"
+        )
     wanted = environ.get(REPLICAS, "")
     if count == 1 and wanted not in ("", "1"):
         raise BadSettings(REPLICAS, f"one NATS server can't keep {wanted} copies", "1, or --nats-nodes 3")
