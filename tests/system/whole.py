@@ -122,9 +122,9 @@ class Whole:
         process = self._gateway_processes[number]
         await process.bus.close()
         gateway.sockets.abort()
-        site, gateway._site = gateway._site, None
-        assert site is not None
-        await site.stop()
+        door, gateway._door = gateway._door, None
+        assert door is not None
+        door.close()
 
     async def drain_gateway(self, number: int) -> None:
         """As on SIGTERM, without a long wait for those who can't leave."""
