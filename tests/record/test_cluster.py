@@ -1,6 +1,7 @@
-"""Records on three nodes: a node that is killed, hangs or leaves costs time and nothing that was acknowledged."""
+"""Records on three nodes: one that dies with its disk, hangs or leaves costs time, nothing that was acknowledged."""
 
 import asyncio
+import shutil
 import signal
 from pathlib import Path
 
@@ -36,7 +37,7 @@ async def append_around(cluster: NatsCluster, fault: str) -> list[bytes]:
     store = NatsRecordStore(client, trouble_limit_s=ELECTED_S)
     await store.ensure()
     first = await store.append(CALL, b"before", expected_seq=0, entry="entry_1")
-    if fault == "kill":
+    if fault.startswith("kill"):
         leader.kill()
     elif fault == "hang":
         leader.signal(signal.SIGSTOP)
@@ -50,19 +51,15 @@ async def append_around(cluster: NatsCluster, fault: str) -> list[bytes]:
         leader.signal(signal.SIGCONT)
     else:
         leader.stop()
+        if fault.startswith("kill"):
+            shutil.rmtree(leader.store_dir)
         leader.start()
     cluster.ready()
-    assert kept == [b"before", b"after"]
-    back = await leader.connect()
-    again = NatsRecordStore(back)
-    await again.ensure()
-    kept = [entry.data for entry in await again.read(CALL)]
-    await again.close()
-    await back.close()
+    cluster.until_kept(leader, subjects.stream(shard_of(CALL)), len(kept))
     return kept
 
 
-@pytest.mark.parametrize("fault", ["kill", "hang", "lame duck"])
+@pytest.mark.parametrize("fault", ["kill, and lose the disk", "hang", "lame duck"])
 def test_an_append_waits_for_the_election_and_the_node_that_was_gone_has_it_too(tmp_path: Path, fault: str) -> None:
     with running_cluster(tmp_path) as cluster:
         kept = asyncio.run(asyncio.wait_for(append_around(cluster, fault), 100))

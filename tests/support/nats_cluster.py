@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from nats.aio.client import Client
 
 from support.nats_server import NatsServer
@@ -65,6 +66,14 @@ class NatsCluster:
         """To the node of this number, from 0."""
         return await self.nodes[number].connect()
 
+    def until_kept(self, node: NatsServer, stream: str, messages: int) -> None:
+        """Waits until the node's own copy of the stream holds so many. Raises TimeoutError."""
+        give_up_s = time.monotonic() + LEADER_LIMIT_S
+        while _messages_at(node, stream) != messages:
+            if time.monotonic() > give_up_s:
+                raise TimeoutError(f"{stream} doesn't hold {messages} messages at {node.name}")
+            time.sleep(0.05)
+
     def named(self, name: str) -> NatsServer:
         """As streams name their leaders."""
         return next(node for node in self.nodes if node.name == name)
@@ -96,3 +105,11 @@ def _healthy(node: NatsServer) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError):
         return False
+
+
+def _messages_at(node: NatsServer, stream: str) -> int:
+    """Of the node's own copy; -1 where it has none. Source: nats-server's monitoring, /jsz."""
+    with urllib.request.urlopen(f"{node.monitor_url}/jsz?accounts=1&streams=1", timeout=2) as answer:
+        told = msgspec.json.decode(answer.read())
+    copies = [copy for account in told.get("account_details", []) for copy in account.get("stream_detail", [])]
+    return next((int(copy["state"]["messages"]) for copy in copies if copy["name"] == stream), -1)
