@@ -22,7 +22,7 @@ from sim.acts import FORBIDDEN
 from sim.caller import Caller
 from sim.history import FaultPlan, History, Vanishing
 from sim.loop import SimLoop, State
-from sim.sockets import ClientSession, Runner, ServerAnswer, ServerSocket
+from sim.sockets import ClientSession, Runner, ServerAnswer, ServerSocket, listen
 from sim.sound import Narrow, narrow_together
 from sim.world import EPOCH_S, Worker, World
 from trunkline.agents import AgentFile, load_agent_file
@@ -93,7 +93,9 @@ def _simulated(world: World) -> Iterator[None]:
     """What is a socket, or blurs what samples tell, is another thing here."""
     session = SimpleNamespace(ClientSession=lambda connector: ClientSession(world.front))
     with (
-        mock.patch.multiple(web, AppRunner=Runner, TCPSite=world.front.site),
+        mock.patch.object(web, "AppRunner", Runner),
+        mock.patch.object(gateway_service, "Lobby", world.front.lobby),
+        mock.patch.object(SimLoop, "create_server", listen),
         mock.patch.multiple(web, WebSocketResponse=ServerSocket, StreamResponse=ServerAnswer),
         mock.patch.multiple(client_call, aiohttp=session, fresh_connections=lambda: None),
         mock.patch.object(

@@ -16,6 +16,7 @@ from aiohttp import WSMessage, WSMsgType, hdrs, web
 
 from sim.loop import Life, SimLoop, State, living
 from sim.network import AFTER, Trouble
+from trunkline.gateway.lobby import Limits
 
 PATH = "/v1/realtime"
 LINE_S = 0.002  # one way
@@ -298,9 +299,8 @@ class ServerAnswer:
 class Runner:
     """In place of web.AppRunner: what is done for the requests of one gateway."""
 
-    addresses = (("sim", 80),)
-
-    def __init__(self, app: web.Application, *, access_log: None, shutdown_timeout: float) -> None:
+    def __init__(self, app: web.Application, *, shutdown_timeout: float, **of_sockets: object) -> None:
+        self.server = self
         self.handlers: dict[tuple[str, str], Any] = {
             (one.method, one.resource.canonical): one.handler for one in app.router.routes() if one.resource
         }
@@ -353,8 +353,8 @@ class Front:
         lags = self._rng.random() < self._trouble.lagging * LAG_SHARE
         return LINE_S + (self._trouble.lag_s if lags else JITTER_S) * self._rng.random()
 
-    def site(self, runner: Runner, host: str, port: int, *, reuse_port: bool | None) -> "Site":
-        """In place of web.TCPSite."""
+    def lobby(self, runner: Runner, limits: Limits, now_s: Callable[[], float]) -> "Site":
+        """In place of a gateway's Lobby."""
         return Site(self._listening, runner, living())
 
     def lost(self, life: Life) -> None:
@@ -416,16 +416,31 @@ class Front:
         raise GatewayLost
 
 
+async def listen(loop: SimLoop, site: "Site", *where: object, **how: object) -> "Site":
+    """In place of a loop's create_server."""
+    site.open()
+    return site
+
+
 class Site:
+    """A server and its lobby in one."""
+
     def __init__(self, listening: "list[Site]", runner: Runner, life: Life) -> None:
         self.runner = runner
         self.life = life
         self._listening = listening
 
-    async def start(self) -> None:
+    @property
+    def sockets(self) -> "list[Site]":
+        return [self]
+
+    def getsockname(self) -> tuple[str, int]:
+        return ("sim", 80)
+
+    def open(self) -> None:
         self._listening.append(self)
 
-    async def stop(self) -> None:
+    def close(self) -> None:
         if self in self._listening:
             self._listening.remove(self)
 

@@ -27,6 +27,7 @@ CONNECT_PATIENCE_S = 15.0
 DRAIN_LIMIT_S = 2.0  # for what a stopped subscription has yet to handle
 LONE_TRY_LIMIT_S = 2.0  # for a server to answer, where there is no other to try
 HEARD_ON_S = 0.1  # that a node which was left is still listened to: the others learn meanwhile where we are now
+RUMOUR_S = 0.02  # until it is believed that nobody listens: a node that is lost shows first by the loss of its clients
 LOG_EVERY_S = 5.0  # of errors that the client reports
 
 log = logs.get(__name__)
@@ -69,6 +70,7 @@ class NatsBus:
         self._empty = asyncio.Event()
         self._back = asyncio.Event()  # connected again
         self._on_change: list[Callable[[], object]] = []
+        self._changes = 0  # of the connection, and of the nodes
         self._loop = asyncio.get_running_loop()
 
     async def open(self, urls: list[str], name: str) -> None:
@@ -138,6 +140,16 @@ class NatsBus:
 
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> _NatsSubscription:
         def deliver(received: Received) -> None:
+            if received.no_responders:
+                self._loop.call_later(RUMOUR_S, believe, received, self._changes)
+            else:
+                handle(received)
+
+        def believe(received: Received, changes: int) -> None:
+            if changes == self._changes and number in self._wire.handlers:
+                handle(received)
+
+        def handle(received: Received) -> None:
             try:
                 handler(received)
             except Exception as error:  # the rim of every handler: one message, not the subscription
@@ -193,6 +205,7 @@ class NatsBus:
         self._tell_of_change()
 
     def _tell_of_change(self) -> None:
+        self._changes += 1
         for on_change in self._on_change:
             on_change()
 

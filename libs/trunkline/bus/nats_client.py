@@ -30,6 +30,7 @@ log = logs.get(__name__)
 class NatsClient(Client):
     """on_nodes: the set of nodes has changed, by the word of the one that is used.
     connections: that were made so far; who waits for an answer of the server's sees by it that none will come.
+    on_anew: called with each further one.
 
     Asks the server for a sign of life only when it has said nothing since the last pulse, and shares that wakeup. With
     each pulse it looks too whether nats-py still reads: it stops at what it can't take (a PONG for a flush that was
@@ -45,6 +46,7 @@ class NatsClient(Client):
         self._named: frozenset[str] = frozenset()  # addresses of the cluster's nodes, as the one that is used says
         self._leaving: asyncio.Task[None] | None = None
         self.on_nodes: Callable[[], None] = _nothing
+        self.on_anew: list[Callable[[], None]] = []
         self.connections = 0
 
     @property
@@ -82,6 +84,9 @@ class NatsClient(Client):
         for pong in unanswered:
             if not pong.done():
                 pong.set_result(True)
+        if self.connections > 1:
+            for tell in self.on_anew:
+                tell()
 
     async def _process_info(self, info: dict[str, object], initial_connection: bool = False) -> None:
         await super()._process_info(info, initial_connection)

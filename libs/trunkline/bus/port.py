@@ -13,7 +13,8 @@ Headers = Mapping[str, str]
 
 
 class Received:
-    """One message. no_responders: nobody heard what was published with this subject as its reply."""
+    """One message. no_responders: nobody heard what was published with this subject as its reply; it isn't told when
+    servers come or go at that time."""
 
     __slots__ = ("data", "headers", "no_responders", "reply", "subject")
 

@@ -1,6 +1,7 @@
 """Questions to JetStream whose answers come to one subscription: a token per question, no task, no subscription each.
 
-An unanswered question ends as None; only its asker knows what that means.
+An unanswered question ends as False; only its asker knows what that means. So does one whose connection was lost: its
+answer may have been lost too.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from trunkline.bus.nats_client import NatsClient
 from trunkline.telemetry import logs
 
 PENDING_MESSAGES = 65_536
@@ -31,8 +33,11 @@ class Answer(NamedTuple):
 
 
 class _Question(NamedTuple):
+    """sent: on a connection, and isn't kept until there is one."""
+
     on_answer: Callable[[Answer], bool]
     done: asyncio.Future[bool]
+    sent: bool
 
 
 class Replies:
@@ -49,6 +54,8 @@ class Replies:
     async def start(self) -> None:
         if self._sender is None:
             self._sender = asyncio.create_task(self._send(), name="record-sender")
+            if isinstance(self._client, NatsClient):
+                self._client.on_anew.append(self._give_up_lost)
             self._subscription = await self._client.subscribe(
                 f"{self._inbox}.*",
                 cb=self._receive,
@@ -57,6 +64,8 @@ class Replies:
             )
 
     async def stop(self) -> None:
+        if isinstance(self._client, NatsClient) and self._give_up_lost in self._client.on_anew:
+            self._client.on_anew.remove(self._give_up_lost)
         if self._sender is not None:
             self._sender.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -81,7 +90,7 @@ class Replies:
         self._asked += 1
         token = str(self._asked)
         done: asyncio.Future[bool] = loop.create_future()
-        self._questions[token] = _Question(on_answer, done)
+        self._questions[token] = _Question(on_answer, done, self._client.is_connected)
         timer = loop.call_later(limit_s, _settle, done, False)
 
         def forget(_: asyncio.Future[bool]) -> None:
@@ -92,6 +101,12 @@ class Replies:
         self._outbox.append((subject, data, f"{self._inbox}.{token}", headers))
         self._wake.set()
         return done
+
+    def _give_up_lost(self) -> None:
+        """The client has another connection."""
+        for question in list(self._questions.values()):
+            if question.sent:
+                _settle(question.done, False)
 
     async def _receive(self, message: Msg) -> None:
         question = self._questions.get(message.subject.rpartition(".")[2])

@@ -76,6 +76,7 @@ class ShardHealth:
         self._urgent = asyncio.Event()
         self._asker: asyncio.Task[None] | None = None
         self._asked_s = float("-inf")
+        self._logged: list[int] = []
 
     def doubt_all(self) -> None:
         """Servers came or went, or this process has another: who is well is asked for at once."""
@@ -134,8 +135,16 @@ class ShardHealth:
             self._urgent.clear()
             self._asked_s = loop.time()
             await asyncio.gather(*(self._ask_one(shard) for shard in ALL))
-            if self._doubts.silent:
-                log.warning("shards of the record don't answer", shards=sorted(self._doubts.silent))
+            self._log()
+
+    def _log(self) -> None:
+        """What has changed."""
+        silent, before = sorted(self._doubts.silent), self._logged
+        self._logged = silent
+        if silent and silent != before:
+            log.warning("shards of the record don't answer", shards=silent)
+        elif before and not silent:
+            log.info("all shards of the record answer")
 
     async def _ask_one(self, shard: int) -> None:
         asked = self._doubts.number
