@@ -43,9 +43,8 @@ def of_nodes(faults: Sequence[Fault]) -> list[Fault]:
 def waits(evidence: Evidence) -> Iterator[Wait]:
     """Of every call that had something to append."""
     faults = of_nodes(evidence.run.faults)
-    ends_s = [fault.at_s for fault in faults[1:]] + [float("inf")]
-    for fault, next_s in zip(faults, ends_s, strict=True):
-        until_s = min(next_s, fault.at_s + AFTER_S)
+    for number, fault in enumerate(faults, 1):
+        until_s = min([fault.at_s + AFTER_S, *(later.at_s for later in faults[number:])])
         for call in evidence.calls:
             found = list(_waits_s(call, fault.at_s, until_s))
             if found:
