@@ -5,7 +5,7 @@ long the shard took no append. What is waited for before the fault counts from t
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -75,7 +75,7 @@ def moves(evidence: Evidence) -> dict[str, Figures]:
     return {name: figures(found) for name, found in sorted(by_kind.items()) if found}
 
 
-def set_ups(evidence: Evidence) -> Mapping[str, Figures]:
+def set_ups(evidence: Evidence) -> dict[str, Figures]:
     """From dialling to the session, refusals included: of calls dialled during elections, and of the others."""
     spans = [(fault.at_s, fault.led_s or float("inf")) for fault in of_nodes(evidence.run.faults)]
     found: defaultdict[str, list[float]] = defaultdict(list)
