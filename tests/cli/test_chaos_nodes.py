@@ -1,4 +1,4 @@
-"""Faults of a cluster's nodes: what is read off its monitoring, whom they hit, when the next may come, what they cost."""
+"""Faults of a cluster's nodes: what its monitoring says, whom they hit, when the next may come, what they cost."""
 
 import asyncio
 import subprocess
@@ -32,7 +32,7 @@ CALL = "rtc_02_x"
 def view(
     *gone: str, leaders: Mapping[str, str] | None = None, level: bool = True, users: Mapping[str, str] | None = None
 ) -> View:
-    """gone: nodes that don't answer. leaders: by stream, else stream 1 is led by node 1 and so on. users: their nodes."""
+    """gone: nodes that don't answer. leaders: by stream, else stream 1 is led by node 1 and so on. users: to nodes."""
     led_by = dict(zip(STREAMS, ("nats-1", "nats-2", "nats-3"), strict=True)) if leaders is None else leaders
     nodes = {}
     for node in NODES:
@@ -233,7 +233,7 @@ def test_one_process_after_the_other_is_replaced_and_the_next_waits_for_the_beat
             assert [process.poll() is None for process in processes[number + 1 :]] == [True] * (2 - number)
             watch.on_beat(Beat("stt", f"stt-new-{number}", 0, 8, False, "0", pid=1), time.time())
             changed.set()
-            while len(rolling.done) == number:
+            while len(rolling.done) == number:  # noqa: ASYNC110  # a turn of the loop each
                 await asyncio.sleep(0)
         replacing.cancel()  # the nodes are another test's
         await asyncio.gather(replacing, return_exceptions=True)

@@ -25,3 +25,23 @@ def test_calls_survive_a_few_faults_and_the_dump_says_the_same(tmp_path: Path) -
     found = evidence.load(tmp_path / "dump")
     assert check(found) == []
     assert any(fault.mid_turn for fault in found.run.faults)
+
+
+def test_calls_survive_the_loss_of_the_node_that_they_depend_on(tmp_path: Path) -> None:
+    options = ("--nats-nodes", "3", "--only", "kill nats", "--calls", "4", "--seconds", "12", "--seed", "1", "--json")
+
+    done = subprocess.run(
+        [*COMMAND, "chaos", *options, "--dump", str(tmp_path / "dump")],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+
+    told = msgspec.json.decode(done.stdout)
+    assert (done.returncode, told["violations"]) == (0, {}), done.stderr
+    (fault,) = evidence.load(tmp_path / "dump").run.faults
+    assert fault.of_cluster
+    assert fault.held or fault.led
+    assert fault.at_s < fault.led_s <= fault.ready_s
+    assert {moved.at_s > fault.at_s for moved in fault.moved} == {True}

@@ -1,7 +1,8 @@
 """Writes to JetStream by compare-and-set on one subject, and what became of them: shared by records and claims.
 
 An acknowledgement may be lost and a duplicate may be refused, so a write's fate is read from the stream's leader
-(STREAM.MSG.GET, not direct get, which may lag behind an acknowledged write).
+(STREAM.MSG.GET, not direct get, which may lag behind an acknowledged write). What waits for a leader is tried again as
+soon as one is elected.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from nats.js.api import Header
 from nats.js.errors import NotFoundError
 from nats.js.kv import KV_DEL, KV_OP, KV_PURGE
 
+from trunkline.record.nats_elections import Elections, unless_elected
 from trunkline.record.replies import Answer, Replies
 from trunkline.record.store import EntryTooLarge, StoredEntry, StoreUnavailable, WrongSequence
 
@@ -72,11 +74,14 @@ class NatsWrites:
         self.replies = Replies(client)
         self.ack_limit_s = ack_limit_s
         self._client = client
+        self._elections = Elections(client, self._ask_again)
+        self._unanswered: dict[asyncio.Future[int], str] = {}  # first tries of writes -> their stream
         self._in_trouble: dict[asyncio.Task[int], _Trouble] = {}  # writes whose fate is being found out
 
     async def start(self) -> None:
         """From here on no write makes a task or a subscription that stays."""
         await self.replies.start()
+        await self._elections.start()
         with contextlib.suppress(NatsError, TimeoutError):  # whatever it says: the client now listens for answers
             await self.jetstream.account_info()
 
@@ -85,6 +90,7 @@ class NatsWrites:
         for task in list(self._in_trouble):
             task.cancel()
         await asyncio.gather(*self._in_trouble, return_exceptions=True)
+        await self._elections.stop()
         await self.replies.stop()
 
     def put(self, write: Write, *, limit_s: float) -> asyncio.Future[int]:
@@ -98,6 +104,7 @@ class NatsWrites:
         stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         def acknowledged(seq: asyncio.Future[int]) -> None:
+            del self._unanswered[seq]
             if stored.done():
                 return
             if seq.result():
@@ -105,7 +112,9 @@ class NatsWrites:
             else:
                 self._find_out(write, limit_s, stored)
 
-        self._publish_guarded(write).add_done_callback(acknowledged)
+        first = self._publish_guarded(write)
+        self._unanswered[first] = write.stream
+        first.add_done_callback(acknowledged)
         return stored
 
     def publish(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> asyncio.Future[int]:
@@ -165,6 +174,12 @@ class NatsWrites:
         }
         return self.publish(write.subject, write.data, headers)
 
+    def _ask_again(self, stream: str) -> None:
+        """It has another leader: the one before won't answer."""
+        for first, of in list(self._unanswered.items()):
+            if of == stream and not first.done():
+                first.set_result(0)
+
     def _find_out(self, write: Write, limit_s: float, stored: asyncio.Future[int]) -> None:
         def finish(task: asyncio.Task[int]) -> None:
             self._in_trouble.pop(task, None)
@@ -184,15 +199,16 @@ class NatsWrites:
     async def _fate_of(self, write: Write, limit_s: float) -> int:
         """Asks the leader, and writes again while nothing has come after expected_seq."""
         for wait_s in backoff(limit_s):
-            last = await self.last(write.stream, write.subject)
+            elected = self._elections.next(write.stream)
+            last = await unless_elected(elected, self.last(write.stream, write.subject))
             if last is not None:
                 if last.entry == write.entry:
                     return last.seq
                 if last.seq != write.expected_seq:
                     raise WrongSequence(write.call, write.expected_seq, last.seq)
-                if seq := await self._publish_guarded(write):
+                if seq := await unless_elected(elected, self._publish_guarded(write)):
                     return seq
-            await asyncio.sleep(wait_s)
+            await asyncio.wait([elected], timeout=wait_s)
         raise StoreUnavailable(write.call, limit_s)
 
 

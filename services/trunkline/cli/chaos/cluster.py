@@ -125,8 +125,8 @@ class Cluster:
 
     async def until(self, holds: Callable[[View], bool]) -> View:
         """Looks again and again; without end, unless it is cancelled."""
-        while not holds(view := await self.look()):
-            await asyncio.sleep(LOOK_S)  # noqa: ASYNC110  # another process's state, which it tells only when asked
+        while not holds(view := await self.look()):  # noqa: ASYNC110  # they tell only when asked
+            await asyncio.sleep(LOOK_S)
         return view
 
     async def _look_at(self, node: NatsNode) -> NodeView | None:

@@ -5,7 +5,7 @@ long the shard took no append. What is waited for before the fault counts from t
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -43,9 +43,8 @@ def of_nodes(faults: Sequence[Fault]) -> list[Fault]:
 def waits(evidence: Evidence) -> Iterator[Wait]:
     """Of every call that had something to append."""
     faults = of_nodes(evidence.run.faults)
-    ends_s = [fault.at_s for fault in faults[1:]] + [float("inf")]
-    for fault, next_s in zip(faults, ends_s, strict=True):
-        until_s = min(next_s, fault.at_s + AFTER_S)
+    for number, fault in enumerate(faults, 1):
+        until_s = min([fault.at_s + AFTER_S, *(later.at_s for later in faults[number:])])
         for call in evidence.calls:
             found = list(_waits_s(call, fault.at_s, until_s))
             if found:
@@ -76,7 +75,7 @@ def moves(evidence: Evidence) -> dict[str, Figures]:
     return {name: figures(found) for name, found in sorted(by_kind.items()) if found}
 
 
-def set_ups(evidence: Evidence) -> Mapping[str, Figures]:
+def set_ups(evidence: Evidence) -> dict[str, Figures]:
     """From dialling to the session, refusals included: of calls dialled during elections, and of the others."""
     spans = [(fault.at_s, fault.led_s or float("inf")) for fault in of_nodes(evidence.run.faults)]
     found: defaultdict[str, list[float]] = defaultdict(list)

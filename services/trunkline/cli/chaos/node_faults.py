@@ -88,7 +88,7 @@ class NodeFaults:
         return view.whole
 
     async def _find(self, planned: Planned) -> tuple[NatsNode, View]:
-        """Of nodes that are aimed at, half of the time one that leads a live call's shard, else one that a call uses."""
+        """Of nodes that are aimed at, half the time one that leads a live call's shard, else one that a call uses."""
         by_leader = planned.aimed and self._random.random() < BY_LEADER
         whole_s = 0.0
         while True:

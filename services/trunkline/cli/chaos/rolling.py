@@ -1,7 +1,7 @@
-"""A rolling restart, as a deploy does it: each process in turn is asked to end, and the next only when its successor is ready.
+"""A rolling restart, as a deploy does it: each process in turn is asked to end; its successor is ready before the next.
 
-Services end by SIGTERM, nodes by lame duck. Nothing waits for a guess of time: a process's end is seen at the process, a
-worker is ready when it beats, a node when the cluster is whole.
+Services end by SIGTERM, nodes by lame duck. Nothing waits for a guess of time: a process's end is seen at the process,
+a worker is ready when it beats, a node when the cluster is whole.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from trunkline.cli.chaos.node_faults import NodeFaults
 from trunkline.cli.chaos.process_end import ended
 from trunkline.cli.chaos.watch import Watch
 from trunkline.proto.placement import Beat
+from trunkline.proto.subjects import STAGES, Stage
 
 STEP_LIMIT_S = 60.0  # for one process to end and its successor to be ready; a node in lame duck takes 30 s
 
@@ -34,11 +35,12 @@ class Rolling:
         self._nodes = nodes
 
     async def replace(self, workers: Sequence[Beat]) -> None:
-        """These workers, in their order, then the nodes. What isn't done within its limit ends it: the rest stays as it
+        """These workers, stage by stage, then the nodes. What isn't done within its limit ends it: the rest stays as it
         is, as a deploy stands still then."""
-        for worker in workers:
-            if not await self._worker(worker):
-                return
+        for stage in STAGES:
+            for worker in (worker for worker in workers if worker.stage == stage):
+                if not await self._worker(stage, worker):
+                    return
         for node in self._cluster.nodes:
             try:
                 async with asyncio.timeout(STEP_LIMIT_S):
@@ -47,7 +49,7 @@ class Rolling:
             except TimeoutError:
                 return
 
-    async def _worker(self, worker: Beat) -> bool:
+    async def _worker(self, stage: Stage, worker: Beat) -> bool:
         """Whether its successor is ready. Of one that ended before its turn nothing is told."""
         held, mid_turn, waiting = (of(worker) for of in (self._watch.held, self._watch.mid_turn, self._watch.waiting))
         before = self._watch.known
@@ -56,7 +58,7 @@ class Rolling:
             os.kill(worker.pid, signal.SIGTERM)
         except ProcessLookupError:
             return True
-        fault = Fault("term", worker.stage, worker.worker, worker.pid, at_s, 0.0, held, mid_turn, waiting)
+        fault = Fault("term", stage, worker.worker, worker.pid, at_s, 0.0, held, mid_turn, waiting)
         ended_s = ready_s = 0.0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STEP_LIMIT_S):

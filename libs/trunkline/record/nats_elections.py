@@ -1,0 +1,67 @@
+"""Streams that have just elected a leader, by the cluster's own advisories: what waits for one is tried again at once.
+
+Rule: an owner that waits comes before whoever takes its call over, or what it has said since is in no record. So it may
+not find out by and by that there is a leader. A server alone elects nothing, and nothing comes.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED"  # and the stream; source: nats-server, jetstream_api.go
+LISTENS_S = 0.05  # the advisory goes out just before the leader begins to listen
+
+T = TypeVar("T")
+
+
+class Elections:
+    """on_elected: given each stream. client: connected; it stays the caller's."""
+
+    def __init__(self, client: Client, on_elected: Callable[[str], None]) -> None:
+        self._client = client
+        self._on_elected = on_elected
+        self._awaited: dict[str, asyncio.Future[None]] = {}
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        if self._subscription is None:
+            self._subscription = await self._client.subscribe(f"{ELECTED}.*", cb=self._hear)
+
+    async def stop(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with contextlib.suppress(NatsError):  # the connection may be gone, and with it the subscription
+                await subscription.unsubscribe()
+
+    def next(self, stream: str) -> asyncio.Future[None]:
+        """Done once it has elected a leader; shared: not to be cancelled."""
+        awaited = self._awaited.get(stream)
+        if awaited is None or awaited.done():
+            awaited = self._awaited[stream] = asyncio.get_running_loop().create_future()
+        return awaited
+
+    async def _hear(self, message: Msg) -> None:
+        asyncio.get_running_loop().call_later(LISTENS_S, self._tell, message.subject.removeprefix(f"{ELECTED}."))
+
+    def _tell(self, stream: str) -> None:
+        awaited = self._awaited.pop(stream, None)
+        if awaited is not None and not awaited.done():
+            awaited.set_result(None)
+        self._on_elected(stream)
+
+
+async def unless_elected(elected: asyncio.Future[None], asked: Awaitable[T]) -> T | None:
+    """None once there is another leader: whoever was asked before won't answer."""
+    asking = asyncio.ensure_future(asked)
+    try:
+        either: list[asyncio.Future[T] | asyncio.Future[None]] = [asking, elected]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return asking.result() if asking.done() else None
+    finally:
+        asking.cancel()
