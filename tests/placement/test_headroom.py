@@ -90,7 +90,26 @@ def test_a_refusal_says_why(beats: list[Beat], why: str) -> None:
     assert refused.value.why == why
 
 
-def test_a_call_that_was_asked_for_counts_until_its_answer_whatever_beats_come_meanwhile() -> None:
+def test_a_call_that_its_worker_tells_of_before_it_answers_counts_once() -> None:
+    now_s = 100.0
+    roster = Roster(lambda: now_s, random.Random(1))
+    roster.hear(beat("early", capacity=4))
+    roster.choose("stt", CALL)
+    roster.hear(beat("early", calls=1, capacity=4))
+    roster.answered("stt", "early", CALL, taken=True)
+    early = places(roster, "rtc_00_b")
+    now_s += 1.0
+    roster.hear(beat("early", calls=4, capacity=4))
+    roster.hear(beat("late", capacity=4))
+    roster.choose("stt", CALL)
+    now_s += 0.1
+    roster.hear(beat("late", calls=1, capacity=4))
+    late = places(roster, "rtc_00_c", new=False)
+
+    assert (early, late) == (3, 3)
+
+
+def test_a_call_that_was_asked_for_counts_whatever_beats_were_under_way() -> None:
     roster = roster_of(beat("a", capacity=1))
     roster.choose("stt", CALL, new=True)
     for _ in range(3):

@@ -99,9 +99,9 @@ def test_what_is_for_calls_alone_is_no_requests_and_one_that_finds_no_room_takes
         with pytest.raises(StageUnavailable, match="all are full"):
             roster.choose("stt", "req_a")
 
-    assert [roster.choose("stt", "rtc_00_a").worker for _ in range(2)] == ["one", "one"]
+    assert [roster.choose("stt", call).worker for call in ("rtc_00_a", "rtc_00_b")] == ["one", "one"]
     with pytest.raises(StageUnavailable, match="all are full"):
-        roster.choose("stt", "rtc_00_a")
+        roster.choose("stt", "rtc_00_c")
 
 
 def test_no_limit_means_never_full() -> None:

@@ -22,10 +22,8 @@ from trunkline.telemetry import logs
 
 FORGET_S = 10.0  # a worker silent this long is no longer listed
 DEAF_S = BEAT_S + 0.05  # nobody heard for longer: it is the bus, or this process that was held up
-RETRY_S = (
-    1.0,
-    4.0,
-)  # after which a client that found all full may come again; by chance, so that not all come together
+UNDER_WAY_S = 0.02  # that an order may take to its worker: a beat that comes sooner may have been sent before
+RETRY_S = (1.0, 4.0)  # until a client that found all full may come again: by chance, so that not all come together
 
 log = logs.get(__name__)
 _decoder = msgspec.msgpack.Decoder(Beat)
@@ -54,11 +52,12 @@ SERVER_LEFT = "Server Shutdown"  # the client is alive and connects to another s
 
 
 class _Heard:
-    """asked: calls for which it was chosen and has not answered."""
+    """asked: calls for which it was chosen, that no beat tells of and that it has not answered: when, and whether a
+    beat came since that may tell of it."""
 
     __slots__ = ("asked", "at_s", "audible_s", "beat", "gone", "taken")
 
-    def __init__(self, beat: Beat, at_s: float, audible_s: float, asked: list[str]) -> None:
+    def __init__(self, beat: Beat, at_s: float, audible_s: float, asked: dict[str, tuple[float, bool]]) -> None:
         self.beat = beat
         self.at_s = at_s
         self.audible_s = audible_s  # of the clock that runs while anybody is heard
@@ -120,8 +119,9 @@ class Roster:
 
     def hear(self, beat: Beat) -> None:
         self._audible_s, self._last_s = self._audible_now_s(), self._now_s()
-        before = self._heard.get((beat.stage, beat.worker))
-        asked = before.asked if before is not None else []
+        before, latest_s = self._heard.get((beat.stage, beat.worker)), self._last_s - UNDER_WAY_S
+        asked = before.asked if before is not None else {}
+        asked = {call: (at_s, True) for call, (at_s, _) in asked.items() if at_s > latest_s}
         self._heard[beat.stage, beat.worker] = _Heard(beat, self._last_s, self._audible_s, asked)
         if beat.slow_shards:
             self.on_slow(beat.slow_shards)
@@ -179,7 +179,7 @@ class Roster:
         self._able(stage, call, (), new=True)
 
     def choose(self, stage: Stage, call: str = "", *, exclude: Collection[str] = (), new: bool = False) -> Beat:
-        """A worker for one more call, which counts there until `answered`, and then by its beats.
+        """A worker for one more call, which counts there at once, and then by its beats; `answered` is to follow.
 
         call: which; of a request, what is for calls alone is left. exclude: worker ids. new: nobody serves it yet, so
         what is kept for those that lose their worker is left. Raises StageUnavailable, which says why.
@@ -191,7 +191,7 @@ class Roster:
             # Its silence counts from here: it answers with a beat.
             best.at_s, best.audible_s = self._now_s(), self._audible_now_s()
         if call:
-            best.asked.append(call)
+            best.asked[call] = self._now_s(), False
         else:
             best.taken += 1
         return best.beat
@@ -199,9 +199,9 @@ class Roster:
     def answered(self, stage: Stage, worker: str, call: str, *, taken: bool) -> None:
         """The worker that was chosen for this call took it, or did not or is given up; again, it changes nothing."""
         heard = self._heard.get((stage, worker))
-        if heard is not None and call in heard.asked:
-            heard.asked.remove(call)
-            heard.taken += taken
+        asked = heard.asked.pop(call, None) if heard is not None else None
+        if heard is not None and asked is not None:
+            heard.taken += taken and not asked[1]
 
     def seeks(self, stage: Stage, call: str) -> None:
         """This call has lost its worker: new ones don't take what is free before it has another."""

@@ -95,6 +95,7 @@ class Calls:
         with metrics.placing_s.time():
             for _ in range(SHARD_TRIES):
                 shard = await self._shards.choose()
+                self.require_places(key)  # others may have come while it was waited for
                 call = self._make(new_call_id(shard), agent, key=key)
                 call.line = line
                 if not await self._shards.unless_silent(shard, call.place()):
