@@ -36,7 +36,7 @@ def test_every_test_that_is_named_is_there(page: Path) -> None:
 
 def commands(page: Path) -> list[list[str]]:
     """In blocks of commands and in the midst of text."""
-    found = re.findall(r"^(trunkline [^#\n]*)|`(trunkline [^`\n]*)`", page.read_text(), flags=re.MULTILINE)
+    found = re.findall(r"^(trunkline [^#\n]*)|`(trunkline \w+ [^`\n]+)`", page.read_text(), flags=re.MULTILINE)
     return [shlex.split(block or inline)[1:] for block, inline in found]
 
 

@@ -106,4 +106,4 @@ def _nats_urls(parsed: argparse.Namespace, environ: Mapping[str, str] = os.envir
     found = stack.read(directory)
     if found is None or not found.nats_url:
         raise BadInput("--dir", f"{directory} holds no stack", "the --dir given to trunkline up, or --nats-url")
-    return found.nats_url.split(",")
+    return found.nats_urls
