@@ -66,6 +66,16 @@ async def two_of(stack: RunningStack, stage: str) -> None:
             await asyncio.sleep(0.1)
 
 
+async def serving(stack: RunningStack, stage: str) -> dict[str, Any]:
+    """Who has the only call, once his beat has told."""
+    async with asyncio.timeout(30.0):
+        while True:
+            have = [one for one in await workers(stack, stage) if one["calls"]]
+            if len(have) == 1:
+                return have[0]
+            await asyncio.sleep(0.05)
+
+
 async def answers_until_unready(session: aiohttp.ClientSession, port: int) -> tuple[float, str]:
     """Seconds until /readyz no longer says that it is ready, and what it says then; empty where it is gone already."""
     began_s = time.monotonic()
@@ -89,13 +99,13 @@ async def ended(stack: RunningStack, pid: int) -> str:
 async def replaced(stack: RunningStack, caller: Caller, turn: HeardTurn, stage: str) -> float:
     """Asks the process that serves the call to end, while the reply to a turn sounds. Seconds until it has ended."""
     async with aiohttp.ClientSession() as session:
-        (serving,) = [one for one in await workers(stack, stage) if one["calls"]]
+        worker = await serving(stack, stage)
         asked_s = time.monotonic()
-        os.kill(serving["pid"], signal.SIGTERM)
-        unready_s, why = await answers_until_unready(session, serving["admin_port"])
+        os.kill(worker["pid"], signal.SIGTERM)
+        unready_s, why = await answers_until_unready(session, worker["admin_port"])
     await caller.reply(turn)
     async with asyncio.timeout(float(setting("TRUNKLINE_DRAIN_GRACE_S"))):
-        told = await ended(stack, serving["pid"])
+        told = await ended(stack, worker["pid"])
     assert unready_s < pod()["containers"][0]["readinessProbe"]["periodSeconds"]
     assert why in ("draining", "")
     assert "ended with status 0" in told
@@ -131,16 +141,16 @@ def test_a_gateway_waits_within_its_grace_for_a_caller_who_can_t_come_back(twos:
         async with aiohttp.ClientSession() as session:
             async with session.ws_connect(url, headers=headers) as socket:
                 await socket.receive_json()
-                (serving,) = [one for one in await workers(twos, "gateway") if one["calls"]]
-                os.kill(serving["pid"], signal.SIGTERM)
-                _, why = await answers_until_unready(session, serving["admin_port"])
+                gateway = await serving(twos, "gateway")
+                os.kill(gateway["pid"], signal.SIGTERM)
+                _, why = await answers_until_unready(session, gateway["admin_port"])
                 await socket.send_json(
                     {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
                 )
                 while (said := await socket.receive_json())["type"] != "session.updated":
                     assert said["type"] != "error"
             async with asyncio.timeout(30.0):
-                told = await ended(twos, serving["pid"])
+                told = await ended(twos, gateway["pid"])
 
         assert why == "draining"
         assert "ended with status 0" in told
