@@ -295,6 +295,24 @@ def test_a_departure_counts_for_a_worker_once_our_own_connection_is_settled(
     assert run_virtual(main()) == expected
 
 
+def test_a_server_that_hung_and_goes_on_tells_of_nobody_who_has_left_it_though_it_brings_an_old_beat() -> None:
+    async def main() -> list[tuple[str, str, str]]:
+        bus = YoungBus(MemoryBroker())
+        bus.up_s = SETTLED_S
+        roster = Roster(asyncio.get_running_loop().time)
+        goings = goings_of(roster)
+        await roster.start(bus)
+        for node in ("hung", "well", "hung"):
+            roster.hear(msgspec.structs.replace(beat("moved"), node=node))
+        bus.publish(subjects.DEPARTED, departure("moved", node="hung"))
+        await asyncio.sleep(0.01)
+        await roster.stop()
+        await bus.close()
+        return goings
+
+    assert run_virtual(main()) == []
+
+
 def test_a_worker_beats_rarely_without_a_call_and_at_once_and_often_from_the_placement_on() -> None:
     async def main() -> tuple[list[float], list[float]]:
         loop, bus = asyncio.get_running_loop(), MemoryBus()

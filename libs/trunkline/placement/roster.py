@@ -20,6 +20,7 @@ from trunkline.proto.placement import BEAT_LIMIT_S, BEAT_S, IDLE_BEAT_S, IDLE_LI
 from trunkline.proto.subjects import STAGES, Stage
 from trunkline.telemetry import logs
 
+LEFT_S = 30.0  # a server that was stopped for longer is cut off by the others
 FORGET_S = 10.0  # a worker silent this long is no longer listed
 DEAF_S = BEAT_S + 0.05  # nobody heard for longer: it is the bus, or this process that was held up
 UNDER_WAY_S = 0.02  # that an order may take to its worker: a beat that comes sooner may have been sent before
@@ -101,6 +102,7 @@ class Roster:
         self.on_slow: Callable[[Collection[int]], None] = _nobody_asks
         self._bus: Bus | None = None
         self._subscriptions: list[Subscription] = []
+        self._left: dict[tuple[str, str], float] = {}  # worker and server -> when it was found at another
         self._audible_s = 0.0
         self._last_s = now_s()
 
@@ -122,6 +124,9 @@ class Roster:
         before, latest_s = self._heard.get((beat.stage, beat.worker)), self._last_s - UNDER_WAY_S
         asked = before.asked if before is not None else {}
         asked = {call: (at_s, True) for call, (at_s, _) in asked.items() if at_s > latest_s}
+        before = self._heard.get((beat.stage, beat.worker))
+        if before is not None and before.beat.node != beat.node:
+            self._note_left(before.beat)
         self._heard[beat.stage, beat.worker] = _Heard(beat, self._last_s, self._audible_s, asked)
         if beat.slow_shards:
             self.on_slow(beat.slow_shards)
@@ -235,6 +240,13 @@ class Roster:
         full = why in ("full", "kept")
         return StageUnavailable(stage, reason, self._rng.uniform(*RETRY_S) if full else 1.0, why=why)
 
+    def _note_left(self, beat: Beat) -> None:
+        """What that server still says, once it goes on again, is of a connection that was given up: even a beat."""
+        oldest_s = self._now_s() - LEFT_S
+        self._left = {key: at_s for key, at_s in self._left.items() if at_s > oldest_s}
+        if beat.node:
+            self._left[beat.worker, beat.node] = self._now_s()
+
     def _alive(self, heard: _Heard) -> bool:
         return not heard.gone and heard.at_s >= self._now_s() - heard.limit_s
 
@@ -264,7 +276,8 @@ class Roster:
         if len(found) != 1:  # a name that two stages share says nothing; their silence will
             return
         left, used = departure.server.name, found[0].node
-        if not (left and used and left != used):  # or it had moved to another server before
+        moved = left and used and left != used
+        if not (moved or (departure.client.name, left) in self._left):
             self.gone(found[0].stage, departure.client.name, f"disconnected: {departure.reason}")
 
 
