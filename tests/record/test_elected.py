@@ -7,7 +7,7 @@ from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
 from support.nats_server import NatsServer
-from trunkline.record.nats_elections import ELECTED
+from trunkline.record.nats_elections import ELECTED, LONGEST_S, TURNS_S, turn_s
 from trunkline.record.nats_writes import NatsWrites, Write
 
 pytestmark = pytest.mark.nats
@@ -48,3 +48,10 @@ def test_a_write_that_waits_is_stored_when_a_leader_is_elected_and_not_when_its_
     early, seq = asyncio.run(stored_after_election(nats_server, asks_first=asks_first))
 
     assert (early, seq) == (False, 1)
+
+
+def test_who_has_waited_longest_comes_first() -> None:
+    turns_s = [turn_s(waited_s) for waited_s in (0.0, 1.0, 5.0, LONGEST_S, 2 * LONGEST_S)]
+
+    assert turns_s == sorted(turns_s, reverse=True)
+    assert (turns_s[0], turns_s[-1]) == (TURNS_S, 0.0)

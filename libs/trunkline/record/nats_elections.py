@@ -1,7 +1,8 @@
 """Streams that have just elected a leader, by the cluster's own advisories: what waits for one is tried again at once.
 
 Rule: an owner that waits comes before whoever takes its call over, or what it has said since is in no record. So it may
-not find out by and by that there is a leader. A server alone elects nothing, and nothing comes.
+not find out by and by that there is a leader, and who has waited longest is first. A server alone elects nothing, and
+nothing comes.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from nats.errors import Error as NatsError
 
 ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED"  # and the stream; source: nats-server, jetstream_api.go
 LISTENS_S = 0.05  # the advisory goes out just before the leader begins to listen
+TURNS_S = 0.3  # over which the writes of all processes come again, by how long they have waited
+LONGEST_S = 6.0  # of an election, on the whole
 
 T = TypeVar("T")
 
@@ -54,6 +57,11 @@ class Elections:
         if awaited is not None and not awaited.done():
             awaited.set_result(None)
         self._on_elected(stream)
+
+
+def turn_s(waited_s: float) -> float:
+    """After which a write that has waited so long is tried again: the owner's has waited longer than a taker's."""
+    return TURNS_S * max(0.0, 1.0 - waited_s / LONGEST_S)
 
 
 async def unless_elected(elected: asyncio.Future[None], asked: Awaitable[T]) -> T | None:

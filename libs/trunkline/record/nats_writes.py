@@ -17,7 +17,7 @@ from nats.js.api import Header
 from nats.js.errors import NotFoundError
 from nats.js.kv import KV_DEL, KV_OP, KV_PURGE
 
-from trunkline.record.nats_elections import Elections, unless_elected
+from trunkline.record.nats_elections import Elections, turn_s, unless_elected
 from trunkline.record.replies import Answer, Replies
 from trunkline.record.store import EntryTooLarge, StoredEntry, StoreUnavailable, WrongSequence
 
@@ -176,9 +176,8 @@ class NatsWrites:
 
     def _ask_again(self, stream: str) -> None:
         """It has another leader: the one before won't answer."""
-        for first, of in list(self._unanswered.items()):
-            if of == stream and not first.done():
-                first.set_result(0)
+        asked = [first for first, of in self._unanswered.items() if of == stream]
+        asyncio.get_running_loop().call_later(turn_s(0.0), _give_up, asked)
 
     def _find_out(self, write: Write, limit_s: float, stored: asyncio.Future[int]) -> None:
         def finish(task: asyncio.Task[int]) -> None:
@@ -198,6 +197,8 @@ class NatsWrites:
 
     async def _fate_of(self, write: Write, limit_s: float) -> int:
         """Asks the leader, and writes again while nothing has come after expected_seq."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         for wait_s in backoff(limit_s):
             elected = self._elections.next(write.stream)
             last = await unless_elected(elected, self.last(write.stream, write.subject))
@@ -209,7 +210,15 @@ class NatsWrites:
                 if seq := await unless_elected(elected, self._publish_guarded(write)):
                     return seq
             await asyncio.wait([elected], timeout=wait_s)
+            if elected.done():
+                await asyncio.sleep(turn_s(loop.time() - began_s))
         raise StoreUnavailable(write.call, limit_s)
+
+
+def _give_up(asked: list[asyncio.Future[int]]) -> None:
+    for first in asked:
+        if not first.done():
+            first.set_result(0)
 
 
 def backoff(limit_s: float) -> Iterator[float]:

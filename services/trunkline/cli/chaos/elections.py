@@ -88,7 +88,7 @@ def set_ups(evidence: Evidence) -> dict[str, Figures]:
 
 
 def tools_waited(evidence: Evidence) -> ToolsWaited | None:
-    """None where no node was hit."""
+    """Of those that a tool runner carries out. None where no node was hit."""
     if not of_nodes(evidence.run.faults):
         return None
     waited = told = 0
@@ -98,7 +98,7 @@ def tools_waited(evidence: Evidence) -> ToolsWaited | None:
         excused = {item.response for item in facts.of(AssistantItem) if item.source == "filler"}
         for stored in facts.stored(ToolIntended):
             wait_s = stored.durable_s - stored.at_us / 1e6
-            if wait_s >= WAITED_S:
+            if wait_s >= WAITED_S and stored.event.runs == "runner":
                 waited += 1
                 told += stored.event.response in excused
                 longest_s = max(longest_s, wait_s)
