@@ -246,6 +246,20 @@ def test_a_body_that_comes_byte_by_byte_has_a_time_limit(monkeypatch: pytest.Mon
     beside_a_call(scenario)
 
 
+def test_who_leaves_within_its_body_leaves_no_traceback_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(server: Server, line: Line) -> None:
+        async with Line(server) as one:
+            one.send(
+                b"POST /v1/realtime/client_secrets HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+                + f"Authorization: Bearer {KEY}\r\nContent-Length: 9\r\n\r\n{{".encode()
+            )
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)
+
+    beside_a_call(scenario)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 def test_a_part_of_a_form_without_end_is_read_no_further_than_it_may_be() -> None:
     async def scenario(server: Server, line: Line) -> None:
         async def without_end() -> object:

@@ -139,7 +139,7 @@ def _reason(request: web.Request, error: web.HTTPException) -> str:
 
 
 def server_log() -> logging.Logger:
-    """For aiohttp's server, which would log a traceback of whatever isn't HTTP."""
+    """For aiohttp's server, which would log a traceback of whatever isn't HTTP, and of whoever leaves early."""
     found = logging.getLogger("aiohttp.server")
     found.setLevel(logging.DEBUG)  # it says there what isn't HTTP from the first word, and nothing else
     found.addFilter(_of_ours)  # again is no harm
@@ -149,6 +149,8 @@ def server_log() -> logging.Logger:
 def _of_ours(record: logging.LogRecord) -> bool:
     """Not of a client's making."""
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, ConnectionError):
+        return False  # it left before it was answered
     if not isinstance(error, HttpProcessingError):
         return record.levelno > logging.DEBUG
     metrics.turned_away.labels("not_http").inc()
