@@ -157,7 +157,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--calls", type=int, default=2_000, help="short ones, one after another")
-    parser.add_argument("--at-once", type=int, default=4, help="of those")
+    parser.add_argument("--at-once", type=int, default=2, help="of those")
     parser.add_argument("--minutes", type=float, default=40.0, help="of load, behind them")
     parser.add_argument("--load-calls", type=int, default=10, help="at a time, of the load")
     parser.add_argument("--leaking", action="store_true", help="a gateway that leaks on purpose: it must be found")

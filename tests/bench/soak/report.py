@@ -26,7 +26,7 @@ class Limits(NamedTuple):
 
 LIMITS: Mapping[str, Limits] = {
     "rss_kb": Limits(1_000, 4_000),
-    "objects": Limits(400, 2_000),
+    "objects": Limits(6_000, 15_000),  # garbage that waits for the collector comes and goes by thousands
     "tasks": Limits(2, 4, off_rest=2),
     "calls": Limits(2, 4, off_rest=0),
     "holds": Limits(4, 8, off_rest=0),
@@ -34,11 +34,11 @@ LIMITS: Mapping[str, Limits] = {
     "descriptors": Limits(2, 4, off_rest=4),
     "threads": Limits(1, 2, off_rest=4),
     "temporary": Limits(1, 1, off_rest=0),
-    "messages": Limits(500, 2_000, off_rest=60),
+    "messages": Limits(1_500, 8_000, off_rest=60),  # of a minute's calls, which come and go with their rate
     "kb": Limits(500, 2_000, off_rest=100),
 }
 GROWS = ("files logs_kb",)  # by design
-NATS_RSS = Limits(4_000, 12_000)  # Go gives memory back when it likes to
+NATS_RSS = Limits(15_000, 20_000)  # Go gives memory back when it likes to, and ids of messages are kept for 2 minutes
 
 
 class Taken(NamedTuple):
