@@ -153,6 +153,10 @@ class SimBus:
     def watch(self, on_change: Callable[[], object]) -> None:
         """The network is one, and stays."""
 
+    @property
+    def subscriptions(self) -> int:
+        return sum(one.bus is self for one in self.network._subscriptions)
+
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         if len(data) > MAX_PAYLOAD_BYTES:
             raise PayloadTooLarge(subject, len(data), MAX_PAYLOAD_BYTES)

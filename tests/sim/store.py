@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sim.loop import Life, SimLoop, State, living
 from trunkline.proto.record import CallSummary, Claim, Ended, decode_entry
-from trunkline.record import Attempt, MemoryClaimStore, MemoryRecordStore, StoredClaim, StoredEntry
+from trunkline.record import Attempt, MemoryClaimStore, MemoryRecordStore, ShardRoom, StoredClaim, StoredEntry
 from trunkline.record.store import StoreUnavailable
 
 T = TypeVar("T")
@@ -96,6 +96,12 @@ class SimStore(_Far):
 
     async def summaries(self) -> list[CallSummary]:
         return await self._ask(self._kept.summaries)
+
+    async def forget(self, call: str) -> None:
+        await self._ask(lambda: self._kept.forget(call))
+
+    async def room(self) -> list[ShardRoom]:
+        return await self._ask(self._kept.room)
 
 
 class SimClaims(_Far):

@@ -161,7 +161,7 @@ class Exchange:
         self.on_stood_still: Callable[[], None] | None = None
         self.on_placed: Callable[[], None] = lambda: None
         self._links: dict[LinkKey, Link] = {}
-        self._closed: OrderedDict[LinkKey, None] = OrderedDict()
+        self._closed: OrderedDict[tuple[str, str, int], None] = OrderedDict()
         self._audio: dict[tuple[str, int], tuple[int, AudioHandler, Link]] = {}
         self._inbox = Inbox(self._receive)
         self._subscription: Subscription | None = None
@@ -385,7 +385,7 @@ class Exchange:
     def _forget(self, link: Link) -> None:
         if self._links.get(link.key) is link:
             del self._links[link.key]
-        self._closed[link.key] = None
+        self._closed[link.call, link.peer, link.attach] = None  # plain tuples: the collector needn't look at them
         if len(self._closed) > CLOSED_LINKS:
             self._closed.popitem(last=False)
 

@@ -99,6 +99,10 @@ class MemoryBus:
     def watch(self, on_change: Callable[[], object]) -> None:
         """Nothing changes here."""
 
+    @property
+    def subscriptions(self) -> int:
+        return sum(one in self.broker.subscriptions for one in self._own)
+
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         if len(data) > MAX_PAYLOAD_BYTES:
             raise PayloadTooLarge(subject, len(data), MAX_PAYLOAD_BYTES)

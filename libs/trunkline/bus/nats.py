@@ -117,6 +117,10 @@ class NatsBus:
     def watch(self, on_change: Callable[[], object]) -> None:
         self._on_change.append(on_change)
 
+    @property
+    def subscriptions(self) -> int:
+        return len(self.client._subs)  # private, as _sid
+
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         try:
             message = publication(subject, data, reply, headers)

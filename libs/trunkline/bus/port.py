@@ -68,6 +68,11 @@ class Bus(Protocol):
         """on_change: called whenever it is connected, at first or anew, and when servers come or go."""
         ...
 
+    @property
+    def subscriptions(self) -> int:
+        """Of this client, at the server."""
+        ...
+
     def publish(self, subject: str, data: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         """Into a bounded outbox that drops its oldest; raises PayloadTooLarge."""
         ...

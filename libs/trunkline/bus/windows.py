@@ -13,6 +13,7 @@ from trunkline.proto.audio import AudioBatch, AudioChunk, encode_batch
 from trunkline.proto.subjects import Stage
 
 CHUNK_OVERHEAD_BYTES = 48
+KNOWN_PEERS = 1024  # whose windows are kept; workers come and go, and who drained says no last word here
 
 
 class _Window:
@@ -46,6 +47,7 @@ class AudioWindows:
         """peer: `<stage>.<worker>`."""
         window = self._windows.get(peer)
         if window is None:
+            self._make_room()
             window = self._windows[peer] = self._open(peer)
         size_bytes = len(chunk.pcm) + CHUNK_OVERHEAD_BYTES
         if window.size_bytes + size_bytes > self._limit_bytes:
@@ -77,6 +79,11 @@ class AudioWindows:
         window = self._windows.pop(peer, None)
         if window is not None and window.timer is not None:
             window.timer.cancel()
+
+    def _make_room(self) -> None:
+        """Once too many are known, only those stay in which something waits: the others learn their widths anew."""
+        if len(self._windows) >= KNOWN_PEERS:
+            self._windows = {peer: window for peer, window in self._windows.items() if window.chunks}
 
     def close(self) -> None:
         for peer in list(self._windows):

@@ -7,6 +7,7 @@ from trunkline.record.durability import Durability
 from trunkline.record.files import FILES_KEPT_S, FileFacts, FileStore, Purpose
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.heard import Heard, heard_of
+from trunkline.record.limits import checked_kept_s, checked_store_bytes
 from trunkline.record.memory_bucket import MemoryBucket
 from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_files import MemoryFileStore
@@ -25,6 +26,7 @@ from trunkline.record.store import (
     BrokenRecord,
     EntryTooLarge,
     RecordStore,
+    ShardRoom,
     StoredEntry,
     StoreFull,
     StoreUnavailable,
@@ -67,6 +69,7 @@ __all__ = [
     "RecordedEvent",
     "Recorder",
     "ResponseView",
+    "ShardRoom",
     "SnapshotFailed",
     "StoreFull",
     "StoreUnavailable",
@@ -77,6 +80,8 @@ __all__ = [
     "WrongSequence",
     "accepted",
     "approval_to_json",
+    "checked_kept_s",
+    "checked_store_bytes",
     "events_of",
     "fold",
     "given_subject",

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from trunkline.proto.errors import Fenced
 from trunkline.proto.record import RECORD_VERSION, CallSummary, Event, RecordEntry, ToolIntended, encode_entry
-from trunkline.record.store import EntryTooLarge, RecordStore, StoreUnavailable, WrongSequence, new_entry_id
+from trunkline.record.store import EntryTooLarge, RecordStore, StoreFull, StoreUnavailable, WrongSequence, new_entry_id
 from trunkline.record.view import CallView
 from trunkline.telemetry import logs
 
@@ -22,6 +22,7 @@ ENTRY_EVENTS = 256
 ENTRY_SPLIT_BYTES = 256 * 1024  # a batch over this goes as several entries
 WAITING_EVENTS = 20_000  # far over what a call says while a stream elects a leader (5 s)
 RETRY_S = 0.5
+FULL_RETRY_S = 5.0  # where the store has no room: an operator makes some, or the age of others does
 CLOSE_LIMIT_S = 15.0  # an election of a stream's leader takes 5 s, and the store gives an answer up after 12 s
 
 log = logs.get(__name__)
@@ -196,10 +197,12 @@ class CallLog:
     def _try_again(self, error: StoreUnavailable) -> None:
         """With the same entry id: it may be stored already."""
         _retries.inc()
-        log.warning("record store unavailable", call_id=self.call, epoch=self.epoch, waited_s=error.waited_s)
+        full = isinstance(error, StoreFull)
+        said = "record has no room" if full else "record store unavailable"
+        log.warning(said, call_id=self.call, epoch=self.epoch, waited_s=error.waited_s, waiting=len(self._waiting))
         self._fail_waiters(error)
         if self._failure is None:
-            self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._launch)
+            self._retry = asyncio.get_running_loop().call_later(FULL_RETRY_S if full else RETRY_S, self._launch)
 
     def _give_up(self, error: Exception) -> None:
         if self._failure is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 
 from trunkline.proto.record import CallSummary
-from trunkline.record.store import EntryTooLarge, StoredEntry, WrongSequence
+from trunkline.record.store import EntryTooLarge, ShardRoom, StoredEntry, WrongSequence
 
 ENTRY_LIMIT_BYTES = 1024 * 1024  # NATS's default payload limit
 
@@ -50,3 +50,10 @@ class MemoryRecordStore:
 
     async def summaries(self) -> list[CallSummary]:
         return sorted(self._summaries.values(), key=lambda summary: summary.started_us, reverse=True)
+
+    async def forget(self, call: str) -> None:
+        self._entries.pop(call, None)
+        self._summaries.pop(call, None)
+
+    async def room(self) -> list[ShardRoom]:
+        return []

@@ -13,9 +13,10 @@ from nats.js.errors import APIError
 from trunkline.proto import subjects
 from trunkline.proto.ids import SHARDS, shard_of
 from trunkline.proto.record import CallSummary, decode_summary, encode_summary
+from trunkline.record import nats_room
 from trunkline.record.nats_reads import read_subject
 from trunkline.record.nats_writes import ACK_LIMIT_S, NatsWrites, Write, backoff
-from trunkline.record.store import StoredEntry, StoreUnavailable
+from trunkline.record.store import ShardRoom, StoredEntry, StoreUnavailable
 from trunkline.telemetry import logs
 
 TROUBLE_LIMIT_S = 12.0  # an election takes 4 to 9 s
@@ -31,12 +32,15 @@ class NatsRecordStore:
         client: Client,
         *,
         replicas: int = 1,
+        limit_bytes: int = 0,
         ack_limit_s: float = ACK_LIMIT_S,
         trouble_limit_s: float = TROUBLE_LIMIT_S,
     ) -> None:
-        """client: connected; it stays the caller's. replicas: of streams that ensure makes, 1 or 3."""
+        """client: connected; it stays the caller's. Of streams that ensure makes: replicas, 1 or 3; limit_bytes, of all
+        of them, 0 for none, also for those that have none yet."""
         self._writes = NatsWrites(client, ack_limit_s=ack_limit_s)
         self._replicas = replicas
+        self._shard_bytes = limit_bytes // SHARDS
         self._trouble_limit_s = trouble_limit_s
 
     async def ensure(self) -> None:
@@ -44,6 +48,8 @@ class NatsRecordStore:
         for wait_s in backoff(self._trouble_limit_s):
             try:
                 await asyncio.gather(*(self._ensure_stream(shard) for shard in range(SHARDS)), self._ensure_index())
+                if self._shard_bytes:
+                    await nats_room.limit(self._writes, self._shard_bytes, self._trouble_limit_s)
             except (NatsError, TimeoutError) as error:
                 log.warning("record streams not ready", error=repr(error))
                 await asyncio.sleep(wait_s)
@@ -85,11 +91,18 @@ class NatsRecordStore:
         lines = [decode_summary(one.data) for one in entries if one.data]
         return sorted(lines, key=lambda line: line.started_us, reverse=True)
 
+    async def forget(self, call: str) -> None:
+        await nats_room.forget(self._writes, call, self._trouble_limit_s)
+
+    async def room(self) -> list[ShardRoom]:
+        return await nats_room.room(self._writes, self._trouble_limit_s)
+
     async def _ensure_stream(self, shard: int) -> None:
         config = StreamConfig(
             name=subjects.stream(shard),
             subjects=subjects.stream_subjects(shard),
             storage=StorageType.FILE,
+            max_bytes=self._shard_bytes or -1,
             num_replicas=self._replicas,
             discard=DiscardPolicy.NEW,  # a full stream refuses new calls, it never forgets live ones
             allow_direct=True,

@@ -7,7 +7,7 @@ soon as one is elected.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ from nats.js.kv import KV_DEL, KV_OP, KV_PURGE
 
 from trunkline.record.nats_elections import Elections, turn_s, unless_elected
 from trunkline.record.replies import Answer, Replies
-from trunkline.record.store import EntryTooLarge, StoredEntry, StoreUnavailable, WrongSequence
+from trunkline.record.store import EntryTooLarge, StoredEntry, StoreFull, StoreUnavailable, WrongSequence
 
 ACK_LIMIT_S = 1.0  # then the leader is asked what became of the write
 BACKOFF_S = 0.05
@@ -28,6 +28,9 @@ HEADROOM_BYTES = 1024  # headers count towards the server's payload limit
 TROUBLE_S = 0.2  # in which a leader that is there tells what became of a write
 NO_MESSAGE = 10037  # nats-server: "no message found"
 MESSAGE_GET = "$JS.API.STREAM.MSG.GET"  # only the stream's leader answers it with what is stored
+NO_STORAGE = 10023  # nats-server: "insufficient resources", of the account or the machine
+NOT_STORED = 10077  # nats-server: whatever its store says; of a limit in these words
+LIMIT = "maximum bytes exceeded"
 
 
 class Write(NamedTuple):
@@ -41,14 +44,21 @@ class Write(NamedTuple):
     entry: str
 
 
+class _Error(msgspec.Struct, frozen=True):
+    err_code: int = 0
+    description: str = ""
+
+
 class _Ack(msgspec.Struct):
     """JetStream's answer to a publish; seq is 0 beside an error."""
 
     seq: int = 0
+    error: _Error = _Error()
 
-
-class _Error(msgspec.Struct):
-    err_code: int = 0
+    @property
+    def full(self) -> bool:
+        code, said = self.error.err_code, self.error.description
+        return code == NO_STORAGE or (code == NOT_STORED and said == LIMIT)
 
 
 class _Got(msgspec.Struct):
@@ -94,7 +104,8 @@ class NatsWrites:
         await self.replies.stop()
 
     def put(self, write: Write, *, limit_s: float) -> asyncio.Future[int]:
-        """The result is its seq. Sets WrongSequence, or StoreUnavailable after limit_s; raises EntryTooLarge at once.
+        """The result is its seq. Sets WrongSequence, StoreFull, or StoreUnavailable after limit_s; raises EntryTooLarge
+        at once.
 
         The same entry put again while it is the subject's last succeeds with the seq it has.
         """
@@ -117,14 +128,24 @@ class NatsWrites:
         first.add_done_callback(acknowledged)
         return stored
 
-    def publish(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> asyncio.Future[int]:
-        """The message's seq in its stream, or 0 when the answer was an error or did not come."""
+    def publish(
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None = None,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> asyncio.Future[int]:
+        """The message's seq in its stream, or 0 when the answer was an error or did not come. on_full: the error was
+        that there is no room."""
         seq: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         acked_seq = 0
 
         def take(answer: Answer) -> bool:
             nonlocal acked_seq
-            acked_seq = 0 if answer.status else _acks.decode(answer.data).seq
+            ack = _acks.decode(answer.data) if not answer.status else _Ack()
+            acked_seq = ack.seq
+            if ack.full:
+                on_full()
             return True
 
         def finish(_: asyncio.Future[bool]) -> None:
@@ -167,12 +188,12 @@ class NatsWrites:
         oldest_s = asyncio.get_running_loop().time() - TROUBLE_S
         return {trouble.call for trouble in self._in_trouble.values() if trouble.since_s <= oldest_s}
 
-    def _publish_guarded(self, write: Write) -> asyncio.Future[int]:
+    def _publish_guarded(self, write: Write, on_full: Callable[[], None] = lambda: None) -> asyncio.Future[int]:
         headers = {
             Header.MSG_ID.value: write.entry,
             Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(write.expected_seq),
         }
-        return self.publish(write.subject, write.data, headers)
+        return self.publish(write.subject, write.data, headers, on_full)
 
     def _ask_again(self, stream: str) -> None:
         """It has another leader: the one before won't answer."""
@@ -199,6 +220,12 @@ class NatsWrites:
         """Asks the leader, and writes again while nothing has come after expected_seq."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        full = False
+
+        def note_full() -> None:
+            nonlocal full
+            full = True
+
         for wait_s in backoff(limit_s):
             elected = self._elections.next(write.stream)
             last = await unless_elected(elected, self.last(write.stream, write.subject))
@@ -207,8 +234,10 @@ class NatsWrites:
                     return last.seq
                 if last.seq != write.expected_seq:
                     raise WrongSequence(write.call, write.expected_seq, last.seq)
-                if seq := await unless_elected(elected, self._publish_guarded(write)):
+                if seq := await unless_elected(elected, self._publish_guarded(write, note_full)):
                     return seq
+                if full:
+                    raise StoreFull(f"the stream {write.stream}")
             await asyncio.wait([elected], timeout=wait_s)
             if elected.done():
                 await asyncio.sleep(turn_s(loop.time() - began_s))

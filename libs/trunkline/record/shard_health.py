@@ -15,6 +15,7 @@ from trunkline.telemetry import logs
 
 ASK_AGAIN_S = 1.0  # while a shard is in doubt
 ELECTION_S = 5.0  # as a rule: who finds no shard may come back then
+FULL_S = 30.0  # likewise where none has room: somebody has to make some first
 ALL = range(SHARDS)
 
 log = logs.get(__name__)
@@ -72,6 +73,7 @@ class ShardHealth:
         self._probe = probe
         self._rng = rng or random.Random(random.random())  # whoever seeds the module seeds it too
         self._doubts = Doubts()
+        self._full: Collection[int] = ()
         self._news = asyncio.Event()  # replaced with each
         self._urgent = asyncio.Event()
         self._asker: asyncio.Task[None] | None = None
@@ -90,13 +92,20 @@ class ShardHealth:
         self._doubts.about(shards)
         self._ask_soon()
 
+    def avoid(self, shards: Collection[int]) -> None:
+        """They have no room for new calls, and all others have."""
+        self._full = shards
+
     async def choose(self) -> int:
         """For one more call. While all are in doubt it waits for who is being asked. Raises RecordUnavailable."""
         while not self._doubts.well:
             if len(self._doubts.silent) == SHARDS:
                 raise RecordUnavailable(ELECTION_S)
             await self._next_news()
-        return self._rng.choice(self._doubts.well)
+        usable = [shard for shard in self._doubts.well if shard not in self._full]
+        if not usable:
+            raise RecordUnavailable(FULL_S, "the record has no room for another call")
+        return self._rng.choice(usable)
 
     async def unless_silent(self, shard: int, work: Coroutine[None, None, None]) -> bool:
         """Whether the work was done; it is cancelled when the shard is asked meanwhile, and doesn't answer.

@@ -33,8 +33,10 @@ class StoreUnavailable(TrunklineError):
 
 
 class StoreFull(StoreUnavailable):
-    def __init__(self, what: str, limit_bytes: int) -> None:
-        TrunklineError.__init__(self, f"{what} is full: it takes {limit_bytes} bytes")
+    """limit_bytes: 0 where that isn't known."""
+
+    def __init__(self, what: str, limit_bytes: int = 0) -> None:
+        TrunklineError.__init__(self, f"{what} is full" + (f": it takes {limit_bytes} bytes" if limit_bytes else ""))
         self.what, self.waited_s = what, 0.0
 
 
@@ -67,6 +69,19 @@ class StoredEntry(NamedTuple):
     data: bytes
     stored_at: str = ""
     removed: bool = False
+
+
+class ShardRoom(NamedTuple):
+    """limit_bytes: what the shard's stream takes, above 0."""
+
+    shard: int
+    taken_bytes: int
+    limit_bytes: int
+
+    @property
+    def fill(self) -> float:
+        """Its share that is taken, 0 to 1."""
+        return self.taken_bytes / self.limit_bytes
 
 
 class RecordStore(Protocol):
@@ -104,4 +119,12 @@ class RecordStore(Protocol):
 
     async def summaries(self) -> list[CallSummary]:
         """Every call's line, the latest started first. Raises StoreUnavailable."""
+        ...
+
+    async def forget(self, call: str) -> None:
+        """Nothing is kept of this call any more, nor of its claims; it must be over. Raises StoreUnavailable."""
+        ...
+
+    async def room(self) -> list[ShardRoom]:
+        """Of the shards that have a limit. Raises StoreUnavailable."""
         ...

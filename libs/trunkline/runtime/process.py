@@ -42,6 +42,8 @@ EXIT_FAILED = 1
 log = logs.get(__name__)
 _tasks = Gauge("trunkline_worker_tasks", "Tasks of the event loop")
 _holds = Gauge("trunkline_bus_holds", "Links, streams of audio and waiting messages; 0 at rest")
+_subscriptions = Gauge("trunkline_bus_subscriptions", "Subscriptions at NATS, the same whatever the number of calls")
+_objects = Gauge("trunkline_worker_objects", "Python objects that hold others, of those made since the start")
 
 
 class Service(Protocol):
@@ -114,6 +116,8 @@ class Process:
         loop = asyncio.get_running_loop()
         _tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         _holds.set_function(lambda: self.exchange.holds)
+        _subscriptions.set_function(lambda: self.bus.subscriptions)
+        _objects.set_function(lambda: len(gc.get_objects()))  # a millisecond per 50,000, whenever metrics are read
         self._beats.start()
         self.bus.watch(self._beats.now)  # a gateway knows by it who has moved to another server, and isn't dead
         self.exchange.on_placed = self._beats.placed

@@ -67,7 +67,6 @@ class StageUnavailable(TrunklineError):
 class RecordUnavailable(StageUnavailable):
     """stage is `record`, which is none."""
 
-    def __init__(self, retry_after_s: float) -> None:
-        reason = "no shard of the record answers"
+    def __init__(self, retry_after_s: float, reason: str = "no shard of the record answers") -> None:
         TrunklineError.__init__(self, f"no call can be taken at present: {reason}")
         self.stage, self.reason, self.retry_after_s, self.why = "record", reason, retry_after_s, "other"

@@ -116,6 +116,11 @@ def record(call: str) -> str:
     return f"calls.{shard_of(call):02d}.{_token(call)}"
 
 
+def claims(call: str) -> str:
+    """All claims of a call."""
+    return f"claims.{shard_of(call):02d}.{_token(call)}.*"
+
+
 def claim(call: str, key: str, attempt: int = 1) -> str:
     """A tool runner's claim of one attempt, beside the call's events."""
     tail = key if attempt == 1 else f"{key}-{attempt}"

@@ -6,7 +6,14 @@ from trunkline.agent.service import AgentService, load_file, load_model
 from trunkline.agent.settings import AgentSettings
 from trunkline.bus.nats import NatsBus
 from trunkline.proto.subjects import FILES_BUCKET, VAULT_BUCKET
-from trunkline.record import Durability, NatsBucket, NatsClaimStore, NatsFileStore, NatsRecordStore
+from trunkline.record import (
+    Durability,
+    NatsBucket,
+    NatsClaimStore,
+    NatsFileStore,
+    NatsRecordStore,
+    checked_store_bytes,
+)
 from trunkline.runtime.process import Context, run
 from trunkline.vault import checked_ttl_s, open_vault
 
@@ -15,7 +22,8 @@ def build(context: Context, settings: AgentSettings) -> AgentService:
     assert isinstance(context.bus, NatsBus)  # the record lives in JetStream
     client, replicas = context.bus.client, settings.record_replicas
     file = load_file(settings)
-    record = NatsRecordStore(client, replicas=replicas)
+    limit_bytes = checked_store_bytes(settings.record_store_bytes)
+    record = NatsRecordStore(client, replicas=replicas, limit_bytes=limit_bytes)
     context.slow_shards = record.slow_shards
     values = NatsBucket(client, VAULT_BUCKET, ttl_s=checked_ttl_s(settings.vault_ttl_s), replicas=replicas)
     files = NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas)

@@ -19,9 +19,9 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     key. model_pictures: whether messages go with the pictures that they show; `omit` for models that see none, which
     are told so in words. record_replicas: of the record's streams where this process makes them, 1 or 3.
     nats_sync: what the NATS servers are expected to do, `always` or a time; nats_monitor_url: comma-separated, where
-    they tell what they do. file_store_bytes: of all files, where this process makes their store. vault_key: 32 bytes
-    in base64, the same for agents and tool runners. vault_ttl_s: how long sensitive values are kept, where this process
-    makes their bucket.
+    they tell what they do. record_store_bytes: of all calls, 0 for no limit, and file_store_bytes: of all files, where
+    this process makes their stores. vault_key: 32 bytes in base64, the same for agents and tool runners. vault_ttl_s:
+    how long sensitive values are kept, where this process makes their bucket.
     breaker_failures: in a row, after which an endpoint is left alone for breaker_rest_s; 0 for never.
     """
 
@@ -43,6 +43,7 @@ class AgentSettings(CoreSettings, frozen=True, kw_only=True):
     record_replicas: Literal[1, 3] = 1
     nats_sync: str = ""
     nats_monitor_url: str = ""
+    record_store_bytes: int = 0
     file_store_bytes: int = 2_147_483_648
     vault_key: str = ""
     vault_ttl_s: float = 3600.0

@@ -33,6 +33,11 @@ def post(address: Address, path: str, body: Mapping[str, object], *, wait_s: flo
     return asyncio.run(_ask(address, "POST", path, msgspec.json.encode(body), wait_s))
 
 
+def delete(address: Address, path: str) -> bytes:
+    """Raises as get does."""
+    return asyncio.run(_ask(address, "DELETE", path, None, TIMEOUT_S))
+
+
 async def fetch(address: Address, path: str) -> bytes:
     """As get, within a running loop."""
     return await _ask(address, "GET", path, None, TIMEOUT_S)

@@ -4,7 +4,7 @@ import argparse
 
 import msgspec
 
-from trunkline.cli import api, stack
+from trunkline.cli import api, record_json, stack
 
 
 class WorkerLine(msgspec.Struct, frozen=True):
@@ -37,6 +37,10 @@ def ps(parsed: argparse.Namespace) -> int:
 
 
 def calls(parsed: argparse.Namespace) -> int:
+    if parsed.delete:
+        body = api.delete(stack.find(parsed), record_json.path(parsed.delete))
+        print(body.decode() if parsed.json else f"deleted {parsed.delete}")
+        return 0
     body = api.get(stack.find(parsed), "/v1/calls")
     lines = msgspec.json.decode(body, type=list[CallLine])
     return _print(parsed, lines, list(CallLine.__struct_fields__), "no calls on record")

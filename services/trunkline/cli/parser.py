@@ -137,6 +137,9 @@ def _call(parser: Parser) -> None:
 
 
 def _calls(parser: Parser) -> None:
+    parser.add_argument(
+        "--delete", metavar="CALL", default="", help="delete this call's record instead; it must be over"
+    )
     _find_stack(parser)
     _json(parser)
 

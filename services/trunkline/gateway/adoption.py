@@ -48,6 +48,10 @@ class Adoption:
         self._orphans: dict[str, float] = {}  # call -> since when nobody has it, as far as is known here
         self._task: asyncio.Task[None] | None = None
 
+    def leads(self) -> bool:
+        """Whether what one gateway does for all is this one's."""
+        return min(self._gateways()) == self._worker
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name="adoption")
 
@@ -67,7 +71,7 @@ class Adoption:
             await asyncio.sleep(self._window_s / LOOKS)  # at first until the others are heard
             alive, agents = self._gateways(), self._heard("agent")
             gone = (self._alive - alive) | (self._agents - agents)
-            due = (due or bool(gone)) and min(alive) == self._worker
+            due = (due or bool(gone)) and self.leads()
             self._alive, self._agents = alive, agents
             if due or self._orphans or self._calls.abandoned:
                 due = self._calls.abandoned = False  # before: what is abandoned during a look is for the next
@@ -101,8 +105,7 @@ class Adoption:
     def _is_orphan(self, summary: CallSummary) -> bool:
         if summary.gateway == self._worker:
             return not self._calls.has(summary.call)
-        alive = self._gateways()
-        return summary.gateway not in alive and min(alive) == self._worker
+        return summary.gateway not in self._gateways() and self.leads()
 
     async def _adopt(self, call_id: str) -> None:
         try:

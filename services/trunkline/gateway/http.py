@@ -62,6 +62,7 @@ class Http:
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/v1/calls", guarded(self._keys, self._calls))
         app.router.add_get("/v1/calls/{call}", guarded(self._keys, self._call))
+        app.router.add_delete("/v1/calls/{call}", guarded(self._keys, self._forget))
         app.router.add_get("/v1/workers", guarded(self._keys, self._workers))
 
     async def _calls(self, request: web.Request) -> web.StreamResponse:
@@ -73,6 +74,17 @@ class Http:
         if found is None:
             return refuse(404, "call_not_found", f"no call {call[:80]!r}", param="call_id")
         return answer(to_json(*found))
+
+    async def _forget(self, request: web.Request) -> web.StreamResponse:
+        """Deletes the record of a call that is over."""
+        call = request.match_info["call"]
+        found = await read_call(self._store, call) if is_call_id(call) else None
+        if found is None:
+            return refuse(404, "call_not_found", f"no call {call[:80]!r}", param="call_id")
+        if found[0].ended is None:
+            return refuse(409, "call_is_live", f"the call {call} goes on; hang up first", param="call_id")
+        await self._store.forget(call)
+        return answer({"call_id": call, "deleted": True})
 
     async def _workers(self, request: web.Request) -> web.StreamResponse:
         return answer(

@@ -6,7 +6,7 @@ from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.gateway.stores import Stores
 from trunkline.proto.subjects import FILES_BUCKET, RESPONSES_BUCKET, SESSIONS_BUCKET
-from trunkline.record import Durability, NatsBucket, NatsFileStore, NatsRecordStore
+from trunkline.record import Durability, NatsBucket, NatsFileStore, NatsRecordStore, checked_store_bytes
 from trunkline.runtime.memory import keep_large_apart
 from trunkline.runtime.process import Context, run
 
@@ -18,7 +18,7 @@ def build(context: Context, settings: GatewaySettings, webrtc: MakeEndpoint | No
     keep_large_apart()  # what people upload
     client, replicas = context.bus.client, settings.record_replicas
     stores = Stores(
-        record=NatsRecordStore(client, replicas=replicas),
+        record=NatsRecordStore(client, replicas=replicas, limit_bytes=checked_store_bytes(settings.record_store_bytes)),
         sessions=NatsBucket(client, SESSIONS_BUCKET, ttl_s=KEPT_S, replicas=replicas),
         responses=NatsBucket(client, RESPONSES_BUCKET, ttl_s=RESPONSES_KEPT_S, replicas=replicas),
         files=NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas),

@@ -10,15 +10,17 @@ from trunkline.gateway.adoption import Adoption
 from trunkline.gateway.calls import Calls
 from trunkline.gateway.cors import Cors
 from trunkline.gateway.endpoints import MakeEndpoint, Parts, endpoints
+from trunkline.gateway.forgetting import Forgetting
 from trunkline.gateway.http import server_log, vendor_errors
 from trunkline.gateway.key_use import KeyUse
 from trunkline.gateway.lobby import Limits, Lobby, places
+from trunkline.gateway.record_room import RecordRoom
 from trunkline.gateway.resuming import Resumption
 from trunkline.gateway.settings import GatewaySettings, key_calls_of, origins_of
 from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
-from trunkline.record import Durability
+from trunkline.record import Durability, checked_kept_s
 from trunkline.record.shard_health import ShardHealth
 from trunkline.runtime.process import Context
 
@@ -66,6 +68,10 @@ class GatewayService:
             settings.resume_window_s,
             context.exchange.now_s,
         )
+        self._room = RecordRoom(stores.record, self._shards.avoid)
+        self._forgetting = Forgetting(
+            stores.record, checked_kept_s(settings.record_kept_s), self._adoption.leads, wall_s
+        )
         app = web.Application(client_max_size=REQUEST_LIMIT_BYTES)
         Cors(origins_of(settings)).guard(app)
         app.middlewares.append(vendor_errors)
@@ -95,6 +101,8 @@ class GatewayService:
         await self._roster.start(self._bus)
         self._calls.start()
         self._adoption.start()
+        self._room.start()
+        self._forgetting.start()
         await self._runner.setup()
         await self._roster.listen()  # the first caller isn't told that nobody is there
         settings, http = self._settings, self._runner.server
@@ -118,7 +126,8 @@ class GatewayService:
         await self._calls.drain(grace_s)
 
     async def stop(self) -> None:
-        await self._adoption.stop()
+        for kept_up in (self._forgetting, self._room, self._adoption):
+            await kept_up.stop()
         if self._door is not None:
             self._door.close()
         if self._lobby is not None:

@@ -23,7 +23,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
     file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them, and so with
-    file_store_bytes: of all files. nats_sync: what the NATS servers are expected to do, `always` or a time;
+    record_store_bytes: of all calls, 0 for no limit, and file_store_bytes: of all files. record_kept_s: for which calls
+    are kept since their end, 0 for ever. nats_sync: what the NATS servers are expected to do, `always` or a time;
     nats_monitor_url: comma-separated, where they tell what they do. image_urls: `off`, `on`, or comma-separated hosts
     (`host` or `host:port`) that pictures are fetched from. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
@@ -55,6 +56,8 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     record_replicas: Literal[1, 3] = 1
     nats_sync: str = ""
     nats_monitor_url: str = ""
+    record_store_bytes: int = 0
+    record_kept_s: float = 0.0
     resume_secret: str = ""
     key_calls: int = 0
     headroom: Literal["n+1", "off"] = "n+1"
