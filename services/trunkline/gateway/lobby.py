@@ -11,7 +11,7 @@ import resource
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import cast
 
 import msgspec
@@ -23,6 +23,8 @@ from trunkline.telemetry import logs
 HEAD_LIMIT_BYTES = 32 * 1024
 HEAD_END = b"\r\n\r\n"
 LOOK_S = 1.0  # between two looks at who waits, and at who is gone
+GIVEN_UP_AT_ONCE = 200  # of thousands that came together; then calls have their turn
+GO_ON_S = 0.02
 LOOK_AGAIN_S = 0.1  # ... at the earliest, if there is no place
 MANNERS_S = 1.0  # that anybody has to say what he wants, if somebody else needs the place
 SPARE_PLACES = 64  # for those who are told that there is none
@@ -122,10 +124,11 @@ class Lobby:
     def _look(self) -> None:
         self._forget_closed()
         now_s = self._now_s()
-        for waiting, _ in list(takewhile(lambda one: one[1] <= now_s, self._waiting.items())):
+        overdue = list(islice(takewhile(lambda one: one[1] <= now_s, self._waiting.items()), GIVEN_UP_AT_ONCE))
+        for waiting, _ in overdue:
             waiting.give_up()
-        more = bool(self._lines)
-        self._next_look = asyncio.get_running_loop().call_later(LOOK_S, self._look) if more else None
+        pause_s = LOOK_S if len(overdue) < GIVEN_UP_AT_ONCE else GO_ON_S
+        self._next_look = asyncio.get_running_loop().call_later(pause_s, self._look) if self._lines else None
 
     def _forget_closed(self) -> None:
         self._looked_s = self._now_s()

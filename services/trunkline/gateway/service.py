@@ -29,7 +29,7 @@ __all__ = ["GatewayService", "MakeEndpoint"]
 REQUEST_LIMIT_BYTES = 160 * 1024  # of a request's body: a session with all its tools; events come over the socket
 KEEP_ALIVE_S = 75.0  # longer than proxies keep a connection for its next request
 LINGER_S = 2.0  # that a body is read on, and thrown away, so that its sender gets to read why it was refused
-BACKLOG = 4096  # connections that the kernel keeps until they are taken
+BACKLOG = 1024  # connections that the kernel keeps until they are taken
 
 
 class GatewayService:
