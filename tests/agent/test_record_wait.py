@@ -1,6 +1,7 @@
 """While its shard elects a leader a call speaks and listens; a tool waits for its intent, and is spoken of."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from unittest import mock
@@ -11,6 +12,7 @@ from agent.scene import Scene, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Script, Step, Words
 from trunkline.agent.record_wait import RECORD_WAIT_S, WAITING
+from trunkline.agent.rounds import Rounds
 from trunkline.agents import Agent, Fillers
 from trunkline.proto.record import AssistantItem, CallerSaid, ToolIntended
 from trunkline.proto.response import ItemStarted
@@ -147,3 +149,25 @@ def test_what_was_said_of_the_wait_stands_behind_the_intent_in_the_record() -> N
         assert (told.phase, told.source, told.status) == ("commentary", "filler", "completed")
 
     on([LOOKS_UP], body)
+
+
+@pytest.mark.parametrize("turn", [SURE, LOOKS_UP], ids=["says", "looks up"])
+def test_an_answer_that_is_over_leaves_nothing_for_the_garbage_collector(turn: Sequence[Sequence[Step]]) -> None:
+    def answers() -> int:
+        return sum(isinstance(one, Rounds) for one in gc.get_objects())
+
+    async def body(scene: Scene, store: Electing) -> None:
+        store.go_on()
+        for _ in range(3):
+            scene.says("Where is order 7?")
+            await asyncio.sleep(0.5)
+            assert answers() == 0
+
+        assert scene.said[-1] in ("Sure.", "Done.")
+
+    gc.collect()  # what other tests left
+    gc.disable()
+    try:
+        on([turn] * 3, body)
+    finally:
+        gc.enable()

@@ -87,7 +87,6 @@ class Rounds:
         self._fillers = FillerWords(None if self._aside else conversation.agent.fillers)
         self._said_here = False  # by the model, in the last round
         self._held = HeldAnswer(conversation, desk.approvals, writer)
-        self._record_wait = RecordWait(conversation.log, self._excuse)
 
     async def run(self) -> None:
         """Goes on from where the record stands to the response's end, whatever the model does.
@@ -117,6 +116,7 @@ class Rounds:
         if self._ends_in_set_words():
             return
         made = min(rounds_made(view, response), MAX_ROUNDS)
+        record_wait = RecordWait(self._conversation.log, self._excuse)  # as an attribute, a cycle of each answer
         while made <= MAX_ROUNDS and handoffs_made(view, response) <= MAX_HANDOFFS:
             try:
                 await self._listen([*left, *self._desk.client.judging])
@@ -129,7 +129,7 @@ class Rounds:
                     return
                 if made < MAX_ROUNDS:
                     known = len(view.responses[response].tools)
-                    with self._record_wait:
+                    with record_wait:
                         waited = await self._desk.run(response, calls, tracing.inject(self._span))
                     await self._tell_of(view.responses[response].tools[known:])
                     await self._listen(waited)
