@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from support.virtual import run_virtual
-from tool_runner.desk import Desk, an_order, words
+from tool_runner.desk import NOW_US, Desk, an_order, words
 from trunkline.agents import tool
 from trunkline.runtime.breaker import Breakers, Rules
 from trunkline.tool_runner.outage import is_outage
@@ -62,6 +62,20 @@ def test_a_tool_that_fails_or_hangs_in_a_row_is_not_run_until_it_has_rested(trou
         assert {result.status for result in desk.results[2:]} == {"error"}
         await asyncio.sleep(10.0)
         assert await asked(desk, "4711", "4712") == ['"4711"', '"4712"']
+
+    run_virtual(scenario())
+
+
+def test_a_tool_that_was_left_little_of_its_time_is_not_to_blame_for_running_out_of_it() -> None:
+    async def scenario() -> None:
+        desk = desk_of()
+        for n in (1, 2, 3):
+            desk.send(an_order("look_up", '{"number": "slow"}', n=n, deadline_us=NOW_US + 200_000))
+            assert (await desk.result(n)).status == "timeout"
+        told = await asked(desk, "4711")
+
+        assert calls == [*3 * ["slow"], "4711"]
+        assert told == ['"4711"']
 
     run_virtual(scenario())
 

@@ -83,7 +83,7 @@ def unread(tool: Tool, why: str) -> Outcome:
 
 def timed_out(tool: Tool, limit_s: float) -> Outcome:
     words = f"{tool.name} did not finish within {limit_s:.3g} seconds{_effect(tool)}"
-    return Outcome("timeout", in_words(words), outage=True)
+    return Outcome("timeout", in_words(words), outage=limit_s >= tool.timeout_s / 2)  # with less, it may be just slow
 
 
 def cut_off(tool: Tool) -> Outcome:
