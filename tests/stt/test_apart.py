@@ -1,6 +1,7 @@
 """A recogniser that holds the GIL, in a process of its own."""
 
 import asyncio
+import errno
 import os
 import signal
 import threading
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,24 @@ def test_a_process_that_comes_up_after_all_is_asked_again(tmp_path: Path) -> Non
     now_s = PAUSE_S
 
     assert apart.ask(question)
+    apart.close()
+
+
+def test_a_process_that_the_system_has_no_room_for_is_started_once_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    apart = Apart("hungry", partial(answering, HungryRecogniser), now_s=lambda: now_s)
+
+    def refuse(_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SpawnProcess, "start", refuse)
+        with pytest.raises(EngineDied, match="can't be started"):
+            apart.load()
+    now_s = PAUSE_S
+    apart.load()
+
+    assert apart.pauses_s == 0.0
     apart.close()
 
 

@@ -119,13 +119,8 @@ class Apart:
             self._lose("ended")
         if self.pauses_s:
             raise EngineDied(self._name, f"didn't come up, and isn't started again for {self.pauses_s:.1f} s")
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(self._make, theirs), name=self._name, daemon=True)
-        self._process.start()
-        theirs.close()
-        _limit(self._pipe)
         try:
+            self._launch()
             self._exchange(LOAD, LOAD_LIMIT_S)
         except (EngineDied, EngineFailed):
             self._end()
@@ -133,6 +128,19 @@ class Apart:
             self._starts_at_s = self._now_s() + self._pause_s
             raise
         self._pause_s = 0.0
+
+    def _launch(self) -> None:
+        """Raises EngineDied where the system has no process, or no descriptors, to give."""
+        context = multiprocessing.get_context("spawn")
+        try:
+            self._pipe, theirs = context.Pipe()
+            with theirs:
+                process = context.Process(target=_serve, args=(self._make, theirs), name=self._name, daemon=True)
+                process.start()
+        except OSError as error:
+            raise EngineDied(self._name, f"can't be started ({error})") from error
+        self._process = process
+        _limit(self._pipe)
 
     def _exchange(self, question: bytes, limit_s: float) -> bytes:
         pipe = self._pipe
