@@ -14,12 +14,14 @@ from trunkline.record import (
     NatsRecordStore,
     checked_store_bytes,
 )
+from trunkline.runtime.memory import collect_sooner
 from trunkline.runtime.process import Context, run
 from trunkline.vault import checked_ttl_s, open_vault
 
 
 def build(context: Context, settings: AgentSettings) -> AgentService:
     assert isinstance(context.bus, NatsBus)  # the record lives in JetStream
+    collect_sooner()
     client, replicas = context.bus.client, settings.record_replicas
     file = load_file(settings)
     limit_bytes = checked_store_bytes(settings.record_store_bytes)
