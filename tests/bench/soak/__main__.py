@@ -22,9 +22,10 @@ from bench.soak import desk
 from bench.soak.callers import SCRIPT, SEGMENT_MS, Callers
 from bench.soak.report import Part, Report, Taken, panels, series, text
 from bench.soak.samples import Sampler
+from bench.turns import NULL_OPTIONS
 from support.running_stack import RunningStack
 from trunkline.cli.load import plot, run, services
-from trunkline.cli.load.asked import NULL_ENGINES, Asked
+from trunkline.cli.load.asked import Asked
 from trunkline.cli.load.dialect import Turns, spec_of
 from trunkline.cli.load.report import SERVICES, machine
 from trunkline.cli.load.services import Target
@@ -156,9 +157,8 @@ def stack_of(out: Path, temporary: Path, *, leaking: bool) -> RunningStack:
     }
     if leaking:
         environ["PYTHONPATH"] = f"{LEAKING}:{':'.join(sys.path)}"
-    engines = [f"--engine={seam}={name}" for seam, name in NULL_ENGINES.items()]
     return RunningStack(
-        out / "stack", "--agent", f"{desk.__file__}:desk", "--workers", "webrtc=0", *engines, environ=environ
+        out / "stack", "--agent", f"{desk.__file__}:desk", "--workers", "webrtc=0", *NULL_OPTIONS, environ=environ
     )
 
 
