@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trunkline.cli.embedded_nats import ALONE, HOST, EmbeddedNats, free_ports
-from trunkline.cli.stack import NatsNode
+from trunkline.cli.embedded_nats import HOST, EmbeddedNats, free_ports
+from trunkline.cli.stack import ALONE, NatsNode
 from trunkline.cli.supervisor import Job
 from trunkline.proto.errors import BadInput, BadSettings
 from trunkline.record.durability import MONITOR, SYNC, sync_s
