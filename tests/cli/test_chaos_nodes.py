@@ -1,6 +1,7 @@
 """Faults of a cluster's nodes: what its monitoring says, whom they hit, when the next may come, what they cost."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -243,6 +244,26 @@ def test_one_process_after_the_other_is_replaced_and_the_next_waits_for_the_beat
 
     assert [(fault.kind, fault.worker) for fault in done] == [("term", "stt-0"), ("term", "stt-1")]
     assert all(fault.at_s <= fault.ended_s <= fault.ready_s for fault in done)
+
+
+def test_a_process_that_does_not_end_within_its_limit_ends_the_rolling_restart(
+    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.cli.chaos.rolling.STEP_LIMIT_S", 0.1)
+    processes[0].send_signal(signal.SIGSTOP)
+    wait_until_stopped(processes[0])  # SIGTERM ends it no more
+
+    async def main() -> Rolling:
+        watch, scripted = Watch(), Scripted(whole)
+        beats = [Beat("stt", f"stt-{n}", 0, 8, False, "0", pid=p.pid) for n, p in enumerate(processes)]
+        rolling = Rolling(watch, asyncio.Event(), scripted, faults_of(scripted, processes))
+        await rolling.replace(beats)
+        return rolling
+
+    done = asyncio.run(main()).done
+
+    assert [(fault.worker, fault.ended_s, fault.ready_s) for fault in done] == [("stt-0", 0.0, 0.0)]
+    assert [process.poll() for process in processes] == [None] * 3
 
 
 # what they cost
