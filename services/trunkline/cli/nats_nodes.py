@@ -30,10 +30,8 @@ class NatsNodes:
     """All of one stack."""
 
     def __init__(self, directory: Path, count: int, environ: Mapping[str, str]) -> None:
-        """environ: theirs too. Raises StartFailed, BadInput."""
-        sync = environ.get(SYNC, "")
-        sync_s(sync)
-        own = dict(environ)
+        """environ: theirs too, of which `check` has seen the settings. Raises StartFailed."""
+        sync, own = environ.get(SYNC, ""), dict(environ)
         if count == 1:
             self.nodes = [EmbeddedNats(directory, own, sync=sync)]
         else:
