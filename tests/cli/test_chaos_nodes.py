@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from trunkline.cli.chaos import cluster, elections, gaps
+from trunkline.cli.chaos.checks_nodes import nodes_are_left
 from trunkline.cli.chaos.cluster import Cluster, Led, NodeView, View
 from trunkline.cli.chaos.evidence import Account, CallEvidence, Evidence, Fault, Moved, Piece, Recorded, Run, Said
 from trunkline.cli.chaos.node_faults import NodeFaults
@@ -320,15 +321,19 @@ def test_moves_are_counted_from_the_fault() -> None:
     assert elections.moves(Evidence([], Run([fault]))) == {"kill nats": gaps.Figures(50.0, 50.0, 50.0, 1)}
 
 
+CALM = (30.0, 0.5), (40.0, 0.5)
+
+
+def spoken(*turns: tuple[float, float]) -> CallEvidence:
+    """turns: when each began, and how long after its words the reply came, in seconds."""
+    said = [Said("1", began_s + 1, began_s + 3, "", "short", began_s) for began_s, _ in turns]
+    heard = [Piece("item", 0, 0, 2400, began_s + 1 + first_s) for began_s, first_s in turns]
+    return CallEvidence(CALL, [], Account(said, [], heard))
+
+
 def test_turns_of_an_election_are_counted_apart_from_those_that_felt_the_node_go() -> None:
     """One was under way at the fault, one began in the election, one long after."""
-    said, heard = [], []
-    for began_s, first_s in ((9.0, 0.9), (13.0, 0.6), (30.0, 0.5), (40.0, 0.5)):
-        said.append(Said("1", began_s + 1, began_s + 3, "", "short", began_s))
-        heard.append(Piece("item", 0, 0, 2400, began_s + 1 + first_s))
-    call = CallEvidence(CALL, [], Account(said, [], heard))
-
-    by_kind, undisturbed = gaps.measure(Evidence([call], Run([FAULT])))
+    by_kind, undisturbed = gaps.measure(Evidence([spoken((9.0, 0.9), (13.0, 0.6), *CALM)], Run([FAULT])))
 
     assert {name: (each.worst, each.turns) for name, each in by_kind.items()} == {
         "kill nats": (400.0, 1),
@@ -336,3 +341,22 @@ def test_turns_of_an_election_are_counted_apart_from_those_that_felt_the_node_go
     }
     assert undisturbed is not None
     assert undisturbed.turns == 2
+
+
+def test_an_election_that_the_run_s_end_cut_short_leaves_no_turn_undisturbed_behind_it() -> None:
+    unseen = msgspec.structs.replace(FAULT, at_s=50.0, led_s=0.0, ended_s=50.0, ready_s=0.0)
+
+    by_kind, undisturbed = gaps.measure(Evidence([spoken(*CALM, (54.0, 0.8))], Run([unseen])))
+
+    assert {name: each.turns for name, each in by_kind.items()} == {"kill nats, election": 1}
+    assert undisturbed is not None
+    assert (undisturbed.turns, undisturbed.worst) == (2, 0.0)
+
+
+def test_who_was_hit_himself_in_an_election_that_the_run_s_end_cut_short_is_not_asked_where_he_went() -> None:
+    moved = [Moved("stt-b", 0.0)]
+    unseen = msgspec.structs.replace(FAULT, led_s=0.0, ready_s=0.0, moved=moved)
+    himself = Fault("kill", "stt", "stt-b", 2, 10.5)
+
+    assert list(nodes_are_left(Evidence([], Run([unseen, himself])))) == []
+    assert len(list(nodes_are_left(Evidence([], Run([unseen]))))) == 1

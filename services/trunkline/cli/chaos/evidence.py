@@ -151,6 +151,11 @@ class Fault(msgspec.Struct, frozen=True):
     def of_cluster(self) -> bool:
         return self.stage == "nats" and self.worker != ALONE
 
+    @property
+    def election_over_s(self) -> float:
+        """Of a node of a cluster; without end where the run was over before."""
+        return self.led_s or float("inf")
+
 
 class Resting(msgspec.Struct, frozen=True):
     """A figure of one process when no call was there, before the calls and after them, such as `rss_kb` or `tasks`."""
