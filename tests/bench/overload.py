@@ -89,11 +89,12 @@ async def crowded(asked: Asked, target: Target, files: Path, burst: int) -> Crow
     async def come() -> None:
         await until_there(target, asked.calls)
         now_s = time.monotonic()
-        weighing = asyncio.create_task(weigh(target, rss_kb))
-        try:
-            await storm.run(now_s + seconds, burst, now_s + seconds / 2)
-        finally:
-            weighing.cancel()
+        async with asyncio.TaskGroup() as group:
+            weighing = group.create_task(weigh(target, rss_kb))
+            try:
+                await storm.run(now_s + seconds, burst, now_s + seconds / 2)
+            finally:
+                weighing.cancel()
 
     crowd = asyncio.create_task(come())
     try:

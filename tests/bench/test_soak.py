@@ -1,13 +1,23 @@
 """A leak is told from noise and from warming up; and a soak finds one that is really there."""
 
+import asyncio
 import math
 import random
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from bench.soak.__main__ import Soak, sampled
+from bench.soak.callers import Callers
 from bench.soak.report import Taken, series
+from bench.soak.samples import Sample, Sampler
 from bench.soak.slopes import Point, Verdict, judged, slope
+from support.virtual import run_virtual
+from trunkline.cli.errors import ProcessEnded
+from trunkline.cli.load.services import Target
 
 BOUND = 1_000.0
 MINUTES = 20
@@ -91,3 +101,29 @@ def test_what_isnt_back_after_the_calls_leaks_whatever_its_slope() -> None:
     (holds,) = series(taken(after=1.0))
 
     assert (holds.off, holds.leaks) == (1.0, True)
+
+
+class Looks:
+    """At a gateway that is replaced after some looks."""
+
+    def __init__(self, looks: int) -> None:
+        self._left = looks
+
+    async def look(self) -> Sample:
+        if not self._left:
+            raise ProcessEnded("gateway", 4711)
+        self._left -= 1
+        return {"gateway holds": 0.0}
+
+
+def test_a_process_that_is_replaced_ends_the_soak_at_once() -> None:
+    async def soaked() -> None:
+        callers = cast(Callers, SimpleNamespace(ended=0))
+        soak = Soak(Target("", "", {}, []), cast(Sampler, Looks(3)), callers, Path())
+        with pytest.RaisesGroup(ProcessEnded):
+            async with asyncio.timeout(60.0), sampled(soak):
+                await asyncio.sleep(3_600.0)
+
+        assert len(soak.taken) == 3
+
+    run_virtual(soaked())

@@ -23,6 +23,7 @@ from trunkline.cli.chaos.evidence import (
     Said,
 )
 from trunkline.cli.main import run
+from trunkline.cli.stack import ALONE
 from trunkline.proto import record
 from trunkline.proto.errors import BadInput
 from trunkline.proto.record import Claim, Event, RecordEntry
@@ -354,7 +355,7 @@ def test_honest_faults_of_nodes_and_restarts_have_none_either() -> None:
 
 def test_who_was_hit_himself_or_used_the_only_server_has_no_node_to_leave() -> None:
     itself = Fault("stop", "stt", "stt-b", 2, 1.5, 4.5)
-    alone = left(msgspec.structs.replace(NODE, worker=evidence.ALONE), 9.0)
+    alone = left(msgspec.structs.replace(NODE, worker=ALONE), 9.0)
 
     assert check(evidence_of(faults=[left(NODE, 5.0), itself])) == []
     assert check(evidence_of(later(ENTRIES, 3, 11.5), faults=[alone])) == []

@@ -1,6 +1,7 @@
 """Faults of a cluster's nodes: what its monitoring says, whom they hit, when the next may come, what they cost."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from trunkline.cli.chaos import cluster, elections, gaps
+from trunkline.cli.chaos.checks_nodes import nodes_are_left
 from trunkline.cli.chaos.cluster import Cluster, Led, NodeView, View
 from trunkline.cli.chaos.evidence import Account, CallEvidence, Evidence, Fault, Moved, Piece, Recorded, Run, Said
 from trunkline.cli.chaos.node_faults import NodeFaults
@@ -245,6 +247,26 @@ def test_one_process_after_the_other_is_replaced_and_the_next_waits_for_the_beat
     assert all(fault.at_s <= fault.ended_s <= fault.ready_s for fault in done)
 
 
+def test_a_process_that_does_not_end_within_its_limit_ends_the_rolling_restart(
+    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.cli.chaos.rolling.STEP_LIMIT_S", 0.1)
+    processes[0].send_signal(signal.SIGSTOP)
+    wait_until_stopped(processes[0])  # SIGTERM ends it no more
+
+    async def main() -> Rolling:
+        watch, scripted = Watch(), Scripted(whole)
+        beats = [Beat("stt", f"stt-{n}", 0, 8, False, "0", pid=p.pid) for n, p in enumerate(processes)]
+        rolling = Rolling(watch, asyncio.Event(), scripted, faults_of(scripted, processes))
+        await rolling.replace(beats)
+        return rolling
+
+    done = asyncio.run(main()).done
+
+    assert [(fault.worker, fault.ended_s, fault.ready_s) for fault in done] == [("stt-0", 0.0, 0.0)]
+    assert [process.poll() for process in processes] == [None] * 3
+
+
 # what they cost
 
 FAULT = Fault("kill", "nats", "nats-2", 1, 10.0, held=[CALL], led=[CALL], led_s=15.0, ended_s=10.0, ready_s=18.0)
@@ -299,15 +321,19 @@ def test_moves_are_counted_from_the_fault() -> None:
     assert elections.moves(Evidence([], Run([fault]))) == {"kill nats": gaps.Figures(50.0, 50.0, 50.0, 1)}
 
 
+CALM = (30.0, 0.5), (40.0, 0.5)
+
+
+def spoken(*turns: tuple[float, float]) -> CallEvidence:
+    """turns: when each began, and how long after its words the reply came, in seconds."""
+    said = [Said("1", began_s + 1, began_s + 3, "", "short", began_s) for began_s, _ in turns]
+    heard = [Piece("item", 0, 0, 2400, began_s + 1 + first_s) for began_s, first_s in turns]
+    return CallEvidence(CALL, [], Account(said, [], heard))
+
+
 def test_turns_of_an_election_are_counted_apart_from_those_that_felt_the_node_go() -> None:
     """One was under way at the fault, one began in the election, one long after."""
-    said, heard = [], []
-    for began_s, first_s in ((9.0, 0.9), (13.0, 0.6), (30.0, 0.5), (40.0, 0.5)):
-        said.append(Said("1", began_s + 1, began_s + 3, "", "short", began_s))
-        heard.append(Piece("item", 0, 0, 2400, began_s + 1 + first_s))
-    call = CallEvidence(CALL, [], Account(said, [], heard))
-
-    by_kind, undisturbed = gaps.measure(Evidence([call], Run([FAULT])))
+    by_kind, undisturbed = gaps.measure(Evidence([spoken((9.0, 0.9), (13.0, 0.6), *CALM)], Run([FAULT])))
 
     assert {name: (each.worst, each.turns) for name, each in by_kind.items()} == {
         "kill nats": (400.0, 1),
@@ -315,3 +341,22 @@ def test_turns_of_an_election_are_counted_apart_from_those_that_felt_the_node_go
     }
     assert undisturbed is not None
     assert undisturbed.turns == 2
+
+
+def test_an_election_that_the_run_s_end_cut_short_leaves_no_turn_undisturbed_behind_it() -> None:
+    unseen = msgspec.structs.replace(FAULT, at_s=50.0, led_s=0.0, ended_s=50.0, ready_s=0.0)
+
+    by_kind, undisturbed = gaps.measure(Evidence([spoken(*CALM, (54.0, 0.8))], Run([unseen])))
+
+    assert {name: each.turns for name, each in by_kind.items()} == {"kill nats, election": 1}
+    assert undisturbed is not None
+    assert (undisturbed.turns, undisturbed.worst) == (2, 0.0)
+
+
+def test_who_was_hit_himself_in_an_election_that_the_run_s_end_cut_short_is_not_asked_where_he_went() -> None:
+    moved = [Moved("stt-b", 0.0)]
+    unseen = msgspec.structs.replace(FAULT, led_s=0.0, ready_s=0.0, moved=moved)
+    himself = Fault("kill", "stt", "stt-b", 2, 10.5)
+
+    assert list(nodes_are_left(Evidence([], Run([unseen, himself])))) == []
+    assert len(list(nodes_are_left(Evidence([], Run([unseen]))))) == 1

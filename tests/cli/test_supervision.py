@@ -56,6 +56,14 @@ def test_the_operators_key_wins_then_the_kept_one_then_a_new_one(tmp_path: Path)
     assert plans.api_key(tmp_path, "127.0.0.1", {"TRUNKLINE_API_KEYS": " sk-mine , sk-other"}) == "sk-mine"
 
 
+def test_the_gateways_let_in_the_operators_keys_and_the_made_one_where_these_are_blank() -> None:
+    plan = plans.Plan(Path("run"), "127.0.0.1", 8080, "sk-made", "a.py:a", {}, {}, 1.0)
+
+    assert plans.api_keys(plan, {"TRUNKLINE_API_KEYS": "sk-mine, sk-other"}) == "sk-mine,sk-other"
+    assert plans.api_keys(plan, {}) == "sk-made"
+    assert plans.api_keys(plan, {"TRUNKLINE_API_KEYS": " , "}) == "sk-made"
+
+
 def test_the_key_of_sensitive_values_is_kept_for_the_next_stack_of_a_directory(tmp_path: Path) -> None:
     made = plans.vault_key(tmp_path, {})
     stack.write(tmp_path, stack.Stack("http://127.0.0.1:1", "sk-kept", vault_key=made))

@@ -17,12 +17,11 @@ import aiohttp
 import msgspec
 
 from trunkline.cli.errors import StartFailed
-from trunkline.cli.stack import NatsNode
+from trunkline.cli.stack import ALONE, NatsNode
 from trunkline.cli.supervisor import Job
 from trunkline.proto import subjects
 
 HOST = "127.0.0.1"
-ALONE = "nats"  # name of the only server
 START_LIMIT_S = 15.0
 LEADER_LIMIT_S = 30.0  # an election takes up to 9 s, on a machine with nothing else to do
 _POLL_S = 0.02

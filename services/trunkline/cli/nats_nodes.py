@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trunkline.cli.embedded_nats import ALONE, HOST, EmbeddedNats, free_ports
-from trunkline.cli.stack import NatsNode
+from trunkline.cli.embedded_nats import HOST, EmbeddedNats, free_ports
+from trunkline.cli.stack import ALONE, NatsNode
 from trunkline.cli.supervisor import Job
 from trunkline.proto.errors import BadInput, BadSettings
 from trunkline.record.durability import MONITOR, SYNC, sync_s
@@ -30,10 +30,8 @@ class NatsNodes:
     """All of one stack."""
 
     def __init__(self, directory: Path, count: int, environ: Mapping[str, str]) -> None:
-        """environ: theirs too. Raises StartFailed, BadInput."""
-        sync = environ.get(SYNC, "")
-        sync_s(sync)
-        own = dict(environ)
+        """environ: theirs too, of which `check` has seen the settings. Raises StartFailed."""
+        sync, own = environ.get(SYNC, ""), dict(environ)
         if count == 1:
             self.nodes = [EmbeddedNats(directory, own, sync=sync)]
         else:

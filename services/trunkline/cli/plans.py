@@ -140,7 +140,8 @@ def without_key(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def api_keys(plan: Plan, environ: Mapping[str, str]) -> str:
-    return environ.get("TRUNKLINE_API_KEYS") or plan.key
+    """Of the gateways: all of the operator's, else the plan's."""
+    return ",".join(given_keys(environ)) or plan.key
 
 
 def environment(

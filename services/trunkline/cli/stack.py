@@ -15,6 +15,7 @@ from trunkline.cli.parser import DEFAULT_DIR
 from trunkline.proto.errors import BadInput
 
 STACK_FILE = "stack.json"
+ALONE = "nats"  # name of the only NATS server; a cluster's nodes have numbers behind it
 _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 

@@ -22,9 +22,10 @@ from bench.soak import desk
 from bench.soak.callers import SCRIPT, SEGMENT_MS, Callers
 from bench.soak.report import Part, Report, Taken, panels, series, text
 from bench.soak.samples import Sampler
+from bench.turns import NULL_OPTIONS
 from support.running_stack import RunningStack
 from trunkline.cli.load import plot, run, services
-from trunkline.cli.load.asked import NULL_ENGINES, Asked
+from trunkline.cli.load.asked import Asked
 from trunkline.cli.load.dialect import Turns, spec_of
 from trunkline.cli.load.report import SERVICES, machine
 from trunkline.cli.load.services import Target
@@ -46,7 +47,7 @@ COUNTS += ["stream CALLS messages", "stream KV_CALLS_INDEX messages"]
 class Soak:
     """taken: all samples, in order."""
 
-    def __init__(self, stack: RunningStack, target: Target, sampler: Sampler, callers: Callers, out: Path) -> None:
+    def __init__(self, target: Target, sampler: Sampler, callers: Callers, out: Path) -> None:
         self.taken: list[Taken] = []
         self.loads: list[tuple[int, int]] = []
         self.callers = callers
@@ -90,20 +91,29 @@ class Soak:
 async def soaking(stack: RunningStack, out: Path, temporary: Path) -> AsyncIterator[Soak]:
     target = await services.of_directory(stack.directory, stack.file)
     client = await nats.connect(stack.file.nats_url)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        sampler = Sampler(target, stack.directory, temporary, http, client)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as lines:
-            callers = Callers(stack, lines)
-            await callers.run(WARM_CALLS, 8)
-            callers.ended = 0
-            soak = Soak(stack, target, sampler, callers, out)
-            sampling = asyncio.create_task(soak.sample(), name="soak-sample")
-            try:
-                yield soak
-            finally:
-                sampling.cancel()
-                await asyncio.gather(sampling, return_exceptions=True)
-                await client.close()
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            sampler = Sampler(target, stack.directory, temporary, http, client)
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as lines:
+                callers = Callers(stack, lines)
+                await callers.run(WARM_CALLS, 8)
+                callers.ended = 0
+                soak = Soak(target, sampler, callers, out)
+                async with sampled(soak):
+                    yield soak
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def sampled(soak: Soak) -> AsyncIterator[None]:
+    """Takes samples meanwhile. A look that fails ends the block: of what nobody looked at no slope is told."""
+    async with asyncio.TaskGroup() as group:
+        sampling = group.create_task(soak.sample(), name="soak-sample")
+        try:
+            yield
+        finally:
+            sampling.cancel()
 
 
 async def measure(stack: RunningStack, parsed: argparse.Namespace, out: Path, temporary: Path) -> Report:
@@ -147,9 +157,8 @@ def stack_of(out: Path, temporary: Path, *, leaking: bool) -> RunningStack:
     }
     if leaking:
         environ["PYTHONPATH"] = f"{LEAKING}:{':'.join(sys.path)}"
-    engines = [f"--engine={seam}={name}" for seam, name in NULL_ENGINES.items()]
     return RunningStack(
-        out / "stack", "--agent", f"{desk.__file__}:desk", "--workers", "webrtc=0", *engines, environ=environ
+        out / "stack", "--agent", f"{desk.__file__}:desk", "--workers", "webrtc=0", *NULL_OPTIONS, environ=environ
     )
 
 

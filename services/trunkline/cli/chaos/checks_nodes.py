@@ -38,7 +38,7 @@ def nodes_are_left(evidence: Evidence) -> Iterator[Violation]:
 def _overlap(one: Fault, node: Fault) -> bool:
     """Whether a process's own fault may have kept it from moving, or ended it."""
     over_s = max(one.at_s, one.until_s)
-    return one.stage != "nats" and over_s > node.at_s - REACH_S and one.at_s < max(node.led_s, node.ready_s)
+    return one.stage != "nats" and over_s > node.at_s - REACH_S and one.at_s < max(node.election_over_s, node.ready_s)
 
 
 def everything_is_replaced(evidence: Evidence) -> Iterator[Violation]:

@@ -77,7 +77,7 @@ def moves(evidence: Evidence) -> dict[str, Figures]:
 
 def set_ups(evidence: Evidence) -> dict[str, Figures]:
     """From dialling to the session, refusals included: of calls dialled during elections, and of the others."""
-    spans = [(fault.at_s, fault.led_s or float("inf")) for fault in of_nodes(evidence.run.faults)]
+    spans = [(fault.at_s, fault.election_over_s) for fault in of_nodes(evidence.run.faults)]
     found: defaultdict[str, list[float]] = defaultdict(list)
     for call in evidence.calls:
         account = call.account

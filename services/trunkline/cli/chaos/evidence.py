@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from trunkline.cli.stack import ALONE
 from trunkline.proto.approval import Choice, Decision
 from trunkline.proto.errors import BadInput
 from trunkline.proto.record import Claim, RecordEntry
@@ -15,7 +16,6 @@ from trunkline.proto.subjects import Stage
 
 FaultKind = Literal["kill", "stop", "term"]
 Target = Stage | Literal["nats"]
-ALONE = "nats"  # what a fault calls the only server; a cluster's nodes have names of their own
 RUN_FILE = "run.json"
 CALLS_FOLDER = "calls"
 
@@ -150,6 +150,11 @@ class Fault(msgspec.Struct, frozen=True):
     @property
     def of_cluster(self) -> bool:
         return self.stage == "nats" and self.worker != ALONE
+
+    @property
+    def election_over_s(self) -> float:
+        """Of a node of a cluster; without end where the run was over before."""
+        return self.led_s or float("inf")
 
 
 class Resting(msgspec.Struct, frozen=True):

@@ -8,9 +8,10 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from trunkline.cli.chaos.evidence import ALONE, Fault, Target
+from trunkline.cli.chaos.evidence import Fault, Target
 from trunkline.cli.chaos.plan import Planned
 from trunkline.cli.chaos.watch import Watch
+from trunkline.cli.stack import ALONE
 from trunkline.proto.placement import Beat
 
 AIM_LIMIT_S = 2.0  # then whoever holds calls is hit, in mid-turn or not

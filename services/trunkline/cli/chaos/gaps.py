@@ -98,7 +98,7 @@ def hits(fault: Fault, turn: Turn) -> bool:
 def _reach_s(fault: Fault) -> float:
     """What begins then no longer feels it."""
     if fault.of_cluster:
-        return max(fault.at_s + REACH_S[fault.kind], fault.until_s + ENDED_REACH_S, fault.led_s)
+        return max(fault.at_s + REACH_S[fault.kind], fault.until_s + ENDED_REACH_S, fault.election_over_s)
     if fault.ended_s:
         return fault.ended_s + ENDED_REACH_S
     return max(fault.at_s, fault.until_s) + REACH_S[fault.kind]
@@ -128,7 +128,7 @@ def _name(fault: Fault, turn: Turn) -> str:
     """Under which the turn counts; empty if it need not have felt anything."""
     if hits(fault, turn):
         return fault.name
-    return f"{fault.name}, election" if fault.at_s < turn.began_s < fault.led_s else ""
+    return f"{fault.name}, election" if fault.of_cluster and fault.at_s < turn.began_s < fault.election_over_s else ""
 
 
 def resumes(evidence: Evidence) -> Figures | None:
