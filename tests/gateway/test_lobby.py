@@ -9,9 +9,17 @@ import pytest
 
 from gateway.hostile_scene import Counted, Line
 from gateway.socket_scene import KEY, Server
-from support.virtual import run_over_sockets
+from support.virtual import run_over_sockets, run_virtual
 from trunkline.gateway import lobby
-from trunkline.gateway.lobby import HEAD_LIMIT_BYTES, MANNERS_S, OTHER_DESCRIPTORS, SPARE_PLACES, places
+from trunkline.gateway.lobby import (
+    HEAD_LIMIT_BYTES,
+    MANNERS_S,
+    OTHER_DESCRIPTORS,
+    SPARE_PLACES,
+    Limits,
+    Lobby,
+    places,
+)
 
 ASKS = f"GET /v1/calls HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n".encode()
 HEAD_S = 5.0
@@ -162,6 +170,50 @@ def test_who_has_long_said_nothing_makes_room_for_who_asks() -> None:
             assert (await last.rest()).startswith(b"HTTP/1.1 200 ")
 
     run_over_sockets(main())
+
+
+def test_who_was_to_be_refused_and_says_nothing_keeps_nobody_out() -> None:
+    async def main() -> None:
+        async with Server(connection_limit=2, head_limit_s=60.0) as server, AsyncExitStack() as lines:
+            for _ in range(4):
+                await lines.enter_async_context(Line(server))
+            await asyncio.sleep(MANNERS_S + 0.1)
+            async with Line(server) as asking:
+                asking.send(ASKS)
+
+                assert (await asking.rest()).startswith(b"HTTP/1.1 200 ")
+
+    run_over_sockets(main())
+
+
+class Wire(asyncio.Transport):
+    """Of a connection; closing: nobody has been told so far that it is no more."""
+
+    closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def abort(self) -> None:
+        self.closing = True
+
+
+def test_room_is_made_also_where_the_oldest_has_just_closed() -> None:
+    async def main() -> None:
+        door = Lobby(asyncio.Protocol, Limits(connections=1, per_address=0, head_s=60.0), now_s)
+        first, second, third = [(door(), Wire()) for _ in range(3)]
+        for waiting, wire in (first, second):
+            waiting.connection_made(wire)
+        first[1].closing = True
+        await asyncio.sleep(MANNERS_S + 0.1)
+        third[0].connection_made(third[1])
+        kept = [not wire.closing for _, wire in (second, third)]
+        door.close()
+
+        assert kept == [False, True]
+        assert third[0]._why_not == ""
+
+    run_virtual(main())
 
 
 def test_who_there_is_not_even_room_to_refuse_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ class Lobby:
         if why and self._now_s() - self._looked_s >= LOOK_AGAIN_S:
             self._forget_closed()
             why = self._why_not(address)
-        if why == "connections" and self._cut_oldest():
+        while why == "connections" and self._cut_oldest():  # more than one, where some were to be refused
             why = self._why_not(address)
         if why and len(self._lines) >= self._limits.connections + SPARE_PLACES:
             return None
@@ -137,7 +137,10 @@ class Lobby:
         metrics.connections.set(len(self._lines))
 
     def _forget(self, transport: asyncio.Transport) -> None:
-        address = self._lines.pop(transport)
+        """Again, it changes nothing."""
+        address = self._lines.pop(transport, None)
+        if address is None:
+            return
         left = self._by_address[address] - 1
         if left:
             self._by_address[address] = left
