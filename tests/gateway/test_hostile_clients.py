@@ -189,6 +189,25 @@ def test_parts_of_large_messages_are_held_in_room_that_all_share(monkeypatch: py
     beside_a_call(scenario)
 
 
+def test_who_leaves_within_a_large_message_leaves_its_room_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "LARGE_BYTES", 10_000)
+
+    async def scenario(server: Server, line: Line) -> None:
+        room = server.service.sockets._room
+        free_bytes = room._free_bytes
+        await line.upgrade()
+        line.send(frame(TEXT, b"x" * 40_000))
+        await asyncio.sleep(0.1)
+        held_bytes = free_bytes - room._free_bytes
+        line.breaks()
+        await asyncio.sleep(0.1)
+
+        assert held_bytes == 30_000
+        assert room._free_bytes == free_bytes
+
+    beside_a_call(scenario)
+
+
 def test_audio_that_comes_too_fast_is_taken_more_slowly_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "INFLOW_AT_ONCE_BYTES", 100_000)
     monkeypatch.setattr(sockets, "INFLOW_LOOK_BYTES", 100_000)

@@ -209,7 +209,7 @@ class Socket(asyncio.Protocol):
             self._fail(FAILED, "server_error")
             self._end(None)
         self._inflow_bytes -= (STEPS_AT_ONCE - reader.steps) * FRAME_COST_BYTES
-        if reader.held_bytes > LARGE_BYTES or self._room_bytes:
+        if not self._gone and not self._lost and (reader.held_bytes > LARGE_BYTES or self._room_bytes):
             self._take_room()
         if not reader.steps and not self._gone:
             self._fall_behind()
