@@ -116,14 +116,15 @@ def test_pings_without_end_are_answered_no_faster_than_others_are_served() -> No
     beside_a_call(scenario)
 
 
-def test_parts_without_end_are_no_message_and_end_the_call() -> None:
+@pytest.mark.parametrize("parts_a_second", [100, 5_000], ids=["few", "more than are worked off"])
+def test_parts_without_end_are_no_message_and_end_the_call(parts_a_second: int) -> None:
     async def scenario(server: Server, line: Line) -> None:
         counted = Counted("message_slow")
         await line.upgrade()
         line.send(frame(TEXT, b"{"))
         over = asyncio.create_task(line.rest())
         while not over.done():
-            line.send(frame(CONTINUATION, b"") * 100)
+            line.send(frame(CONTINUATION, b"") * parts_a_second)
             await asyncio.sleep(1.0)
 
         assert close_code(over.result()) == 1008

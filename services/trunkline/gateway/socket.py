@@ -333,7 +333,10 @@ class Socket(asyncio.Protocol):
         self._inflow_bytes = min(INFLOW_AT_ONCE_BYTES, had_bytes + INFLOW_LOOK_BYTES)
         if had_bytes <= 0:
             self._read_on()
-        if self._held or self._behind or had_bytes <= 0 or self._finished:
+        if self._held or self._behind or self._finished:
+            return
+        if had_bytes <= 0:
+            self._look_for_messages()  # it sends, were it nothing but parts
             return
         self._silent_looks += 1
         if self._silent_looks == PING_LOOKS:
