@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.hostile_scene import Counted
 from gateway.scene import settle
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets
@@ -31,6 +32,7 @@ def test_without_a_limit_or_a_key_nobody_is_refused() -> None:
 
 def test_a_key_that_has_its_calls_is_told_so_and_others_call() -> None:
     async def main() -> None:
+        without_key = Counted("key")
         async with Server(key_calls=2) as server:
             async with server.connect():
                 async with server.connect():
@@ -44,6 +46,7 @@ def test_a_key_that_has_its_calls_is_told_so_and_others_call() -> None:
             assert (status, retry_after) == (429, "5")
             assert body["error"]["code"] == "rate_limit_exceeded"
             assert len(server.scene.stt.sessions) == 4
+            assert without_key.times == 0
 
     run_over_sockets(main())
 
