@@ -9,6 +9,7 @@ from gateway.scene import settle
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets
 from trunkline.gateway.key_use import KeyRefused, KeyUse
+from trunkline.proto.errors import BadSettings
 
 
 def test_what_is_given_back_can_be_had_again_and_leaves_nothing_behind() -> None:
@@ -28,6 +29,15 @@ def test_without_a_limit_or_a_key_nobody_is_refused() -> None:
         for _ in range(100):
             use.require(tag)
             use.take(tag)
+
+
+def test_a_gateway_with_a_limit_that_nobody_can_mean_does_not_start() -> None:
+    async def main() -> None:
+        with pytest.raises(BadSettings, match="TRUNKLINE_KEY_CALLS"):
+            async with Server(key_calls=-1):
+                pass
+
+    run_over_sockets(main())
 
 
 def test_a_key_that_has_its_calls_is_told_so_and_others_call() -> None:
