@@ -178,6 +178,10 @@ class Waiting(asyncio.Protocol):
         _limit_taking(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self._head:
+            data = data.lstrip(b"\r\n")  # the HTTP server would pass over empty lines, too, and wait for ever
+            if not data:
+                return
         searched = max(0, len(self._head) - len(HEAD_END) + 1)
         self._head += data
         whole = self._head.find(HEAD_END, searched) >= 0
