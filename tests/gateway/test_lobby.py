@@ -122,9 +122,11 @@ def test_a_head_without_end_is_refused_as_soon_as_it_is_too_large() -> None:
         b"GET / HTTP/1.1\r\nHost: gateway\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: gateway\r\n" + b"X: x\r\n" * 1_000 + b"\r\n",
         b"GET / HTTP/9.7\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS, to a port that speaks none
     ],
-    ids=["URL", "header", "many headers", "version", "no HTTP"],
+    ids=["URL", "header", "many headers", "version", "half of HTTP/2's", "HTTP/2", "no HTTP"],
 )
 def test_a_head_that_is_no_good_is_refused_and_logged_in_one_line(
     head: bytes, caplog: pytest.LogCaptureFixture

@@ -22,6 +22,7 @@ from trunkline.telemetry import logs
 
 HEAD_LIMIT_BYTES = 32 * 1024
 HEAD_END = b"\r\n\r\n"
+PREFACE = b"PRI "  # of HTTP/2: no request for the HTTP server's parser, which would wait behind it without a limit
 LOOK_S = 1.0  # between two looks at who waits, and at who is gone
 GIVEN_UP_AT_ONCE = 200  # of thousands that came together; then calls have their turn
 GO_ON_S = 0.02
@@ -40,6 +41,7 @@ REFUSALS = {  # why -> status, code, message
     "connections": (503, "overloaded", "this gateway has all the connections that it takes; come again later"),
     "address": (429, "too_many_connections", "too many connections come from this address"),
     "head_large": (431, "head_too_large", f"the head of a request has at most {HEAD_LIMIT_BYTES} bytes"),
+    "not_http": (400, "invalid_request", "this is HTTP/2's preface; allowed: HTTP/1.1"),
     "head_slow": (408, "request_timeout", "the head of the request did not come in time"),
 }
 
@@ -188,6 +190,8 @@ class Waiting(asyncio.Protocol):
         if not whole and self._head[:1].isalpha():
             if len(self._head) > HEAD_LIMIT_BYTES:
                 self._refuse("head_large")
+        elif self._head.startswith(PREFACE):
+            self._refuse("not_http")
         elif self._why_not:
             self._refuse(self._why_not)
         else:
