@@ -138,6 +138,8 @@ class Socket(asyncio.Protocol):
     def listen(self, listener: Listener, gather: Callable[[Tell], None] | None = None) -> None:
         """From now on, to what wasn't told to another. gather: calls what it is given soon, with that of others."""
         self._listener, self._gather = listener, gather
+        if self._gone:  # since who listened before was told its last
+            asyncio.get_running_loop().call_soon(self._end, None)
         self.release()
 
     def hold(self) -> None:
