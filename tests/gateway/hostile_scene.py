@@ -30,6 +30,9 @@ class Line:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.breaks()
+
+    def breaks(self) -> None:
         self._writer.transport.abort()
 
     def send(self, data: bytes) -> None:

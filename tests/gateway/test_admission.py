@@ -7,6 +7,7 @@ import pytest
 from gateway.scene import Scene, Worker, settle
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets, run_virtual
+from trunkline.gateway.call import Call
 from trunkline.proto.errors import StageUnavailable
 from trunkline.proto.subjects import Stage
 
@@ -71,6 +72,26 @@ def test_a_call_that_is_given_up_while_it_is_placed_leaves_its_place_to_the_next
             await settle(0.5)
 
             await scene.call()
+
+    run_virtual(main())
+
+
+def test_a_call_that_is_given_up_in_the_turn_in_which_it_was_placed_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Call.place
+
+    async def main() -> None:
+        async with Scene() as scene:
+            placing = asyncio.create_task(scene.calls.place("", key="a"))
+
+            async def placed(call: Call) -> None:
+                await place(call)
+                asyncio.get_running_loop().call_soon(placing.cancel)
+
+            monkeypatch.setattr(Call, "place", placed)
+            await asyncio.gather(placing, return_exceptions=True)
+
+            assert placing.cancelled()
+            assert (len(scene.calls), scene.calls.key_use["a"]) == (0, 0)
 
     run_virtual(main())
 

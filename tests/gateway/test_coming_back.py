@@ -9,6 +9,7 @@ from gateway.past_call import CALL, GATEWAY, HEARD_TO, LAST, put
 from gateway.scene import Session, settle
 from gateway.socket_scene import KEY, Caller, Event, Server
 from support.virtual import run_over_sockets
+from trunkline.gateway.casting import Casting
 from trunkline.gateway.dialects.realtime.events_in import MAX_TEXT
 from trunkline.gateway.dialects.realtime.settled import LOOK_BYTES
 from trunkline.gateway.resume_token import ResumeTokens
@@ -16,7 +17,7 @@ from trunkline.proto import response as r
 from trunkline.proto import speech as s
 from trunkline.proto.audio import CALLER_RATE_HZ
 from trunkline.proto.envelope import hub_of
-from trunkline.record import FileFacts
+from trunkline.record import CallView, FileFacts
 
 TOKEN = ResumeTokens("", [KEY, "sk-other"]).issue(CALL)
 MS = CALLER_RATE_HZ // 1000
@@ -172,6 +173,22 @@ def test_a_call_that_no_agent_takes_can_be_asked_for_again() -> None:
 
 
 # what a stock client finds
+
+
+def test_a_bug_in_taking_a_call_up_leaves_no_call_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(casting: Casting, view: CallView) -> None:
+        raise RuntimeError("a bug")
+
+    async def main() -> None:
+        async with Server() as server:
+            await put(server.store)
+            monkeypatch.setattr(Casting, "go_on", fail)
+            async with server.connect(token=TOKEN) as caller:
+                await caller.closed()
+
+            assert server.service.load()[0] == 0
+
+    run_over_sockets(main())
 
 
 def test_a_stock_client_finds_its_conversation_and_the_record_says_what_was_lost() -> None:

@@ -116,14 +116,15 @@ def test_pings_without_end_are_answered_no_faster_than_others_are_served() -> No
     beside_a_call(scenario)
 
 
-def test_parts_without_end_are_no_message_and_end_the_call() -> None:
+@pytest.mark.parametrize("parts_a_second", [100, 5_000], ids=["few", "more than are worked off"])
+def test_parts_without_end_are_no_message_and_end_the_call(parts_a_second: int) -> None:
     async def scenario(server: Server, line: Line) -> None:
         counted = Counted("message_slow")
         await line.upgrade()
         line.send(frame(TEXT, b"{"))
         over = asyncio.create_task(line.rest())
         while not over.done():
-            line.send(frame(CONTINUATION, b"") * 100)
+            line.send(frame(CONTINUATION, b"") * parts_a_second)
             await asyncio.sleep(1.0)
 
         assert close_code(over.result()) == 1008
@@ -185,6 +186,25 @@ def test_parts_of_large_messages_are_held_in_room_that_all_share(monkeypatch: py
         assert close_code(told) == 1013
         assert counted.times == 1
         assert room._free_bytes == 50_000
+
+    beside_a_call(scenario)
+
+
+def test_who_leaves_within_a_large_message_leaves_its_room_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "LARGE_BYTES", 10_000)
+
+    async def scenario(server: Server, line: Line) -> None:
+        room = server.service.sockets._room
+        free_bytes = room._free_bytes
+        await line.upgrade()
+        line.send(frame(TEXT, b"x" * 40_000))
+        await asyncio.sleep(0.1)
+        held_bytes = free_bytes - room._free_bytes
+        line.breaks()
+        await asyncio.sleep(0.1)
+
+        assert held_bytes == 30_000
+        assert room._free_bytes == free_bytes
 
     beside_a_call(scenario)
 

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
+from gateway.hostile_scene import Counted
 from gateway.scene import settle
 from gateway.socket_scene import KEY, Server
 from support.virtual import run_over_sockets
 from trunkline.gateway.key_use import KeyRefused, KeyUse
+from trunkline.proto.errors import BadSettings
 
 
 def test_what_is_given_back_can_be_had_again_and_leaves_nothing_behind() -> None:
@@ -29,8 +31,18 @@ def test_without_a_limit_or_a_key_nobody_is_refused() -> None:
             use.take(tag)
 
 
+def test_a_gateway_with_a_limit_that_nobody_can_mean_does_not_start() -> None:
+    async def main() -> None:
+        with pytest.raises(BadSettings, match="TRUNKLINE_KEY_CALLS"):
+            async with Server(key_calls=-1):
+                pass
+
+    run_over_sockets(main())
+
+
 def test_a_key_that_has_its_calls_is_told_so_and_others_call() -> None:
     async def main() -> None:
+        without_key = Counted("key")
         async with Server(key_calls=2) as server:
             async with server.connect():
                 async with server.connect():
@@ -44,6 +56,7 @@ def test_a_key_that_has_its_calls_is_told_so_and_others_call() -> None:
             assert (status, retry_after) == (429, "5")
             assert body["error"]["code"] == "rate_limit_exceeded"
             assert len(server.scene.stt.sessions) == 4
+            assert without_key.times == 0
 
     run_over_sockets(main())
 

@@ -9,9 +9,17 @@ import pytest
 
 from gateway.hostile_scene import Counted, Line
 from gateway.socket_scene import KEY, Server
-from support.virtual import run_over_sockets
+from support.virtual import run_over_sockets, run_virtual
 from trunkline.gateway import lobby
-from trunkline.gateway.lobby import HEAD_LIMIT_BYTES, MANNERS_S, OTHER_DESCRIPTORS, SPARE_PLACES, places
+from trunkline.gateway.lobby import (
+    HEAD_LIMIT_BYTES,
+    MANNERS_S,
+    OTHER_DESCRIPTORS,
+    SPARE_PLACES,
+    Limits,
+    Lobby,
+    places,
+)
 
 ASKS = f"GET /v1/calls HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n".encode()
 HEAD_S = 5.0
@@ -21,8 +29,17 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET /v1/calls HTTP/1.1\r\nHost: gateway\r\n"], ids=["nothing", "half a head"])
-def test_who_does_not_say_what_it_wants_is_let_go(begun: bytes) -> None:
+@pytest.mark.parametrize(
+    ("begun", "answer"),
+    [
+        (b"", b""),
+        (b"\r\n\r\n", b""),
+        (b"GET /v1/calls HTTP/1.1\r\nHost: gateway\r\n", b"HTTP/1.1 408 Request Timeout\r\n"),
+        (b"\r\nGET /v1/calls HTTP/1.1\r\n", b"HTTP/1.1 408 Request Timeout\r\n"),
+    ],
+    ids=["nothing", "empty lines", "half a head", "half a head behind an empty line"],
+)
+def test_who_does_not_say_what_it_wants_is_let_go(begun: bytes, answer: bytes) -> None:
     async def main() -> None:
         counted = Counted("head_slow")
         async with Server(head_limit_s=HEAD_S) as server, Line(server) as line:
@@ -31,7 +48,7 @@ def test_who_does_not_say_what_it_wants_is_let_go(begun: bytes) -> None:
             told = await line.rest()
 
             assert HEAD_S <= now_s() - began_s < HEAD_S + 3.0
-            assert told.startswith(b"HTTP/1.1 408 Request Timeout\r\n") if begun else told == b""
+            assert told.startswith(answer) if answer else told == b""
             assert counted.times == 1
 
     run_over_sockets(main())
@@ -75,10 +92,12 @@ def test_who_waits_has_nothing_of_the_http_servers() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_a_head_in_pieces_is_read_whole(size: int) -> None:
+    asks = b"\r\n" + ASKS  # RFC 9112, 2.2: an empty line before it is to be ignored
+
     async def main() -> None:
         async with Server() as server, Line(server) as line:
-            for at in range(0, len(ASKS), size):
-                line.send(ASKS[at : at + size])
+            for at in range(0, len(asks), size):
+                line.send(asks[at : at + size])
                 await asyncio.sleep(0.001)
 
             assert (await line.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -103,9 +122,11 @@ def test_a_head_without_end_is_refused_as_soon_as_it_is_too_large() -> None:
         b"GET / HTTP/1.1\r\nHost: gateway\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: gateway\r\n" + b"X: x\r\n" * 1_000 + b"\r\n",
         b"GET / HTTP/9.7\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS, to a port that speaks none
     ],
-    ids=["URL", "header", "many headers", "version", "no HTTP"],
+    ids=["URL", "header", "many headers", "version", "half of HTTP/2's", "HTTP/2", "no HTTP"],
 )
 def test_a_head_that_is_no_good_is_refused_and_logged_in_one_line(
     head: bytes, caplog: pytest.LogCaptureFixture
@@ -162,6 +183,50 @@ def test_who_has_long_said_nothing_makes_room_for_who_asks() -> None:
             assert (await last.rest()).startswith(b"HTTP/1.1 200 ")
 
     run_over_sockets(main())
+
+
+def test_who_was_to_be_refused_and_says_nothing_keeps_nobody_out() -> None:
+    async def main() -> None:
+        async with Server(connection_limit=2, head_limit_s=60.0) as server, AsyncExitStack() as lines:
+            for _ in range(4):
+                await lines.enter_async_context(Line(server))
+            await asyncio.sleep(MANNERS_S + 0.1)
+            async with Line(server) as asking:
+                asking.send(ASKS)
+
+                assert (await asking.rest()).startswith(b"HTTP/1.1 200 ")
+
+    run_over_sockets(main())
+
+
+class Wire(asyncio.Transport):
+    """Of a connection; closing: nobody has been told so far that it is no more."""
+
+    closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def abort(self) -> None:
+        self.closing = True
+
+
+def test_room_is_made_also_where_the_oldest_has_just_closed() -> None:
+    async def main() -> None:
+        door = Lobby(asyncio.Protocol, Limits(connections=1, per_address=0, head_s=60.0), now_s)
+        first, second, third = [(door(), Wire()) for _ in range(3)]
+        for waiting, wire in (first, second):
+            waiting.connection_made(wire)
+        first[1].closing = True
+        await asyncio.sleep(MANNERS_S + 0.1)
+        third[0].connection_made(third[1])
+        kept = [not wire.closing for _, wire in (second, third)]
+        door.close()
+
+        assert kept == [False, True]
+        assert third[0]._why_not == ""
+
+    run_virtual(main())
 
 
 def test_who_there_is_not_even_room_to_refuse_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

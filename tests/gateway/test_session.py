@@ -12,9 +12,10 @@ from trunkline.gateway.dialects.realtime.offer import ANYTHING, Offer
 from trunkline.gateway.dialects.realtime.session import Session, SessionPatch, merge, new_session, wishes
 from trunkline.gateway.dialects.realtime.session_audio import Format
 from trunkline.gateway.dialects.realtime.turn_detection import ServerVad
-from trunkline.gateway.settings import GatewaySettings, aliases_of, keys_of, origins_of
+from trunkline.gateway.settings import RANGES, GatewaySettings, aliases_of, keys_of, origins_of
 from trunkline.gateway.turns import Policy
 from trunkline.proto.errors import BadInput, BadSettings
+from trunkline.runtime.settings import check_ranges
 
 PCMU = {"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}}
 
@@ -189,6 +190,22 @@ def test_aliases_add_to_the_vendor_s_names() -> None:
     assert (aliases["night"], aliases["gpt-realtime"], aliases["any"], aliases[""]) == ("nightdesk", "day", "", "")
     with pytest.raises(BadSettings, match="TRUNKLINE_MODEL_ALIASES"):
         aliases_of(GatewaySettings(model_aliases="nonsense"))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("connection_limit", 0),
+        ("address_connection_limit", -1),
+        ("head_limit_s", 0.0),
+        ("first_event_limit_s", float("inf")),
+        ("first_event_limit_s", float("nan")),
+        ("key_calls", -1),
+    ],
+)
+def test_a_limit_that_nobody_can_mean_is_refused(name: str, wrong: float) -> None:
+    with pytest.raises(BadSettings, match=f"TRUNKLINE_{name.upper()}.*allowed"):
+        check_ranges(msgspec.structs.replace(GatewaySettings(), **{name: wrong}), RANGES)
 
 
 def test_keys_are_read_with_blanks_around_them() -> None:

@@ -8,6 +8,7 @@ import pytest
 from gateway.client_frames import frame
 from support.virtual import run_virtual
 from trunkline.gateway import socket as sockets
+from trunkline.gateway.apis.bodies import Room
 from trunkline.gateway.awaited import AwaitedMessages
 from trunkline.gateway.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, close_frame
 from trunkline.gateway.socket import (
@@ -441,5 +442,23 @@ def test_what_follows_an_awaited_message_goes_to_who_listens_next() -> None:
         await settled()
 
         assert line.told == ["b"]
+
+    on_a_line(scenario, listening=False)
+
+
+def test_who_listens_to_a_socket_that_was_given_up_meanwhile_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "LARGE_BYTES", 10)
+
+    async def scenario(line: Line) -> None:
+        socket = line.wire.socket = Socket(line.wire, LIMIT_BYTES, line.closed.append, Room(0))
+        for part in (text("a"), frame(TEXT, b"x" * 100)[:50]):
+            socket.data_received(part)
+        messages = AwaitedMessages(socket)
+        first = await messages.next()
+        socket.listen(line)
+        await settled()
+
+        assert first is not None
+        assert line.told == [("gone", None)]
 
     on_a_line(scenario, listening=False)

@@ -64,15 +64,20 @@ def load(type_: type[S], environ: Mapping[str, str]) -> S:
     settings = msgspec.convert(given, type_, strict=False)
     if settings.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise BadSettings(variable("log_level"), f"{settings.log_level!r}", "debug, info, warning, error")
-    for name, (least, most) in RANGES.items():
-        value = getattr(settings, name)
-        if not least <= value <= most:
-            raise BadSettings(variable(name), f"{value}", f"{least} to {most}")
+    check_ranges(settings, RANGES)
     for url in settings.nats_urls:
         _check_url(url)
     if settings.capacity < 0:
         raise BadSettings(variable("capacity"), f"{settings.capacity}", "0 or more")
     return settings
+
+
+def check_ranges(settings: CoreSettings, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """ranges: field -> least, most. Raises BadSettings."""
+    for name, (least, most) in ranges.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise BadSettings(variable(name), f"{value}", f"{least} to {most}")
 
 
 def _check(field: msgspec.structs.FieldInfo, text: str) -> None:

@@ -98,7 +98,12 @@ class Calls:
                 self.require_places(key)  # others may have come while it was waited for
                 call = self._make(new_call_id(shard), agent, key=key)
                 call.line = line
-                if not await self._shards.unless_silent(shard, call.place()):
+                try:
+                    placed = await self._shards.unless_silent(shard, call.place())
+                except BaseException:
+                    call.end("failed: not placed")  # also a call that was, as whoever wanted it was cancelled
+                    raise
+                if not placed:
                     continue  # nobody has been told its id
                 if call.ended:  # lost a worker in the very turn in which it was placed
                     raise StageUnavailable("gateway", "the call failed while it was placed")

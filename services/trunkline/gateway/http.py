@@ -117,7 +117,7 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
             return refuse(415, "unsupported_content_encoding", problem, param="Content-Encoding")
         return await handler(request)
     except KeyRefused as error:
-        if error.status != 503:
+        if error.status in (401, 403):  # who has no key; who has it and must wait is counted as such
             metrics.turned_away.labels("key").inc()
         return refuse(error.status, error.code, str(error), retry_after_s=error.retry_after_s)
     except web.HTTPException as error:

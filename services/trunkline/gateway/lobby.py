@@ -22,6 +22,7 @@ from trunkline.telemetry import logs
 
 HEAD_LIMIT_BYTES = 32 * 1024
 HEAD_END = b"\r\n\r\n"
+PREFACE = b"PRI "  # of HTTP/2: no request for the HTTP server's parser, which would wait behind it without a limit
 LOOK_S = 1.0  # between two looks at who waits, and at who is gone
 GIVEN_UP_AT_ONCE = 200  # of thousands that came together; then calls have their turn
 GO_ON_S = 0.02
@@ -40,6 +41,7 @@ REFUSALS = {  # why -> status, code, message
     "connections": (503, "overloaded", "this gateway has all the connections that it takes; come again later"),
     "address": (429, "too_many_connections", "too many connections come from this address"),
     "head_large": (431, "head_too_large", f"the head of a request has at most {HEAD_LIMIT_BYTES} bytes"),
+    "not_http": (400, "invalid_request", "this is HTTP/2's preface; allowed: HTTP/1.1"),
     "head_slow": (408, "request_timeout", "the head of the request did not come in time"),
 }
 
@@ -83,7 +85,7 @@ class Lobby:
         if why and self._now_s() - self._looked_s >= LOOK_AGAIN_S:
             self._forget_closed()
             why = self._why_not(address)
-        if why == "connections" and self._cut_oldest():
+        while why == "connections" and self._cut_oldest():  # more than one, where some were to be refused
             why = self._why_not(address)
         if why and len(self._lines) >= self._limits.connections + SPARE_PLACES:
             return None
@@ -137,7 +139,10 @@ class Lobby:
         metrics.connections.set(len(self._lines))
 
     def _forget(self, transport: asyncio.Transport) -> None:
-        address = self._lines.pop(transport)
+        """Again, it changes nothing."""
+        address = self._lines.pop(transport, None)
+        if address is None:
+            return
         left = self._by_address[address] - 1
         if left:
             self._by_address[address] = left
@@ -175,12 +180,18 @@ class Waiting(asyncio.Protocol):
         _limit_taking(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self._head:
+            data = data.lstrip(b"\r\n")  # the HTTP server would pass over empty lines, too, and wait for ever
+            if not data:
+                return
         searched = max(0, len(self._head) - len(HEAD_END) + 1)
         self._head += data
         whole = self._head.find(HEAD_END, searched) >= 0
         if not whole and self._head[:1].isalpha():
             if len(self._head) > HEAD_LIMIT_BYTES:
                 self._refuse("head_large")
+        elif self._head.startswith(PREFACE):
+            self._refuse("not_http")
         elif self._why_not:
             self._refuse(self._why_not)
         else:

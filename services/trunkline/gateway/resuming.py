@@ -138,17 +138,20 @@ class Resumption:
             base, before = view.hub, view.gateway
             hub = next_hub(view.hub, attempt * TAKES + take)
             call = self._calls.succeed(view.call, hub, view.agent, f"{before}: {RESUMED}", key)
-            if progress is not None:
-                _believe(view, progress)
-                _tell_progress(call, view, progress)
-            call.wish = wish
-            call.casting.go_on(view)
             try:
+                if progress is not None:
+                    _believe(view, progress)
+                    _tell_progress(call, view, progress)
+                call.wish = wish
+                call.casting.go_on(view)
                 await call.place("agent")
                 break
             except StageUnavailable:
                 if take == TAKES - 1:
                     raise
+            except BaseException:
+                call.abandon()
+                raise
         try:
             self._calls.supersede(call, before)  # it is fenced, and what its agent still says is in no record
             await self.read_on(record)

@@ -16,13 +16,14 @@ from trunkline.gateway.key_use import KeyUse
 from trunkline.gateway.lobby import Limits, Lobby, places
 from trunkline.gateway.record_room import RecordRoom
 from trunkline.gateway.resuming import Resumption
-from trunkline.gateway.settings import GatewaySettings, key_calls_of, origins_of
+from trunkline.gateway.settings import RANGES, GatewaySettings, origins_of
 from trunkline.gateway.sockets import Sockets
 from trunkline.gateway.stores import Stores
 from trunkline.placement.roster import Roster
 from trunkline.record import Durability, checked_kept_s
 from trunkline.record.shard_health import ShardHealth
 from trunkline.runtime.process import Context
+from trunkline.runtime.settings import check_ranges
 
 __all__ = ["GatewayService", "MakeEndpoint"]
 
@@ -49,6 +50,7 @@ class GatewayService:
         durability: Durability | None = None,
     ) -> None:
         self._bus = context.bus
+        check_ranges(settings, RANGES)
         self._settings = settings
         self._stores = stores
         self._durability = durability
@@ -56,7 +58,7 @@ class GatewayService:
         self._roster = Roster(context.exchange.now_s, spare=settings.headroom != "off")
         self._shards = ShardHealth(stores.record.answers)
         self._roster.on_slow = self._shards.doubt
-        key_use, window_s = KeyUse(key_calls_of(settings)), settings.resume_window_s
+        key_use, window_s = KeyUse(settings.key_calls), settings.resume_window_s
         self._calls = Calls(context.exchange, self._roster, settings.capacity, window_s, self._shards, key_use)
         resumption = Resumption(self._calls, stores.record)
         self._adoption = Adoption(

@@ -1,5 +1,6 @@
 """Settings of the gateway, read once, in main."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from yarl import URL
@@ -8,6 +9,14 @@ from trunkline.gateway.model_names import CALL_MODELS
 from trunkline.gateway.picture_urls import PORTS, PictureHosts
 from trunkline.proto.errors import BadSettings
 from trunkline.runtime.settings import CoreSettings, variable
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "connection_limit": (1, 1_000_000),
+    "address_connection_limit": (0, 1_000_000),
+    "head_limit_s": (0.1, 3600),
+    "first_event_limit_s": (0, 86_400),
+    "key_calls": (0, 1_000_000),
+}
 
 
 class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
@@ -70,13 +79,6 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 
 def keys_of(settings: GatewaySettings) -> list[str]:
     return [key for key in (part.strip() for part in settings.api_keys.split(",")) if key]
-
-
-def key_calls_of(settings: GatewaySettings) -> int:
-    """Raises BadSettings."""
-    if settings.key_calls < 0:
-        raise BadSettings(variable("key_calls"), f"{settings.key_calls}", "0 or more")
-    return settings.key_calls
 
 
 def origins_of(settings: GatewaySettings) -> list[str]:

@@ -138,6 +138,8 @@ class Socket(asyncio.Protocol):
     def listen(self, listener: Listener, gather: Callable[[Tell], None] | None = None) -> None:
         """From now on, to what wasn't told to another. gather: calls what it is given soon, with that of others."""
         self._listener, self._gather = listener, gather
+        if self._gone:  # since who listened before was told its last
+            asyncio.get_running_loop().call_soon(self._end, None)
         self.release()
 
     def hold(self) -> None:
@@ -209,7 +211,7 @@ class Socket(asyncio.Protocol):
             self._fail(FAILED, "server_error")
             self._end(None)
         self._inflow_bytes -= (STEPS_AT_ONCE - reader.steps) * FRAME_COST_BYTES
-        if reader.held_bytes > LARGE_BYTES or self._room_bytes:
+        if not self._gone and not self._lost and (reader.held_bytes > LARGE_BYTES or self._room_bytes):
             self._take_room()
         if not reader.steps and not self._gone:
             self._fall_behind()
@@ -333,7 +335,10 @@ class Socket(asyncio.Protocol):
         self._inflow_bytes = min(INFLOW_AT_ONCE_BYTES, had_bytes + INFLOW_LOOK_BYTES)
         if had_bytes <= 0:
             self._read_on()
-        if self._held or self._behind or had_bytes <= 0 or self._finished:
+        if self._held or self._behind or self._finished:
+            return
+        if had_bytes <= 0:
+            self._look_for_messages()  # it sends, were it nothing but parts
             return
         self._silent_looks += 1
         if self._silent_looks == PING_LOOKS:
