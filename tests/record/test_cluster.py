@@ -14,6 +14,8 @@ from trunkline.proto import subjects
 from trunkline.proto.ids import shard_of
 from trunkline.record import NatsRecordStore
 
+from .replicas import read_all
+
 pytestmark = pytest.mark.nats
 CALL = "rtc_07_cluster"
 ELECTED_S = 30.0  # on a busy machine
@@ -23,14 +25,6 @@ async def leader_of(client: Client, cluster: NatsCluster) -> NatsServer:
     info = await client.jetstream().stream_info(subjects.stream(shard_of(CALL)))
     assert info.cluster is not None
     return cluster.named(info.cluster.leader or "")
-
-
-async def read_both(store: NatsRecordStore) -> list[bytes]:
-    """A replica that lags behind may answer first, with what came before."""
-    async with asyncio.timeout(ELECTED_S):
-        while len(kept := [entry.data for entry in await store.read(CALL)]) < 2:  # noqa: ASYNC110  # another program catches up
-            await asyncio.sleep(0.05)
-    return kept
 
 
 async def append_around(cluster: NatsCluster, fault: str) -> list[bytes]:
@@ -52,7 +46,7 @@ async def append_around(cluster: NatsCluster, fault: str) -> list[bytes]:
     else:
         cluster.lame_duck(leader)
     await store.append(CALL, b"after", expected_seq=first, entry="entry_2")
-    kept = await read_both(store)
+    kept = await read_all(store, CALL, 2)
     await store.close()
     await client.close()
     if fault == "hang":
