@@ -137,20 +137,26 @@ def on_nats(directory: Path, body: Callable[[NatsBus], Awaitable[None]]) -> None
         asyncio.run(asyncio.wait_for(main(), 20))
 
 
+def writes_of(bus: NatsBus, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Filled with what the bus writes from here on."""
+    written: list[bytes] = []
+    write = bus._wire.write
+
+    def note(payload: bytes) -> None:
+        written.append(payload)
+        write(payload)
+
+    monkeypatch.setattr(bus._wire, "write", note)
+    return written
+
+
 @pytest.mark.nats
 def test_a_turn_of_the_loop_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(bus: NatsBus) -> None:
         heard: list[Received] = []
-        written: list[bytes] = []
-        write = bus._wire.write
-
-        def note(payload: bytes) -> None:
-            written.append(payload)
-            write(payload)
-
         await bus.subscribe("x", heard.append)
         await bus.flush()
-        monkeypatch.setattr(bus._wire, "write", note)
+        written = writes_of(bus, monkeypatch)
         for i in range(50):
             bus.publish("x", b"%d" % i)
         assert heard == [], "a handler never runs within a publish"
@@ -166,16 +172,9 @@ def test_what_a_caller_waits_for_is_written_at_once_with_what_waits_before_it(
 ) -> None:
     async def body(bus: NatsBus) -> None:
         heard: list[Received] = []
-        written: list[bytes] = []
-        write = bus._wire.write
-
-        def note(payload: bytes) -> None:
-            written.append(payload)
-            write(payload)
-
         await bus.subscribe("x", heard.append)
         await bus.flush()
-        monkeypatch.setattr(bus._wire, "write", note)
+        written = writes_of(bus, monkeypatch)
         bus.hasten()
         bus.publish("x", b"1")
         bus.publish("x", b"2")
@@ -310,14 +309,9 @@ def test_a_subscription_hears_on_until_the_server_has_answered_behind_its_end(
     async def body(bus: NatsBus) -> None:
         subscription = await bus.subscribe("x", lambda received: None)
         await bus.flush()
-        written, write = bytearray(), bus._wire.write
-
-        def note(payload: bytes) -> None:
-            written.extend(payload)
-            write(payload)
-
-        monkeypatch.setattr(bus._wire, "write", note)
+        writes = writes_of(bus, monkeypatch)
         await subscription.stop()
+        written = b"".join(writes)
         assert written.rindex(b"PING") > written.index(b"UNSUB")
 
     on_nats(tmp_path, body)

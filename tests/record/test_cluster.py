@@ -14,6 +14,8 @@ from trunkline.proto import subjects
 from trunkline.proto.ids import shard_of
 from trunkline.record import NatsRecordStore
 
+from .replicas import read_all
+
 pytestmark = pytest.mark.nats
 CALL = "rtc_07_cluster"
 ELECTED_S = 30.0  # on a busy machine
@@ -44,7 +46,7 @@ async def append_around(cluster: NatsCluster, fault: str) -> list[bytes]:
     else:
         cluster.lame_duck(leader)
     await store.append(CALL, b"after", expected_seq=first, entry="entry_2")
-    kept = [entry.data for entry in await store.read(CALL)]
+    kept = await read_all(store, CALL, 2)
     await store.close()
     await client.close()
     if fault == "hang":

@@ -14,6 +14,8 @@ from trunkline.proto import subjects
 from trunkline.proto.ids import shard_of
 from trunkline.record import NatsRecordStore
 
+from .replicas import read_all
+
 pytestmark = pytest.mark.nats
 CALL, ALONE = "rtc_07_losses", "rtc_08_alone"
 STREAM = subjects.stream(shard_of(CALL))
@@ -65,7 +67,7 @@ async def append_while_alone(cluster: NatsCluster) -> tuple[bool, list[bytes]]:
     done, _ = await asyncio.wait([appending], timeout=5.0)
     others[0].start()
     await appending
-    kept = [entry.data for entry in await store.read(ALONE)]
+    kept = await read_all(store, ALONE, 2)
     await store.close()
     others[1].start()
     return bool(done), kept

@@ -1,12 +1,13 @@
 """What was kept in one NATS is there in another, as it was, and is gone on with. By the commands, on real servers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
+from nats.aio.subscription import Subscription
 
 from support.nats_server import NatsServer, running
 from trunkline.cli.main import run
@@ -21,6 +22,8 @@ from trunkline.record import (
     NatsClaimStore,
     NatsFileStore,
     NatsRecordStore,
+    NatsSnapshots,
+    SnapshotFailed,
     WrongSequence,
     read_call,
     to_json,
@@ -203,3 +206,31 @@ def test_a_folder_is_never_written_into_twice_and_an_empty_one_is_no_backup(
     assert ["exists already" in said[0], "holds no backup" in said[1], "nothing of Trunkline's" in said[2]] == [
         True
     ] * 3
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110  # nats-py tells nobody of either
+        await asyncio.sleep(0.01)
+
+
+class Interrupted(NatsSnapshots):
+    """The client moves to another connection when a chunk is taken and the next, or the end, has come."""
+
+    async def _chunks(self, stream: str, arriving: Subscription) -> AsyncIterator[bytes]:
+        async for chunk in super()._chunks(stream, arriving):
+            yield chunk
+            await until(lambda: arriving.pending_msgs > 0)
+            await self._client.force_reconnect()
+            await until(lambda: self._client.is_connected)
+
+
+def test_a_copy_during_which_the_connection_was_lost_is_none(full: NatsServer, tmp_path: Path) -> None:
+    async def main() -> None:
+        client = await full.connect()
+        with pytest.raises(SnapshotFailed, match="the connection was lost meanwhile"):
+            await Interrupted(client).save(subjects.stream(3), tmp_path / "copy")
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+    assert not (tmp_path / "copy" / META_FILE).exists()

@@ -114,6 +114,23 @@ def test_a_store_that_stays_silent_is_unavailable(tmp_path: Path, call: str) -> 
         asyncio.run(main(server))
 
 
+def test_what_is_in_flight_when_a_store_closes_ends_with_it(nats_server: NatsServer, call: str) -> None:
+    async def main() -> None:
+        client = await nats_server.connect()
+        store = NatsRecordStore(client)
+        await store.ensure()
+        before = asyncio.all_tasks()
+        appending = store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+        await store.close()
+
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(appending, 1.0)
+        assert asyncio.all_tasks() <= before
+        await client.close()
+
+    asyncio.run(main())
+
+
 def test_a_call_goes_on_over_the_death_of_its_server(tmp_path: Path, call: str) -> None:
     async def main(server: NatsServer) -> None:
         async with deaf_store(server) as store:

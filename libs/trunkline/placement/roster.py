@@ -124,7 +124,6 @@ class Roster:
         before, latest_s = self._heard.get((beat.stage, beat.worker)), self._last_s - UNDER_WAY_S
         asked = before.asked if before is not None else {}
         asked = {call: (at_s, True) for call, (at_s, _) in asked.items() if at_s > latest_s}
-        before = self._heard.get((beat.stage, beat.worker))
         if before is not None and before.beat.node != beat.node:
             self._note_left(before.beat)
         self._heard[beat.stage, beat.worker] = _Heard(beat, self._last_s, self._audible_s, asked)

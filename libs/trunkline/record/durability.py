@@ -5,21 +5,18 @@ It looks once, for a bounded time, and stops nothing: what can't be seen is said
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import aiohttp
 import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.client import KV_STREAM_TEMPLATE
 from nats.js.errors import NotFoundError
-from nats.js.object_store import OBJ_STREAM_TEMPLATE
 from yarl import URL
 
-from trunkline.proto import subjects
 from trunkline.proto.errors import BadSettings
-from trunkline.proto.ids import SHARDS
+from trunkline.record.nats_snapshots import kept_streams
 from trunkline.telemetry import logs
 
 LOOK_LIMIT_S = 2.0  # a start waits for it; a stream in election doesn't answer sooner
@@ -139,7 +136,7 @@ class Durability:
             log.warning("no answer about durability", silent=seen.silent, within_s=LOOK_LIMIT_S)
 
     async def _look(self) -> Seen:
-        names = stream_names()
+        names = kept_streams()
         timeout = aiohttp.ClientTimeout(total=LOOK_LIMIT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             copies, syncs = await asyncio.gather(
@@ -162,14 +159,6 @@ class Durability:
         except (NatsError, TimeoutError):
             return None
         return info.config.num_replicas or 1
-
-
-def stream_names() -> tuple[str, ...]:
-    """All that Trunkline may have made: records with their claims, index, buckets and files."""
-    buckets = (subjects.INDEX_BUCKET, subjects.SESSIONS_BUCKET, subjects.RESPONSES_BUCKET, subjects.VAULT_BUCKET)
-    shards: Iterable[str] = (subjects.stream(shard) for shard in range(SHARDS))
-    kept = (KV_STREAM_TEMPLATE.format(bucket=bucket) for bucket in buckets)
-    return (*shards, *kept, OBJ_STREAM_TEMPLATE.format(bucket=subjects.FILES_BUCKET))
 
 
 class _Config(msgspec.Struct):

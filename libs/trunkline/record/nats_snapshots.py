@@ -135,12 +135,18 @@ class NatsSnapshots:
         _fine(stream, await self._asked(stream, "DELETE", b"", CHUNK_LIMIT_S))
 
     async def _chunks(self, stream: str, arriving: Subscription) -> AsyncIterator[bytes]:
-        """Each is acknowledged once it has been used: the server sends no more than its window ahead of that."""
+        """Each is acknowledged once it has been used: the server sends no more than its window ahead of that.
+
+        What comes while a client moves to another server is lost to it, and nobody says so.
+        """
+        connection = self._client.stats["reconnects"]
         while True:
             try:
                 message = await arriving.next_msg(timeout=CHUNK_LIMIT_S)
             except TimeoutError:
                 raise SnapshotFailed(stream, f"nothing more came within {CHUNK_LIMIT_S:g} s") from None
+            if self._client.stats["reconnects"] != connection:
+                raise SnapshotFailed(stream, "the connection was lost meanwhile")
             if not message.data:
                 _check_end(stream, message.headers or {})
                 return

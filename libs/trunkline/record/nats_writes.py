@@ -87,6 +87,7 @@ class NatsWrites:
         self._elections = Elections(client, self._ask_again)
         self._unanswered: dict[asyncio.Future[int], str] = {}  # first tries of writes -> their stream
         self._in_trouble: dict[asyncio.Task[int], _Trouble] = {}  # writes whose fate is being found out
+        self._closed = False
 
     async def start(self) -> None:
         """From here on no write makes a task or a subscription that stays."""
@@ -97,6 +98,7 @@ class NatsWrites:
 
     async def close(self) -> None:
         """What is still in flight ends as StoreUnavailable."""
+        self._closed = True
         for task in list(self._in_trouble):
             task.cancel()
         await asyncio.gather(*self._in_trouble, return_exceptions=True)
@@ -120,6 +122,8 @@ class NatsWrites:
                 return
             if seq.result():
                 stored.set_result(seq.result())
+            elif self._closed:
+                stored.set_exception(StoreUnavailable(write.call, 0.0))
             else:
                 self._find_out(write, limit_s, stored)
 
