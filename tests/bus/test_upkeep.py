@@ -132,14 +132,19 @@ def test_last_words_are_over_when_the_last_closed_link_is_done_whatever_open_one
     scenario(body)
 
 
+async def close_unheard(pair: Pair) -> None:
+    """A link of the hub's whose last word is lost."""
+    link = pair.link()
+    link.send(LISTEN)
+    await asyncio.sleep(1.0)
+    pair.hub_bus.lose = lambda subject, data: True
+    link.send(Silent(1))
+    link.close()
+
+
 def test_last_words_are_over_at_once_when_the_peer_says_that_it_has_no_ear_for_them() -> None:
     async def body(pair: Pair) -> None:
-        link = pair.link()
-        link.send(LISTEN)
-        await asyncio.sleep(1.0)
-        pair.hub_bus.lose = lambda subject, data: True
-        link.send(Silent(1))
-        link.close()
+        await close_unheard(pair)
         asyncio.get_running_loop().call_later(0.01, pair.placed[0].send_loose, CallFailed("not here"))
         begun_s = now_s()
 
@@ -152,12 +157,7 @@ def test_last_words_are_over_at_once_when_the_peer_says_that_it_has_no_ear_for_t
 
 def test_last_words_that_nobody_acknowledges_are_over_with_the_lingering() -> None:
     async def body(pair: Pair) -> None:
-        link = pair.link()
-        link.send(LISTEN)
-        await asyncio.sleep(1.0)
-        pair.hub_bus.lose = lambda subject, data: True
-        link.send(Silent(1))
-        link.close()
+        await close_unheard(pair)
         begun_s = now_s()
 
         await pair.hub.upkeep.last_words()

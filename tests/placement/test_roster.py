@@ -257,6 +257,22 @@ def departure(name: str, reason: str = "Client Closed", node: str = "") -> bytes
     return json.dumps(said).encode()
 
 
+async def goings_upon(data: bytes, beats: list[Beat], up_s: float) -> list[tuple[str, str, str]]:
+    """Who is gone, to a roster that has heard these beats, when a server tells of a departure."""
+    bus = YoungBus(MemoryBroker())
+    bus.up_s = up_s
+    roster = Roster(asyncio.get_running_loop().time)
+    goings = goings_of(roster)
+    await roster.start(bus)
+    for each in beats:
+        roster.hear(each)
+    bus.publish(subjects.DEPARTED, data)
+    await asyncio.sleep(0.01)
+    await roster.stop()
+    await bus.close()
+    return goings
+
+
 @pytest.mark.parametrize(
     ("data", "up_s", "expected"),
     [
@@ -277,40 +293,16 @@ def departure(name: str, reason: str = "Client Closed", node: str = "") -> bytes
 def test_a_departure_counts_for_a_worker_once_our_own_connection_is_settled(
     data: bytes, up_s: float, expected: list[tuple[str, str, str]]
 ) -> None:
-    async def main() -> list[tuple[str, str, str]]:
-        bus = YoungBus(MemoryBroker())
-        bus.up_s = up_s
-        roster = Roster(asyncio.get_running_loop().time)
-        goings = goings_of(roster)
-        await roster.start(bus)
-        moved = msgspec.structs.replace(beat("moved"), node="nats-2")
-        for each in (beat("dies"), beat("shared"), beat("shared", stage="tts"), moved):
-            roster.hear(each)
-        bus.publish(subjects.DEPARTED, data)
-        await asyncio.sleep(0.01)
-        await roster.stop()
-        await bus.close()
-        return goings
+    moved = msgspec.structs.replace(beat("moved"), node="nats-2")
+    beats = [beat("dies"), beat("shared"), beat("shared", stage="tts"), moved]
 
-    assert run_virtual(main()) == expected
+    assert run_virtual(goings_upon(data, beats, up_s)) == expected
 
 
 def test_a_server_that_hung_and_goes_on_tells_of_nobody_who_has_left_it_though_it_brings_an_old_beat() -> None:
-    async def main() -> list[tuple[str, str, str]]:
-        bus = YoungBus(MemoryBroker())
-        bus.up_s = SETTLED_S
-        roster = Roster(asyncio.get_running_loop().time)
-        goings = goings_of(roster)
-        await roster.start(bus)
-        for node in ("hung", "well", "hung"):
-            roster.hear(msgspec.structs.replace(beat("moved"), node=node))
-        bus.publish(subjects.DEPARTED, departure("moved", node="hung"))
-        await asyncio.sleep(0.01)
-        await roster.stop()
-        await bus.close()
-        return goings
+    beats = [msgspec.structs.replace(beat("moved"), node=node) for node in ("hung", "well", "hung")]
 
-    assert run_virtual(main()) == []
+    assert run_virtual(goings_upon(departure("moved", node="hung"), beats, SETTLED_S)) == []
 
 
 def test_a_worker_beats_rarely_without_a_call_and_at_once_and_often_from_the_placement_on() -> None:

@@ -131,6 +131,18 @@ def test_servers_that_come_and_go_have_all_asked_at_once() -> None:
     on(body)
 
 
+def test_once_it_is_stopped_nobody_is_asked_though_servers_still_come_and_go() -> None:
+    async def body(health: ShardHealth, leaders: Leaders) -> None:
+        await health.stop()
+        health.doubt_all()
+        health.doubt([5])
+        await asyncio.sleep(ASK_AGAIN_S)
+
+        assert leaders.asked == []
+
+    on(body)
+
+
 def test_work_for_a_shard_that_falls_silent_is_cancelled_and_for_another_it_is_not() -> None:
     async def body(health: ShardHealth, leaders: Leaders) -> None:
         async def work() -> None:

@@ -79,6 +79,7 @@ class ShardHealth:
         self._asker: asyncio.Task[None] | None = None
         self._asked_s = float("-inf")
         self._logged: list[int] = []
+        self._stopped = False
 
     def doubt_all(self) -> None:
         """Servers came or went, or this process has another: who is well is asked for at once."""
@@ -125,13 +126,15 @@ class ShardHealth:
             await asyncio.gather(working, falling_silent, return_exceptions=True)
 
     async def stop(self) -> None:
+        """Nobody is asked any more, whatever is doubted: servers may come and go until the process ends."""
+        self._stopped = True
         if self._asker is not None:
             self._asker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._asker
 
     def _ask_soon(self) -> None:
-        if self._asker is None or self._asker.done():
+        if not self._stopped and (self._asker is None or self._asker.done()):
             self._asker = asyncio.create_task(self._ask(), name="shard-health")
 
     async def _ask(self) -> None:
