@@ -45,6 +45,7 @@ class NatsClient(Client):
         self._nodes = Nodes(self._rng)
         self._named: frozenset[str] = frozenset()  # addresses of the cluster's nodes, as the one that is used says
         self._leaving: asyncio.Task[None] | None = None
+        self._ends = 0  # number of the connection whose node has said last that it ends
         self.on_nodes: Callable[[], None] = _nothing
         self.on_anew: list[Callable[[], None]] = []
         self.connections = 0
@@ -100,8 +101,11 @@ class NatsClient(Client):
         ]
         if changed and not initial_connection:
             self.on_nodes()
-        if info.get("ldm") and not initial_connection and (self._leaving is None or self._leaving.done()):
-            self._leaving = asyncio.create_task(self._leave(), name="nats-leave")
+        if info.get("ldm") and not initial_connection and self._ends != self.connections:
+            if self._leaving is not None:
+                self._leaving.cancel()  # it may still look for another node than one that is gone
+            self._ends = self.connections
+            self._leaving = asyncio.create_task(self._leave(self._ends), name="nats-leave")
 
     async def _ping_interval(self) -> None:
         loop = asyncio.get_running_loop()
@@ -124,8 +128,7 @@ class NatsClient(Client):
 
     # lame duck
 
-    async def _leave(self) -> None:
-        connection = self.connections
+    async def _leave(self, connection: int) -> None:
         await asyncio.sleep(self._rng.uniform(0.0, SPREAD_S))
         while self.is_connected and self.connections == connection:
             if await self._another_answers() and self.is_connected and self.connections == connection:
