@@ -1,5 +1,7 @@
 """Pacing and heard extents: arithmetic on a clock that the test turns."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -110,7 +112,7 @@ def test_a_client_shortens_over_the_segments_of_an_item_in_order() -> None:
     assert not shorten([one, two], 1_800)
     assert heard_ms([one, two]) == 1_500
     with pytest.raises(BadInput):
-        require_sent([one, two], 2_001)
+        require_sent([one, two], 2_002)
 
 
 def test_a_client_may_count_what_it_was_sent_up_to_the_next_millisecond() -> None:
@@ -119,7 +121,19 @@ def test_a_client_may_count_what_it_was_sent_up_to_the_next_millisecond() -> Non
 
     require_sent([one], 1_001)
     with pytest.raises(BadInput, match="0 to 1001"):
-        require_sent([one], 1_002)
+        require_sent([one], 1_003)
+
+
+def test_a_client_that_sums_the_lengths_of_deltas_as_floats_may_be_a_millisecond_beyond() -> None:
+    """As the OpenAI Agents SDK does."""
+    deltas = [4_404, 1_294, 398]
+    one = segment(sum(deltas), 1)
+    one.take(sum(deltas))
+    counted_ms = math.ceil(sum(delta / 24_000 * 1_000 for delta in deltas))
+
+    require_sent([one], counted_ms)
+
+    assert counted_ms * 24 == sum(deltas) + 24
 
 
 CHUNKS = st.lists(st.integers(1, 6_000), min_size=1, max_size=12)

@@ -75,10 +75,10 @@ def test_a_worker_that_dies_in_the_middle_costs_no_word() -> None:
             await whole._start("stt", SttSettings(engine_stt="moonshine"), whole._stt, 2)
             await whole._beats()
             asked = asyncio.create_task(Asking(whole).text(wav_of(*pauses)))
-            while not len(whole.gateways[0]._calls.requests):  # noqa: ASYNC110  # nobody tells of it
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.5)
-            busy = dies._service.load()[0]  # type: ignore[union-attr]  # it is started
+            async with asyncio.timeout(10.0):
+                while not (busy := dies._service.load()[0]):  # type: ignore[union-attr]  # noqa: ASYNC110  # nobody tells
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)  # into the recording, which takes longer
             await dies.bus.close()
             text = await asked
 

@@ -157,9 +157,12 @@ class Said:
 
 
 def require_sent(segments: list[Segment], end_ms: int) -> None:
-    """Raises BadInput for an end beyond what was sent of an item; clients round that up to milliseconds."""
+    """Raises BadInput for an end beyond what was sent of an item; clients round that up to milliseconds.
+
+    The Agents SDK rounds up a sum of floats, one per delta: it may be a millisecond more than there is.
+    """
     sent_ms = -(-sum(segment.sent for segment in segments) * 1000 // SPEECH_RATE_HZ)
-    if end_ms > sent_ms:
+    if end_ms > sent_ms + 1:
         raise BadInput("audio_end_ms", f"{end_ms} ms is beyond the {sent_ms} ms of audio", f"0 to {sent_ms}")
 
 
