@@ -100,7 +100,7 @@ class Worker:
         self.mute = False
         self.opens: Callable[[Session], None] | None = None
         self.alive = True
-        self.epoch = 0
+        self.epoch = self.wire = 0
         self.attached = r.Attached("frontdesk", "d1")
         self.agents: tuple[str, ...] = ()  # that its beat tells of
         self.accepted = Accepted()
@@ -172,6 +172,7 @@ class Worker:
             "test",
             pid=1,
             agents=self.agents,
+            wire=self.wire,
         )
 
 

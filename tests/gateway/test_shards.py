@@ -7,6 +7,7 @@ import pytest
 
 from gateway.scene import Scene, settle
 from support.virtual import run_virtual
+from trunkline.gateway.call_events import MoveAsked
 from trunkline.proto.errors import RecordUnavailable
 from trunkline.proto.ids import SHARDS, shard_of
 from trunkline.proto.placement import Beat
@@ -92,6 +93,59 @@ def test_a_call_that_is_placed_already_stays_on_its_shard() -> None:
         await settle(2.0)
 
         assert not call.ended
+        call.end("caller_hung_up")
+        await settle(3.0)
+
+    play(body)
+
+
+def test_a_client_is_asked_to_move_only_once_its_shard_answers() -> None:
+    async def body(scene: ShardScene) -> None:
+        call, line = await scene.call()
+        scene.away = {shard_of(call.call_id)}
+        scene.shards.doubt_all()
+        draining = asyncio.create_task(scene.calls.drain(30.0))
+        await settle(4.0)
+        asked_early = line.all(MoveAsked)
+        scene.away = set()
+        await settle(2.0)
+
+        assert asked_early == []
+        assert len(line.all(MoveAsked)) == 1
+        call.end("caller_hung_up")
+        await draining
+
+    play(body)
+
+
+def test_who_stays_to_the_end_of_the_grace_is_let_go_though_its_shard_is_silent() -> None:
+    async def body(scene: ShardScene) -> None:
+        call, line = await scene.call()
+        scene.away = {shard_of(call.call_id)}
+        scene.shards.doubt_all()
+        await scene.calls.drain(3.0)
+
+        assert line.all(MoveAsked) == []
+        assert call.ended
+
+    play(body)
+
+
+def test_an_agent_that_drains_is_relieved_only_once_the_shard_answers() -> None:
+    async def body(scene: ShardScene) -> None:
+        call, _ = await scene.call()
+        late = scene.make("agent")
+        await late.start()
+        scene.away = {shard_of(call.call_id)}
+        scene.shards.doubt_all()
+        scene.agent.drain()
+        await settle(4.0)
+        asked_early = list(late.sessions)
+        scene.away = set()
+        await settle(3.0)
+
+        assert asked_early == []
+        assert call.workers["agent"] == late.name
         call.end("caller_hung_up")
         await settle(3.0)
 

@@ -166,7 +166,7 @@ EVENTS: list[record.Event] = [
 
 
 BEAT = placement.Beat(
-    "agent", "agent-x", 3, 500, False, "0.9.0", "d1g35t", 4711, 40_123, ("front desk",), "nats-1", (3, 11)
+    "agent", "agent-x", 3, 500, False, "0.9.0", "d1g35t", 4711, 40_123, ("front desk",), "nats-1", (3, 11), 8
 )
 
 

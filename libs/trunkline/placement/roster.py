@@ -178,6 +178,11 @@ class Roster:
         heard = self._heard.get((stage, worker))
         return heard is not None and heard.beat.draining
 
+    def wire(self, stage: str, worker: str) -> int:
+        """By its last beat; 0 of who doesn't tell."""
+        heard = self._heard.get((stage, worker))
+        return heard.beat.wire if heard is not None else 0
+
     def require_room(self, stage: Stage, call: str = "") -> None:
         """For a call that nobody serves yet; see `choose`. Raises StageUnavailable."""
         self._able(stage, call, (), new=True)

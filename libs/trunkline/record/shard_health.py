@@ -34,6 +34,9 @@ class Doubts:
     def __bool__(self) -> bool:
         return bool(self._doubted)
 
+    def __contains__(self, shard: int) -> bool:
+        return shard in self._doubted
+
     @property
     def number(self) -> int:
         """Of the last; to be noted when a question is asked."""
@@ -96,6 +99,10 @@ class ShardHealth:
     def avoid(self, shards: Collection[int]) -> None:
         """They have no room for new calls, and all others have."""
         self._full = shards
+
+    def doubts(self, shard: int) -> bool:
+        """It may be electing its leader; whoever can wait with it should."""
+        return shard in self._doubts
 
     async def choose(self) -> int:
         """For one more call. While all are in doubt it waits for who is being asked. Raises RecordUnavailable."""

@@ -23,6 +23,7 @@ from trunkline.bus.exchange import Exchange
 from trunkline.bus.nats import NatsBus
 from trunkline.bus.port import Bus
 from trunkline.placement.beats import Beats
+from trunkline.proto import WIRE
 from trunkline.proto.errors import BadInput, BadSettings, TrunklineError
 from trunkline.proto.ids import WORKER_ID_CHARACTERS, is_worker_id, new_worker_id
 from trunkline.proto.placement import Beat
@@ -164,6 +165,7 @@ class Process:
             agents=service.agents,
             node=self.bus.node,
             slow_shards=self.context.slow_shards(),
+            wire=WIRE,
         )
 
 

@@ -17,7 +17,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     capacity: calls it can take, 0 for no limit. digest: of the agent file (agent, tool_runner).
     admin_port: of its health and metrics endpoint, on the worker's own host. agents: that can be called there (agent).
     node: name of the NATS server that it uses; empty of who doesn't tell. slow_shards: of the record, that keep it
-    waiting for an acknowledgement (agent).
+    waiting for an acknowledgement (agent). wire: its version; 0 of who doesn't tell.
     """
 
     stage: str
@@ -32,6 +32,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     agents: tuple[str, ...] = ()
     node: str = ""
     slow_shards: tuple[int, ...] = ()
+    wire: int = 0
 
 
 def limit_of(capacity: int, call: str) -> int:

@@ -296,7 +296,9 @@ class Recall(msgspec.Struct, frozen=True, array_like=True, tag="recall"):
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="stored"):
     """Agent -> gateway: the effect of the gateway's messages up to `received` is in the record, and so are the agent's
-    own up to `said`; both are seqs of this link. What lies behind needn't be told to a later agent."""
+    own up to `said`; both are seqs of this link. What lies behind needn't be told to a later agent.
+
+    Once more behind the call's end, outside the sequence: all of it is recorded."""
 
     received: int
     said: int

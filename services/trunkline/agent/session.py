@@ -38,6 +38,7 @@ from trunkline.proto.response import (
     Recall,
     Respond,
     Retract,
+    Stored,
     Summon,
     ToolOutput,
     Turn,
@@ -123,7 +124,7 @@ class AgentSession:
             task = self._end(self._owned, reason)
         except TrunklineError as error:  # the record is lost: there is nothing left to write
             log.info("call closed without its end", call_id=self.link.call, reason=reason, error=str(error))
-        self._staff.keep(_finish(self._owned.log, task))
+        self._staff.keep(self._finish(self._owned.log, task))
 
     # taking the call
 
@@ -132,8 +133,7 @@ class AgentSession:
             log_ = await take(self.link, self._order, self._agent, self._staff)
             owned = self._own(log_)
             if self._closed is not None:
-                self._end(owned, self._closed)
-                await owned.log.close()
+                await self._finish(owned.log, self._end(owned, self._closed))
                 return
             self._attach(owned)
         except Outranked as error:  # nothing was written: the call goes on where it is
@@ -327,6 +327,14 @@ class AgentSession:
             owned.conversation.append(record.Ended(self._staff.wall_us(), reason))
         return task
 
+    async def _finish(self, call_log: CallLog, response: asyncio.Task[None] | None) -> None:
+        """Waits for a cancelled response, then for the record; and says that the end stands there."""
+        if response is not None:
+            await asyncio.wait([response])
+        await call_log.close()
+        if call_log.view.ended is not None and call_log.stored == call_log.view.event_count:
+            self.link.send_loose(Stored(self.link.state.received, self.link.state.sent))
+
     # what goes out
 
     @property
@@ -374,10 +382,3 @@ class AgentSession:
         queue = subjects.tool(order.name, call) if isinstance(order, RunTool) else ""
         subject = subjects.inbox_of(peer, call) if peer else queue
         self._staff.exchange.post(subject, call, order, epoch=self.link.epoch, headers=headers, peer=peer)
-
-
-async def _finish(call_log: CallLog, response: asyncio.Task[None] | None) -> None:
-    """Waits for a cancelled response, then for the record."""
-    if response is not None:
-        await asyncio.wait([response])
-    await call_log.close()

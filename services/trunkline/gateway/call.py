@@ -122,7 +122,7 @@ class Call:
         parts = self.turns, self.listening, self.speaking, self._asking
         self._vigil = Vigil(self._clock, *parts, emit=self._emit, on_failure=self.fail)
         self._heeding = Heeding(*parts, self._vigil, self.client_tools, self.casting, carry_out=self._carry_out)
-        self.staffing = self._staff(shared, self._posts(handle, agent, resumed))
+        self.staffing = self._staff(shared, self._posts(handle, agent, resumed, shared.answers))
 
     def _staff(self, shared: Shared, posts: dict[Stage, Post]) -> Staffing:
         return Staffing(
@@ -135,7 +135,7 @@ class Call:
             on_failure=self.fail,
         )
 
-    def _posts(self, handle: int, agent: str, resumed: str) -> dict[Stage, Post]:
+    def _posts(self, handle: int, agent: str, resumed: str, answers: Callable[[str], bool]) -> dict[Stage, Post]:
         tell, now_s, beating = self.agent_line.tell, self._now_s, self._beating
         converse = AgentPost(
             self.agent_line,
@@ -145,6 +145,7 @@ class Call:
             on_attached=self._attach,
             pump=self.pump,
             clock=self._clock,
+            answers=lambda: answers(self.call_id),
         )
         return {
             "stt": SttPost(handle, self.listening, rules=lambda: self._heeding.rules, tell=tell, now_s=now_s),

@@ -22,8 +22,9 @@ from trunkline.proto import subjects
 from trunkline.proto.approval import ApprovalAnswered
 from trunkline.proto.envelope import Envelope, attach_number, hub_of
 from trunkline.proto.errors import StageUnavailable
-from trunkline.proto.ids import new_call_id
+from trunkline.proto.ids import new_call_id, shard_of
 from trunkline.proto.placement import HangUpCall, Release, Superseded
+from trunkline.proto.response import Stored
 from trunkline.proto.speech import Heard, HeardCall, Listened, Silent
 from trunkline.proto.subjects import Stage
 from trunkline.record.shard_health import ShardHealth
@@ -65,7 +66,8 @@ class Calls:
         self.abandoned = False  # a call may lack its end on record; set back by who looks for such
         self._roster = roster
         loop = asyncio.get_running_loop()
-        self._shared = Shared(exchange, roster, Ticker(loop), Edge(loop, exchange.windows.widest_s), Reliefs())
+        edge = Edge(loop, exchange.windows.widest_s)
+        self._shared = Shared(exchange, roster, Ticker(loop), edge, Reliefs(), self._record_answers)
         self._calls: dict[tuple[str, int], Call] = {}  # by id and hub number: a call may come back to its gateway
         self._peak = self._most = 0  # calls at a time, since there were none, and since memory was last given back
         self._leaving: list[Farewell] = []  # of calls that are over
@@ -166,8 +168,7 @@ class Calls:
     async def drain(self, grace_s: float) -> None:
         """Takes no call; returns when the last has ended or moved; after grace_s those left are ended or let go."""
         self.draining = self.requests.draining = True
-        for call in list(self._calls.values()):
-            call.ask_to_leave()
+        self._ask_to_leave()
         self._note_empty()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), grace_s)
@@ -176,6 +177,15 @@ class Calls:
         for request in self.requests:
             request.fail(StageUnavailable("gateway", "it is going down"))
         await asyncio.sleep(FAREWELL_S)
+
+    def _ask_to_leave(self) -> None:
+        """Each client once; not while its call's record elects a leader: who took it up would have to wait for that."""
+        for call in list(self._calls.values()):
+            if not call.leaving and self._record_answers(call.call_id):
+                call.ask_to_leave()
+
+    def _record_answers(self, call_id: str) -> bool:
+        return not self._shards.doubts(shard_of(call_id))
 
     def stop(self) -> None:
         if self._watcher is not None:
@@ -236,6 +246,9 @@ class Calls:
                 self.hang_up(envelope.call)
             case ApprovalAnswered():
                 self.on_answered(envelope.message)
+            case Stored():
+                for farewell in self._leaving:
+                    farewell.stored(envelope.call, envelope.attach)
 
     def _heard(self, worker: str, calls: list[HeardCall]) -> None:
         """Each as if its own link had brought it; requests are among them."""
@@ -265,6 +278,8 @@ class Calls:
                 held.look(sound)
             except Exception as error:  # the rim of a call: the others are still watched
                 held.fail(error)
+        if self.draining:
+            self._ask_to_leave()
         over = [farewell for farewell in self._leaving if farewell.look()]
         self._leaving = [farewell for farewell in self._leaving if farewell not in over]
         self.abandoned = self.abandoned or any(farewell.unwritten for farewell in over)

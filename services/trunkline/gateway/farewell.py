@@ -1,4 +1,4 @@
-"""The end of a call, until an agent knows of it: an agent writes the record, and the call's own may be gone.
+"""The end of a call, until it is on record: an agent writes that, and the call's own may be gone before it has.
 
 Nobody waits for it: it is looked at now and then, like the heartbeats of calls that go on.
 """
@@ -16,9 +16,10 @@ from trunkline.proto.response import Attached
 from trunkline.telemetry import logs
 
 PATIENCE_S = 2.0  # for one agent to acknowledge that the call is over, before another is asked to write it down
+TELLS_THE_END = 8  # from this wire on an agent says when it is on record
 REFUSALS = 3  # by agents that cannot take the call: its record has its end already, or can't be written
 REFUSED_S = 1.0  # before another is asked then
-FAREWELL_LIMIT_S = 15.0  # adoption sees to what is left then
+FAREWELL_LIMIT_S = 20.0  # adoption sees to what is left then; an agent itself tries for 15
 WHY = "the call is over"
 
 log = logs.get(__name__)
@@ -59,13 +60,15 @@ class Farewell:
         self._tried: set[str] = set()
         self._refusals = 0
         self._over = False
+        self._recorded = False  # says the last
         self._until_s = now_s() + FAREWELL_LIMIT_S
         self._next_s = now_s() + (PATIENCE_S if last else 0.0)  # when another is asked
 
     def look(self) -> bool:
         """Whether nothing is left to do."""
         last, now_s = self._last, self._now_s()
-        if self._over or (last is not None and last.link.closed and last.link.state.settled):
+        known = last is not None and last.link.closed and last.link.state.settled
+        if self._over or (known and (self._recorded or not self._will_tell)):
             return True
         if now_s > self._until_s:
             log.error("nobody could write the end of the call", call_id=self._call_id, reason=self._reason)
@@ -73,9 +76,19 @@ class Farewell:
             if last is not None:
                 last.release("moved")
             return True
-        if now_s >= self._next_s or (last is not None and self._roster.lost("agent", last.worker)):
+        if (now_s >= self._next_s and not known) or (last is not None and self._roster.lost("agent", last.worker)):
             self._ask_another()
         return False
+
+    def stored(self, call_id: str, attach: int) -> None:
+        """All that the agent of this placement was told and said is on record; it may be another call's."""
+        last = self._last
+        self._recorded = self._recorded or (last is not None and (call_id, attach) == (self._call_id, last.link.attach))
+
+    @property
+    def _will_tell(self) -> bool:
+        """Agents of earlier wires say nothing behind a call's end."""
+        return self._last is not None and self._roster.wire("agent", self._last.worker) >= TELLS_THE_END
 
     def _ask_another(self) -> None:
         if self._last is not None:

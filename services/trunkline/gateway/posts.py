@@ -154,7 +154,8 @@ class TtsPost:
 class AgentPost:
     """converse: the order, without a reason. resumed: why this hub itself is not the call's first, or empty.
 
-    on_attached: the call has an agent; each of its agents once. pump: tells the client what was learnt.
+    on_attached: the call has an agent; each of its agents once. pump: tells the client what was learnt. answers: the
+    call's record, as far as is known.
     """
 
     def __init__(
@@ -167,9 +168,11 @@ class AgentPost:
         on_attached: Callable[[Attached], None],
         pump: Callable[[], None],
         clock: Callable[[], int],
+        answers: Callable[[], bool],
     ) -> None:
         self._line = line
         self._speaking = speaking
+        self._answers = answers
         self._converse = converse
         self._resumed = resumed
         self._on_attached = on_attached
@@ -208,7 +211,7 @@ class AgentPost:
 
     @property
     def movable(self) -> bool:
-        return not self._speaking.owed.anything
+        return not self._speaking.owed.anything and self._answers()
 
     @property
     def stalled(self) -> bool:

@@ -1,5 +1,6 @@
 """What all calls of a gateway share."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from trunkline.bus.exchange import Exchange
@@ -28,8 +29,12 @@ class Reliefs:
 
 
 class Shared(NamedTuple):
+    """answers: whether the record of a call, by its id, takes what it is given, as far as is known: it is no time to
+    move the call while it doesn't."""
+
     exchange: Exchange
     roster: Roster
     ticker: Ticker
     edge: Edge
     reliefs: Reliefs
+    answers: Callable[[str], bool]
