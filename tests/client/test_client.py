@@ -548,9 +548,35 @@ def test_a_gateway_that_cannot_take_it_up_is_asked_again() -> None:
     run(main())
 
 
+def test_who_still_serves_a_call_is_soon_heard_again_where_the_next_gateway_takes_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call_module, "MOVE_LIMIT_S", 0.2)
+    asked = asyncio.Event()
+
+    async def first(taken: Taken) -> None:
+        await taken.opens()
+        await taken.tell("trunkline.move", reason="draining")
+        await asked.wait()
+        await taken.tell("response.created", response={"id": "resp_1"})
+        await taken.until_left()
+
+    async def late(taken: Taken) -> None:
+        asked.set()
+        await taken.until_left()
+
+    async def main() -> None:
+        async with Gateway(first, late, 503).running() as url, connect(url) as call:
+            async with asyncio.timeout(2.0):  # shorter than a lost gateway's successor has
+                heard = [(await anext(aiter(call))).type for _ in range(2)]
+            assert heard == ["session.created", "response.created"]
+
+    run(main())
+
+
 def test_a_call_that_a_gateway_took_up_too_late_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     window_s = 1.0
-    monkeypatch.setattr(call_module, "RESUME_LIMIT_S", 0.2)
+    monkeypatch.setattr(call_module, "MOVE_LIMIT_S", 0.2)
 
     async def first(taken: Taken) -> None:
         await taken.opens()
@@ -619,7 +645,7 @@ def test_a_gateway_that_was_only_silent_may_end_the_call_while_another_is_search
 
 
 def test_news_of_a_gateway_that_lost_the_call_meanwhile_are_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_module, "RESUME_LIMIT_S", 0.2)
+    monkeypatch.setattr(call_module, "MOVE_LIMIT_S", 0.2)
     asked = asyncio.Event()
 
     async def first(taken: Taken) -> None:

@@ -24,6 +24,7 @@ WINDOW_S = 15.0  # a call that nobody comes back to for so long is over at the g
 AGAIN_S = 0.1  # between two gateways that couldn't take it up
 GOODBYE_LIMIT_S = 1.0  # to end a call at another gateway than the one that served it, which is gone
 RESUME_LIMIT_S = 3.0  # for a gateway that took the socket to take up the call; twice as long with each that doesn't
+MOVE_LIMIT_S = 1.0  # likewise while the call is still served: what is said there meanwhile is kept back
 FINAL = {"call_over": OVER, "call_not_found": 404}  # what a gateway calls it when nobody can go on with the call
 _AGAIN = frozenset(("input_audio_buffer.commit", "input_audio_buffer.clear"))  # they act on the audio before them
 
@@ -269,7 +270,7 @@ class Call:
     async def _search(self, old: Socket, ending: Ending | None) -> None:
         """Until another socket has the call, or the old one, which was only silent, speaks before another is asked."""
         avoid = old.url if ending is None else ""
-        limit_s, asked = RESUME_LIMIT_S, False
+        limit_s, asked = MOVE_LIMIT_S if ending is None else RESUME_LIMIT_S, False
         while True:
             websocket, url = await self._dialer.dial_again(self.token, avoid)
             socket = Socket(websocket, self._tape, url, self._on_event, self._silent_s)
