@@ -316,6 +316,30 @@ def test_an_owner_that_still_writes_does_not_keep_the_call() -> None:
     run_virtual(main())
 
 
+def test_only_who_takes_a_call_from_an_owner_lets_the_owner_come_first() -> None:
+    class Noting(MemoryRecordStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.behind: list[int] = []
+
+        def append_behind_owner(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+            self.behind.append(expected_seq)
+            return super().append_behind_owner(call, data, expected_seq=expected_seq, entry=entry)
+
+    async def main() -> None:
+        store = Noting()
+        log = await take(store, "agent-a")
+        log.append(said(1))
+        await log.durable()
+        new = list(store.behind)
+
+        await take(store, "agent-b")
+
+        assert (new, store.behind) == ([], [2])
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("attach", [1, 2])
 def test_a_placement_that_is_not_later_than_the_owners_is_refused(attach: int) -> None:
     async def main() -> None:

@@ -56,6 +56,24 @@ def test_an_append_after_another_writer_is_refused_and_leaves_no_trace(open_stor
     asyncio.run(main())
 
 
+def test_an_append_behind_the_owner_is_one_like_others(open_store: OpenStore, call: str) -> None:
+    async def main() -> None:
+        async with open_store() as store:
+            seq = await store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+
+            with pytest.raises(WrongSequence):
+                await store.append_behind_owner(call, b"stale", expected_seq=0, entry=f"{call}_2")
+            behind = await store.append_behind_owner(call, b"two", expected_seq=seq, entry=f"{call}_3")
+            again = await store.append_behind_owner(call, b"two", expected_seq=seq, entry=f"{call}_3")
+            with pytest.raises(EntryTooLarge):
+                store.append_behind_owner(call, bytes(2 * 1024 * 1024), expected_seq=behind, entry=f"{call}_4")
+
+            assert behind == again
+            assert [(entry.seq, entry.data) for entry in await store.read(call)] == [(seq, b"one"), (behind, b"two")]
+
+    asyncio.run(main())
+
+
 def test_an_entry_appended_twice_is_stored_once(open_store: OpenStore, call: str) -> None:
     async def main() -> None:
         async with open_store() as store:

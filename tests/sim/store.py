@@ -85,6 +85,8 @@ class SimStore(_Far):
     def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
         return self._write(call, lambda: self._kept.append(call, data, expected_seq=expected_seq, entry=entry))
 
+    append_behind_owner = append  # nothing waits at this store
+
     async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
         return await self._ask(lambda: self._kept.read(call, after_seq=after_seq))
 

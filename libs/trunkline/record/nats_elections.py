@@ -1,12 +1,13 @@
 """Streams that have just elected a leader, by the cluster's own advisories: what waits for one is tried again at once.
 
-Rule: an owner that waits comes before whoever takes its call over, or what it has said since is in no record. So it may
-not find out by and by that there is a leader, and who has waited longest is first. A server alone elects nothing, and
-nothing comes.
+Rule: an owner that waits comes before whoever takes its call over, or what it has said since is in no record. So it
+doesn't find out by and by that there is a leader, and for OWNERS_FIRST_S a taker's write is kept back, whichever way it
+comes. A server alone elects nothing, and nothing comes.
 """
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,8 +18,7 @@ from nats.errors import Error as NatsError
 
 ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED"  # and the stream; source: nats-server, jetstream_api.go
 LISTENS_S = 0.05  # the advisory goes out just before the leader begins to listen
-TURNS_S = 0.3  # over which the writes of all processes come again, by how long they have waited
-LONGEST_S = 6.0  # of an election, on the whole
+OWNERS_FIRST_S = 0.5  # from then on: time for all that an owner has waiting, entry by entry
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ class Elections:
         self._client = client
         self._on_elected = on_elected
         self._awaited: dict[str, asyncio.Future[None]] = {}
+        self._heard_s: dict[str, float] = {}  # of each stream that elected a leader, when it was last heard
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -49,8 +50,15 @@ class Elections:
             awaited = self._awaited[stream] = asyncio.get_running_loop().create_future()
         return awaited
 
+    def owners_first_s(self, stream: str) -> float:
+        """For how long yet only owners may write to it; 0 where it hasn't elected a leader lately."""
+        elected_s = self._heard_s.get(stream, -math.inf)
+        return max(0.0, elected_s + LISTENS_S + OWNERS_FIRST_S - asyncio.get_running_loop().time())
+
     async def _hear(self, message: Msg) -> None:
-        asyncio.get_running_loop().call_later(LISTENS_S, self._tell, message.subject.removeprefix(f"{ELECTED}."))
+        loop, stream = asyncio.get_running_loop(), message.subject.removeprefix(f"{ELECTED}.")
+        self._heard_s[stream] = loop.time()
+        loop.call_later(LISTENS_S, self._tell, stream)
 
     def _tell(self, stream: str) -> None:
         awaited = self._awaited.pop(stream, None)
@@ -59,17 +67,12 @@ class Elections:
         self._on_elected(stream)
 
 
-def turn_s(waited_s: float) -> float:
-    """After which a write that has waited so long is tried again: the owner's has waited longer than a taker's."""
-    return TURNS_S * max(0.0, 1.0 - waited_s / LONGEST_S)
-
-
-async def unless_elected(elected: asyncio.Future[None], asked: Awaitable[T]) -> T | None:
-    """None once there is another leader: whoever was asked before won't answer."""
+async def unless_elected(elected: asyncio.Future[None], asked: Awaitable[T], limit_s: float | None = None) -> T | None:
+    """None once there is another leader, as whoever was asked before won't answer, and after limit_s, if any."""
     asking = asyncio.ensure_future(asked)
     try:
         either: list[asyncio.Future[T] | asyncio.Future[None]] = [asking, elected]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         return asking.result() if asking.done() else None
     finally:
         asking.cancel()

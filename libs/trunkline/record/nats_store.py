@@ -61,7 +61,10 @@ class NatsRecordStore:
         await self._writes.close()
 
     def append(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
-        write = Write(call, subjects.stream(shard_of(call)), subjects.record(call), data, expected_seq, entry)
+        return self._writes.put(_write(call, data, expected_seq, entry), limit_s=self._trouble_limit_s)
+
+    def append_behind_owner(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        write = _write(call, data, expected_seq, entry)._replace(behind_owner=True)
         return self._writes.put(write, limit_s=self._trouble_limit_s)
 
     async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
@@ -114,6 +117,10 @@ class NatsRecordStore:
         config = KeyValueConfig(bucket=subjects.INDEX_BUCKET, replicas=self._replicas, direct=True)
         with configured_by_someone_else():
             await self._writes.jetstream.create_key_value(config)
+
+
+def _write(call: str, data: bytes, expected_seq: int, entry: str) -> Write:
+    return Write(call, subjects.stream(shard_of(call)), subjects.record(call), data, expected_seq, entry)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 An acknowledgement may be lost and a duplicate may be refused, so a write's fate is read from the stream's leader
 (STREAM.MSG.GET, not direct get, which may lag behind an acknowledged write). What waits for a leader is tried again as
-soon as one is elected.
+soon as one is elected; what takes a call from its owner some time after that, and never before a leader has answered.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from nats.js.api import Header
 from nats.js.errors import NotFoundError
 from nats.js.kv import KV_DEL, KV_OP, KV_PURGE
 
-from trunkline.record.nats_elections import Elections, turn_s, unless_elected
+from trunkline.record.nats_elections import Elections, unless_elected
 from trunkline.record.replies import Answer, Replies
 from trunkline.record.store import EntryTooLarge, StoredEntry, StoreFull, StoreUnavailable, WrongSequence
 
 ACK_LIMIT_S = 1.0  # then the leader is asked what became of the write
 BACKOFF_S = 0.05
-BACKOFF_MAX_S = 0.5  # and as long again for a question that came too early: that is late enough after an election
+BACKOFF_MAX_S = 0.5
+NEW_LEADER_S = 0.15  # in which one answers; a question that came before it listened is lost
 HEADROOM_BYTES = 1024  # headers count towards the server's payload limit
 TROUBLE_S = 0.2  # in which a leader that is there tells what became of a write
 NO_MESSAGE = 10037  # nats-server: "no message found"
@@ -34,7 +35,9 @@ LIMIT = "maximum bytes exceeded"
 
 
 class Write(NamedTuple):
-    """call: whose it is. entry: id of the write, the same however often it is tried. expected_seq: 0 for the first."""
+    """call: whose it is. entry: id of the write, the same however often it is tried. expected_seq: 0 for the first.
+    behind_owner: it takes a call from its owner, whose entries may wait.
+    """
 
     call: str
     stream: str
@@ -42,6 +45,7 @@ class Write(NamedTuple):
     data: bytes
     expected_seq: int
     entry: str
+    behind_owner: bool = False
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -90,7 +94,7 @@ class NatsWrites:
         self._closed = False
 
     async def start(self) -> None:
-        """From here on no write makes a task or a subscription that stays."""
+        """From here on no write of an owner's makes a task, and none a subscription that stays."""
         await self.replies.start()
         await self._elections.start()
         with contextlib.suppress(NatsError, TimeoutError):  # whatever it says: the client now listens for answers
@@ -122,11 +126,12 @@ class NatsWrites:
                 return
             if seq.result():
                 stored.set_result(seq.result())
-            elif self._closed:
-                stored.set_exception(StoreUnavailable(write.call, 0.0))
             else:
                 self._find_out(write, limit_s, stored)
 
+        if write.behind_owner:  # published blindly it could be the first that a new leader reads
+            self._find_out(write, limit_s, stored)
+            return stored
         first = self._publish_guarded(write)
         self._unanswered[first] = write.stream
         first.add_done_callback(acknowledged)
@@ -199,12 +204,21 @@ class NatsWrites:
         }
         return self.publish(write.subject, write.data, headers, on_full)
 
+    def _behind_s(self, write: Write) -> float:
+        """How long it has to wait yet for what owners write after an election."""
+        return self._elections.owners_first_s(write.stream) if write.behind_owner else 0.0
+
     def _ask_again(self, stream: str) -> None:
         """It has another leader: the one before won't answer."""
-        asked = [first for first, of in self._unanswered.items() if of == stream]
-        asyncio.get_running_loop().call_later(turn_s(0.0), _give_up, asked)
+        for first, of in list(self._unanswered.items()):
+            if of == stream and not first.done():
+                first.set_result(0)
 
     def _find_out(self, write: Write, limit_s: float, stored: asyncio.Future[int]) -> None:
+        if self._closed:
+            stored.set_exception(StoreUnavailable(write.call, 0.0))
+            return
+
         def finish(task: asyncio.Task[int]) -> None:
             self._in_trouble.pop(task, None)
             if stored.done():
@@ -217,13 +231,11 @@ class NatsWrites:
                 stored.set_result(task.result())
 
         task = asyncio.create_task(self._fate_of(write, limit_s), name="record-fate")
-        self._in_trouble[task] = _Trouble(write.call, asyncio.get_running_loop().time())
+        self._in_trouble[task] = _Trouble(write.call, asyncio.get_running_loop().time() + self._behind_s(write))
         task.add_done_callback(finish)
 
     async def _fate_of(self, write: Write, limit_s: float) -> int:
         """Asks the leader, and writes again while nothing has come after expected_seq."""
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
         full = False
 
         def note_full() -> None:
@@ -231,27 +243,24 @@ class NatsWrites:
             full = True
 
         for wait_s in backoff(limit_s):
+            await asyncio.sleep(self._behind_s(write))
             elected = self._elections.next(write.stream)
-            last = await unless_elected(elected, self.last(write.stream, write.subject))
+            lately = self._elections.owners_first_s(write.stream) > 0.0
+            asked = self.last(write.stream, write.subject)
+            last = await unless_elected(elected, asked, NEW_LEADER_S if lately else None)
             if last is not None:
                 if last.entry == write.entry:
                     return last.seq
                 if last.seq != write.expected_seq:
                     raise WrongSequence(write.call, write.expected_seq, last.seq)
+                if self._behind_s(write):  # an election was heard meanwhile
+                    continue
                 if seq := await unless_elected(elected, self._publish_guarded(write, note_full)):
                     return seq
                 if full:
                     raise StoreFull(f"the stream {write.stream}")
-            await asyncio.wait([elected], timeout=wait_s)
-            if elected.done():
-                await asyncio.sleep(turn_s(loop.time() - began_s))
+            await asyncio.wait([elected], timeout=BACKOFF_S if lately else wait_s)
         raise StoreUnavailable(write.call, limit_s)
-
-
-def _give_up(asked: list[asyncio.Future[int]]) -> None:
-    for first in asked:
-        if not first.done():
-            first.set_result(0)
 
 
 def backoff(limit_s: float) -> Iterator[float]:

@@ -76,8 +76,9 @@ class Recorder:
                 raise Fenced(call, view.epoch)
             took = OwnerTook(self._now_us(), worker, agent, digest, attach, reason)
             entry = _take_entry(view, [took, *first_events])
+            append = self._store.append_behind_owner if view.epoch else self._store.append
             try:
-                seq = await self._store.append(call, encode_entry(entry), expected_seq=reading.seq, entry=entry.entry)
+                seq = await append(call, encode_entry(entry), expected_seq=reading.seq, entry=entry.entry)
             except WrongSequence:
                 await asyncio.sleep(TAKE_RETRY_S * 2**attempt)
                 continue

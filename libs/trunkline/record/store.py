@@ -101,6 +101,11 @@ class RecordStore(Protocol):
         """
         ...
 
+    def append_behind_owner(self, call: str, data: bytes, *, expected_seq: int, entry: str) -> asyncio.Future[int]:
+        """As append, for who takes the call from its owner: just after the shard has elected a leader, what the owner
+        has waiting comes first."""
+        ...
+
     async def read(self, call: str, *, after_seq: int = 0) -> list[StoredEntry]:
         """All entries behind after_seq in order, none for an unknown call; current only if an append after the last
         one succeeds.
