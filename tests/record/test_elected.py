@@ -12,6 +12,8 @@ from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
 from support.nats_server import NatsServer
+from trunkline.bus.nats import NatsBus
+from trunkline.bus.nats_client import NatsClient
 from trunkline.record import nats_elections
 from trunkline.record.nats_elections import ELECTED, LISTENS_S, OWNERS_FIRST_S
 from trunkline.record.nats_writes import NatsWrites, Write
@@ -286,3 +288,26 @@ def test_a_taker_that_hears_of_no_election_waits_for_nothing(
             return (await stored(taker.put(TAKERS, limit_s=NEVER_S)))[0]
 
     assert asyncio.run(main()) == 1
+
+
+def test_a_taker_that_has_just_come_to_a_cluster_may_have_missed_an_election(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NatsClient, "clustered", True)
+
+    async def main() -> float:
+        async with election_at(nats_server) as election:
+            await election.writer()
+            await election.lead()
+            bus = NatsBus()
+            await bus.open([nats_server.url], "agent-a")
+            taker, began_s = NatsWrites(bus.client), asyncio.get_running_loop().time()
+            await taker.start()
+            _, stored_s = await stored(taker.put(TAKERS, limit_s=NEVER_S))
+            await taker.close()
+            await bus.close()
+            return stored_s - began_s
+
+    behind_s = asyncio.run(main())
+
+    assert behind_s >= BEHIND_S

@@ -76,12 +76,13 @@ async def written_around(store: NatsRecordStore, fault: Callable[[], None], over
 
 def test_every_shard_answers_of_a_subject_that_nothing_stands_on(cluster: NatsCluster) -> None:
     async def main() -> None:
-        async with store_at(*cluster.urls) as (_, store):
+        async with store_at(*cluster.urls) as (bus, store):
             async with asyncio.timeout(ELECTED_S):
                 while not all(await asyncio.gather(*(store.answers(shard) for shard in range(SHARDS)))):  # noqa: ASYNC110  # see below
                     await asyncio.sleep(0.1)  # each has just been made, and elects its first leader
 
             assert store.slow_shards() == ()
+            assert bus.client.clustered
 
     asyncio.run(asyncio.wait_for(main(), 100))
 

@@ -55,6 +55,11 @@ class NatsClient(Client):
         """Name of the server that is, or was last, connected to."""
         return str(self._server_info.get("server_name", ""))
 
+    @property
+    def clustered(self) -> bool:
+        """Whether that server is one of several."""
+        return bool(self._server_info.get("cluster"))
+
     def next_node(self, nodes: list[Server], info: dict[str, object]) -> tuple[Server, float]:
         """As nats-py asks for it: of these one, and the seconds to wait before."""
         by_address = {node.uri.netloc: node for node in nodes}

@@ -2,7 +2,7 @@
 
 Rule: an owner that waits comes before whoever takes its call over, or what it has said since is in no record. So it
 doesn't find out by and by that there is a leader, and for OWNERS_FIRST_S a taker's write is kept back, whichever way it
-comes. A server alone elects nothing, and nothing comes.
+comes. Who has only begun to listen may have missed an election. A server alone elects nothing, and nothing comes.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+
+from trunkline.bus.nats_client import NatsClient
 
 ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED"  # and the stream; source: nats-server, jetstream_api.go
 LISTENS_S = 0.05  # the advisory goes out just before the leader begins to listen
@@ -31,11 +33,14 @@ class Elections:
         self._on_elected = on_elected
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._heard_s: dict[str, float] = {}  # of each stream that elected a leader, when it was last heard
+        self._missed_s = -math.inf  # until when one may have been that wasn't heard
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         if self._subscription is None:
             self._subscription = await self._client.subscribe(f"{ELECTED}.*", cb=self._hear)
+            if isinstance(self._client, NatsClient) and self._client.clustered:
+                self._missed_s = asyncio.get_running_loop().time()
 
     async def stop(self) -> None:
         subscription, self._subscription = self._subscription, None
@@ -52,7 +57,7 @@ class Elections:
 
     def owners_first_s(self, stream: str) -> float:
         """For how long yet only owners may write to it; 0 where it hasn't elected a leader lately."""
-        elected_s = self._heard_s.get(stream, -math.inf)
+        elected_s = max(self._missed_s, self._heard_s.get(stream, -math.inf))
         return max(0.0, elected_s + LISTENS_S + OWNERS_FIRST_S - asyncio.get_running_loop().time())
 
     async def _hear(self, message: Msg) -> None:
