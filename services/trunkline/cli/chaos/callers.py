@@ -199,7 +199,7 @@ class Callers:
         async with connect(self._order.url, self._order.key) as call:
             phone = self._phones[number] = Phone(call, dialled_s)
             listening = asyncio.create_task(phone.listen(), name="caller-listen")
-            talk = _Talk(phone, number, serial, rng)
+            talk = Talk(phone, number, serial, rng)
             try:
                 await phone.until(lambda: bool(phone.ear.call), ANSWER_LIMIT_S)
                 turns = rng.randint(FEWEST_TURNS, MOST_TURNS)
@@ -221,7 +221,7 @@ class Callers:
                     self.outcome.refused.append(phone.lost or "no session was created")
 
 
-class _Talk:
+class Talk:
     """One call's turns, and what the caller will tell of them."""
 
     def __init__(self, phone: Phone, caller: int, serial: int, rng: random.Random) -> None:
@@ -252,6 +252,8 @@ class _Talk:
         self._ending = kind.ends or thrown_out
         if kind.cut and not last:
             await phone.until(lambda: self._may_cut(said), ANSWER_LIMIT_S)
+            if phone.over and self._ending and phone.ear.heard_since(said.ended_s):
+                self._answered(said, time.time())  # the agent hung up before he could speak over its goodbye
             self._unanswered = said
             return not phone.over
         await phone.until(lambda: phone.ear.answered(said.ended_s, time.time()), ANSWER_LIMIT_S)
