@@ -172,6 +172,15 @@ def test_set_ups_count_by_the_kind_of_fault_until_the_node_was_left_too() -> Non
     }
 
 
+def test_a_node_in_lame_duck_is_felt_until_it_has_ended() -> None:
+    draining = msgspec.structs.replace(FAULT, kind="term", led_s=10.2, ended_s=16.0)
+    dialled = [visit(f"rtc_{at_s}", dialled_s=at_s) for at_s in (15.0, 17.0)]
+
+    set_ups = elections.set_ups(Evidence([], Run([draining]), dialled))
+
+    assert {name: each.turns for name, each in set_ups.items()} == {"in elections": 1, "term nats": 1, "otherwise": 1}
+
+
 def test_the_slowest_set_ups_of_a_kind_are_named() -> None:
     dialled = [visit(f"rtc_{n}", dialled_s=11.0 + n / 10, took_s=n / 10) for n in range(5)]
 

@@ -127,8 +127,9 @@ def _dialled(evidence: Evidence) -> Iterator[_Dialled]:
 
 
 def _felt_until_s(fault: Fault) -> float:
-    """Its election is over, and whoever used the node is at another."""
-    return max(fault.election_over_s, *(moved.at_s for moved in fault.moved), 0.0)
+    """Its election is over, whoever used the node is at another, and it has ended or goes on: one in lame duck is there
+    for seconds."""
+    return max(fault.election_over_s, fault.ended_s, *(moved.at_s for moved in fault.moved))
 
 
 def tools_waited(evidence: Evidence) -> ToolsWaited | None:
