@@ -295,6 +295,7 @@ def test_who_dialled_in_an_election_is_held_against_the_others() -> None:
 
     assert {name: (each.worst, each.turns) for name, each in set_ups.items()} == {
         "in elections": (20.0, 1),
+        "kill nats": (20.0, 1),
         "otherwise": (10.0, 1),
     }
 

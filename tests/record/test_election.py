@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 
 from support.nats_cluster import NatsCluster, running_cluster
 from support.nats_server import NatsServer
@@ -13,6 +16,7 @@ from trunkline.proto import subjects
 from trunkline.proto.ids import SHARDS, new_call_id
 from trunkline.proto.record import CallerSaid
 from trunkline.record import NatsRecordStore, Recorder, read_call
+from trunkline.record.nats_writes import NatsWrites
 
 pytestmark = pytest.mark.nats
 SHARD = 5
@@ -111,6 +115,45 @@ def test_a_leader_is_killed_under_a_call_that_writes(cluster: NatsCluster, gone:
             healths.append(await store.answers(SHARD))
             slow.update(store.slow_shards())
             await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(main(), 100))
+
+
+def test_a_stream_whose_leader_is_there_answers_while_the_cluster_has_none(
+    cluster: NatsCluster, gone: list[NatsServer]
+) -> None:
+    """The stream has one copy, at the only node that is left: JetStream's API answers nothing there."""
+
+    async def main() -> None:
+        async with store_at(*cluster.urls) as (bus, _):
+            info = await bus.client.jetstream().add_stream(name="LONE", subjects=["lone.>"], num_replicas=1)
+            assert info.cluster is not None
+            left = cluster.named(info.cluster.leader or "")
+        client = await left.connect()
+        writes = NatsWrites(client)
+        await writes.start()
+        for node in cluster.nodes:
+            if node is not left:
+                gone.append(node)
+                node.kill()
+        while await api_answers(client):  # noqa: ASYNC110  # it tells only when asked
+            await asyncio.sleep(0.1)
+
+        answers = await writes.leads("lone.nobody", limit_s=5.0)
+        stored = await writes.publish("lone.somebody", b"hello")
+
+        await writes.close()
+        await client.close()
+        assert (answers, stored) == (True, 1)
+
+    async def api_answers(client: Client) -> bool:
+        try:
+            await client.jetstream(timeout=1.0).get_last_msg("LONE", "lone.nobody")
+        except NotFoundError:
+            return True
+        except (NatsError, TimeoutError):
+            return False
+        return True
 
     asyncio.run(asyncio.wait_for(main(), 100))
 

@@ -9,7 +9,7 @@ import pytest
 from support.virtual import run_virtual
 from trunkline.proto.errors import RecordUnavailable
 from trunkline.proto.ids import SHARDS
-from trunkline.record.shard_health import ASK_AGAIN_S, Doubts, ShardHealth
+from trunkline.record.shard_health import ASK_AGAIN_S, PATIENCE_S, Doubts, ShardHealth
 
 LIMIT_S = 0.3  # that a question takes which nobody answers
 WAY_S = 0.002
@@ -148,14 +148,49 @@ def test_work_for_a_shard_that_falls_silent_is_cancelled_and_for_another_it_is_n
         async def work() -> None:
             await asyncio.sleep(2)
 
-        leaders.away = {5}
         on_five = asyncio.create_task(health.unless_silent(5, work()))
         on_six = asyncio.create_task(health.unless_silent(6, work()))
         await asyncio.sleep(1)
+        leaders.away = {5}
         health.doubt([5])
 
         assert (await on_five, round(now_s(), 2)) == (False, 1 + LIMIT_S)
         assert (await on_six, round(now_s(), 2)) == (True, 2.0)
+
+    on(body)
+
+
+def test_a_shard_for_which_work_waits_is_asked_though_nobody_doubts_and_all_others_if_it_is_silent() -> None:
+    async def body(health: ShardHealth, leaders: Leaders) -> None:
+        leaders.away = {5, 6}
+
+        done = await health.unless_silent(5, asyncio.sleep(2))
+        took_s = now_s()
+        usable = await chosen(health)
+        waited_s = now_s() - took_s
+
+        assert (done, round(took_s, 3)) == (False, PATIENCE_S + LIMIT_S)
+        assert (usable, round(waited_s, 3)) == (set(range(SHARDS)) - {5, 6}, WAY_S)
+
+    on(body)
+
+
+def test_work_that_takes_its_time_goes_on_when_its_shard_answers() -> None:
+    async def body(health: ShardHealth, leaders: Leaders) -> None:
+        leaders.away = {5}
+
+        assert (await health.unless_silent(6, asyncio.sleep(2)), now_s()) == (True, 2.0)
+        assert leaders.asked == [6]
+
+    on(body)
+
+
+def test_work_that_is_done_at_once_has_nobody_asked() -> None:
+    async def body(health: ShardHealth, leaders: Leaders) -> None:
+        leaders.away = {5}
+
+        assert await health.unless_silent(5, asyncio.sleep(PATIENCE_S / 2))
+        assert leaders.asked == []
 
     on(body)
 

@@ -73,7 +73,7 @@ class NatsRecordStore:
 
     async def answers(self, shard: int) -> bool:
         nowhere = subjects.record(f"rtc_{shard:02d}_nobody")
-        return await self._writes.leads(subjects.stream(shard), nowhere, limit_s=PROBE_LIMIT_S)
+        return await self._writes.leads(nowhere, limit_s=PROBE_LIMIT_S)
 
     def slow_shards(self) -> tuple[int, ...]:
         """Those whose acknowledgements don't come: of what was to be written there it is not known yet what became."""

@@ -28,7 +28,8 @@ NEW_LEADER_S = 0.15  # in which one answers; a question that came before it list
 HEADROOM_BYTES = 1024  # headers count towards the server's payload limit
 TROUBLE_S = 0.2  # in which a leader that is there tells what became of a write
 NO_MESSAGE = 10037  # nats-server: "no message found"
-MESSAGE_GET = "$JS.API.STREAM.MSG.GET"  # only the stream's leader answers it with what is stored
+NO_STREAM = "nobody"  # expects a write that must not be stored
+OTHER_STREAM = 10060  # nats-server: "expected stream does not match"
 NO_STORAGE = 10023  # nats-server: "insufficient resources", of the account or the machine
 NOT_STORED = 10077  # nats-server: whatever its store says; of a limit in these words
 LIMIT = "maximum bytes exceeded"
@@ -65,14 +66,7 @@ class _Ack(msgspec.Struct):
         return code == NO_STORAGE or (code == NOT_STORED and said == LIMIT)
 
 
-class _Got(msgspec.Struct):
-    """JetStream's answer to a question for a message, but for the message."""
-
-    error: _Error | None = None
-
-
 _acks = msgspec.json.Decoder(_Ack)
-_gots = msgspec.json.Decoder(_Got)
 
 
 class _Trouble(NamedTuple):
@@ -176,20 +170,20 @@ class NatsWrites:
         entry, removed = headers.get(Header.MSG_ID.value, ""), headers.get(KV_OP) in (KV_DEL, KV_PURGE)
         return StoredEntry(message.seq or 0, entry, message.data or b"", removed=removed)
 
-    async def leads(self, stream: str, nowhere: str, *, limit_s: float) -> bool:
-        """Whether anybody answers as the stream's leader. nowhere: a subject of the stream's that nothing stands on."""
+    async def leads(self, nowhere: str, *, limit_s: float) -> bool:
+        """Whether anybody answers as the stream's leader. nowhere: a subject of the stream's that nothing stands on.
+
+        Asked by a write that it has to refuse, which goes the way of all writes: questions of JetStream's API nobody
+        answers while the cluster elects its own leader, though streams that have theirs store what comes.
+        """
         leads = False
 
         def take(answer: Answer) -> bool:
             nonlocal leads
-            if answer.status:
-                return True
-            error = _gots.decode(answer.data).error
-            leads = error is None or error.err_code == NO_MESSAGE
-            return leads  # others may say first that they know of no leader
+            leads = not answer.status and _acks.decode(answer.data).error.err_code == OTHER_STREAM
+            return True
 
-        request = msgspec.json.encode({"last_by_subj": nowhere})
-        await self.replies.ask(f"{MESSAGE_GET}.{stream}", request, take, limit_s=limit_s)
+        await self.replies.ask(nowhere, b"", take, limit_s=limit_s, headers={Header.EXPECTED_STREAM.value: NO_STREAM})
         return leads
 
     def in_trouble(self) -> set[str]:

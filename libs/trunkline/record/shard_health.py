@@ -1,7 +1,7 @@
 """Which of the record's shards take new calls: all, until something makes one doubt; then those whose leaders answer.
 
-Rule: with no doubt nobody is asked. A shard in doubt takes no new call before its leader has answered a question that
-was asked after the doubt arose.
+Rule: with no doubt nobody is asked; that a call waits for its shard is one. A shard in doubt takes no new call before
+its leader has answered a question that was asked after the doubt arose.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from trunkline.proto.ids import SHARDS
 from trunkline.telemetry import logs
 
 ASK_AGAIN_S = 1.0  # while a shard is in doubt
+PATIENCE_S = 0.1  # then whoever waits for a shard has it asked: its leader may hang, which nobody is told of
 ELECTION_S = 5.0  # as a rule: who finds no shard may come back then
 FULL_S = 30.0  # likewise where none has room: somebody has to make some first
 ALL = range(SHARDS)
@@ -116,7 +117,8 @@ class ShardHealth:
         return self._rng.choice(usable)
 
     async def unless_silent(self, shard: int, work: Coroutine[None, None, None]) -> bool:
-        """Whether the work was done; it is cancelled when the shard is asked meanwhile, and doesn't answer.
+        """Whether the work was done; it is cancelled when the shard is asked meanwhile, and doesn't answer. What takes
+        longer than a moment has it asked.
 
         Raises what the work raises.
         """
@@ -178,5 +180,11 @@ class ShardHealth:
         await self._news.wait()
 
     async def _silence_of(self, shard: int) -> None:
+        await asyncio.sleep(PATIENCE_S)
+        if shard not in self._doubts.silent:
+            await self._ask_one(shard)
+        if shard in self._doubts.silent and (self._asker is None or self._asker.done()):
+            self._urgent.set()
+            self.doubt(ALL)  # whoever leads it may lead others too
         while shard not in self._doubts.silent:
             await self._next_news()

@@ -22,7 +22,8 @@ from trunkline.audio import dtmf, pcm
 from trunkline.audio.pcm import Samples
 from trunkline.cli.chaos import scene
 from trunkline.cli.chaos.ear import Ear
-from trunkline.cli.chaos.evidence import Account, Ending, Said
+from trunkline.cli.chaos.evidence import Account, CallOutcome, Ending, Said
+from trunkline.cli.chaos.visitors import Visitors
 from trunkline.cli.chaos.watch import Doing, Told
 from trunkline.client import Call, ClientError, Refused, Unreachable, connect
 from trunkline.proto.audio import SPEECH_RATE_HZ
@@ -45,7 +46,7 @@ _SILENCE = bytes(2 * FRAME_SAMPLES)
 
 class Order(msgspec.Struct):
     """callers: their numbers. seconds: no call begins later, and none takes another turn. open_end: not before the
-    standard input has ended either."""
+    standard input has ended either. visitors: come too, once the callers have called."""
 
     url: str
     key: str
@@ -54,18 +55,16 @@ class Order(msgspec.Struct):
     seed: int
     out: str
     open_end: bool = False
-
-
-class CallOutcome(msgspec.Struct):
-    call: str
-    account: Account
+    visitors: bool = False
 
 
 class Outcome(msgspec.Struct):
-    """lateness_ms: of the ticker, a sample of all. cpu_s: of this process."""
+    """lateness_ms: of the ticker, a sample of all. cpu_s: of this process. visits_refused: as refused, of visitors."""
 
     calls: list[CallOutcome] = []
     refused: list[str] = []
+    visits: list[CallOutcome] = []
+    visits_refused: list[str] = []
     lateness_ms: list[float] = []
     cpu_s: float = 0.0
 
@@ -73,6 +72,10 @@ class Outcome(msgspec.Struct):
 class _Line(NamedTuple):
     samples: Samples
     said: "asyncio.Future[float]"  # when its last voiced sample was sent
+
+
+def tell(told: Told) -> None:
+    print(msgspec.json.encode(told).decode(), flush=True)
 
 
 class Phone:
@@ -97,7 +100,7 @@ class Phone:
     def tell(self, doing: Doing) -> None:
         if doing is not self._doing and self.ear.call:
             self._doing = doing
-            print(msgspec.json.encode(Told(self.ear.call, doing)).decode(), flush=True)
+            tell(Told(self.ear.call, doing))
 
     def tick(self) -> None:
         if self._line is None:
@@ -151,12 +154,20 @@ class Callers:
             async with asyncio.TaskGroup() as group:
                 for number in self._order.callers:
                     group.create_task(self._caller(number))
+                if self._order.visitors:
+                    group.create_task(self._visitors())
         finally:
             ticking.cancel()
             if waiting is not None:
                 waiting.cancel()
         self.outcome.cpu_s = time.process_time()
         return self.outcome
+
+    async def _visitors(self) -> None:
+        visitors = Visitors(self._order.url, self._order.key, self._order.seed, tell)
+        self.outcome.visits, self.outcome.visits_refused = visitors.calls, visitors.refused
+        await asyncio.sleep(RAMP_S)
+        await visitors.run(lambda: time.time() < self._until_s)
 
     async def _await_the_end(self) -> None:
         least_s, self._until_s = self._until_s, float("inf")
@@ -199,7 +210,7 @@ class Callers:
         async with connect(self._order.url, self._order.key) as call:
             phone = self._phones[number] = Phone(call, dialled_s)
             listening = asyncio.create_task(phone.listen(), name="caller-listen")
-            talk = _Talk(phone, number, serial, rng)
+            talk = Talk(phone, number, serial, rng)
             try:
                 await phone.until(lambda: bool(phone.ear.call), ANSWER_LIMIT_S)
                 turns = rng.randint(FEWEST_TURNS, MOST_TURNS)
@@ -221,7 +232,7 @@ class Callers:
                     self.outcome.refused.append(phone.lost or "no session was created")
 
 
-class _Talk:
+class Talk:
     """One call's turns, and what the caller will tell of them."""
 
     def __init__(self, phone: Phone, caller: int, serial: int, rng: random.Random) -> None:
@@ -252,6 +263,8 @@ class _Talk:
         self._ending = kind.ends or thrown_out
         if kind.cut and not last:
             await phone.until(lambda: self._may_cut(said), ANSWER_LIMIT_S)
+            if phone.over and self._ending and phone.ear.heard_since(said.ended_s):
+                self._answered(said, time.time())  # the agent hung up before he could speak over its goodbye
             self._unanswered = said
             return not phone.over
         await phone.until(lambda: phone.ear.answered(said.ended_s, time.time()), ANSWER_LIMIT_S)

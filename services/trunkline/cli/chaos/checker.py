@@ -69,6 +69,8 @@ def check(evidence: Evidence) -> list[Violation]:
             found += (Violation(name, facts.call, detail) for detail in holds(facts))
         for name, fits in OF_TOOLS.items():
             found += (Violation(name, facts.call, detail) for detail in fits(facts, effects))
+    for visit in evidence.visits:
+        found += (Violation("ended_once", visit.call, detail) for detail in checks_record.ended_once(Facts(visit)))
     found += _between_calls(calls)
     found += _unintended(calls, effects)
     for of_run in OF_A_RUN.values():

@@ -13,7 +13,7 @@ import msgspec
 from trunkline.cli import options
 from trunkline.cli.chaos import elections, evidence, gaps, scene
 from trunkline.cli.chaos.checker import check
-from trunkline.cli.chaos.elections import ToolsWaited
+from trunkline.cli.chaos.elections import SetUp, ToolsWaited
 from trunkline.cli.chaos.evidence import Evidence, FaultKind, Target
 from trunkline.cli.chaos.facts import Violation
 from trunkline.cli.chaos.plan import node_plan, plan
@@ -48,7 +48,9 @@ class Report(msgspec.Struct, frozen=True):
     that no fault touched. valid: the machine kept up, so that gaps tell of Trunkline; null for a dump.
 
     Of a cluster: appends_back_ms: by kind of fault, for how long calls' records took nothing; node_left_ms: by kind,
-    until the processes that used the node used another; set_up_ms: of calls dialled in elections and of the others.
+    until the processes that used the node used another; set_up_ms: of calls and visits dialled in elections, together
+    and by kind, and of the others; slowest_set_ups: by kind, those to look into. visits: calls in which nothing is
+    said, which count nowhere else; visits_refused: how often visitors weren't let in.
     """
 
     calls: int
@@ -69,7 +71,10 @@ class Report(msgspec.Struct, frozen=True):
     missed: int = 0
     appends_back_ms: dict[str, gaps.Figures] = {}
     node_left_ms: dict[str, gaps.Figures] = {}
+    visits: int = 0
+    visits_refused: int = 0
     set_up_ms: dict[str, gaps.Figures] = {}
+    slowest_set_ups: dict[str, list[SetUp]] = {}
     tools_waited: ToolsWaited | None = None
     replaced: dict[str, Replaced] = {}
 
@@ -127,7 +132,10 @@ def report(found: Evidence, violations: Sequence[Violation]) -> Report:
         refused=len(found.run.refused),
         appends_back_ms=elections.appends_back(found),
         node_left_ms=elections.moves(found),
+        visits=len(found.visits),
+        visits_refused=len(found.run.visits_refused),
         set_up_ms=elections.set_ups(found),
+        slowest_set_ups=elections.slowest(found),
         tools_waited=elections.tools_waited(found),
         replaced=_replaced(found),
     )
@@ -155,13 +163,14 @@ def _tell(made: Report, *, as_json: bool) -> int:
 def _text(made: Report) -> list[str]:
     lines = [f"{made.calls} calls, {made.turns} turns, {made.faults} faults, tools {made.tools or 'none'}"]
     lines += [f"approvals {made.approvals}"] if made.approvals else []
+    lines += [f"{made.visits} visits, refused {made.visits_refused} times"] if made.visits else []
     if made.valid is False:
         lines.append(f"the machine was too slow for the gaps to count: callers {made.lateness_p99_ms} ms late (p99)")
     gap_ms = {**made.gap_ms, "undisturbed": made.undisturbed_ms, "client back": made.resume_ms}
     lines += ["", *_table("gap, ms", "turns", gap_ms)]
     lines += _table("record takes nothing, ms", "calls", made.appends_back_ms)
     lines += _table("node left, ms", "users", made.node_left_ms)
-    lines += _table("set-up, ms", "calls", made.set_up_ms) if len(made.set_up_ms) > 1 else []
+    lines += _set_ups(made)
     lines += _table("replaced: ended, ms", "processes", {stage: one.ended_ms for stage, one in made.replaced.items()})
     lines += _table("replaced: ready, ms", "processes", {stage: one.ready_ms for stage, one in made.replaced.items()})
     if (tools := made.tools_waited) is not None:
@@ -172,6 +181,19 @@ def _text(made: Report) -> list[str]:
     for name, details in made.violations.items():
         lines += [f"{name}: {len(details)} times", *(f"  {detail}" for detail in details[:LINES])]
     return lines
+
+
+def _set_ups(made: Report) -> list[str]:
+    """Where there were elections to tell of."""
+    if len(made.set_up_ms) < 2:
+        return []
+    lines = _table("set-up, ms", "calls", made.set_up_ms)
+    rows = [
+        [name, one.call, f"{one.took_ms:.0f}", f"{one.after_s:.1f}"]
+        for name, found in made.slowest_set_ups.items()
+        for one in found
+    ]
+    return [*lines, *table(["slowest set-ups", "call", "ms", "dialled, s after"], rows), ""]
 
 
 def _table(what: str, of: str, named: Mapping[str, gaps.Figures | None]) -> list[str]:

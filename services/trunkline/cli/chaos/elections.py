@@ -17,6 +17,8 @@ from trunkline.proto.record import AssistantItem, ToolIntended
 
 AFTER_S = 15.0  # what comes to be later than that after a fault isn't its doing
 WAITED_S = 2.0  # an intent that wasn't durable by then kept the caller waiting; he is told after 1.5 s
+IN_ELECTIONS, OTHERWISE = "in elections", "otherwise"
+SLOWEST = 3  # set-ups of each kind of fault that are named
 
 
 class ToolsWaited(msgspec.Struct, frozen=True):
@@ -25,6 +27,24 @@ class ToolsWaited(msgspec.Struct, frozen=True):
     waited: int
     told: int
     longest_ms: float
+
+
+class SetUp(msgspec.Struct, frozen=True):
+    """One call's. after_s: dialled so long after the fault of this node."""
+
+    call: str
+    took_ms: float
+    after_s: float
+    node: str
+
+
+class _Dialled(NamedTuple):
+    """fault: in whose election; None for in none."""
+
+    call: str
+    fault: Fault | None
+    at_s: float
+    took_s: float
 
 
 class Wait(NamedTuple):
@@ -76,15 +96,40 @@ def moves(evidence: Evidence) -> dict[str, Figures]:
 
 
 def set_ups(evidence: Evidence) -> dict[str, Figures]:
-    """From dialling to the session, refusals included: of calls dialled during elections, and of the others."""
-    spans = [(fault.at_s, fault.election_over_s) for fault in of_nodes(evidence.run.faults)]
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for call in evidence.calls:
-        account = call.account
-        if account.dialled_s and account.let_in_s:
-            during = any(begin_s <= account.dialled_s <= end_s for begin_s, end_s in spans)
-            found["in elections" if during else "otherwise"].append(account.let_in_s - account.dialled_s)
-    return {name: figures(took) for name, took in sorted(found.items())}
+    """From dialling to the session, refusals included, of calls and visits: of those dialled in elections, together and
+    by kind of fault, and of the others."""
+    by_kind: defaultdict[str, list[float]] = defaultdict(list)
+    for dialled in _dialled(evidence):
+        by_kind[dialled.fault.name if dialled.fault is not None else OTHERWISE].append(dialled.took_s)
+    others = by_kind.pop(OTHERWISE, [])
+    together = [took_s for each in by_kind.values() for took_s in each]
+    found = {IN_ELECTIONS: together, **dict(sorted(by_kind.items())), OTHERWISE: others}
+    return {name: figures(took) for name, took in found.items() if took}
+
+
+def slowest(evidence: Evidence) -> dict[str, list[SetUp]]:
+    """By kind, the slowest first."""
+    by_kind: defaultdict[str, list[SetUp]] = defaultdict(list)
+    for one in sorted(_dialled(evidence), key=lambda one: -one.took_s):
+        if one.fault is not None and len(by_kind[one.fault.name]) < SLOWEST:
+            after_s = round(one.at_s - one.fault.at_s, 3)
+            by_kind[one.fault.name].append(SetUp(one.call, round(1000 * one.took_s, 1), after_s, one.fault.worker))
+    return dict(sorted(by_kind.items()))
+
+
+def _dialled(evidence: Evidence) -> Iterator[_Dialled]:
+    faults = of_nodes(evidence.run.faults)
+    for call in (*evidence.calls, *evidence.visits):
+        at_s, let_in_s = call.account.dialled_s, call.account.let_in_s
+        if at_s and let_in_s:
+            fault = next((fault for fault in reversed(faults) if fault.at_s <= at_s <= _felt_until_s(fault)), None)
+            yield _Dialled(call.call, fault, at_s, let_in_s - at_s)
+
+
+def _felt_until_s(fault: Fault) -> float:
+    """Its election is over, whoever used the node is at another, and it has ended or goes on: one in lame duck is there
+    for seconds."""
+    return max(fault.election_over_s, fault.ended_s, *(moved.at_s for moved in fault.moved))
 
 
 def tools_waited(evidence: Evidence) -> ToolsWaited | None:

@@ -17,7 +17,7 @@ from trunkline.proto.subjects import Stage
 FaultKind = Literal["kill", "stop", "term"]
 Target = Stage | Literal["nats"]
 RUN_FILE = "run.json"
-CALLS_FOLDER = "calls"
+CALLS_FOLDER, VISITS_FOLDER = "calls", "visits"
 
 # how a caller's end of the call came about: by himself, by the server's word, not at all as far as he knows, or by the
 # loss of his machine: then nobody knows what he heard last
@@ -91,6 +91,11 @@ class Account(msgspec.Struct, frozen=True):
     leaks: list[str] = []
     dialled_s: float = 0.0
     let_in_s: float = 0.0
+
+
+class CallOutcome(msgspec.Struct):
+    call: str
+    account: Account
 
 
 class CallEvidence(msgspec.Struct, frozen=True):
@@ -182,7 +187,7 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """All but the calls. refused: why callers weren't let in, which is no fault of a call.
+    """All but the calls. refused: why callers weren't let in, which is no fault of a call; visits_refused: visitors.
 
     forbidden: words that policy lets nobody hear or see. to_replace: workers and nodes that were there when a rolling
     restart began.
@@ -195,21 +200,26 @@ class Run(msgspec.Struct, frozen=True):
     decided: list[Decided] = []
     forbidden: list[str] = []
     to_replace: list[str] = []
+    visits_refused: list[str] = []
 
 
 class Evidence(msgspec.Struct, frozen=True):
+    """visits: calls in which nothing was said, dialled only to see how long it takes to be let in."""
+
     calls: list[CallEvidence]
     run: Run = Run()
+    visits: list[CallEvidence] = []
 
 
 def dump(evidence: Evidence, directory: Path) -> None:
-    """One JSON file for the run and one for each call. Raises BadInput."""
-    folder = directory / CALLS_FOLDER
+    """One JSON file for the run and one for each call and visit. Raises BadInput."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for name, calls in ((CALLS_FOLDER, evidence.calls), (VISITS_FOLDER, evidence.visits)):
+            folder = directory / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for call in calls:
+                (folder / f"{call.call}.json").write_bytes(msgspec.json.encode(call))
         (directory / RUN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(evidence.run)))
-        for call in evidence.calls:
-            (folder / f"{call.call}.json").write_bytes(msgspec.json.encode(call))
     except OSError as error:
         raise BadInput("--dump", f"{directory}: {error.strerror}", "a directory that can be written") from error
 
@@ -218,7 +228,11 @@ def load(directory: Path) -> Evidence:
     """What dump wrote. Raises BadInput."""
     try:
         run = msgspec.json.decode((directory / RUN_FILE).read_bytes(), type=Run)
-        files = sorted((directory / CALLS_FOLDER).glob("*.json"))
-        return Evidence([msgspec.json.decode(file.read_bytes(), type=CallEvidence) for file in files], run)
+        return Evidence(_load_calls(directory / CALLS_FOLDER), run, _load_calls(directory / VISITS_FOLDER))
     except (OSError, msgspec.MsgspecError) as error:
         raise BadInput("--check", f"{directory}: {error}", "a directory that --dump wrote") from error
+
+
+def _load_calls(folder: Path) -> list[CallEvidence]:
+    """None where there is no such folder: a dump of before had no visits."""
+    return [msgspec.json.decode(file.read_bytes(), type=CallEvidence) for file in sorted(folder.glob("*.json"))]

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from trunkline.cli.chaos import collect, scene
+from trunkline.cli.chaos import collect, scene, visitors
 from trunkline.cli.chaos.backend import Backend
-from trunkline.cli.chaos.callers import CallOutcome, Order, Outcome
+from trunkline.cli.chaos.callers import Order, Outcome
 from trunkline.cli.chaos.checker import restless
 from trunkline.cli.chaos.collect import Figures
-from trunkline.cli.chaos.evidence import CallEvidence, Evidence, Fault, Resting, Run
+from trunkline.cli.chaos.evidence import CallEvidence, CallOutcome, Evidence, Fault, Resting, Run
 from trunkline.cli.chaos.faults import Faults
 from trunkline.cli.chaos.node_faults import NodeFaults
 from trunkline.cli.chaos.people import People
@@ -49,6 +49,11 @@ class Asked(NamedTuple):
     node_plan: Sequence[Planned] = ()
     rolling: bool = False
 
+    @property
+    def visited(self) -> bool:
+        """New calls are what a node's fault may keep waiting: there are more of them then."""
+        return bool(self.node_plan)
+
 
 class Held(NamedTuple):
     """What a run came to: its evidence, and whether the machine kept up.
@@ -71,7 +76,8 @@ async def hold(asked: Asked) -> Held:
     backend = Backend(asked.seed)
     await backend.start()
     try:
-        async with StageUnderTest(asked.directory, asked.calls, backend.url, asked.nats_nodes) as stage:
+        at_once = asked.calls + (visitors.AT_ONCE if asked.visited else 0)
+        async with StageUnderTest(asked.directory, at_once, backend.url, asked.nats_nodes) as stage:
             backend.on_running, backend.on_run = stage.watch.on_running, stage.watch.on_run
             held = await _hold(asked, stage, backend)
     finally:
@@ -103,11 +109,14 @@ async def _hold(asked: Asked, stage: StageUnderTest, backend: Backend) -> Held:
     if len(stage.cluster.nodes) > 1:
         await stage.whole()  # what is read of a shard in election may be old
     calls = await _collect(stage, [call for outcome in outcomes for call in outcome.calls])
+    visits = await _collect(stage, [call for outcome in outcomes for call in outcome.visits])
     resting = await _rest(stage, before, stages)
     refused = [reason for outcome in outcomes for reason in outcome.refused]
-    run = Run(attack.done, backend.effects, resting, refused, people.told, list(scene.FORBIDDEN), attack.to_replace)
+    away = [reason for outcome in outcomes for reason in outcome.visits_refused]
+    forbidden = list(scene.FORBIDDEN)
+    run = Run(attack.done, backend.effects, resting, refused, people.told, forbidden, attack.to_replace, away)
     late_ms = float(np.percentile([late for outcome in outcomes for late in outcome.lateness_ms], 99))
-    return Held(Evidence(calls, run), round(late_ms, 1), attack.missed)
+    return Held(Evidence(calls, run, visits), round(late_ms, 1), attack.missed)
 
 
 class _Attack:
@@ -191,6 +200,7 @@ class _Callers:
         self._out = asked.directory / f"callers-{at}.json"
         self._order = asked.directory / f"order-{at}.json"
         order = Order(address.realtime, address.key, numbers, asked.seconds, asked.seed, str(self._out), asked.rolling)
+        order.visitors = asked.visited and at == 0
         self._order.write_bytes(msgspec.json.encode(order))
         self._log = asked.directory / f"callers-{at}.log"
         self._watch: Watch = stage.watch

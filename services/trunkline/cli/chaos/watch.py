@@ -66,6 +66,7 @@ class Watch:
         self._calls: dict[str, _Call] = {}
         self._beats: dict[str, tuple[Beat, float]] = {}
         self._waiting: frozenset[str] = frozenset()  # calls in which something waits for a person
+        self._over: set[str] = set()  # calls: lines of logs come a little later
         self._running: dict[str, tuple[int, str]] = {}  # key of an effect -> pid of its runner, what was said
         self._users: Mapping[str, Collection[str]] = {}  # node of a cluster -> workers that use it
         self._leaders: Mapping[str, str] = {}  # stream -> node that leads it
@@ -74,7 +75,7 @@ class Watch:
         self._beats[beat.worker] = (beat, now_s)
 
     def on_log(self, line: LogLine) -> None:
-        if line.message == "placed":
+        if line.message == "placed" and line.call_id not in self._over:
             call = self._calls.setdefault(line.call_id, _Call())
             call.gateway = line.worker
             call.placed[stage_of(line.placed_at)] = line.placed_at
@@ -82,6 +83,7 @@ class Watch:
     def on_told(self, told: Told) -> None:
         if told.doing is Doing.OVER:
             self._calls.pop(told.call, None)
+            self._over.add(told.call)
         else:
             self._calls.setdefault(told.call, _Call()).doing = told.doing
 
