@@ -15,7 +15,14 @@ from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_files import NatsFileStore
-from trunkline.record.nats_snapshots import META_FILE, NatsSnapshots, SnapshotFailed, StreamState, kept_streams
+from trunkline.record.nats_snapshots import (
+    DATA_FILE,
+    META_FILE,
+    NatsSnapshots,
+    SnapshotFailed,
+    StreamState,
+    kept_streams,
+)
 from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
@@ -35,6 +42,7 @@ from trunkline.record.store import (
 from trunkline.record.view import ENDS, CallView, given_subject
 
 __all__ = [
+    "DATA_FILE",
     "ENDS",
     "FILES_KEPT_S",
     "META_FILE",
