@@ -29,6 +29,7 @@ OpenBucket = Callable[[], AbstractAsyncContextManager[Bucket]]
 OpenFiles = Callable[[], AbstractAsyncContextManager[FileStore]]
 OpenClaims = Callable[[], AbstractAsyncContextManager[ClaimStore]]
 
+SMALL_BYTES = 64 * 1024  # of a bucket that is to be filled
 BUCKET_TTL_S = 1.0  # of the stores under test
 STORES = ["memory", *(pytest.param(where, marks=pytest.mark.nats) for where in ("nats", "cluster"))]
 _calls = itertools.count()
@@ -115,6 +116,30 @@ def open_bucket(request: pytest.FixtureRequest) -> OpenBucket:
     async def open_nats() -> AsyncIterator[Bucket]:
         client = await server.connect()
         values = NatsBucket(client, subjects.SESSIONS_BUCKET, ttl_s=BUCKET_TTL_S, replicas=replicas)
+        await values.ensure()
+        yield values
+        await values.close()
+        await client.close()
+
+    return open_nats
+
+
+@asynccontextmanager
+async def open_small_memory_bucket() -> AsyncIterator[Bucket]:
+    yield MemoryBucket(limit_bytes=SMALL_BYTES)
+
+
+@pytest.fixture(params=STORES)
+def open_small_bucket(request: pytest.FixtureRequest) -> OpenBucket:
+    if request.param == "memory":
+        return open_small_memory_bucket
+    server, replicas = of(request)
+    name = f"SMALL_{next(_calls)}"  # of this test alone: it fills it
+
+    @asynccontextmanager
+    async def open_nats() -> AsyncIterator[Bucket]:
+        client = await server.connect()
+        values = NatsBucket(client, name, ttl_s=60.0, limit_bytes=SMALL_BYTES, replicas=replicas)
         await values.ensure()
         yield values
         await values.close()

@@ -7,7 +7,7 @@ from trunkline.record.durability import Durability
 from trunkline.record.files import FILES_KEPT_S, FileFacts, FileStore, Purpose
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.heard import Heard, heard_of
-from trunkline.record.limits import checked_kept_s, checked_store_bytes
+from trunkline.record.limits import RESPONSE_BYTES, checked_kept_s, checked_response_bytes, checked_store_bytes
 from trunkline.record.memory_bucket import MemoryBucket
 from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_files import MemoryFileStore
@@ -32,6 +32,7 @@ from trunkline.record.standing import standing
 from trunkline.record.store import (
     BrokenRecord,
     EntryTooLarge,
+    LimitRefused,
     RecordStore,
     ShardRoom,
     StoredEntry,
@@ -46,6 +47,7 @@ __all__ = [
     "ENDS",
     "FILES_KEPT_S",
     "META_FILE",
+    "RESPONSE_BYTES",
     "ApprovalView",
     "Attempt",
     "BrokenRecord",
@@ -61,6 +63,7 @@ __all__ = [
     "Heard",
     "ItemStatus",
     "ItemView",
+    "LimitRefused",
     "MemoryBucket",
     "MemoryClaimStore",
     "MemoryFileStore",
@@ -89,6 +92,7 @@ __all__ = [
     "accepted",
     "approval_to_json",
     "checked_kept_s",
+    "checked_response_bytes",
     "checked_store_bytes",
     "events_of",
     "fold",
