@@ -74,6 +74,15 @@ class NatsCluster:
                 raise TimeoutError(f"{stream} doesn't hold {messages} messages at {node.name}")
             time.sleep(0.05)
 
+    def until_level(self, stream: str) -> None:
+        """Waits until every node's own copy is the same: all then answer what their leader does, while nobody writes.
+        Raises TimeoutError."""
+        give_up_s = time.monotonic() + LEADER_LIMIT_S
+        while len(copies := {_copy_at(node, stream) for node in self.nodes}) > 1:
+            if time.monotonic() > give_up_s:
+                raise TimeoutError(f"copies of {stream} differ: {copies} messages and last of them")
+            time.sleep(0.005)
+
     def named(self, name: str) -> NatsServer:
         """As streams name their leaders."""
         return next(node for node in self.nodes if node.name == name)
@@ -108,8 +117,14 @@ def _healthy(node: NatsServer) -> bool:
 
 
 def _messages_at(node: NatsServer, stream: str) -> int:
-    """Of the node's own copy; -1 where it has none. Source: nats-server's monitoring, /jsz."""
+    """Of the node's own copy; -1 where it has none."""
+    return _copy_at(node, stream)[0]
+
+
+def _copy_at(node: NatsServer, stream: str) -> tuple[int, int]:
+    """Messages and last sequence of its own copy; -1 where it has none. Source: nats-server's monitoring, /jsz."""
     with urllib.request.urlopen(f"{node.monitor_url}/jsz?accounts=1&streams=1", timeout=2) as answer:
         told = msgspec.json.decode(answer.read())
     copies = [copy for account in told.get("account_details", []) for copy in account.get("stream_detail", [])]
-    return next((int(copy["state"]["messages"]) for copy in copies if copy["name"] == stream), -1)
+    states = (copy["state"] for copy in copies if copy["name"] == stream)
+    return next(((int(state["messages"]), int(state["last_seq"])) for state in states), (-1, -1))
