@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from support.virtual import run_virtual
 from trunkline.gateway.forgetting import LATEST_S, Forgetting
 from trunkline.proto.record import CallSummary
@@ -14,9 +16,15 @@ BEGAN_S = 1_800_000_000.0
 
 
 class Store(MemoryRecordStore):
-    """away: it answers nobody."""
+    """away: it answers nobody. stuck: calls that it can't forget."""
 
     away = False
+    stuck: frozenset[str] = frozenset()
+
+    async def forget(self, call: str) -> None:
+        if call in self.stuck:
+            raise StoreUnavailable(f"what is kept of {call}", 1.0)
+        await super().forget(call)
 
     async def summaries(self) -> list[CallSummary]:
         if self.away:
@@ -107,5 +115,44 @@ def test_a_store_that_was_away_is_looked_at_again() -> None:
             await asyncio.sleep(LATEST_S + 1)
 
             assert await store.calls() == set()
+
+    run_virtual(main())
+
+
+def test_a_call_that_cannot_be_forgotten_keeps_no_other_and_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        store = Store()
+        names = [f"rtc_00_{number}" for number in range(5)]
+        for name in names:
+            await store.keep(name, 1.0)
+        store.stuck = frozenset(names[1:3])
+        async with forgetting(store):
+            await asyncio.sleep(5 * LATEST_S)
+            assert await store.calls() == store.stuck
+            store.stuck = frozenset(names[1:2])
+            await asyncio.sleep(LATEST_S + 1)
+
+            assert await store.calls() == store.stuck
+
+    run_virtual(main())
+
+    told = [record.__dict__["facts"]["call"] for record in caplog.records if record.levelname == "WARNING"]
+    assert sorted(told) == ["rtc_00_1", "rtc_00_2"]
+
+
+def test_of_calls_that_cannot_be_forgotten_a_bounded_number_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.gateway.forgetting.REMEMBERED", 3)
+
+    async def main() -> None:
+        store = Store()
+        store.stuck = frozenset(f"rtc_00_{number}" for number in range(10))
+        for name in sorted(store.stuck):
+            await store.keep(name, 1.0)
+        kept = Forgetting(store, DAY_S, lambda: True, lambda: BEGAN_S)
+
+        await kept.look()
+        await kept.look()
+
+        assert len(kept.stuck) == 3
 
     run_virtual(main())

@@ -10,8 +10,9 @@ from gateway.generating import AUTHORISED, DONE, Asker, Body, asking, call, kind
 from trunkline.gateway.apis.responses import kept
 from trunkline.gateway.apis.responses.kept import KEPT_LIMIT_BYTES
 from trunkline.proto.generation import Generated, GeneratedText
-from trunkline.record import MemoryBucket, StoreUnavailable
+from trunkline.record import MemoryBucket, StoreFull, StoreUnavailable
 
+LIMIT_BYTES = 1000  # of a bucket that is full
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 
 
@@ -216,3 +217,36 @@ def test_a_call_that_the_model_did_not_finish_is_not_told_again() -> None:
         assert [item.text for item in asker.mind.prompt.items] == ["Weather?", "Sorry?"]
 
     asking(scenario, rounds, [GeneratedText("Fine.", "final_answer"), DONE])
+
+
+def test_where_responses_are_kept_is_full_the_client_is_told_before_the_model_is_asked() -> None:
+    async def scenario(asker: Asker) -> None:
+        responses = asker.server.responses
+        assert isinstance(responses, MemoryBucket)
+        first = await asker.ask("Hello")
+        responses.limit_bytes = LIMIT_BYTES
+        error = await asker.refused("Hello", status=507)
+        free = await asker.ask("Hello", store=False)
+
+        assert error["code"] == "store_full"
+        assert f"it takes {LIMIT_BYTES} bytes" in error["message"]
+        assert "store: false" in error["message"]
+        assert len(asker.mind.prompts) == 2
+        assert free["store"] is False
+        assert (await get(asker, first["id"]))[0] == 200
+
+    asking(scenario)
+
+
+def test_an_answer_is_given_though_its_bucket_became_full_meanwhile() -> None:
+    class Full(MemoryBucket):
+        async def put(self, key: str, value: bytes) -> None:
+            raise StoreFull("the bucket", LIMIT_BYTES)
+
+    async def scenario(asker: Asker) -> None:
+        asker.server.responses.put = Full().put  # type: ignore[method-assign]
+        response = await asker.ask("Hello")
+
+        assert response["store"] is False
+
+    asking(scenario)

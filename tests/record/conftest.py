@@ -24,11 +24,15 @@ from trunkline.record import (
     RecordStore,
 )
 
+from .replicas import LevelFiles, LevelRecords
+
 OpenStore = Callable[[], AbstractAsyncContextManager[RecordStore]]
 OpenBucket = Callable[[], AbstractAsyncContextManager[Bucket]]
 OpenFiles = Callable[[], AbstractAsyncContextManager[FileStore]]
 OpenClaims = Callable[[], AbstractAsyncContextManager[ClaimStore]]
 
+FILES_BYTES = 256 * 1024 * 1024
+SMALL_BYTES = 64 * 1024  # of a bucket that is to be filled
 BUCKET_TTL_S = 1.0  # of the stores under test
 STORES = ["memory", *(pytest.param(where, marks=pytest.mark.nats) for where in ("nats", "cluster"))]
 _calls = itertools.count()
@@ -61,12 +65,12 @@ async def open_memory() -> AsyncIterator[RecordStore]:
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     if request.param == "memory":
         return open_memory
-    server, replicas = of(request)
+    server, _ = of(request)
 
     @asynccontextmanager
     async def open_nats() -> AsyncIterator[RecordStore]:
         client = await server.connect()
-        store = NatsRecordStore(client, replicas=replicas)
+        store = LevelRecords(server, client) if isinstance(server, NatsCluster) else NatsRecordStore(client)
         await store.ensure()
         yield store
         await store.close()
@@ -124,6 +128,30 @@ def open_bucket(request: pytest.FixtureRequest) -> OpenBucket:
 
 
 @asynccontextmanager
+async def open_small_memory_bucket() -> AsyncIterator[Bucket]:
+    yield MemoryBucket(limit_bytes=SMALL_BYTES)
+
+
+@pytest.fixture(params=STORES)
+def open_small_bucket(request: pytest.FixtureRequest) -> OpenBucket:
+    if request.param == "memory":
+        return open_small_memory_bucket
+    server, replicas = of(request)
+    name = f"SMALL_{next(_calls)}"  # of this test alone: it fills it
+
+    @asynccontextmanager
+    async def open_nats() -> AsyncIterator[Bucket]:
+        client = await server.connect()
+        values = NatsBucket(client, name, ttl_s=60.0, limit_bytes=SMALL_BYTES, replicas=replicas)
+        await values.ensure()
+        yield values
+        await values.close()
+        await client.close()
+
+    return open_nats
+
+
+@asynccontextmanager
 async def open_memory_files() -> AsyncIterator[FileStore]:
     yield MemoryFileStore()
 
@@ -132,13 +160,16 @@ async def open_memory_files() -> AsyncIterator[FileStore]:
 def open_files(request: pytest.FixtureRequest) -> OpenFiles:
     if request.param == "memory":
         return open_memory_files
-    server, replicas = of(request)
+    server, _ = of(request)
     name = f"FILES_{next(_calls)}"  # of this test alone: it lists them all
 
     @asynccontextmanager
     async def open_nats() -> AsyncIterator[FileStore]:
         client = await server.connect()
-        files = NatsFileStore(client, name, limit_bytes=256 * 1024 * 1024, replicas=replicas)
+        if isinstance(server, NatsCluster):
+            files: NatsFileStore = LevelFiles(server, client, name, FILES_BYTES)
+        else:
+            files = NatsFileStore(client, name, limit_bytes=FILES_BYTES)
         await files.ensure()
         yield files
         await files.close()

@@ -7,9 +7,21 @@ from pathlib import Path
 import pytest
 
 from support.nats_server import NatsServer, running
-from trunkline.record import NatsBucket, StoreUnavailable
+from trunkline.record import Bucket, LimitRefused, NatsBucket, StoreFull, StoreUnavailable
 
-from .conftest import BUCKET_TTL_S, OpenBucket
+from .conftest import BUCKET_TTL_S, SMALL_BYTES, OpenBucket
+
+VALUE = bytes(8192)
+
+
+async def fill(bucket: Bucket) -> int:
+    """How many values went in."""
+    count = 0
+    with contextlib.suppress(StoreFull):
+        while True:
+            await bucket.put(f"full.{count}", VALUE)
+            count += 1
+    return count
 
 
 def test_a_key_that_nothing_was_put_under_has_no_value(open_bucket: OpenBucket, call: str) -> None:
@@ -60,6 +72,93 @@ def test_a_value_that_is_deleted_is_gone_and_others_stay(open_bucket: OpenBucket
             assert await bucket.get(f"{call}.a") == b"three"
 
     asyncio.run(main())
+
+
+def test_a_full_bucket_names_its_limit_and_keeps_what_it_has(open_small_bucket: OpenBucket) -> None:
+    async def main() -> None:
+        async with open_small_bucket() as bucket:
+            await bucket.require_room(len(VALUE))
+            count = await fill(bucket)
+
+            with pytest.raises(StoreFull, match=f"is full: it takes {SMALL_BYTES} bytes"):
+                await bucket.require_room(len(VALUE))
+            with pytest.raises(StoreFull, match=f"is full: it takes {SMALL_BYTES} bytes"):
+                await bucket.put("full.again", VALUE)
+            assert SMALL_BYTES // len(VALUE) - 1 <= count <= SMALL_BYTES // len(VALUE)
+            assert [await bucket.get(f"full.{number}") for number in range(count)] == [VALUE] * count
+
+    asyncio.run(main())
+
+
+def test_room_is_made_in_a_full_bucket_by_what_is_deleted(open_small_bucket: OpenBucket) -> None:
+    async def main() -> None:
+        async with open_small_bucket() as bucket:
+            await fill(bucket)
+            with contextlib.suppress(StoreFull):
+                for number in range(SMALL_BYTES):  # to the last byte: no marker fits
+                    await bucket.put(f"dust.{number}", b"\0")
+            await bucket.delete("full.0")
+            await bucket.put("full.new", VALUE[:4096])
+
+            assert await bucket.get("full.0") is None
+            assert await bucket.get("full.1") == VALUE
+            assert await bucket.get("full.new") == VALUE[:4096]
+
+    asyncio.run(main())
+
+
+@pytest.mark.nats
+def test_a_bucket_of_an_earlier_release_gets_a_limit_and_keeps_what_is_over_it(
+    nats_server: NatsServer, call: str
+) -> None:
+    async def main() -> None:
+        client = await nats_server.connect()
+        first = NatsBucket(client, "CALLS_GROWN", ttl_s=60.0)
+        second = NatsBucket(client, "CALLS_GROWN", ttl_s=60.0, limit_bytes=len(VALUE))
+        await first.ensure()
+        for number in range(3):
+            await first.put(f"{call}.{number}", VALUE)
+        await second.ensure()
+
+        with pytest.raises(StoreFull, match=str(len(VALUE))):
+            await first.require_room(1)
+        assert [await first.get(f"{call}.{number}") for number in range(3)] == [VALUE] * 3
+        for bucket in (first, second):
+            await bucket.close()
+        await client.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.nats
+def test_a_limit_that_the_server_has_no_room_for_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("trunkline.record.nats_bucket.TROUBLE_LIMIT_S", 0.3)
+    monkeypatch.setattr("trunkline.record.nats_bucket.GIVE_LIMIT_S", 0.3)
+
+    async def main(server: NatsServer) -> None:
+        client = await server.connect()
+        old = NatsBucket(client, "CALLS_OLD", ttl_s=60.0)
+        await old.ensure()
+        given = NatsBucket(client, "CALLS_OLD", ttl_s=60.0, limit_bytes=2**50, limit_setting="HOW_MUCH")
+        await given.ensure()
+        await given.put("a", b"one")
+        made = NatsBucket(client, "CALLS_MADE", ttl_s=60.0, limit_bytes=2**50, limit_setting="HOW_MUCH")
+        with pytest.raises(
+            LimitRefused, match=r"\(HOW_MUCH\) can't be limited to 1125899906842624 bytes: insufficient"
+        ):
+            await made.ensure()
+        for bucket in (old, given, made):
+            await bucket.close()
+        await client.close()
+
+    with running(tmp_path / "nats") as server:
+        asyncio.run(main(server))
+
+    said = [one.__dict__["facts"] for one in caplog.records if one.message == "a bucket stays without a limit"]
+    assert [facts["bucket"] for facts in said] == ["CALLS_OLD"]
+    assert "KV_CALLS_OLD (HOW_MUCH) can't be limited to 1125899906842624 bytes: insufficient" in said[0]["reason"]
 
 
 @pytest.mark.nats

@@ -15,12 +15,14 @@ from trunkline.proto.ids import SHARDS
 from trunkline.proto.record import CallerSaid, CallSummary, Claim
 from trunkline.record import (
     Attempt,
+    LimitRefused,
     NatsClaimStore,
     NatsRecordStore,
     Recorder,
     ShardRoom,
     StoreFull,
     checked_kept_s,
+    checked_response_bytes,
     checked_store_bytes,
     read_call,
 )
@@ -176,6 +178,28 @@ def test_streams_without_a_limit_get_the_settings_and_others_keep_theirs(tmp_pat
         asyncio.run(main(server))
 
 
+@pytest.mark.nats
+@pytest.mark.parametrize("made", [False, True], ids=["made with it", "made before"])
+def test_a_limit_that_the_server_has_no_room_for_is_told_with_its_reason(tmp_path: Path, made: bool) -> None:
+    async def main(server: NatsServer) -> None:
+        if made:
+            async with store_on(server):
+                pass
+        client = await server.connect()
+        store = NatsRecordStore(client, limit_bytes=SHARDS * 2**50, trouble_limit_s=0.5)
+        with pytest.raises(LimitRefused) as refused:
+            await store.ensure()
+        await store.close()
+        await client.close()
+
+        said = str(refused.value)
+        assert "(TRUNKLINE_RECORD_STORE_BYTES) can't be limited to 1125899906842624 bytes: insufficient" in said
+        assert "choose a smaller limit, or 0 for none, or give each NATS server more room" in said
+
+    with running(tmp_path / "nats") as server:
+        asyncio.run(main(server))
+
+
 @pytest.mark.parametrize("kept_s", [-1.0, 30.0, float("nan")])
 def test_calls_are_kept_for_ever_or_a_minute_at_least(kept_s: float) -> None:
     assert [checked_kept_s(0.0), checked_kept_s(60.0)] == [0.0, 60.0]
@@ -187,3 +211,9 @@ def test_room_for_records_has_no_limit_or_one_that_holds_a_call() -> None:
     assert [checked_store_bytes(0), checked_store_bytes(2**30)] == [0, 2**30]
     with pytest.raises(BadSettings, match="TRUNKLINE_RECORD_STORE_BYTES"):
         checked_store_bytes(1000)
+
+
+def test_room_for_responses_has_no_limit_or_one_that_holds_some() -> None:
+    assert [checked_response_bytes(0), checked_response_bytes(2**30)] == [0, 2**30]
+    with pytest.raises(BadSettings, match="TRUNKLINE_RESPONSE_STORE_BYTES"):
+        checked_response_bytes(1000)

@@ -1,6 +1,7 @@
 """What was kept in one NATS is there in another, as it was, and is gone on with. By the commands, on real servers."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from nats.aio.subscription import Subscription
 
 from support.nats_server import NatsServer, running
 from trunkline.cli.main import run
+from trunkline.cli.manifest import MANIFEST_FILE
 from trunkline.proto import subjects
 from trunkline.proto.ids import new_call_id, new_file_id
 from trunkline.proto.record import RECORD_VERSION, CallSummary, Claim, RecordEntry, encode_entry
@@ -119,6 +121,13 @@ def everything(server: NatsServer) -> dict[str, object]:
     return asyncio.run(main())
 
 
+async def streams_of(server: NatsServer) -> list[str]:
+    client = await server.connect()
+    names = [info.config.name or "" for info in await client.jetstream().streams_info()]
+    await client.close()
+    return names
+
+
 def test_what_was_kept_is_there_again_as_it_was(full: NatsServer, saved: Path, empty: NatsServer) -> None:
     assert run(["restore", str(saved), "--nats-url", empty.url]) == 0
 
@@ -136,8 +145,9 @@ def test_a_backup_tells_what_it_holds_and_is_its_owner_s_alone(
     told = {line["stream"]: line["messages"] for line in msgspec.json.decode(capsys.readouterr().out)}
     assert told[subjects.stream(7)] == len(weather_call())
     assert told[subjects.stream(3)] == 2 * len(weather_call()) + 1  # and a claim
-    assert set(told) == {one.name for one in folder.iterdir()}
-    assert {one.stat().st_mode & 0o777 for one in folder.iterdir()} == {0o700}
+    assert {*told, MANIFEST_FILE} == {one.name for one in folder.iterdir()}
+    assert {one.stat().st_mode & 0o777 for one in folder.iterdir() if one.is_dir()} == {0o700}
+    assert (folder / MANIFEST_FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_restored_call_goes_on_behind_its_last_entry_only(saved: Path, empty: NatsServer) -> None:
@@ -180,7 +190,7 @@ def test_nothing_is_restored_where_anything_is_kept(
     assert everything(empty)["calls"] == {}
 
 
-def test_a_copy_that_was_cut_short_is_refused(
+def test_a_copy_that_was_cut_short_is_refused_by_the_server_too(
     saved: Path, empty: NatsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stream = subjects.stream(3)
@@ -190,9 +200,47 @@ def test_a_copy_that_was_cut_short_is_refused(
     whole = (saved / stream / "stream.tar.s2").read_bytes()
     (torn / "stream.tar.s2").write_bytes(whole[: len(whole) // 2])
 
-    assert run(["restore", str(torn.parent), "--nats-url", empty.url]) == 1
+    assert run(["restore", str(torn.parent), "--nats-url", empty.url, "--unchecked"]) == 1
 
     assert f"stream {stream}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda copy: shutil.rmtree(copy / "CALLS_03"), "CALLS_03/stream.tar.s2 is missing"),
+        (lambda copy: (copy / "KV_RESPONSES" / META_FILE).write_bytes(b"{}"), "KV_RESPONSES/backup.json has 2 bytes"),
+        (lambda copy: (copy / MANIFEST_FILE).unlink(), "has no manifest.json: it was cut short, or an earlier release"),
+    ],
+)
+def test_of_a_backup_that_is_not_whole_nothing_is_restored(
+    saved: Path,
+    empty: NatsServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+    said: str,
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    spoil(copy)
+
+    assert run(["restore", str(copy), "--nats-url", empty.url]) == 2
+
+    assert said in capsys.readouterr().err
+    assert asyncio.run(streams_of(empty)) == []
+
+
+def test_a_backup_of_an_earlier_release_is_restored_when_that_is_asked_for(
+    full: NatsServer, saved: Path, empty: NatsServer, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    (copy / MANIFEST_FILE).unlink()
+
+    assert run(["restore", str(copy), "--nats-url", empty.url, "--unchecked"]) == 0
+
+    assert everything(empty) == everything(full)
 
 
 def test_a_folder_is_never_written_into_twice_and_an_empty_one_is_no_backup(

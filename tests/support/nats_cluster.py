@@ -16,6 +16,7 @@ import msgspec
 from nats.aio.client import Client
 
 from support.nats_server import NatsServer
+from support.network import Network
 from trunkline.cli.embedded_nats import HOST, free_ports
 
 NODES = 3
@@ -30,20 +31,27 @@ cluster {{
   name: {name}
   listen: "127.0.0.1:{port}"
   routes: [{routes}]
+  {more}
 }}
 """
+_UNKNOWN = f'advertise: "{HOST}:1"'  # nodes tell each other where they are, and would connect by themselves
 
 
 class NatsCluster:
     """Ready when made, and again after `ready`. A node is killed, hung or stopped by itself; `start` brings it back."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, network: Network | None = None) -> None:
+        """network: between the first node and the other two, and nothing else leads there."""
         ports, name = free_ports(HOST, NODES), f"test-{secrets.token_hex(4)}"
-        routes = ", ".join(f'"nats://{HOST}:{port}"' for port in ports)
-        self.nodes = [
-            NatsServer(directory / f"node-{number}", _CONFIG.format(name=name, port=port, routes=routes))
-            for number, port in enumerate(ports, 1)
-        ]
+        ways = dict(zip(ports, map(network.way, ports), strict=True)) if network is not None else {}
+        more = _UNKNOWN if network is not None else ""
+        self.nodes = []
+        for number, port in enumerate(ports, 1):
+            apart = {ports[0], port} if number > 1 else set(ports)  # whom it reaches by the network alone
+            others = [ways.get(other, other) if other in apart else other for other in ports if other != port]
+            routes = ", ".join(f'"nats://{HOST}:{other}"' for other in others)
+            config = _CONFIG.format(name=name, port=port, routes=routes, more=more)
+            self.nodes.append(NatsServer(directory / f"node-{number}", config))
         for node in self.nodes:
             node.start()
         self.ready()
@@ -74,6 +82,15 @@ class NatsCluster:
                 raise TimeoutError(f"{stream} doesn't hold {messages} messages at {node.name}")
             time.sleep(0.05)
 
+    def until_level(self, stream: str) -> None:
+        """Waits until every node's own copy is the same: all then answer what their leader does, while nobody writes.
+        Raises TimeoutError."""
+        give_up_s = time.monotonic() + LEADER_LIMIT_S
+        while len(copies := {_copy_at(node, stream) for node in self.nodes}) > 1:
+            if time.monotonic() > give_up_s:
+                raise TimeoutError(f"copies of {stream} differ: {copies} messages and last of them")
+            time.sleep(0.005)
+
     def named(self, name: str) -> NatsServer:
         """As streams name their leaders."""
         return next(node for node in self.nodes if node.name == name)
@@ -91,8 +108,8 @@ class NatsCluster:
 
 
 @contextmanager
-def running_cluster(directory: Path) -> Iterator[NatsCluster]:
-    cluster = NatsCluster(directory)
+def running_cluster(directory: Path, network: Network | None = None) -> Iterator[NatsCluster]:
+    cluster = NatsCluster(directory, network)
     try:
         yield cluster
     finally:
@@ -108,8 +125,14 @@ def _healthy(node: NatsServer) -> bool:
 
 
 def _messages_at(node: NatsServer, stream: str) -> int:
-    """Of the node's own copy; -1 where it has none. Source: nats-server's monitoring, /jsz."""
+    """Of the node's own copy; -1 where it has none."""
+    return _copy_at(node, stream)[0]
+
+
+def _copy_at(node: NatsServer, stream: str) -> tuple[int, int]:
+    """Messages and last sequence of its own copy; -1 where it has none. Source: nats-server's monitoring, /jsz."""
     with urllib.request.urlopen(f"{node.monitor_url}/jsz?accounts=1&streams=1", timeout=2) as answer:
         told = msgspec.json.decode(answer.read())
     copies = [copy for account in told.get("account_details", []) for copy in account.get("stream_detail", [])]
-    return next((int(copy["state"]["messages"]) for copy in copies if copy["name"] == stream), -1)
+    states = (copy["state"] for copy in copies if copy["name"] == stream)
+    return next(((int(state["messages"]), int(state["last_seq"])) for state in states), (-1, -1))

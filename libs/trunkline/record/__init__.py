@@ -7,7 +7,7 @@ from trunkline.record.durability import Durability
 from trunkline.record.files import FILES_KEPT_S, FileFacts, FileStore, Purpose
 from trunkline.record.fold import Reading, RecordedEvent, accepted, events_of, fold, read_call
 from trunkline.record.heard import Heard, heard_of
-from trunkline.record.limits import checked_kept_s, checked_store_bytes
+from trunkline.record.limits import RESPONSE_BYTES, checked_kept_s, checked_response_bytes, checked_store_bytes
 from trunkline.record.memory_bucket import MemoryBucket
 from trunkline.record.memory_claims import MemoryClaimStore
 from trunkline.record.memory_files import MemoryFileStore
@@ -15,7 +15,14 @@ from trunkline.record.memory_store import MemoryRecordStore
 from trunkline.record.nats_bucket import NatsBucket
 from trunkline.record.nats_claims import NatsClaimStore
 from trunkline.record.nats_files import NatsFileStore
-from trunkline.record.nats_snapshots import META_FILE, NatsSnapshots, SnapshotFailed, StreamState, kept_streams
+from trunkline.record.nats_snapshots import (
+    DATA_FILE,
+    META_FILE,
+    NatsSnapshots,
+    SnapshotFailed,
+    StreamState,
+    kept_streams,
+)
 from trunkline.record.nats_store import NatsRecordStore
 from trunkline.record.parts import ApprovalView, HandoffView, ItemStatus, ItemView, ResponseView, ToolView
 from trunkline.record.reached import never_reached
@@ -25,6 +32,7 @@ from trunkline.record.standing import standing
 from trunkline.record.store import (
     BrokenRecord,
     EntryTooLarge,
+    LimitRefused,
     RecordStore,
     ShardRoom,
     StoredEntry,
@@ -35,9 +43,11 @@ from trunkline.record.store import (
 from trunkline.record.view import ENDS, CallView, given_subject
 
 __all__ = [
+    "DATA_FILE",
     "ENDS",
     "FILES_KEPT_S",
     "META_FILE",
+    "RESPONSE_BYTES",
     "ApprovalView",
     "Attempt",
     "BrokenRecord",
@@ -53,6 +63,7 @@ __all__ = [
     "Heard",
     "ItemStatus",
     "ItemView",
+    "LimitRefused",
     "MemoryBucket",
     "MemoryClaimStore",
     "MemoryFileStore",
@@ -81,6 +92,7 @@ __all__ = [
     "accepted",
     "approval_to_json",
     "checked_kept_s",
+    "checked_response_bytes",
     "checked_store_bytes",
     "events_of",
     "fold",

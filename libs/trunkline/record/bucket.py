@@ -14,7 +14,11 @@ class Bucket(Protocol):
 
     async def put(self, key: str, value: bytes) -> None:
         """key: letters, digits, - and _, in parts joined by dots. Kept from now on for the bucket's time, in place of
-        what was there. Raises StoreUnavailable."""
+        what was there. Raises StoreUnavailable, of which StoreFull where it would go over the bucket's limit."""
+        ...
+
+    async def require_room(self, size_bytes: int) -> None:
+        """For one more value of that size, as far as that can be seen now. Raises StoreFull."""
         ...
 
     async def get(self, key: str) -> bytes | None:

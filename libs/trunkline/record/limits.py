@@ -4,6 +4,8 @@ from trunkline.proto.errors import BadSettings
 from trunkline.proto.ids import SHARDS
 
 LEAST_KEPT_S = 60.0  # a call's last words are written by then, and nobody comes back to it
+RECORD_BYTES = "TRUNKLINE_RECORD_STORE_BYTES"
+RESPONSE_BYTES = "TRUNKLINE_RESPONSE_STORE_BYTES"
 LEAST_BYTES = 16 * 1024 * 1024  # 1 MiB for each shard: a call or two
 
 
@@ -18,5 +20,12 @@ def checked_store_bytes(limit_bytes: int) -> int:
     """Of all shards; 0 for no limit. Raises BadSettings."""
     if limit_bytes and limit_bytes < LEAST_BYTES:
         allowed = f"0 for no limit, or {LEAST_BYTES} and more, for {SHARDS} streams"
-        raise BadSettings("TRUNKLINE_RECORD_STORE_BYTES", f"{limit_bytes}", allowed)
+        raise BadSettings(RECORD_BYTES, f"{limit_bytes}", allowed)
+    return limit_bytes
+
+
+def checked_response_bytes(limit_bytes: int) -> int:
+    """Of all responses that are kept; 0 for no limit. Raises BadSettings."""
+    if limit_bytes and limit_bytes < LEAST_BYTES:
+        raise BadSettings(RESPONSE_BYTES, f"{limit_bytes}", f"0 for no limit, or {LEAST_BYTES} and more")
     return limit_bytes

@@ -5,7 +5,7 @@ is found there and done again.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from nats.js.client import KV_PRE_TEMPLATE, KV_STREAM_TEMPLATE
@@ -14,7 +14,7 @@ from trunkline.proto import subjects
 from trunkline.proto.ids import SHARDS, shard_of
 from trunkline.record.nats_writes import NatsWrites, backoff
 from trunkline.record.replies import Answer
-from trunkline.record.store import ShardRoom, StoreUnavailable
+from trunkline.record.store import LimitRefused, ShardRoom, StoreUnavailable
 from trunkline.telemetry import logs
 
 log = logs.get(__name__)
@@ -28,18 +28,23 @@ class _Config(msgspec.Struct, frozen=True):
     max_bytes: int = -1
 
 
+class _Error(msgspec.Struct, frozen=True):
+    description: str = ""
+
+
 class _Info(msgspec.Struct):
     """Format: JetStream's STREAM.INFO; error: instead of the rest."""
 
     config: _Config = _Config()
     state: _State = _State()
-    error: Mapping[str, object] | None = None
+    error: _Error | None = None
 
 
 class _Whole(msgspec.Struct):
     """Of the same, the configuration with what this release doesn't know."""
 
     config: dict[str, object] = {}
+    error: _Error | None = None
 
 
 _infos = msgspec.json.Decoder(_Info)
@@ -56,15 +61,16 @@ async def room(writes: NatsWrites, limit_s: float) -> list[ShardRoom]:
     ]
 
 
-async def limit(writes: NatsWrites, shard_bytes: int, limit_s: float) -> None:
-    """Gives a limit to streams that have none, as those of earlier releases. Raises StoreUnavailable."""
-    names = [subjects.stream(shard) for shard in range(SHARDS)]
+async def limit(writes: NatsWrites, names: Sequence[str], max_bytes: int, setting: str, limit_s: float) -> None:
+    """Gives a limit to streams that have none, as those of earlier releases. setting: that asks for it. Raises
+    LimitRefused, StoreUnavailable."""
     found = await asyncio.gather(*(_info(writes, name, limit_s) for name in names))
     limits = {name: info.config.max_bytes for name, info in zip(names, found, strict=True)}
-    await asyncio.gather(*(_limit(writes, name, shard_bytes, limit_s) for name, has in limits.items() if has <= 0))
-    if others := {name: has for name, has in limits.items() if has > 0 and has != shard_bytes}:
-        wanted = f"nats stream edit {next(iter(others))} --max-bytes={shard_bytes}, and so on, changes them"
-        log.warning("streams keep the limits that they have", limits=others, setting=shard_bytes, hint=wanted)
+    without = [name for name, has in limits.items() if has <= 0]
+    await asyncio.gather(*(_limit(writes, name, max_bytes, setting, limit_s) for name in without))
+    if others := {name: has for name, has in limits.items() if has > 0 and has != max_bytes}:
+        wanted = f"nats stream edit {next(iter(others))} --max-bytes={max_bytes}, and so on, changes them"
+        log.warning("streams keep the limits that they have", limits=others, setting=max_bytes, hint=wanted)
 
 
 async def forget(writes: NatsWrites, call: str, limit_s: float) -> None:
@@ -72,11 +78,12 @@ async def forget(writes: NatsWrites, call: str, limit_s: float) -> None:
     shard = shard_of(call)
     index = KV_STREAM_TEMPLATE.format(bucket=subjects.INDEX_BUCKET)
     line = KV_PRE_TEMPLATE.format(bucket=subjects.INDEX_BUCKET) + call
-    await _purge(writes, subjects.stream(shard), (subjects.claims(call), subjects.record(call)), call, limit_s)
-    await _purge(writes, index, (line,), call, limit_s)
+    await purge(writes, subjects.stream(shard), (subjects.claims(call), subjects.record(call)), call, limit_s)
+    await purge(writes, index, (line,), call, limit_s)
 
 
-async def _purge(writes: NatsWrites, stream: str, which: Iterable[str], call: str, limit_s: float) -> None:
+async def purge(writes: NatsWrites, stream: str, which: Iterable[str], what: str, limit_s: float) -> None:
+    """Takes all of these subjects away, which needs no room. what: they are. Raises StoreUnavailable."""
     for subject in which:
         request = msgspec.json.encode({"filter": subject})
         for wait_s in backoff(limit_s):
@@ -85,20 +92,26 @@ async def _purge(writes: NatsWrites, stream: str, which: Iterable[str], call: st
                 break
             await asyncio.sleep(wait_s)
         else:
-            raise StoreUnavailable(f"what is kept of {call}", limit_s)
+            raise StoreUnavailable(f"what is kept of {what}", limit_s)
 
 
-async def _limit(writes: NatsWrites, stream: str, max_bytes: int, limit_s: float) -> None:
+async def _limit(writes: NatsWrites, stream: str, max_bytes: int, setting: str, limit_s: float) -> None:
     """Everything else of its configuration stays as it is."""
+    refused = ""
     for wait_s in backoff(limit_s):
         told = await _ask(writes, f"$JS.API.STREAM.INFO.{stream}", b"")
-        if told is not None:
-            request = msgspec.json.encode(_wholes.decode(told).config | {"max_bytes": max_bytes})
+        whole = _wholes.decode(told) if told is not None else None
+        if whole is not None and whole.error is None:
+            request = msgspec.json.encode(whole.config | {"max_bytes": max_bytes})
             answer = await _ask(writes, f"$JS.API.STREAM.UPDATE.{stream}", request)
-            if answer is not None and _infos.decode(answer).error is None:
+            error = _infos.decode(answer).error if answer is not None else _Error(refused)
+            if error is None:
                 return
+            refused = error.description
         await asyncio.sleep(wait_s)
-    raise StoreUnavailable(f"the limit of {stream}", limit_s)
+    if refused:
+        raise LimitRefused(f"stream {stream} ({setting})", max_bytes, refused)
+    raise StoreUnavailable(f"the limit of stream {stream}, {max_bytes} bytes ({setting})", limit_s)
 
 
 async def _info(writes: NatsWrites, stream: str, limit_s: float) -> _Info:

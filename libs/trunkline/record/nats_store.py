@@ -14,13 +14,15 @@ from trunkline.proto import subjects
 from trunkline.proto.ids import SHARDS, shard_of
 from trunkline.proto.record import CallSummary, decode_summary, encode_summary
 from trunkline.record import nats_room
+from trunkline.record.limits import RECORD_BYTES
 from trunkline.record.nats_reads import read_subject
 from trunkline.record.nats_writes import ACK_LIMIT_S, NatsWrites, Write, backoff
-from trunkline.record.store import ShardRoom, StoredEntry, StoreUnavailable
+from trunkline.record.store import LimitRefused, ShardRoom, StoredEntry, StoreUnavailable
 from trunkline.telemetry import logs
 
 TROUBLE_LIMIT_S = 12.0  # an election takes 4 to 9 s
 PROBE_LIMIT_S = 0.3  # for a stream's leader to say that it is there
+NO_ROOM = (10005, 10023, 10047)  # nats-server: no node, or not this one, has the room that is to be set aside
 NAME_IN_USE = 10058  # nats-server: "stream name already in use with a different configuration"
 
 log = logs.get(__name__)
@@ -45,16 +47,21 @@ class NatsRecordStore:
 
     async def ensure(self) -> None:
         await self._writes.start()
+        refused = ""
         for wait_s in backoff(self._trouble_limit_s):
             try:
                 await asyncio.gather(*(self._ensure_stream(shard) for shard in range(SHARDS)), self._ensure_index())
                 if self._shard_bytes:
-                    await nats_room.limit(self._writes, self._shard_bytes, self._trouble_limit_s)
+                    names = [subjects.stream(shard) for shard in range(SHARDS)]
+                    await nats_room.limit(self._writes, names, self._shard_bytes, RECORD_BYTES, self._trouble_limit_s)
             except (NatsError, TimeoutError) as error:
                 log.warning("record streams not ready", error=repr(error))
+                refused = no_room(error)
                 await asyncio.sleep(wait_s)
             else:
                 return
+        if refused and self._shard_bytes:
+            raise LimitRefused(f"each of {SHARDS} streams ({RECORD_BYTES})", self._shard_bytes, refused)
         raise StoreUnavailable("the record's streams", self._trouble_limit_s)
 
     async def close(self) -> None:
@@ -131,3 +138,8 @@ def configured_by_someone_else() -> Iterator[None]:
     except APIError as error:
         if error.err_code != NAME_IN_USE:
             raise
+
+
+def no_room(error: NatsError | TimeoutError) -> str:
+    """What the server said of the room that a stream with a limit is to have; empty where it is something else."""
+    return (error.description or "") if isinstance(error, APIError) and error.err_code in NO_ROOM else ""

@@ -5,7 +5,8 @@ An append names the sequence it expects to follow: that compare-and-set is the o
     TrunklineError
     ├── WrongSequence       the log went on without us: another process appended
     ├── StoreUnavailable    no word of the entry's fate within the limit   (retryable, with the same entry id)
-    │   └── StoreFull       it has no room for that
+    │   ├── StoreFull       it has no room for that
+    │   └── LimitRefused    the server won't give a stream its limit
     ├── EntryTooLarge       one entry is over what the store takes
     └── BrokenRecord        what is stored can't be a record: indexes are not dense
 """
@@ -37,7 +38,16 @@ class StoreFull(StoreUnavailable):
 
     def __init__(self, what: str, limit_bytes: int = 0) -> None:
         TrunklineError.__init__(self, f"{what} is full" + (f": it takes {limit_bytes} bytes" if limit_bytes else ""))
-        self.what, self.waited_s = what, 0.0
+        self.what, self.waited_s, self.limit_bytes = what, 0.0, limit_bytes
+
+
+class LimitRefused(StoreUnavailable):
+    """what: the stream, and what asks for its limit. reason: the server's."""
+
+    def __init__(self, what: str, limit_bytes: int, reason: str) -> None:
+        mend = "choose a smaller limit, or 0 for none, or give each NATS server more room (max_file_store, its disk)"
+        TrunklineError.__init__(self, f"{what} can't be limited to {limit_bytes} bytes: {reason}; {mend}")
+        self.what, self.waited_s, self.limit_bytes, self.reason = what, 0.0, limit_bytes, reason
 
 
 class EntryTooLarge(TrunklineError):

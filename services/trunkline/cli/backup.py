@@ -1,6 +1,7 @@
 """`trunkline backup` and `trunkline restore`: all that a deployment keeps, as files, and back into an empty one.
 
-Both speak to NATS, not to a gateway: what is to be brought back need not run. Nothing is written over, here or there.
+Both speak to NATS, not to a gateway: what is to be brought back need not run. Nothing is written over, here or there,
+and nothing is brought back of a backup that isn't whole.
 """
 
 import argparse
@@ -12,13 +13,13 @@ from pathlib import Path
 import msgspec
 
 from trunkline.bus.nats import NatsBus
-from trunkline.cli import stack
+from trunkline.cli import manifest, stack
 from trunkline.cli.errors import CommandFailed
 from trunkline.cli.listing import table
 from trunkline.cli.parser import DEFAULT_DIR
 from trunkline.proto.errors import BadInput
 from trunkline.proto.ids import new_worker_id
-from trunkline.record import META_FILE, NatsSnapshots, SnapshotFailed, StreamState, kept_streams
+from trunkline.record import NatsSnapshots, SnapshotFailed, StreamState, kept_streams
 
 REPLICAS = ("1", "3")
 
@@ -45,7 +46,12 @@ def backup(parsed: argparse.Namespace) -> int:
     async def there(snapshots: NatsSnapshots) -> list[str]:
         return [stream for stream in kept_streams() if await snapshots.state(stream) is not None]
 
-    return _each(parsed, there, save)
+    copied = _each(parsed, there, save)
+    try:
+        manifest.write(folder, copied)
+    except OSError as error:
+        raise CommandFailed(f"{error}; without {manifest.MANIFEST_FILE} it is no backup") from error
+    return _tell(parsed, copied)
 
 
 def restore(parsed: argparse.Namespace) -> int:
@@ -53,9 +59,7 @@ def restore(parsed: argparse.Namespace) -> int:
     if parsed.replicas not in ("", *REPLICAS):
         raise BadInput("--replicas", repr(parsed.replicas), " or ".join(REPLICAS))
     replicas = int(parsed.replicas or 0)
-    saved = [stream for stream in kept_streams() if (folder / stream / META_FILE).is_file()]
-    if not saved:
-        raise BadInput("FOLDER", f"{folder} holds no backup", "a folder that trunkline backup wrote")
+    saved = _whole(folder, unchecked=parsed.unchecked)
 
     async def bring_back(snapshots: NatsSnapshots, stream: str) -> StreamState:
         return await snapshots.restore(stream, folder / stream, replicas=replicas)
@@ -67,28 +71,52 @@ def restore(parsed: argparse.Namespace) -> int:
             raise CommandFailed(f"NATS holds something already, in {', '.join(taken)}: nothing was restored")
         return saved
 
-    return _each(parsed, with_room, bring_back)
+    return _tell(parsed, _each(parsed, with_room, bring_back))
 
 
-def _each(parsed: argparse.Namespace, choose: Callable[[NatsSnapshots], Awaitable[list[str]]], copy: Copy) -> int:
+def _whole(folder: Path, *, unchecked: bool) -> list[str]:
+    """The streams of a backup that lacks nothing. unchecked: also of one without a manifest. Raises BadInput."""
+    try:
+        found = manifest.read(folder)
+    except OSError as error:
+        raise CommandFailed(str(error)) from error
+    if not found.streams:
+        raise BadInput("FOLDER", f"{folder} holds no backup", "a folder that trunkline backup wrote")
+    if found.manifest is None and not unchecked:
+        problem = (
+            f"{folder} has no {manifest.MANIFEST_FILE}: it was cut short, or an earlier release made it, and what is"
+            f" missing can't be seen (there are {', '.join(found.streams)})"
+        )
+        raise BadInput("FOLDER", problem, "a backup that came to its end, or this one as it is with --unchecked")
+    return found.streams
+
+
+def _each(
+    parsed: argparse.Namespace, choose: Callable[[NatsSnapshots], Awaitable[list[str]]], copy: Copy
+) -> list[tuple[str, StreamState]]:
+    """Of each stream that was chosen what was copied. Raises CommandFailed, also where none was."""
     urls = _nats_urls(parsed)
 
-    async def run() -> list[StreamLine]:
+    async def run() -> list[tuple[str, StreamState]]:
         bus = NatsBus()
         try:
             await bus.open(urls, new_worker_id("cli"))
             snapshots = NatsSnapshots(bus.client)
-            states = [(stream, await copy(snapshots, stream)) for stream in await choose(snapshots)]
+            return [(stream, await copy(snapshots, stream)) for stream in await choose(snapshots)]
         finally:
             await bus.close()
-        return [StreamLine(stream, state.messages, state.bytes) for stream, state in states]
 
     try:
-        lines = asyncio.run(run())
+        copied = asyncio.run(run())
     except (SnapshotFailed, OSError) as error:
         raise CommandFailed(str(error)) from error
-    if not lines:
+    if not copied:
         raise CommandFailed("NATS holds nothing of Trunkline's")
+    return copied
+
+
+def _tell(parsed: argparse.Namespace, copied: list[tuple[str, StreamState]]) -> int:
+    lines = [StreamLine(stream, state.messages, state.bytes) for stream, state in copied]
     if parsed.json:
         print(msgspec.json.format(msgspec.json.encode(lines)).decode())
     else:

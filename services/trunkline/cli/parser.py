@@ -184,6 +184,9 @@ def _backup(parser: Parser) -> None:
 def _restore(parser: Parser) -> None:
     _backup(parser)
     parser.add_argument("--replicas", default="", metavar="N", help="1 or 3 (default: as many as there were)")
+    parser.add_argument(
+        "--unchecked", action="store_true", help="also a backup without a manifest: of it what is there, whole or not"
+    )
 
 
 def _chaos(parser: Parser) -> None:

@@ -6,7 +6,15 @@ from trunkline.gateway.service import GatewayService, MakeEndpoint
 from trunkline.gateway.settings import GatewaySettings
 from trunkline.gateway.stores import Stores
 from trunkline.proto.subjects import FILES_BUCKET, RESPONSES_BUCKET, SESSIONS_BUCKET
-from trunkline.record import Durability, NatsBucket, NatsFileStore, NatsRecordStore, checked_store_bytes
+from trunkline.record import (
+    RESPONSE_BYTES,
+    Durability,
+    NatsBucket,
+    NatsFileStore,
+    NatsRecordStore,
+    checked_response_bytes,
+    checked_store_bytes,
+)
 from trunkline.runtime.memory import keep_large_apart
 from trunkline.runtime.process import Context, run
 
@@ -20,7 +28,14 @@ def build(context: Context, settings: GatewaySettings, webrtc: MakeEndpoint | No
     stores = Stores(
         record=NatsRecordStore(client, replicas=replicas, limit_bytes=checked_store_bytes(settings.record_store_bytes)),
         sessions=NatsBucket(client, SESSIONS_BUCKET, ttl_s=KEPT_S, replicas=replicas),
-        responses=NatsBucket(client, RESPONSES_BUCKET, ttl_s=RESPONSES_KEPT_S, replicas=replicas),
+        responses=NatsBucket(
+            client,
+            RESPONSES_BUCKET,
+            ttl_s=RESPONSES_KEPT_S,
+            limit_bytes=checked_response_bytes(settings.response_store_bytes),
+            limit_setting=RESPONSE_BYTES,
+            replicas=replicas,
+        ),
         files=NatsFileStore(client, FILES_BUCKET, limit_bytes=settings.file_store_bytes, replicas=replicas),
     )
     durability = Durability(client, replicas=replicas, sync=settings.nats_sync, monitor_url=settings.nats_monitor_url)

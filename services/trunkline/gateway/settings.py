@@ -32,9 +32,10 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     message_limit_bytes: of one client event; picture_event_limit_bytes: of one that shows pictures.
     file_limit_bytes: of one file, and of one picture.
     record_replicas: of the record's streams where this process is the first to make them, and so with
-    record_store_bytes: of all calls, 0 for no limit, and file_store_bytes: of all files. record_kept_s: for which calls
-    are kept since their end, 0 for ever. nats_sync: what the NATS servers are expected to do, `always` or a time;
-    nats_monitor_url: comma-separated, where they tell what they do. image_urls: `off`, `on`, or comma-separated hosts
+    record_store_bytes: of all calls, file_store_bytes: of all files, and response_store_bytes: of all responses that
+    are kept; 0 for no limit, but of files. record_kept_s: for which calls are kept since their end, 0 for ever.
+    nats_sync: what the NATS servers are expected to do, `always` or a time; nats_monitor_url: comma-separated, where
+    they tell what they do. image_urls: `off`, `on`, or comma-separated hosts
     (`host` or `host:port`) that pictures are fetched from. resume_secret: signs the
     tokens of callers who come back, and ephemeral keys, the same at all gateways; derived from the API keys when empty.
     headroom: `n+1`: what the largest worker of a stage takes is kept free for calls that lose theirs, where it has
@@ -61,6 +62,7 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     picture_event_limit_bytes: int = 16_777_216
     file_limit_bytes: int = 20_971_520
     file_store_bytes: int = 2_147_483_648
+    response_store_bytes: int = 1_073_741_824
     image_urls: str = "off"
     record_replicas: Literal[1, 3] = 1
     nats_sync: str = ""

@@ -1,7 +1,8 @@
 """The endpoints of the Responses API: a response is asked for, read back, deleted, and its input listed.
 
 A response is kept before its client is told that it is completed, so that whatever follows it finds it at any gateway.
-Where it can't be kept the client still gets it, and reads there that it isn't (`store`).
+Where it can't be kept the client still gets it, and reads there that it isn't (`store`); where that is clear before
+the model is asked, since the store is full, the client is told so instead.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from trunkline.gateway.apis.responses.events import sent
 from trunkline.gateway.apis.responses.generation import Generation
 from trunkline.gateway.apis.responses.items import FunctionCall
 from trunkline.gateway.apis.responses.items_in import ItemsIn, TakesPictures
-from trunkline.gateway.apis.responses.kept import Kept, References, Shelf, require_room
+from trunkline.gateway.apis.responses.kept import Kept, References, Shelf
 from trunkline.gateway.apis.responses.prompt import encoded_prompt, paired
 from trunkline.gateway.apis.responses.response import ErrorCode, Response, new_response
 from trunkline.gateway.apis.responses.tools import choice_of, tools_of
@@ -114,7 +115,7 @@ class ResponsesEndpoint:
         own = await given.read([] if asked.input is None else asked.input)
         kept = Kept(new_response(name, asked, tools, choice, int(self._wall_s())), own, tuple(given.images.values()))
         if kept.response.store:
-            require_room(kept)
+            await self._shelf.require_room(kept)
         items = paired([item for earlier in (*before, kept) for item in earlier.items])
         images = {image.file: image for earlier in (*before, kept) for image in earlier.images}
         prompt = encoded_prompt(asked, model, items, images, tools, choice)

@@ -11,7 +11,7 @@ from trunkline.proto.errors import BadInput
 from trunkline.proto.generation import PROMPT_LIMIT_BYTES
 from trunkline.proto.ids import is_id
 from trunkline.proto.image import ShownImage
-from trunkline.record import Bucket
+from trunkline.record import Bucket, StoreFull
 from trunkline.telemetry import logs
 
 CHAIN_LIMIT = 256  # responses, one before the other
@@ -67,6 +67,17 @@ class Shelf:
         await self._bucket.put(kept.response.id, data)
         return True
 
+    async def require_room(self, kept: Kept) -> None:
+        """For it and its answer. Raises BadInput for one that is too large for any store, StoreFull."""
+        size_bytes, limit_bytes = len(msgspec.msgpack.encode(kept)), KEPT_LIMIT_BYTES - ANSWER_BYTES
+        if size_bytes > limit_bytes:
+            allowed = f"{limit_bytes} bytes, or store: false"
+            raise BadInput("input", f"is too large to be kept: {size_bytes} bytes with its tools", allowed)
+        try:
+            await self._bucket.require_room(size_bytes + ANSWER_BYTES)
+        except StoreFull as full:
+            raise StoreFull("the store of responses (which store: false needs not)", full.limit_bytes) from full
+
     async def delete(self, response: str) -> bool:
         """Whether it was there. Raises StoreUnavailable."""
         if not is_id(response) or await self._bucket.get(response) is None:
@@ -113,11 +124,3 @@ class References:
             raise BadInput(param, problem, "an item of a response that is kept (store)", code="item_not_found")
         shown, images = files_of(found), kept.images_by_file()
         return found, {file: images[file] for file in shown if file in images}
-
-
-def require_room(kept: Kept) -> None:
-    """For the answer as well. Raises BadInput."""
-    size_bytes, limit_bytes = len(msgspec.msgpack.encode(kept)), KEPT_LIMIT_BYTES - ANSWER_BYTES
-    if size_bytes > limit_bytes:
-        allowed = f"{limit_bytes} bytes, or store: false"
-        raise BadInput("input", f"is too large to be kept: {size_bytes} bytes with its tools", allowed)
