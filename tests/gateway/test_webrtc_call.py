@@ -14,6 +14,7 @@ from support.pictures import data_url, picture
 from trunkline.audio import pcm, wav
 from trunkline.audio.resample import resample
 from trunkline.gateway.dialects.webrtc import line
+from trunkline.gateway.dialects.webrtc.line import Line
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
@@ -317,6 +318,37 @@ def test_who_never_connects_leaves_no_call_behind(monkeypatch: pytest.MonkeyPatc
             assert len(server.service._calls) == 1
             assert await gone(server) == "lost"
             await browser.pc.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("what", ["RtcPeer", "Terms"])
+def test_a_bug_before_the_caller_connects_leaves_no_call_and_no_sockets_behind(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: object, **named: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(line, what, fails)
+    closed: list[Line] = []
+    close = Line.close
+
+    async def note(of: Line) -> None:
+        await close(of)
+        closed.append(of)
+
+    monkeypatch.setattr(Line, "close", note)
+
+    async def main() -> None:
+        async with RtcServer() as server:
+            browser = Browser(server)
+            await browser.offer()
+            assert await gone(server) == "failed: RuntimeError"
+            while server.endpoint._lines:
+                await asyncio.gather(*server.endpoint._lines)
+            await browser.pc.close()
+
+            assert len(closed) == 1
 
     asyncio.run(main())
 

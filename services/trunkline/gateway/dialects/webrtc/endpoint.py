@@ -95,6 +95,7 @@ class WebrtcEndpoint:
                 await line.serve(opened, self._pictures, self._limits, token)
             except Exception as error:  # the rim of a call: others of this process don't notice
                 opened.call.fail(error)
+                await line.close()
 
         task = asyncio.create_task(serve(), name=f"webrtc {opened.call.call_id}")
         self._lines.add(task)
