@@ -177,3 +177,21 @@ def test_a_claim_that_cannot_be_read_is_looked_at_again_until_it_is_overdue() ->
     assert (pursuit.due_s(), step(pursuit, 1.5)) == (1.0 + RETRY_LIMIT_S, Step.LOOK)
 
     assert status(pursuit.not_looked(OVERDUE_AT_S)) == "unknown"
+
+
+def test_what_an_earlier_owner_gave_a_runner_beyond_the_recorded_deadline_is_its_to_have() -> None:
+    pursuit = a_pursuit(adopted=True)
+    pursuit.was_given(ORDER.deadline_us + 1, OVERDUE_AT_S + 2.0)
+
+    assert look(pursuit, STARTED, OVERDUE_AT_S) is Step.ASK
+    assert pursuit.order.deadline_us == ORDER.deadline_us + 1
+    assert status(look(pursuit, STARTED, OVERDUE_AT_S + 2.0)) == "unknown"
+
+
+@pytest.mark.parametrize(("adopted", "deadline_us"), [(False, ORDER.deadline_us + 1), (True, ORDER.deadline_us)])
+def test_no_other_tool_is_given_more_time_than_is_recorded(adopted: bool, deadline_us: int) -> None:
+    pursuit = a_pursuit(adopted=adopted)
+    pursuit.was_given(deadline_us, OVERDUE_AT_S + 2.0)
+
+    assert status(look(pursuit, STARTED, OVERDUE_AT_S)) == "unknown"
+    assert pursuit.order == ORDER

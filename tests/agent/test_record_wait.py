@@ -7,16 +7,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from unittest import mock
 
 import pytest
+from msgspec.structs import replace
 
-from agent.scene import Scene, lookup
+from agent.scene import CALL, Scene, lookup
 from support.virtual import run_virtual
 from trunkline.agent.models.scripted import Call, Script, Step, Words
 from trunkline.agent.record_wait import RECORD_WAIT_S, WAITING
 from trunkline.agent.rounds import Rounds
 from trunkline.agents import Agent, Fillers
-from trunkline.proto.record import AssistantItem, CallerSaid, ToolIntended
-from trunkline.proto.response import ItemStarted
-from trunkline.record import MemoryRecordStore
+from trunkline.bus.port import Headers
+from trunkline.proto.envelope import Envelope
+from trunkline.proto.record import AssistantItem, CallerSaid, ToolFinished, ToolIntended, decode_entry
+from trunkline.proto.response import Converse, ItemStarted
+from trunkline.proto.tool import ToolResult, ToolStarted
+from trunkline.record import MemoryRecordStore, StoredClaim
 
 ELECTION_S = 6.0
 TIMEOUT_S = lookup.timeout_s  # less than the election takes
@@ -108,6 +112,46 @@ def test_a_tool_waits_for_its_intent_and_the_caller_is_told_once_in_commentary(w
         assert tool.status == "ok"
 
     on([LOOKS_UP], body, Fillers((words,), after_s=30.0) if words else None)
+
+
+def test_a_tool_whose_time_began_late_has_it_under_the_next_owner_of_the_call_too() -> None:
+    async def body(scene: Scene, store: Electing) -> None:
+        scene.runner.answer = lambda order: None
+        scene.says("Where is order 7?")
+        await asyncio.sleep(ELECTION_S)
+        store.go_on()
+        await asyncio.sleep(0.1)
+        ((attempt, claimed),) = scene.claims.claims.items()
+        scene.claims.claims[attempt] = StoredClaim(2, replace(claimed.claim, at_us=wall_ns() // 1000))
+        unfinished = tuple((await scene.view()).responses)
+        others = await copied(store)
+        async with Scene([[LOOKS_UP[1]]], store=others, claims=scene.claims, worker="ag2") as after:
+            asked: list[Envelope] = []
+
+            def again(envelope: Envelope, headers: Headers | None) -> None:
+                asked.append(envelope)
+                after.runner.tell(envelope, ToolStarted(attempt.key, "tr"))
+
+            after.runner.exchange.on_loose = again
+            await after.place(attach=2, order=Converse(1, "gw", reason="agent ag is gone"))
+            after.link.send(after.recall(unfinished=unfinished))
+            await asyncio.sleep(TIMEOUT_S - 1.0)  # far behind what is recorded as its deadline
+            after.runner.tell(asked[-1], ToolResult(attempt.key, "ok", '"Found."', "tr"))
+            await asyncio.sleep(0.1)
+
+            events = await after.events()
+            assert [event.status for event in events if isinstance(event, ToolFinished)] == ["ok"]
+            assert after.said[-1] == "Done."
+
+    on([LOOKS_UP], body)
+
+
+async def copied(store: MemoryRecordStore) -> MemoryRecordStore:
+    """Of the call, as it stands."""
+    copy = MemoryRecordStore()
+    for seq, stored in enumerate(await store.read(CALL)):
+        await copy.append(CALL, stored.data, expected_seq=seq, entry=decode_entry(stored.data).entry)
+    return copy
 
 
 def test_nothing_is_said_of_a_record_that_is_quick_enough() -> None:

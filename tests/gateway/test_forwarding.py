@@ -12,16 +12,23 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from gateway.hostile_scene import Line
 from gateway.socket_scene import KEY, Server
+from gateway.test_admission import limit
 from gateway.webrtc_scene import Browser, RtcServer
 from trunkline.gateway.dialects.webrtc import forwarding
 from trunkline.gateway.settings import GatewaySettings, webrtc_urls_of
 from trunkline.proto.errors import BadSettings
+from trunkline.proto.subjects import Stage
 
 pytestmark = pytest.mark.programs  # real sockets, in real time
 
 PATH = "/v1/realtime/calls"
 ERROR = b'{"error": {"message": "full", "type": "server_error", "param": null, "code": "overloaded"}}'
+HEAD = (  # without the body that it announces
+    b"POST /v1/realtime/calls?model=gpt-realtime HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer %s\r\n"
+    b"Content-Type: application/sdp\r\nContent-Length: 3\r\n\r\n"
+)
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -150,6 +157,26 @@ def test_a_wrong_key_is_refused_here() -> None:
             status, body, _ = await post(here, key="sk-wrong")
 
             assert (status, code_of(body)) == (401, "invalid_api_key")
+            assert there.asked == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ephemeral", [False, True])
+@pytest.mark.parametrize("stage", ["stt", "agent", "tts"])
+def test_without_room_at_a_stage_an_offer_is_refused_here_before_it_is_read(stage: Stage, ephemeral: bool) -> None:
+    async def main() -> None:
+        async with Upstream() as there, Server(webrtc_urls=there.url) as here:
+            _, secret = await here.mint()
+            await limit(here.scene.first[stage], 1)
+            async with here.connect() as caller, Line(here) as line:
+                await caller.until("session.created")
+                line.send(HEAD % (secret["value"] if ephemeral else KEY).encode())
+                told = await line.rest()
+
+            assert told.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: " in told
+            assert code_of(told) == "overloaded"
             assert there.asked == []
 
     asyncio.run(main())

@@ -22,6 +22,8 @@ from trunkline.gateway.lobby import (
 )
 
 ASKS = f"GET /v1/calls HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n".encode()
+ASKS_AND_STAYS = ASKS.replace(b"Connection: close\r\n", b"")
+LONG_BODY = b"\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"  # of which a byte has yet to come
 HEAD_S = 5.0
 
 
@@ -195,6 +197,73 @@ def test_who_was_to_be_refused_and_says_nothing_keeps_nobody_out() -> None:
                 asking.send(ASKS)
 
                 assert (await asking.rest()).startswith(b"HTTP/1.1 200 ")
+
+    run_over_sockets(main())
+
+
+async def answered(line: Line) -> bytes:
+    """To a request after which the connection stays."""
+    line.send(ASKS_AND_STAYS)
+    return await line.until(b"\r\n\r\n[]")
+
+
+def test_the_longest_idle_connection_makes_room_for_who_asks_and_a_socket_does_not() -> None:
+    async def main() -> None:
+        counted = Counted("idle")
+        async with Server(connection_limit=3) as server, server.connect() as caller, AsyncExitStack() as lines:
+            await caller.until("session.created")
+            first, last = [await lines.enter_async_context(Line(server)) for _ in range(2)]
+            for line in (first, last, first):  # who asks again isn't the longest idle any more
+                await answered(line)
+            await asyncio.sleep(MANNERS_S + 0.1)
+            async with Line(server) as asking:
+                asking.send(ASKS)
+
+                assert (await asking.rest()).startswith(b"HTTP/1.1 200 ")
+            assert await last.rest() == b""
+            assert counted.times == 1
+            assert (await answered(first)).startswith(b"HTTP/1.1 200 ")
+            assert not caller.socket.closed
+
+    run_over_sockets(main())
+
+
+def test_idle_connections_make_room_before_those_that_have_yet_to_ask() -> None:
+    async def main() -> None:
+        async with (
+            Server(connection_limit=2, head_limit_s=60.0) as server,
+            Line(server) as begins,
+            Line(server) as idle,
+        ):
+            begins.send(b"G")
+            await answered(idle)
+            await asyncio.sleep(MANNERS_S + 0.1)
+            async with Line(server) as asking:
+                asking.send(ASKS)
+                await asking.rest()
+            begins.send(ASKS[1:])
+
+            assert await idle.rest() == b""
+            assert (await begins.rest()).startswith(b"HTTP/1.1 200 ")
+
+    run_over_sockets(main())
+
+
+def test_who_is_being_served_or_was_just_now_keeps_its_place() -> None:
+    async def main() -> None:
+        async with Server(connection_limit=2) as server, Line(server) as asks, Line(server) as lately:
+            await answered(asks)
+            asks.send(ASKS_AND_STAYS.replace(b"GET /v1/calls", b"POST /v1/responses").replace(b"\r\n\r\n", LONG_BODY))
+            await asyncio.sleep(MANNERS_S + 0.1)
+            await answered(lately)
+            async with Line(server) as late:
+                late.send(ASKS)
+                refused = await late.refusal()
+
+            assert refused == (503, "overloaded")
+            assert (await answered(lately)).startswith(b"HTTP/1.1 200 ")
+            asks.send(b"}")
+            assert (await asks.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 ")
 
     run_over_sockets(main())
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from gateway import scene as gateway_scene
+from gateway.past_call import put
 from gateway.socket_scene import KEY, Event, Server
 from gateway.webrtc_scene import RATE_HZ, Browser, RtcServer
 from support.pictures import data_url, picture
 from trunkline.audio import pcm, wav
 from trunkline.audio.resample import resample
-from trunkline.gateway.dialects.webrtc import line
+from trunkline.gateway.dialects.webrtc import line, wire
+from trunkline.gateway.dialects.webrtc.line import Line
 from trunkline.gateway.resume_token import ResumeTokens
 from trunkline.proto import response as r
 from trunkline.proto import speech as s
@@ -297,6 +299,38 @@ def test_a_caller_whose_line_is_lost_has_lost_the_call(monkeypatch: pytest.Monke
     play(scenario)
 
 
+def test_a_caller_who_reads_too_slowly_finds_his_line_broken_and_his_call_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(server: Server, browser: Browser) -> None:
+        created = await browser.next()
+        [serving] = [task for task in asyncio.all_tasks() if task.get_name() == f"webrtc {browser.call_id}"]
+        monkeypatch.setattr(wire, "LIMIT_BYTES", -1)
+        browser.send(type="input_audio_buffer.clear")
+        await asyncio.wait_for(serving, 5.0)
+        await asyncio.sleep(0.2)  # in which a goodbye would come
+
+        assert server.scene.agent.sessions[0].closed == ""
+        assert (browser.channel.readyState, browser.pc.connectionState) == ("open", "connected")
+        await put(server.store, browser.call_id)
+        async with server.connect(token=created["trunkline"]["resume_token"]) as again:
+            assert (await again.until("session.created"))["session"]["id"] == browser.call_id
+
+    play(scenario)
+
+
+def test_a_caller_who_reads_too_slowly_and_stays_away_has_lost_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with RtcServer(resume_window_s=1.0) as server, Browser(server) as browser:
+            await browser.next()
+            monkeypatch.setattr(wire, "LIMIT_BYTES", -1)
+            browser.send(type="input_audio_buffer.clear")
+
+            assert await gone(server) == "lost"
+
+    asyncio.run(main())
+
+
 def test_a_browser_is_told_how_to_take_its_call_up_elsewhere() -> None:
     async def scenario(server: Server, browser: Browser) -> None:
         created = await browser.next()
@@ -317,6 +351,37 @@ def test_who_never_connects_leaves_no_call_behind(monkeypatch: pytest.MonkeyPatc
             assert len(server.service._calls) == 1
             assert await gone(server) == "lost"
             await browser.pc.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("what", ["RtcPeer", "Terms"])
+def test_a_bug_before_the_caller_connects_leaves_no_call_and_no_sockets_behind(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: object, **named: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(line, what, fails)
+    closed: list[Line] = []
+    close = Line.close
+
+    async def note(of: Line) -> None:
+        await close(of)
+        closed.append(of)
+
+    monkeypatch.setattr(Line, "close", note)
+
+    async def main() -> None:
+        async with RtcServer() as server:
+            browser = Browser(server)
+            await browser.offer()
+            assert await gone(server) == "failed: RuntimeError"
+            while server.endpoint._lines:
+                await asyncio.gather(*server.endpoint._lines)
+            await browser.pc.close()
+
+            assert len(closed) == 1
 
     asyncio.run(main())
 

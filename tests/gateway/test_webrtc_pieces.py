@@ -294,9 +294,14 @@ class Channel:
 
 
 def wire(limit_bytes: int = 0) -> tuple[ChannelWire, Channel, list[object]]:
-    """The list holds sizes of events that were too large, and "finished"."""
+    """The list holds sizes of events that were too large, "finished" and "slow"."""
     told: list[object] = []
-    made = ChannelWire(limit_bytes, on_too_large=told.append, on_finished=lambda: told.append("finished"))
+    made = ChannelWire(
+        limit_bytes,
+        on_too_large=told.append,
+        on_finished=lambda: told.append("finished"),
+        on_slow=lambda: told.append("slow"),
+    )
     channel = Channel()
     made.open(channel)  # type: ignore[arg-type]
     return made, channel, told
@@ -308,7 +313,7 @@ def test_a_client_that_reads_too_slowly_is_cut_off() -> None:
 
     assert taken == [True, True, False, True, True]
     assert len(channel.got) == 3
-    assert told == ["finished"]
+    assert told == ["slow"]
 
 
 def test_an_event_larger_than_a_message_may_be_is_not_sent() -> None:

@@ -63,7 +63,7 @@ class NatsBus:
         self._client = NatsClient(self._wire)
         self._client.on_nodes = self._note_nodes
         self.client: Client = self._client
-        self._opened = False
+        self._opened = self._closed = False
         self._connected_at_s: float | None = None
         self._outbox: deque[bytes] = deque()
         self._writing: asyncio.Handle | None = None
@@ -85,6 +85,7 @@ class NatsBus:
                     error_cb=errors.note,
                     disconnected_cb=self._note_disconnected,
                     reconnected_cb=self._note_connected,
+                    closed_cb=self._note_closed,
                     reconnect_to_server_handler=self._client.next_node,
                     reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # sleeps on it: fractions work
                     max_reconnect_attempts=-1,
@@ -173,22 +174,34 @@ class NatsBus:
         connection = -1
         while connection != self._client.connections:  # what was under way is lost with a connection, and goes again
             while self._outbox:
-                self._empty.clear()
-                await self._empty.wait()
-            while not (self._client.is_connected or self._client.is_closed):
-                self._back.clear()
-                await self._back.wait()
+                await self._wait(self._empty)
+            while not self._client.is_connected:
+                await self._wait(self._back)
             connection = self._client.connections
             await self._client.flush()  # its PING overtakes what the client still holds; by the PONG that is written,
+            self._require_open()
             await self._client.flush()  # so a second round trip is behind it
+            self._require_open()
+
+    async def _wait(self, event: asyncio.Event) -> None:
+        """Until it is set anew. Raises ConnectionError once the bus is closed: then nobody would set it."""
+        self._require_open()
+        event.clear()
+        await event.wait()
+        self._require_open()
+
+    def _require_open(self) -> None:
+        if self._closed or self._client.is_closed:
+            raise ConnectionError("the bus was closed before all was sent")
 
     async def close(self) -> None:
         """What was published goes out first, if the connection is up."""
         if self.client.is_connected:
-            with contextlib.suppress(NatsError, TimeoutError):
+            with contextlib.suppress(NatsError, TimeoutError, ConnectionError):
                 await asyncio.wait_for(self.flush(), 2.0)
         if self._writing is not None:
             self._writing.cancel()
+        await self._note_closed()
         if self._opened:
             with contextlib.suppress(ConnectionError):  # the server may be gone
                 await self.client.close()
@@ -202,6 +215,13 @@ class NatsBus:
 
     async def _note_disconnected(self) -> None:
         self._connected_at_s = None
+
+    async def _note_closed(self) -> None:
+        """Whoever waits to flush is told."""
+        self._closed = True
+        self._empty.set()
+        self._back.set()
+        self._client.let_pongs_go()
 
     def _note_nodes(self) -> None:
         if self._connected_at_s is not None:

@@ -7,7 +7,7 @@ with. Only Client's private parts let this be done from outside; what is used of
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import ParseResult
 
 from nats.aio.client import Client, Server
@@ -74,6 +74,11 @@ class NatsClient(Client):
         await super().close()
         self._wire.hush()
 
+    def let_pongs_go(self) -> None:
+        """Who waits for one waits no longer: none will come."""
+        unanswered, self._pongs = self._pongs, []
+        _let_go(unanswered)
+
     # what nats-py calls
 
     async def _attempt_reconnect(self) -> None:
@@ -87,9 +92,7 @@ class NatsClient(Client):
         if self._current_server is not None:
             self._nodes.connected(self._current_server.uri.netloc)
         self.connections += 1
-        for pong in unanswered:
-            if not pong.done():
-                pong.set_result(True)
+        _let_go(unanswered)
         if self.connections > 1:
             for tell in self.on_anew:
                 tell()
@@ -167,6 +170,12 @@ async def _answers(uri: ParseResult) -> bool:
     except (OSError, TimeoutError, ValueError):  # the last: a line that is too long
         return False
     return greeting.startswith(b"INFO ") and b'"ldm":true' not in greeting
+
+
+def _let_go(unanswered: Iterable[asyncio.Future[bool]]) -> None:
+    for pong in unanswered:
+        if not pong.done():
+            pong.set_result(True)
 
 
 def _nothing() -> None: ...

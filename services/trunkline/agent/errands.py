@@ -118,11 +118,12 @@ class Errands:
         if fresh and definition is not None:
             deadline_us = max(deadline_us, self._conversation.wall_us() + round(definition.timeout_s * 1e6))
         order = RunTool(tool.id, tool.name, tool.arguments, tool.key, deadline_us, self._digest, state, pin=pin)
-        now_s = self._loop.time()
-        overdue_s = now_s + max(0.0, (order.deadline_us - self._conversation.wall_us()) / 1e6) + OVERDUE_S
-        retry = definition is not None and definition.retry
-        errand.pursuit = Pursuit(order, retry=retry, now_s=now_s, overdue_s=overdue_s, adopted=adopted)
+        retry, overdue_s = definition is not None and definition.retry, self._overdue_s(deadline_us)
+        errand.pursuit = Pursuit(order, retry=retry, now_s=self._loop.time(), overdue_s=overdue_s, adopted=adopted)
         self._step(errand)
+
+    def _overdue_s(self, deadline_us: int) -> float:
+        return self._loop.time() + max(0.0, (deadline_us - self._conversation.wall_us()) / 1e6) + OVERDUE_S
 
     def stop(self, errand: Errand) -> None:
         """Its runner is told to cancel it, now and whenever it is asked after."""
@@ -216,7 +217,17 @@ class Errands:
             log.warning("claim can't be read", call_id=call_log.call, tool=order.name, error=str(error))
             return pursuit.not_looked(self._loop.time())
         claim = stored.claim if stored is not None else None
+        if claim is not None:
+            self._allow_for(claim, pursuit)
         return pursuit.looked(claim, self._loop.time(), wanted=self._wanted(errand))
+
+    def _allow_for(self, claim: Claim, pursuit: Pursuit) -> None:
+        """Where its intent had waited for the record its time began with its run (see `begin`): its claim tells it."""
+        definition = self._conversation.tool(pursuit.order.name)
+        if definition is not None:
+            began_us = min(claim.at_us, self._conversation.wall_us())  # clocks differ
+            deadline_us = began_us + round(definition.timeout_s * 1e6)
+            pursuit.was_given(deadline_us, self._overdue_s(deadline_us))
 
     def _conclude(self, errand: Errand, answer: ToolResult | Step) -> None:
         if not self.is_open(errand):

@@ -35,6 +35,7 @@ class Pursuit:
         self.order = order
         self.runner = ""
         self.maybe_sent = adopted
+        self._adopted = adopted
         self._retry = retry
         self._overdue_s = overdue_s
         self._next_s = now_s
@@ -109,6 +110,12 @@ class Pursuit:
             return self.concluded(self._unknown("it was cut off"), now_s)
         self.started(claim.runner)
         return self._ask_at(now_s)
+
+    def was_given(self, deadline_us: int, overdue_s: float) -> None:
+        """By an earlier owner, to the runner that has claimed it: until then it may run, whatever is recorded."""
+        if self._adopted and deadline_us > self.order.deadline_us:
+            self.order = msgspec.structs.replace(self.order, deadline_us=deadline_us)
+            self._overdue_s = max(self._overdue_s, overdue_s)
 
     def not_looked(self, now_s: float) -> ToolResult | Step:
         """The claim could not be read."""

@@ -70,7 +70,10 @@ def endpoints(parts: Parts, webrtc: MakeEndpoint | None) -> Iterator[Endpoint]:
     pictures = Pictures(stores.files, PictureChecks(limit_bytes), urls, wall_s=parts.wall_s)
     yield Page()
     yield from _calls(parts, keys, opening, pictures)
-    yield webrtc(calls, keys, opening, pictures, settings) if webrtc else Forwarding(keys, webrtc_urls_of(settings))
+    if webrtc is None:
+        yield Forwarding(keys, parts.roster, webrtc_urls_of(settings))
+    else:
+        yield webrtc(calls, keys, opening, pictures, settings)
     yield ClientSecretsEndpoint(keys, ephemeral, aliases, parts.roster, _session_models(aliases))
     yield from _requests(parts, keys, pictures)
 

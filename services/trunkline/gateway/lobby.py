@@ -1,7 +1,7 @@
 """Where a connection waits, at little cost, until the head of its first request is whole; then the HTTP server has it.
 
 Rule: who sends nothing, or a head without end, costs neither a task nor a timer, and nobody waits for whom there is no
-place. Where connections come from a proxy, all have its address.
+place: who asks nothing now gives way to who does. Where connections come from a proxy, all have its address.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ LOOK_S = 1.0  # between two looks at who waits, and at who is gone
 GIVEN_UP_AT_ONCE = 200  # of thousands that came together; then calls have their turn
 GO_ON_S = 0.02
 LOOK_AGAIN_S = 0.1  # ... at the earliest, if there is no place
-MANNERS_S = 1.0  # that anybody has to say what he wants, if somebody else needs the place
+MANNERS_S = 1.0  # that anybody has to say what he wants, at first or next, if somebody else needs the place
 SPARE_PLACES = 64  # for those who are told that there is none
 OTHER_DESCRIPTORS = 256  # than connections: NATS, files, engines' pipes
 TAKEN_LIMIT_MS = (
@@ -67,6 +67,7 @@ class Lobby:
         self._lines: dict[asyncio.Transport, str] = {}  # open connections -> their address, if that is of interest
         self._by_address: dict[str, int] = {}
         self._waiting: dict[Waiting, float] = {}  # -> when it must be gone, the earliest first
+        self._idle: dict[asyncio.Transport, float] = {}  # between two requests -> since when, the longest first
         self._looked_s = now_s()
         self._next_look: asyncio.TimerHandle | None = None
 
@@ -78,14 +79,15 @@ class Lobby:
     def enter(self, waiting: "Waiting", transport: asyncio.Transport) -> str | None:
         """Why it will be refused, empty if it won't; None: there isn't even the room to tell it.
 
-        Who has long said nothing makes room for the next, so nobody who says what he wants is kept out by those.
+        Who has long said nothing makes room for the next, first who has had an answer; so nobody who says what he
+        wants is kept out by those.
         """
         address = _address(transport) if self._limits.per_address else ""
         why = self._why_not(address)
         if why and self._now_s() - self._looked_s >= LOOK_AGAIN_S:
             self._forget_closed()
             why = self._why_not(address)
-        while why == "connections" and self._cut_oldest():  # more than one, where some were to be refused
+        while why == "connections" and self._make_room():  # more than once, where some were to be refused
             why = self._why_not(address)
         if why and len(self._lines) >= self._limits.connections + SPARE_PLACES:
             return None
@@ -96,6 +98,21 @@ class Lobby:
         if self._next_look is None:
             self._next_look = asyncio.get_running_loop().call_later(LOOK_S, self._look)
         return why
+
+    def _make_room(self) -> bool:
+        return self._close_idle() or self._cut_oldest()
+
+    def _close_idle(self) -> bool:
+        """Whether there was one. It may say goodbye: its client finds it closed, and connects anew."""
+        latest_s = self._now_s() - MANNERS_S
+        ripe = takewhile(lambda one: one[1] <= latest_s, self._idle.items())
+        line = next((line for line, _ in ripe if not line.get_write_buffer_size()), None)
+        if line is None:
+            return False
+        _count("idle")
+        line.close()
+        self._forget(line)
+        return True
 
     def _cut_oldest(self) -> bool:
         waiting, until_s = next(iter(self._waiting.items()), (None, 0.0))
@@ -123,6 +140,15 @@ class Lobby:
         handler.connection_made(transport)
         handler.data_received(head)
 
+    def asks(self, line: asyncio.Transport) -> None:
+        """A request has begun."""
+        self._idle.pop(line, None)
+
+    def asked(self, line: asyncio.Transport) -> None:
+        """Its answer is made; what of it is still to be sent waits at the transport."""
+        if line in self._lines:
+            self._idle[line] = self._now_s()
+
     def _look(self) -> None:
         self._forget_closed()
         now_s = self._now_s()
@@ -141,6 +167,7 @@ class Lobby:
     def _forget(self, transport: asyncio.Transport) -> None:
         """Again, it changes nothing."""
         address = self._lines.pop(transport, None)
+        self._idle.pop(transport, None)
         if address is None:
             return
         left = self._by_address[address] - 1

@@ -11,7 +11,7 @@ from trunkline.gateway.calls import Calls
 from trunkline.gateway.cors import Cors
 from trunkline.gateway.endpoints import MakeEndpoint, Parts, endpoints
 from trunkline.gateway.forgetting import Forgetting
-from trunkline.gateway.http import server_log, vendor_errors
+from trunkline.gateway.http import Handler, server_log, vendor_errors
 from trunkline.gateway.key_use import KeyUse
 from trunkline.gateway.lobby import Limits, Lobby, places
 from trunkline.gateway.record_room import RecordRoom
@@ -75,6 +75,7 @@ class GatewayService:
             stores.record, checked_kept_s(settings.record_kept_s), self._adoption.leads, wall_s
         )
         app = web.Application(client_max_size=REQUEST_LIMIT_BYTES)
+        app.middlewares.append(self._attended)
         Cors(origins_of(settings)).guard(app)
         app.middlewares.append(vendor_errors)
         parts = Parts(context.exchange, settings, stores, self._roster, self._calls, self.sockets, resumption, wall_s)
@@ -120,6 +121,19 @@ class GatewayService:
 
     def load(self) -> tuple[int, int]:
         return len(self._calls), self._settings.capacity
+
+    @web.middleware
+    async def _attended(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The lobby knows who asks something now; a connection that has become a WebSocket is its own."""
+        line = request.transport
+        if line is None or self._lobby is None:
+            return await handler(request)
+        self._lobby.asks(line)
+        try:
+            return await handler(request)
+        finally:
+            if request.transport is not None:
+                self._lobby.asked(line)
 
     async def drain(self, grace_s: float) -> None:
         door, self._door = self._door, None

@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 
+import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
-from agent.endpoint.stand_in import Hang, Reply, StandIn, events_of, refusal
+from agent.endpoint.stand_in import ASKED, Hang, Pause, Reply, StandIn, events_of, refusal
 from agent.endpoint.streams import Answer, sse
 from agent.scene import Scene
 from support.virtual import run_over_sockets
 from trunkline.agent.generation_failures import failure_of
+from trunkline.agent.models.endpoint import engine
 from trunkline.agent.models.endpoint.errors import EndpointFailed
+from trunkline.agent.models.pictures import Pictures
 from trunkline.agent.models.seam import Model
 from trunkline.agents.agent import APOLOGY
 
@@ -87,6 +91,70 @@ def test_who_gives_up_a_try_leaves_it_to_the_next() -> None:
             assert await events_of(model)
 
     run_over_sockets(main())
+
+
+def test_a_fallback_that_was_left_little_of_the_time_is_not_to_blame_for_running_out_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "OPENING_S", 6.5)
+
+    async def main() -> None:
+        slowly = Reply((Pause(3.0), HELLO))
+        async with StandIn(Reply((Hang(),))) as first, StandIn(slowly) as second:
+            model = first.model(**TWICE | {"breaker_failures": 1}, model_fallbacks=f"{second.url}|other")
+            failed = await fail(model, 1)
+
+            assert (failed.code, len(first.asked), len(second.asked)) == ("timeout", 1, 1)
+            assert await events_of(model)
+            assert (len(first.asked), len(second.asked)) == (1, 2)
+
+    run_over_sockets(main())
+
+
+def test_who_gives_up_before_the_try_has_begun_leaves_it_to_the_next_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = Pictures.prepare
+    waiting = asyncio.Event()
+
+    async def wait(*given: object) -> dict[str, object]:
+        waiting.set()
+        return await asyncio.Future()
+
+    async def main() -> None:
+        async with StandIn(DOWN, DOWN, HELLO) as endpoint:
+            model = endpoint.model(**TWICE)
+            await fail(model, 2)
+            await asyncio.sleep(10.0)
+            monkeypatch.setattr(Pictures, "prepare", wait)
+            trying = asyncio.create_task(events_of(model))
+            await waiting.wait()
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+            monkeypatch.setattr(Pictures, "prepare", prepare)
+
+            assert await events_of(model)
+
+    run_over_sockets(main())
+
+
+def test_no_words_of_a_client_become_a_label() -> None:
+    async def main() -> None:
+        async with StandIn(DOWN) as endpoint:
+            model = endpoint.model(**TWICE)
+            counted = [failures_of(name) for name in ("gpt-5.5", "other")]
+            await fail(model, 1)
+            with pytest.raises(EndpointFailed):
+                async for _ in model.respond(msgspec.structs.replace(ASKED, model="whatever a client says")):
+                    pass
+
+            assert [failures_of(name) for name in ("gpt-5.5", "other")] == [count + 1 for count in counted]
+            assert failures_of("whatever a client says") == 0
+
+    run_over_sockets(main())
+
+
+def failures_of(model: str) -> float:
+    labels = {"model": model, "reason": "answer"}
+    return REGISTRY.get_sample_value("trunkline_agent_endpoint_failures_total", labels) or 0.0
 
 
 def test_a_caller_hears_the_apology_at_once_and_a_request_is_told_without_a_host() -> None:

@@ -28,6 +28,7 @@ LAST_ATTEMPT_S = 1.0  # less than that isn't worth an attempt
 LEFTOVERS_S = 0.25  # for the end of a stream behind its last event
 RESTING_S = 30.0  # an endpoint that failed is asked last
 LEARNT_ENDPOINTS = 100  # beyond, all is learnt anew: a client may name a model
+OTHER = "other"  # model than those of the settings, in metrics
 WISHES = ("effort", "reasoning", "verbosity")  # that a client asks for by default, and not every endpoint knows
 
 log = logs.get(__name__)
@@ -91,25 +92,26 @@ class EndpointModel:
                 if not self._breakers.lets_through(endpoint.label):
                     failures.append(EndpointFailed(endpoint, "is left alone", code=LEFT_ALONE, elsewhere=True))
                     continue
-                if endpoint.model not in shown:
-                    shown[endpoint.model] = await self._shown(request, endpoint.model)
-                limit_s = max(min(self._options.limits.first_token_s, until_s - _now_s()), LAST_ATTEMPT_S)
-                body = self._wire.body(self._granted(request, endpoint), endpoint.model, shown[endpoint.model])
+                limit_s = 0.0
                 try:
+                    if endpoint.model not in shown:
+                        shown[endpoint.model] = await self._shown(request, endpoint.model)
+                    limit_s = max(min(self._options.limits.first_token_s, until_s - _now_s()), LAST_ATTEMPT_S)
+                    body = self._wire.body(self._granted(request, endpoint), endpoint.model, shown[endpoint.model])
                     async with contextlib.aclosing(self._attempt(endpoint, body, limit_s)) as events:
                         async for event in events:
                             begun = True
                             yield event
                     self._breakers.succeeded(endpoint.label)
                     return
-                except (GeneratorExit, asyncio.CancelledError):
-                    (self._breakers.succeeded if begun else self._breakers.left)(endpoint.label)
-                    raise
                 except EndpointFailed as error:
-                    self._failed(endpoint, error)
+                    self._failed(endpoint, error, fair=begun or self._is_fair(limit_s))
                     if begun:
                         raise
                     failures.append(error)
+                except BaseException:  # whoever asked has given up, whatever it waited for; or a bug is to blame
+                    (self._breakers.succeeded if begun else self._breakers.left)(endpoint.label)
+                    raise
         raise next((error for error in reversed(failures) if error.code != LEFT_ALONE), failures[-1])
 
     async def close(self) -> None:
@@ -168,17 +170,29 @@ class EndpointModel:
         for event in reader.end():
             yield _signed(event, endpoint)
 
-    def _failed(self, endpoint: Endpoint, error: EndpointFailed) -> None:
-        _failures.labels(endpoint.model, error.code if error.code in ("connect", "timeout") else "answer").inc()
+    def _is_fair(self, limit_s: float) -> bool:
+        """To take an endpoint that hasn't begun by then for one that hangs; with less, it may be just slow."""
+        return limit_s >= self._options.limits.first_token_s / 2
+
+    def _failed(self, endpoint: Endpoint, error: EndpointFailed, *, fair: bool) -> None:
+        """fair: it had the time that it may need."""
+        _failures.labels(
+            self._known(endpoint.model), error.code if error.code in ("connect", "timeout") else "answer"
+        ).inc()
         log.warning("model endpoint failed", error=str(error), retryable=error.retryable)
-        if error.retryable or error.code == "timeout":
+        unfair = error.code == "timeout" and not fair
+        if not unfair and (error.retryable or error.code == "timeout"):
             self._breakers.failed(endpoint.label, str(error))
-        else:  # it answers: the request is at fault, or the key
+        else:  # it answers, and the request is at fault, or the key; or it had no time to
             self._breakers.left(endpoint.label)
-        if error.elsewhere:
+        if error.elsewhere and not unfair:
             now_s = _now_s()
             resting = {one: until_s for one, until_s in self._rests_until_s.items() if until_s > now_s}
             self._rests_until_s = resting | {endpoint: now_s + RESTING_S}
+
+    def _known(self, model: str) -> str:
+        """As a metric names it: a client may have named it, in whatever words."""
+        return model if any(model == endpoint.model for endpoint in self._options.endpoints) else OTHER
 
     def _learns(self, endpoint: Endpoint, request: ModelRequest, error: EndpointFailed) -> bool:
         """That it refuses a wish which it would do without: it is asked again at once, and never so any more."""

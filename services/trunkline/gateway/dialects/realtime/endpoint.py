@@ -105,8 +105,8 @@ class RealtimeEndpoint:
             call, session, model, _, bound = await self._opening.open(admitted, request.query.get("model", ""))
         except (StageUnavailable, BadInput) as error:
             return not_opened(error)
-        terms = self._terms(call.call_id, model, Dialect.of(protocol), bound)
         try:
+            terms = self._terms(call.call_id, model, Dialect.of(protocol), bound)
             async with self._sockets.upgrade(request, self._limits.hard, protocol, {TOKEN_HEADER: terms.token}) as (
                 socket,
                 response,
@@ -114,7 +114,9 @@ class RealtimeEndpoint:
                 peer = Peer(call, socket, self._pictures, terms, session)
                 Connection(peer, socket, partial(self._calls.wait_for_client, call)).start()
                 return response
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+                call.fail(error)
             call.end("caller_hung_up")  # it has no token to come back with
             raise
 
@@ -192,9 +194,13 @@ class RealtimeEndpoint:
             _apologise(socket, _code(error), str(error))
             socket.finish(CLOSE_BUSY if isinstance(error, StageUnavailable) else CLOSE_MOVED, "")
             return
-        terms = self._terms(call_id, record.view.agent, dialect, model_bound)
-        peer = Peer(taken.call, socket, self._pictures, terms, session)
-        Connection(peer, socket, partial(self._calls.wait_for_client, taken.call)).start(taken, told)
+        try:
+            terms = self._terms(call_id, record.view.agent, dialect, model_bound)
+            peer = Peer(taken.call, socket, self._pictures, terms, session)
+            Connection(peer, socket, partial(self._calls.wait_for_client, taken.call)).start(taken, told)
+        except Exception as error:  # the rim of a call: nobody else would end it
+            taken.call.fail(error)
+            raise
 
     def _terms(self, call: str, model: str, dialect: Dialect, bound: bool) -> Terms:
         return Terms(model, self._tokens.issue(call), self._limits, dialect, self._opening.aliases, bound)

@@ -48,19 +48,26 @@ class Opening:
         patches = [patch for patch in (bound, asked) if patch is not None]
         model = next((patch.model for patch in patches if patch.model), model)
         call = await self._calls.place(self.aliases.get(model, model), line, admitted.key)
+        try:
+            return self._opened(call, model, patches, names_model(bound))
+        except BadInput:
+            call.end("failed: session refused")
+            raise
+        except Exception as error:  # the rim of a call: nobody else knows of it yet
+            call.fail(error)
+            raise
+
+    def _opened(self, call: Call, model: str, patches: list[SessionPatch], bound: bool) -> Opened:
+        """Raises BadInput."""
         attached = call.attached
         assert attached is not None, "the call is placed"
         offer = Offer.of(attached, self.aliases, call.speaking.voices, call.listening.languages)
         session = new_session(call.call_id, model, attached.instructions, attached.voice)
-        try:
-            for patch in patches:
-                session = merge(session, msgspec.structs.replace(patch, model=UNSET), offer)  # it has its agent
-        except BadInput:
-            call.end("failed: session refused")
-            raise
+        for patch in patches:
+            session = merge(session, msgspec.structs.replace(patch, model=UNSET), offer)  # it has its agent
         session = msgspec.structs.replace(session, model=model)
         call.configure(wishes(session, offer))  # nothing is said before its client is there
-        return Opened(call, session, model, self.aliases, names_model(bound))
+        return Opened(call, session, model, self.aliases, bound)
 
 
 def bound_to(admitted: Admitted) -> SessionPatch | None:

@@ -92,9 +92,10 @@ class WebrtcEndpoint:
         async def serve() -> None:
             try:
                 token = self._tokens.issue(opened.call.call_id)
-                await line.serve(opened, self._pictures, self._limits, token)
+                await line.serve(opened, self._pictures, self._limits, token, self._calls.wait_for_client)
             except Exception as error:  # the rim of a call: others of this process don't notice
                 opened.call.fail(error)
+                await line.close()
 
         task = asyncio.create_task(serve(), name=f"webrtc {opened.call.call_id}")
         self._lines.add(task)

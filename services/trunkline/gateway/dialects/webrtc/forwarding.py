@@ -13,8 +13,10 @@ from yarl import URL
 
 from trunkline.gateway.apis.bodies import small
 from trunkline.gateway.auth import Keys, refuse
+from trunkline.gateway.call import ALL_STAGES
 from trunkline.gateway.dialects.realtime.opening import overloaded
 from trunkline.gateway.dialects.webrtc.offer import PATH
+from trunkline.placement.roster import Roster
 from trunkline.proto.errors import StageUnavailable
 from trunkline.telemetry import logs
 
@@ -28,10 +30,12 @@ log = logs.get(__name__)
 
 
 class Forwarding:
-    """urls: of the gateways that serve WebRTC, asked in turn; none: nobody does."""
+    """roster: of the stages that a call needs, which are the same for all gateways. urls: of the gateways that serve
+    WebRTC, asked in turn; none: nobody does."""
 
-    def __init__(self, keys: Keys, urls: Sequence[URL]) -> None:
+    def __init__(self, keys: Keys, roster: Roster, urls: Sequence[URL]) -> None:
         self._keys = keys
+        self._roster = roster
         self._urls = deque(urls)
         self._client: aiohttp.ClientSession
 
@@ -49,17 +53,31 @@ class Forwarding:
             yield
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        await self._keys.admit(request, None)
-        if HANDED_ON in request.headers:
-            return refuse(501, "not_supported", f"{request.host} serves no WebRTC, and is named as if it did")
-        if not self._urls:
-            return refuse(501, "not_supported", "WebRTC is not served here: no gateway that has it is named")
+        problem = self._not_served(request)
+        try:
+            await self._keys.admit(request, None if problem else self._require_places)
+            if problem:
+                return refuse(501, "not_supported", problem)
+            self._require_places()
+        except StageUnavailable as full:  # told before its offer has even been read, as there where it would go
+            return overloaded(full)
         body = await small(request)
         try:
             async with asyncio.timeout(LIMIT_S):
                 return await self._hand_on(request, body)
         except TimeoutError:  # it may still open the call, which then ends, for nobody connects to it
             return overloaded(StageUnavailable("webrtc", f"no answer within {LIMIT_S:g} s"))
+
+    def _not_served(self, request: web.Request) -> str:
+        """Why; empty if it is."""
+        if HANDED_ON in request.headers:
+            return f"{request.host} serves no WebRTC, and is named as if it did"
+        return "" if self._urls else "WebRTC is not served here: no gateway that has it is named"
+
+    def _require_places(self, key: str = "") -> None:
+        """By what beats say. Whether the key may have one more call is asked there. Raises StageUnavailable."""
+        for stage in ALL_STAGES:
+            self._roster.require_room(stage)
 
     async def _hand_on(self, request: web.Request, body: bytes) -> web.Response:
         """The first answer but 503; else the last of these."""

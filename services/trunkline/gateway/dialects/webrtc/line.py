@@ -1,15 +1,18 @@
 """One call over WebRTC, from the answered offer to its end: joins the call, its peer and the connection.
 
 A connection that is lost has lost its call, unless the client takes it up over a WebSocket before that is noticed here.
+One that is too slow is cut, and its call waits for that.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from aiortc import RTCDataChannel
 
 from trunkline.audio import pcm
 from trunkline.audio.pcm import Samples
+from trunkline.gateway.call import Call
 from trunkline.gateway.dialects.realtime.images_in import Pictures
 from trunkline.gateway.dialects.realtime.limits import Limits
 from trunkline.gateway.dialects.realtime.opening import Opened
@@ -39,6 +42,7 @@ class Line:
         self._peer: RtcPeer | None = None
         self._begun = asyncio.Event()  # the caller is there, or won't come
         self._over = asyncio.Event()
+        self._cut = False
         self._ear = RtpEar(self._hear, asyncio.get_running_loop().time)
         self._mouth = Mouth(self._ear.beat, self._played)
         self._rtc = Rtc(
@@ -48,7 +52,9 @@ class Line:
             on_channel=self._channel_opens,
             on_gone=self._gone,
         )
-        self._wire = ChannelWire(offer.message_bytes, on_too_large=self._too_large, on_finished=self._finished)
+        self._wire = ChannelWire(
+            offer.message_bytes, on_too_large=self._too_large, on_finished=self._finished, on_slow=self._too_slow
+        )
 
     async def answer(self, reach: Reach) -> str:
         """The SDP. Raises BadInput, StageUnavailable; then the line is closed."""
@@ -62,8 +68,13 @@ class Line:
         """Of a line that doesn't serve."""
         await self._rtc.close()
 
-    async def serve(self, opened: Opened, pictures: Pictures, limits: Limits, token: str) -> None:
-        """Until either side ends it. The call has ended then, or goes on elsewhere. token: to take it up with."""
+    async def serve(
+        self, opened: Opened, pictures: Pictures, limits: Limits, token: str, wait_for_client: Callable[[Call], None]
+    ) -> None:
+        """Until either side ends it. The call has ended then, waits for its client, or goes on elsewhere.
+
+        token: to take it up with.
+        """
         call = opened.call
         terms = Terms(opened.model, token, limits, aliases=opened.aliases, bound=opened.bound)
         self._peer = peer = RtcPeer(call, self._wire, pictures, terms, opened.session, self._mouth)
@@ -72,13 +83,18 @@ class Line:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await self._begun.wait()
             await self._over.wait()
-            await self._finish()
+            if not self._cut:
+                await self._finish()
         except TimeoutError:
             log.info("caller never connected", call_id=call.call_id)
         finally:
             peer.leave()
-            call.end("lost")
-            await self._rtc.close()
+            if self._cut:
+                wait_for_client(call)
+                await self._rtc.vanish()
+            else:
+                call.end("lost")
+                await self._rtc.close()
 
     async def _finish(self) -> None:
         """What the call has said is played, what it has told is sent."""
@@ -126,6 +142,10 @@ class Line:
     def _too_large(self, size_bytes: int) -> None:
         if self._peer is not None:
             self._peer.too_large(size_bytes, self._offer.message_bytes)
+
+    def _too_slow(self) -> None:
+        self._cut = True
+        self._finished()
 
     def _gone(self, orderly: bool) -> None:
         if self._peer is not None:

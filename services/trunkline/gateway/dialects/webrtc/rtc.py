@@ -95,6 +95,15 @@ class Rtc:
         except Exception as error:  # aiortc's, of what it has set up by half: that has no sockets yet
             log.info("connection not closed in order", reason=repr(error)[:200])
 
+    async def vanish(self) -> None:
+        """As `close`, without a word, which the caller's side would take for the end of the call: its line breaks."""
+        self._gone = True
+        if self._ice is not None:
+            await self._ice.stop()
+        if self._pc.sctp is not None:
+            await self._pc.sctp.transport.transport.stop()  # the same, where the offer bundles them
+        await self.close()
+
     def _channel_came(self, channel: RTCDataChannel) -> None:
         self._channels += 1
         if self._channels > CHANNELS:

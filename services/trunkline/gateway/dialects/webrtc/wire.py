@@ -12,14 +12,20 @@ LIMIT_BYTES = 1_000_000  # that wait: a client this far behind won't catch up
 
 class ChannelWire:
     """message_bytes: the most that the client takes in one message, 0 for no limit. on_too_large: gets the size of an
-    event that can't be sent. on_finished: nothing follows."""
+    event that can't be sent. on_finished: nothing follows. on_slow: nor can it; what waits won't arrive."""
 
     def __init__(
-        self, message_bytes: int, *, on_too_large: Callable[[int], None], on_finished: Callable[[], None]
+        self,
+        message_bytes: int,
+        *,
+        on_too_large: Callable[[int], None],
+        on_finished: Callable[[], None],
+        on_slow: Callable[[], None],
     ) -> None:
         self._limit_bytes = message_bytes
         self._on_too_large = on_too_large
         self._on_finished = on_finished
+        self._on_slow = on_slow
         self._channel: RTCDataChannel | None = None  # who opens none is told nothing
         self._finished = False
         self._low = asyncio.Event()
@@ -46,7 +52,8 @@ class ChannelWire:
         if self._channel.bufferedAmount <= LIMIT_BYTES:
             return True
         metrics.slow_clients.inc()
-        self.finish(0, "too slow")
+        self._finished = True
+        self._on_slow()
         return False
 
     def put_binary(self, data: bytes) -> bool:
