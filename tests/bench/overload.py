@@ -35,7 +35,9 @@ from trunkline.cli.stack import Address
 WORKERS = "gateway=2"  # each takes as many as a stage's worker, so what refuses is what beats tell of the stages
 RAMP_S = 3.0
 CROWD = 2  # times as many as there is room for, beside those who are in
+TARGET = "p95=100"  # ms of a search: engines cost nothing, so a caller who waits longer waits for a core
 ROOMY = 0.7  # of what was found, as a capacity is set that leaves the machine room (docs/operations/size.md)
+FIND_S = 20.0  # of each run of a search, at most
 IN_LIMIT_S = 60.0  # for all callers to be in, or gone
 LOOK_S = 0.2
 WEIGHED = ("gateway", "agent")
@@ -154,10 +156,9 @@ def of_size(calls: int, parsed: argparse.Namespace, out: Path) -> Measured:
 
 async def found(seconds: float) -> int:
     """What `trunkline load --find` finds on this machine. Raises SystemExit."""
-    command = (sys.executable, "-m", "trunkline.cli.main", "load", "--find", "--json", "--calls", "20")
-    process = await asyncio.create_subprocess_exec(
-        *command, "--seconds", f"{seconds:g}", "--workers", WORKERS, stdout=asyncio.subprocess.PIPE
-    )
+    command = (sys.executable, "-m", "trunkline.cli.main", "load", "--find", "--target-ms", TARGET, "--json")
+    options = ("--calls", "20", "--seconds", f"{min(seconds, FIND_S):g}", "--workers", WORKERS)
+    process = await asyncio.create_subprocess_exec(*command, *options, stdout=asyncio.subprocess.PIPE)
     told, _ = await process.communicate()
     highest = int(json.loads(told)["find"]["highest"]) if told else 0
     if ROOMY * highest <= run.WARM_CALLS:

@@ -174,10 +174,10 @@ def _lateness(late_ms: Quantiles | None) -> str:
 
 def _beside(number: int, crowded: Crowded) -> list[str]:
     """What has no column: memory, and answers that are no refusals."""
-    lines = [
-        f"pair {number}: {service} {_megabytes(crowded.weighed, service)} MB, {_slope(crowded.kb_per_minute.get(service))}"
-        for service in (crowded.weighed[0].kb if crowded.weighed else ())
-    ]
+    lines = []
+    for service in crowded.weighed[0].kb if crowded.weighed else ():
+        slope = _slope(crowded.kb_per_minute.get(service))
+        lines.append(f"pair {number}: {service} {_megabytes(crowded.weighed, service)} MB, {slope}")
     for name, told in (("the crowd", crowded.statuses), ("the burst", crowded.burst_statuses)):
         if unanswered := told.get("0", 0):
             lines.append(f"pair {number}: {unanswered} of {name} had no answer")
