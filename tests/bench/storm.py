@@ -1,25 +1,30 @@
 """Clients that find no place: each dials, is refused, waits as long as it is told and dials again.
 
 What is timed is one refusal: from the connection's first byte out to the whole answer. A client that is let in after
-all hangs up at once and counts as admitted.
+all hangs up at once and counts as admitted. How late the dialers themselves are is noted: late ones find everyone slow.
+`python -m bench.storm` is a process of them (bench.storming).
 """
 
 import asyncio
 import base64
 import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
+import uvloop
 
 from trunkline.cli.load.frames import Message, Opcode, masked
 
 ADMITTED, REFUSED = 101, (429, 503)
 GOODBYE = masked(Message(Opcode.CLOSE, (1000).to_bytes(2, "big")), bytes(4))
 ANSWER_LIMIT_S = 10.0
+READY = b"ready\n"
 
 
 class Tried(NamedTuple):
@@ -29,6 +34,30 @@ class Tried(NamedTuple):
     took_ms: float
     status: int
     retry_after_s: float
+
+
+class Order(msgspec.Struct, frozen=True):
+    """dialers, burst: of this process."""
+
+    url: str
+    key: str
+    dialers: int
+    burst: int
+
+
+class When(msgspec.Struct, frozen=True):
+    """On the monotonic clock, which all processes of a machine share."""
+
+    until_s: float
+    burst_at_s: float
+
+
+class Stormed(msgspec.Struct, frozen=True):
+    """late_ms: of each dialer behind when it meant to dial."""
+
+    tried: list[Tried]
+    burst: list[Tried]
+    late_ms: list[float]
 
 
 class Storm:
@@ -41,6 +70,7 @@ class Storm:
         self._request = _request(parts.netloc, key)
         self.tried: list[Tried] = []
         self.burst: list[Tried] = []
+        self.late_ms: list[float] = []
 
     async def run(self, until_s: float, burst: int, burst_at_s: float) -> None:
         """Until then, on the monotonic clock. burst: so many more dial at once, at that time."""
@@ -52,11 +82,13 @@ class Storm:
 
     async def _dial_on(self, until_s: float, first_s: float) -> None:
         """first_s: of waiting, so that not all begin together."""
-        await asyncio.sleep(first_s)
-        while time.monotonic() < until_s:
+        due_s = time.monotonic() + first_s
+        while due_s < until_s:
+            await asyncio.sleep(due_s - time.monotonic())
+            self.late_ms.append(round(1000 * (time.monotonic() - due_s), 2))
             tried = await self._try()
             self.tried.append(tried)
-            await asyncio.sleep(min(tried.retry_after_s, max(0.0, until_s - time.monotonic())))
+            due_s = time.monotonic() + tried.retry_after_s
 
     async def _try(self) -> Tried:
         at_s = time.monotonic()
@@ -108,3 +140,19 @@ def _request(host: str, key: str) -> bytes:
     }
     lines = ["GET /v1/realtime?model=gpt-realtime HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+async def _main() -> None:
+    """An Order comes as a line, and When once it is ready; leaves Stormed."""
+    loop = asyncio.get_running_loop()
+    order = msgspec.json.decode(await loop.run_in_executor(None, sys.stdin.buffer.readline), type=Order)
+    storm = Storm(order.url, order.key, order.dialers)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    when = msgspec.json.decode(await loop.run_in_executor(None, sys.stdin.buffer.readline), type=When)
+    await storm.run(when.until_s, order.burst, when.burst_at_s)
+    sys.stdout.buffer.write(msgspec.json.encode(Stormed(storm.tried, storm.burst, storm.late_ms)))
+
+
+if __name__ == "__main__":
+    uvloop.run(_main())

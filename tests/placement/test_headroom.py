@@ -53,6 +53,17 @@ def test_what_is_kept_can_be_switched_off() -> None:
     assert places(roster_of(beat("a"), beat("b"), spare=False), CALL) == 16
 
 
+def test_a_full_worker_takes_the_call_that_it_has_again_and_no_other() -> None:
+    roster = roster_of(beat("full", calls=8), beat("has", calls=8))
+
+    with roster.taking_again("stt", "has", CALL):
+        assert roster.choose("stt", CALL).worker == "has"
+        with pytest.raises(StageUnavailable):
+            roster.choose("stt", "rtc_00_b")
+    with pytest.raises(StageUnavailable):
+        roster.choose("stt", CALL)
+
+
 def test_a_worker_that_drains_keeps_nothing_for_others() -> None:
     assert places(roster_of(beat("leaves", draining=True), beat("stays")), CALL) == 8
 

@@ -1,61 +1,23 @@
 """A client that stops reading is cut off, disturbs nobody, and comes back to its call once it reads again."""
 
 import asyncio
-import base64
-import json
-import socket
 from typing import Any
 
 import aiohttp
 
-from gateway.client_frames import frame
+from support.deaf_client import ITEM, DeafClient
 from support.virtual import run_over_sockets
 from system.whole import KEY, Whole, hum
-from trunkline.gateway.frames import FIN, TEXT
 
-ITEM_CHARACTERS = 50_000
 ASKED = 400  # times: 20 MB, more than sockets of any system hold
-
-
-class DeafClient:
-    """Speaks, and reads nothing behind the first event."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._socket = socket.socket()
-        self.token = ""
-
-    async def call(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-        self._socket.setblocking(False)
-        await loop.sock_connect(self._socket, ("127.0.0.1", self._port))
-        head = (
-            f"GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {KEY}\r\n"
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n"
-        )
-        await loop.sock_sendall(self._socket, head.encode())
-        heard = b""
-        while b"session.created" not in heard:
-            heard += await loop.sock_recv(self._socket, 8192)
-        self.token = heard.partition(b"Trunkline-Resume-Token: ")[2].partition(b"\r\n")[0].decode()
-
-    async def send(self, **event: object) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._socket, frame(FIN | TEXT, json.dumps(event).encode()))
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 async def ask_for_too_much(deaf: DeafClient) -> None:
     """Until it is cut off."""
-    content = [{"type": "input_text", "text": "word " * (ITEM_CHARACTERS // 5)}]
-    item = {"id": "item_long", "type": "message", "role": "user", "content": content}
     try:
-        await deaf.send(type="conversation.item.create", item=item)
+        await deaf.create_item()
         for _ in range(ASKED):
-            await deaf.send(type="conversation.item.retrieve", item_id="item_long")
+            await deaf.ask()
             await asyncio.sleep(0)
     except ConnectionError:
         pass
@@ -65,7 +27,7 @@ def test_who_stops_reading_is_cut_off_disturbs_nobody_and_comes_back_to_the_call
     async def main() -> None:
         async with Whole("hello") as stack:
             gateway = stack.gateways[0]
-            deaf = DeafClient(gateway.port)
+            deaf = DeafClient("127.0.0.1", gateway.port, KEY)
             await deaf.call()
             async with stack.caller() as other:
                 await other.greeting()
@@ -81,7 +43,22 @@ def test_who_stops_reading_is_cut_off_disturbs_nobody_and_comes_back_to_the_call
             assert gateway.load()[0] == 1  # the deaf one's call waits for it
             created, items = await come_back(gateway.port, deaf.token)
             assert created["session"]["id"] in deaf.token
-            assert "item_long" in items
+            assert ITEM in items
+
+    run_over_sockets(main())
+
+
+def test_who_was_cut_off_comes_back_to_its_call_though_everything_is_full() -> None:
+    async def main() -> None:
+        async with Whole("hello", gateways=2, capacity=1) as stack:
+            first, second = stack.gateways
+            deaf = DeafClient("127.0.0.1", first.port, KEY)
+            await deaf.call()
+            await ask_for_too_much(deaf)
+            created, items = await come_back(second.port, deaf.token)
+
+            assert created["session"]["id"] in deaf.token
+            assert ITEM in items
 
     run_over_sockets(main())
 
@@ -95,6 +72,6 @@ async def come_back(port: int, token: str) -> tuple[dict[str, Any], list[str]]:
     ):
         created = await line.receive_json()
         items: list[str] = []
-        while "item_long" not in items:
+        while ITEM not in items:
             items.append((await line.receive_json()).get("item", {}).get("id", ""))
         return created, items

@@ -52,7 +52,10 @@ def hum(seconds: float = 0.6) -> Line:
 
 
 class Whole:
-    """`async with Whole(...) as whole`. says: what each utterance is heard as, in turn. binary: callers' dialect."""
+    """`async with Whole(...) as whole`. says: what each utterance is heard as, in turn. binary: callers' dialect.
+
+    capacity: calls that each process takes, 0 for its own.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Whole:
         window_s: float = 15.0,
         webrtc: MakeEndpoint | None = None,
         binary: bool = False,
+        capacity: int = 0,
     ) -> None:
         self.broker = MemoryBroker()
         self.store = MemoryRecordStore()
@@ -82,6 +86,7 @@ class Whole:
         self._window_s = window_s
         self._webrtc = webrtc
         self._binary = binary
+        self._capacity = capacity
         self.processes: dict[Stage, Process] = {}  # the last of each
         self.gateways: list[GatewayService] = []
         self._gateway_processes: list[Process] = []
@@ -158,7 +163,11 @@ class Whole:
         number: int = 1,
     ) -> None:
         named = msgspec.structs.replace(
-            settings, worker_id=f"{stage}-{number}", drain_grace_s=0.2, resume_window_s=self._window_s
+            settings,
+            worker_id=f"{stage}-{number}",
+            drain_grace_s=0.2,
+            resume_window_s=self._window_s,
+            capacity=self._capacity or settings.capacity,
         )
         process = Process(stage, named, MemoryBus(self.broker))
         await process.start(build(process, named))
@@ -180,9 +189,8 @@ class Whole:
         return ToolRunnerService(process.context, settings, self.claims)
 
     def _agent(self, process: Process, settings: CoreSettings) -> Service:
-        return AgentService(
-            process.exchange, load_agent_file(str(self._agent_file)), self.model, self.store, self.claims
-        )
+        file = load_agent_file(str(self._agent_file))
+        return AgentService(process.exchange, file, self.model, self.store, self.claims, capacity=settings.capacity)
 
     def _gateway(self, process: Process, settings: CoreSettings) -> Service:
         assert isinstance(settings, GatewaySettings)

@@ -9,7 +9,8 @@ everybody falls silent and nobody is dead. Who is gone by another sign is back w
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -97,6 +98,7 @@ class Roster:
         self._rng = rng or random.Random()
         self._spare = spare
         self._seeking: defaultdict[Stage, set[str]] = defaultdict(set)  # calls that have lost their worker
+        self._again: list[tuple[Stage, str, str]] = []  # stage, worker and the call that it has
         self._heard: dict[tuple[str, str], _Heard] = {}
         self.on_gone: OnGone | None = None
         self.on_slow: Callable[[Collection[int]], None] = _nobody_asks
@@ -220,11 +222,23 @@ class Roster:
         """It has asked one, or is over; again, it changes nothing."""
         self._seeking[stage].discard(call)
 
+    @contextmanager
+    def taking_again(self, stage: Stage, worker: str, call: str) -> Iterator[None]:
+        """As long as the block lasts: it has this call, which it takes again in place of itself, however full it is."""
+        again = stage, worker, call
+        self._again.append(again)
+        try:
+            yield
+        finally:
+            self._again.remove(again)
+
     def _able(self, stage: Stage, call: str, exclude: Collection[str], new: bool) -> list[_Heard]:
         """Raises StageUnavailable."""
         alive = [h for h in self._heard.values() if h.beat.stage == stage and self._alive(h)]
         takers = [h for h in alive if not h.beat.draining]
-        able = [h for h in takers if not h.full(call) and h.beat.worker not in exclude]
+        having = {worker for at, worker, has in self._again if at == stage and has == call}
+        roomy = [h for h in takers if not h.full(call) or h.beat.worker in having]
+        able = [h for h in roomy if h.beat.worker not in exclude]
         if not able:
             raise self._unavailable(stage, *_why(alive, exclude))
         if new and self._is_kept(stage, takers, call):

@@ -138,6 +138,11 @@ class Calls:
         """A call that another gateway, or this one, has had; it is to be placed. Raises StageUnavailable."""
         return self._make(call_id, agent, hub, reason, key)
 
+    async def place_again(self, call: Call, owner: str) -> None:
+        """The agent of a call that is taken up. owner: who has it by its record. Raises StageUnavailable."""
+        with self._roster.taking_again("agent", owner, call.call_id):
+            await call.place("agent")
+
     def hang_up(self, call_id: str) -> bool:
         """By order. Whether it is here."""
         found = [call for call in self._calls.values() if call.call_id == call_id]

@@ -144,7 +144,7 @@ class Resumption:
                     _tell_progress(call, view, progress)
                 call.wish = wish
                 call.casting.go_on(view)
-                await call.place("agent")
+                await self._calls.place_again(call, view.owner)
                 break
             except StageUnavailable:
                 if take == TAKES - 1:
