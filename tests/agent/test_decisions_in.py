@@ -6,11 +6,12 @@ import msgspec
 
 from agent.scene import CALL, Scene
 from support.virtual import run_virtual
-from trunkline.bus.port import Received
+from trunkline.bus.port import Headers, Received
 from trunkline.proto import subjects
 from trunkline.proto.approval import ApprovalAnswered, DecideApproval
-from trunkline.proto.envelope import Message
+from trunkline.proto.envelope import Envelope, Message
 from trunkline.proto.record import ApprovalAsked, ApprovalDecided
+from trunkline.proto.response import Stored
 
 ORDER = DecideApproval("appr_00_test_x", "approve", "anna", order="order_1")
 
@@ -21,7 +22,11 @@ class Desk:
     def __init__(self, scene: Scene) -> None:
         self.heard: list[Message] = []
         self._hub = scene.hub
-        self._hub.on_loose = lambda envelope, headers: self.heard.append(envelope.message)
+        self._hub.on_loose = self._hear
+
+    def _hear(self, envelope: Envelope, headers: Headers | None) -> None:
+        if not isinstance(envelope.message, Stored):  # behind the end of a call
+            self.heard.append(envelope.message)
 
     async def decide(self, order: DecideApproval = ORDER, call: str = CALL) -> None:
         self._hub.post(subjects.approvals(call), call, order)

@@ -12,6 +12,7 @@ from trunkline.bus.exchange import Exchange
 from trunkline.bus.memory import MemoryBus
 from trunkline.gateway.call_events import CallOver
 from trunkline.gateway.calls import Calls
+from trunkline.gateway.farewell import FAREWELL_LIMIT_S
 from trunkline.gateway.resuming import AT_ONCE, TURN_LIMIT_S, NoSuchCall, Progress, Resumption, next_hub
 from trunkline.placement.roster import Roster
 from trunkline.proto.errors import StageUnavailable
@@ -197,7 +198,7 @@ def test_an_end_that_nobody_wrote_is_left_to_adoption() -> None:
             call, _ = await scene.call()
             await scene.agent.kill()
             call.end("caller_hung_up")
-            await settle(14.0)
+            await settle(FAREWELL_LIMIT_S - 1.0)
             assert not scene.calls.abandoned
             await settle(2.0)
 
