@@ -40,6 +40,8 @@ def test_calls_survive_the_loss_of_the_node_that_they_depend_on(tmp_path: Path) 
 
     told = msgspec.json.decode(done.stdout)
     assert (done.returncode, told["violations"]) == (0, {}), done.stderr
+    assert told["visits"] >= 15
+    assert told["set_up_ms"]["kill nats"]["turns"] > 0
     (fault,) = evidence.load(tmp_path / "dump").run.faults
     assert fault.of_cluster
     assert fault.held or fault.led
