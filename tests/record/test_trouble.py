@@ -15,10 +15,12 @@ from trunkline.record import (
     NatsClaimStore,
     NatsRecordStore,
     Recorder,
+    StoredEntry,
     StoreUnavailable,
     WrongSequence,
     read_call,
 )
+from trunkline.record.nats_writes import NatsWrites
 
 from .deaf import Deaf
 
@@ -51,6 +53,31 @@ def test_a_lost_acknowledgement_neither_doubles_nor_fences(nats_server: NatsServ
 
             assert [entry.data for entry in await store.read(call)] == [b"one", b"two"]
 
+    asyncio.run(main())
+
+
+def test_a_leader_that_does_not_know_yet_that_there_is_another_fences_nobody(
+    nats_server: NatsServer, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was stopped for an election says when it goes on: it lacks what was acknowledged since."""
+    past: list[StoredEntry] = []
+    last = NatsWrites.last
+
+    async def answer(writes: NatsWrites, stream: str, subject: str) -> StoredEntry | None:
+        return past.pop() if past else await last(writes, stream, subject)
+
+    async def main() -> None:
+        async with deaf_store(nats_server) as store:
+            first = await store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+            second = await store.append(call, b"two", expected_seq=first, entry=f"{call}_2")
+            past[:] = 2 * [StoredEntry(first, f"{call}_1", b"one")]
+            store.lost = 1
+            await store.append(call, b"three", expected_seq=second, entry=f"{call}_3")
+
+            assert past == []
+            assert [entry.data for entry in await store.read(call)] == [b"one", b"two", b"three"]
+
+    monkeypatch.setattr(NatsWrites, "last", answer)
     asyncio.run(main())
 
 

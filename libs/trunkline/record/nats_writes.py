@@ -242,7 +242,7 @@ class NatsWrites:
             lately = self._elections.owners_first_s(write.stream) > 0.0
             asked = self.last(write.stream, write.subject)
             last = await unless_elected(elected, asked, NEW_LEADER_S if lately else None)
-            if last is not None:
+            if last is not None and not _is_past(last, write):
                 if last.entry == write.entry:
                     return last.seq
                 if last.seq != write.expected_seq:
@@ -255,6 +255,12 @@ class NatsWrites:
                     raise StoreFull(f"the stream {write.stream}")
             await asyncio.wait([elected], timeout=BACKOFF_S if lately else wait_s)
         raise StoreUnavailable(write.call, limit_s)
+
+
+def _is_past(last: StoredEntry, write: Write) -> bool:
+    """A leader that was cut off, or stopped, and doesn't know yet that there is another answers with what was: it lacks
+    what the write is to follow, which was acknowledged."""
+    return 0 < last.seq < write.expected_seq
 
 
 def backoff(limit_s: float) -> Iterator[float]:
