@@ -14,7 +14,7 @@ from nats.js.errors import NotFoundError
 from support.nats_server import NatsServer
 from trunkline.bus.nats import NatsBus
 from trunkline.bus.nats_client import NatsClient
-from trunkline.record import nats_elections
+from trunkline.record import nats_elections, nats_writes
 from trunkline.record.nats_elections import ELECTED, LISTENS_S, OWNERS_FIRST_S
 from trunkline.record.nats_writes import NatsWrites, Write
 from trunkline.record.store import StoredEntry, WrongSequence
@@ -196,6 +196,30 @@ def test_all_that_an_owner_has_waiting_comes_before_a_taker(
             writing = asyncio.create_task(write_all(owner))
             await election.asked()
             putting, _ = await taking(election, taker, way)
+            with pytest.raises(WrongSequence) as refused:
+                await stored(putting)
+            return await writing, refused.value.found_seq
+
+    seqs, found_seq = asyncio.run(main())
+
+    assert seqs == list(range(1, WAITING + 1))
+    assert found_seq == WAITING
+
+
+def test_behind_a_leader_that_nobody_tells_of_an_owner_comes_first_too(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hung and goes on, before another was elected."""
+    monkeypatch.setattr(nats_writes, "OWNERS_TURN_S", 4 * nats_writes.OWNERS_TURN_S)
+
+    async def main() -> tuple[list[int], int]:
+        async with election_at(nats_server) as election:
+            owner, taker = await election.writer(), await election.writer()
+            taker.lost, taker.lost_s = 1, 0.0
+            writing = asyncio.create_task(write_all(owner))
+            putting = taker.put(TAKERS, limit_s=NEVER_S)
+            await election.asked()
+            await election.lead()
             with pytest.raises(WrongSequence) as refused:
                 await stored(putting)
             return await writing, refused.value.found_seq

@@ -18,6 +18,7 @@ from trunkline.record import (
     StoredEntry,
     StoreUnavailable,
     WrongSequence,
+    nats_writes,
     read_call,
 )
 from trunkline.record.nats_writes import NatsWrites
@@ -78,6 +79,22 @@ def test_a_leader_that_does_not_know_yet_that_there_is_another_fences_nobody(
             assert [entry.data for entry in await store.read(call)] == [b"one", b"two", b"three"]
 
     monkeypatch.setattr(NatsWrites, "last", answer)
+    asyncio.run(main())
+
+
+def test_a_store_that_has_lost_what_it_acknowledged_fences(
+    nats_server: NatsServer, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So another owner takes up what is there."""
+    monkeypatch.setattr(nats_writes, "PAST_LIMIT_S", 0.3)
+
+    async def main() -> None:
+        async with deaf_store(nats_server) as store:
+            first = await store.append(call, b"one", expected_seq=0, entry=f"{call}_1")
+
+            with pytest.raises(WrongSequence):
+                await store.append(call, b"three", expected_seq=first + 1, entry=f"{call}_3")
+
     asyncio.run(main())
 
 

@@ -25,6 +25,10 @@ ACK_LIMIT_S = 1.0  # then the leader is asked what became of the write
 BACKOFF_S = 0.05
 BACKOFF_MAX_S = 0.5
 NEW_LEADER_S = 0.15  # in which one answers; a question that came before it listened is lost
+LEADER_S = 0.5  # likewise of one that nobody tells of: it hung, and goes on
+AGAIN_S = 0.1  # then; so an owner asks at least every LEADER_S + AGAIN_S
+PAST_LIMIT_S = 3.0  # for a leader of the past to hear of the next; then the store has lost what it acknowledged
+OWNERS_TURN_S = 0.8  # behind the first answer that a taker gets after none: longer than that
 HEADROOM_BYTES = 1024  # headers count towards the server's payload limit
 TROUBLE_S = 0.2  # in which a leader that is there tells what became of a write
 NO_MESSAGE = 10037  # nats-server: "no message found"
@@ -230,7 +234,8 @@ class NatsWrites:
 
     async def _fate_of(self, write: Write, limit_s: float) -> int:
         """Asks the leader, and writes again while nothing has come after expected_seq."""
-        full = False
+        loop, past_s = asyncio.get_running_loop(), 0.0
+        full = unanswered = False
 
         def note_full() -> None:
             nonlocal full
@@ -241,8 +246,18 @@ class NatsWrites:
             elected = self._elections.next(write.stream)
             lately = self._elections.owners_first_s(write.stream) > 0.0
             asked = self.last(write.stream, write.subject)
-            last = await unless_elected(elected, asked, NEW_LEADER_S if lately else None)
-            if last is not None and not _is_past(last, write):
+            last = await unless_elected(elected, asked, NEW_LEADER_S if lately else LEADER_S)
+            if last is not None and _is_past(last, write):
+                unanswered, past_s = True, past_s or loop.time()
+                if loop.time() - past_s > PAST_LIMIT_S:
+                    raise WrongSequence(write.call, write.expected_seq, last.seq)
+            elif last is None:
+                unanswered = True
+            elif write.behind_owner and unanswered:  # whoever it is that answers now: what the owner has waiting first
+                unanswered = False
+                await asyncio.sleep(OWNERS_TURN_S)
+                continue
+            else:
                 if last.entry == write.entry:
                     return last.seq
                 if last.seq != write.expected_seq:
@@ -253,7 +268,7 @@ class NatsWrites:
                     return seq
                 if full:
                     raise StoreFull(f"the stream {write.stream}")
-            await asyncio.wait([elected], timeout=BACKOFF_S if lately else wait_s)
+            await asyncio.wait([elected], timeout=BACKOFF_S if lately else min(wait_s, AGAIN_S))
         raise StoreUnavailable(write.call, limit_s)
 
 
