@@ -552,6 +552,7 @@ def test_who_still_serves_a_call_is_soon_heard_again_where_the_next_gateway_take
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(call_module, "MOVE_LIMIT_S", 0.2)
+    monkeypatch.setattr(call_module, "RESUME_LIMIT_S", 60.0)
     asked = asyncio.Event()
 
     async def first(taken: Taken) -> None:
@@ -567,7 +568,7 @@ def test_who_still_serves_a_call_is_soon_heard_again_where_the_next_gateway_take
 
     async def main() -> None:
         async with Gateway(first, late, 503).running() as url, connect(url) as call:
-            async with asyncio.timeout(2.0):  # shorter than a lost gateway's successor has
+            async with asyncio.timeout(10.0):  # shorter than a lost gateway's successor has, or the whole search
                 heard = [(await anext(aiter(call))).type for _ in range(2)]
             assert heard == ["session.created", "response.created"]
 

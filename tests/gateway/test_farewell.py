@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from gateway.scene import Scene, Worker, settle
 from support.virtual import run_virtual
 from trunkline.gateway import farewell
@@ -104,5 +106,26 @@ def test_an_agent_that_never_tells_is_given_up_and_the_index_is_looked_at() -> N
 
         assert scene.calls.abandoned
         assert scene.second["agent"].sessions == []
+
+    play(body)
+
+
+def test_an_end_that_cannot_be_told_keeps_no_other_call_from_being_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ValueError("text that UTF-8 can't hold")
+
+    async def body(scene: Scene, call: Call) -> None:
+        other, _ = await scene.call()
+        monkeypatch.setattr(call.agent_line, "hold", fail)  # for another agent
+        await scene.first["agent"].kill()
+        await settle(3.0)
+        stt = other.workers["stt"]
+        await next(worker for worker in scene.workers if worker.name == stt).kill()
+        await settle(3.0)
+
+        assert other.workers.get("stt") != stt
+        assert scene.calls.abandoned
+        other.end("caller_hung_up")
+        await settle(3.0)
 
     play(body)

@@ -150,3 +150,24 @@ def test_an_agent_that_drains_is_relieved_only_once_the_shard_answers() -> None:
         await settle(3.0)
 
     play(body)
+
+
+def test_a_call_that_fails_when_it_is_asked_to_move_keeps_no_other_from_being_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    async def body(scene: ShardScene) -> None:
+        call, _ = await scene.call()
+        other, line = await scene.call()
+        monkeypatch.setattr(call, "ask_to_leave", fail)
+        draining = asyncio.create_task(scene.calls.drain(30.0))
+        await settle(1.0)
+
+        assert call.ended
+        assert len(line.all(MoveAsked)) == 1
+        other.end("caller_hung_up")
+        await draining
+
+    play(body)

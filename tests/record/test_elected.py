@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
@@ -11,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
-from support.nats_server import NatsServer
+from support.nats_server import NatsServer, running
 from trunkline.bus.nats import NatsBus
 from trunkline.bus.nats_client import NatsClient
 from trunkline.record import nats_elections, nats_writes
@@ -335,3 +336,30 @@ def test_a_taker_that_has_just_come_to_a_cluster_may_have_missed_an_election(
     behind_s = asyncio.run(main())
 
     assert behind_s >= BEHIND_S
+
+
+def test_a_taker_whose_connection_was_lost_may_have_missed_an_election(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_elections, "OWNERS_FIRST_S", NEVER_S)
+
+    async def main(server: NatsServer) -> list[bool]:
+        bus, anew = NatsBus(), asyncio.Event()
+        await bus.open([server.url], "agent-a")
+        elections = nats_elections.Elections(bus.client, lambda _: None)
+        await elections.start()
+        waits = [elections.owners_first_s(STREAM) > 0.0]  # a server alone elects nothing
+        monkeypatch.setattr(NatsClient, "clustered", True)
+        assert isinstance(bus.client, NatsClient)
+        bus.client.on_anew.append(anew.set)
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(LIMIT_S):
+            await anew.wait()
+        waits.append(elections.owners_first_s(STREAM) > 0.0)
+        await elections.stop()
+        await bus.close()
+        return waits
+
+    with running(tmp_path) as server:
+        assert asyncio.run(main(server)) == [False, True]

@@ -2,7 +2,8 @@
 
 Rule: an owner that waits comes before whoever takes its call over, or what it has said since is in no record. So it
 doesn't find out by and by that there is a leader, and for OWNERS_FIRST_S a taker's write is kept back, whichever way it
-comes. Who has only begun to listen may have missed an election. A server alone elects nothing, and nothing comes.
+comes. Who has only begun to listen, at first or by another connection, may have missed an election. A server alone
+elects nothing, and nothing comes.
 """
 
 import asyncio
@@ -39,10 +40,13 @@ class Elections:
     async def start(self) -> None:
         if self._subscription is None:
             self._subscription = await self._client.subscribe(f"{ELECTED}.*", cb=self._hear)
-            if isinstance(self._client, NatsClient) and self._client.clustered:
-                self._missed_s = asyncio.get_running_loop().time()
+            self._may_have_missed()
+            if isinstance(self._client, NatsClient):
+                self._client.on_anew.append(self._may_have_missed)
 
     async def stop(self) -> None:
+        if isinstance(self._client, NatsClient) and self._may_have_missed in self._client.on_anew:
+            self._client.on_anew.remove(self._may_have_missed)
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             with contextlib.suppress(NatsError):  # the connection may be gone, and with it the subscription
@@ -59,6 +63,11 @@ class Elections:
         """For how long yet only owners may write to it; 0 where it hasn't elected a leader lately."""
         elected_s = max(self._missed_s, self._heard_s.get(stream, -math.inf))
         return max(0.0, elected_s + LISTENS_S + OWNERS_FIRST_S - asyncio.get_running_loop().time())
+
+    def _may_have_missed(self) -> None:
+        """Before now, when it begins to listen: a node that takes the connection with it takes leaders, too."""
+        if isinstance(self._client, NatsClient) and self._client.clustered:
+            self._missed_s = asyncio.get_running_loop().time()
 
     async def _hear(self, message: Msg) -> None:
         loop, stream = asyncio.get_running_loop(), message.subject.removeprefix(f"{ELECTED}.")

@@ -187,7 +187,10 @@ class Calls:
         """Each client once; not while its call's record elects a leader: who took it up would have to wait for that."""
         for call in list(self._calls.values()):
             if not call.leaving and self._record_answers(call.call_id):
-                call.ask_to_leave()
+                try:
+                    call.ask_to_leave()
+                except Exception as error:  # the rim of a call: the others are asked all the same
+                    call.fail(error)
 
     def _record_answers(self, call_id: str) -> bool:
         return not self._shards.doubts(shard_of(call_id))
@@ -285,12 +288,19 @@ class Calls:
                 held.fail(error)
         if self.draining:
             self._ask_to_leave()
-        over = [farewell for farewell in self._leaving if farewell.look()]
-        self._leaving = [farewell for farewell in self._leaving if farewell not in over]
-        self.abandoned = self.abandoned or any(farewell.unwritten for farewell in over)
+        self._leaving = [farewell for farewell in self._leaving if not self._is_over(farewell)]
         self._note_empty()
         self._give_back()
         self._watch_later()
+
+    def _is_over(self, farewell: Farewell) -> bool:
+        try:
+            over = farewell.look()
+        except Exception as error:  # the rim of a call that is over: those that go on are still watched
+            log.error("the end of a call failed", error=repr(error), exc_info=True)
+            over = farewell.unwritten = True
+        self.abandoned = self.abandoned or (over and farewell.unwritten)
+        return over
 
     def _watch_later(self) -> None:
         """With the next pulse while nothing is here."""
