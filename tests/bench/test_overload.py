@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from bench.deaf import DeafOnes, Told
+from bench.deaf import TASK, DeafOnes, Told
 from bench.overload_report import (
     LEAVING_S,
     Alone,
@@ -168,3 +168,40 @@ def test_one_that_reads_nothing_and_finds_no_place_ends_the_run() -> None:
                         pass
 
     run_over_sockets(main())
+
+
+def deaf_tasks() -> int:
+    return sum(task.get_name() == TASK for task in asyncio.all_tasks())
+
+
+def test_a_run_that_ends_before_one_is_let_in_leaves_nobody_who_dials() -> None:
+    async def main() -> int:
+        async with Whole("hello", capacity=1) as stack:
+            target = Target(stack.addresses[0].base, KEY)
+            async with DeafOnes(target, 1, 10.0):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1.0), DeafOnes(target, 1, 10.0):
+                        pass
+                return deaf_tasks()
+
+    assert run_over_sockets(main()) == 1
+
+
+def test_a_goodbye_that_nobody_answers_keeps_nobody_for_good() -> None:
+    async def main() -> int:
+        gone = asyncio.Semaphore(0)
+
+        async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\nsession.created")
+            await reader.read()
+            writer.close()
+            gone.release()
+
+        async with await asyncio.start_server(let_in, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with DeafOnes(Target(f"http://127.0.0.1:{port}", KEY), 1, 10.0):
+                pass
+            await gone.acquire()
+            return deaf_tasks()
+
+    assert run_over_sockets(main()) == 0
