@@ -1,12 +1,16 @@
 """What an overloaded run comes to is told from runs that count; what the crowd is told is read as it stands."""
 
 import asyncio
+from argparse import Namespace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from bench import overload
 from bench.deaf import TASK, DeafOnes, Told
+from bench.overload import Plan
 from bench.overload_report import (
     LEAVING_S,
     Alone,
@@ -23,6 +27,7 @@ from bench.storm import Stormed, Tried, answer_of, quantiles_ms, statuses
 from bench.storming import joined, orders
 from support.virtual import run_over_sockets
 from system.whole import KEY, Whole
+from trunkline.cli.errors import ProcessEnded
 from trunkline.cli.load.report import Report, quantiles
 from trunkline.cli.load.services import Target
 
@@ -205,3 +210,23 @@ def test_a_goodbye_that_nobody_answers_keeps_nobody_for_good() -> None:
             return deaf_tasks()
 
     assert run_over_sockets(main()) == 0
+
+
+@pytest.mark.parametrize("error", [SystemExit("too few"), TimeoutError("too late"), ProcessEnded("agent", 7)])
+def test_a_size_that_fails_says_why_and_leaves_the_pairs_that_it_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    async def measure(plan: Plan, out: Path, made: list[Pair]) -> None:
+        made.append(a_pair())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+
+    monkeypatch.setattr(overload, "measure", measure)
+
+    one = overload.of_size(20, Namespace(seconds=2.0, pairs=2, burst=0, deaf=0), tmp_path)
+
+    assert one.why_not == str(error)
+    assert one.ratio == pytest.approx(1.3)
