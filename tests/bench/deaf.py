@@ -4,7 +4,6 @@ Rule: each has its place from the beginning to the end, so that a crowd beside t
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -14,8 +13,10 @@ from support.deaf_client import DeafClient
 from trunkline.cli.load.services import Target
 
 ASK_S = 0.02  # between two questions: 2.5 MB/s of answers, so that a line is full within seconds
+TASK = "deaf"  # the name of each one's
 AGAIN_S = 0.2  # before it dials again
 HANG_UP_LIMIT_S = 10.0
+LEAVE_LIMIT_S = 3 * HANG_UP_LIMIT_S  # also of one whose line takes nothing any more
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -92,21 +93,27 @@ class DeafOnes:
 
     async def __aenter__(self) -> "DeafOnes":
         """Raises SystemExit."""
-        self._running = [asyncio.create_task(one.run()) for one in self._all]
+        self._running = [asyncio.create_task(one.run(), name=TASK) for one in self._all]
         try:
             async with asyncio.timeout(self._limit_s):
                 await asyncio.gather(*(one.inside.wait() for one in self._all))
-        except TimeoutError:
+        except BaseException as error:
             await self._end()
-            raise SystemExit(f"a client that reads nothing was not let in: {self.told.refused}") from None
+            if isinstance(error, TimeoutError):
+                raise SystemExit(f"a client that reads nothing was not let in: {self.told.refused}") from None
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for one in self._all:
             one.leave()
-        with contextlib.suppress(TimeoutError):  # of one that doesn't come to its end, its call does
-            await asyncio.gather(*self._running)
-        await self._end()
+        try:
+            async with asyncio.timeout(LEAVE_LIMIT_S):
+                await asyncio.gather(*self._running)
+        except TimeoutError:
+            pass  # of one that doesn't come to its end, its call does
+        finally:
+            await self._end()
 
     @property
     def told(self) -> Told:

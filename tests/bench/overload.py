@@ -23,6 +23,7 @@ from bench.overload_report import crowded as told_of
 from bench.storm import Stormed
 from bench.storming import Storming
 from trunkline.cli import api
+from trunkline.cli.errors import CommandFailed
 from trunkline.cli.listing import WorkerLine
 from trunkline.cli.load import processes, run, services
 from trunkline.cli.load.asked import Asked
@@ -149,9 +150,16 @@ def of_size(calls: int, parsed: argparse.Namespace, out: Path) -> Measured:
     why_not = ""
     try:
         asyncio.run(measure(Plan(asked, parsed.pairs, parsed.burst, parsed.deaf), out, made))
-    except SystemExit as error:  # the next size may still count
-        why_not = str(error)
+    except* (SystemExit, CommandFailed, TimeoutError) as failed:  # the next size may still count
+        why_not = reason(failed)
     return measured(calls, made, why_not)
+
+
+def reason(failed: BaseException) -> str:
+    """The first of a group's."""
+    while isinstance(failed, BaseExceptionGroup):
+        failed = failed.exceptions[0]
+    return str(failed) or type(failed).__name__
 
 
 async def found(seconds: float) -> int:

@@ -1,12 +1,16 @@
 """What an overloaded run comes to is told from runs that count; what the crowd is told is read as it stands."""
 
 import asyncio
+from argparse import Namespace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from bench.deaf import DeafOnes, Told
+from bench import overload
+from bench.deaf import TASK, DeafOnes, Told
+from bench.overload import Plan
 from bench.overload_report import (
     LEAVING_S,
     Alone,
@@ -23,6 +27,7 @@ from bench.storm import Stormed, Tried, answer_of, quantiles_ms, statuses
 from bench.storming import joined, orders
 from support.virtual import run_over_sockets
 from system.whole import KEY, Whole
+from trunkline.cli.errors import ProcessEnded
 from trunkline.cli.load.report import Report, quantiles
 from trunkline.cli.load.services import Target
 
@@ -168,3 +173,60 @@ def test_one_that_reads_nothing_and_finds_no_place_ends_the_run() -> None:
                         pass
 
     run_over_sockets(main())
+
+
+def deaf_tasks() -> int:
+    return sum(task.get_name() == TASK for task in asyncio.all_tasks())
+
+
+def test_a_run_that_ends_before_one_is_let_in_leaves_nobody_who_dials() -> None:
+    async def main() -> int:
+        async with Whole("hello", capacity=1) as stack:
+            target = Target(stack.addresses[0].base, KEY)
+            async with DeafOnes(target, 1, 10.0):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1.0), DeafOnes(target, 1, 10.0):
+                        pass
+                return deaf_tasks()
+
+    assert run_over_sockets(main()) == 1
+
+
+def test_a_goodbye_that_nobody_answers_keeps_nobody_for_good() -> None:
+    async def main() -> int:
+        gone = asyncio.Semaphore(0)
+
+        async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\nsession.created")
+            await reader.read()
+            writer.close()
+            gone.release()
+
+        async with await asyncio.start_server(let_in, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with DeafOnes(Target(f"http://127.0.0.1:{port}", KEY), 1, 10.0):
+                pass
+            await gone.acquire()
+            return deaf_tasks()
+
+    assert run_over_sockets(main()) == 0
+
+
+@pytest.mark.parametrize("error", [SystemExit("too few"), TimeoutError("too late"), ProcessEnded("agent", 7)])
+def test_a_size_that_fails_says_why_and_leaves_the_pairs_that_it_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    async def measure(plan: Plan, out: Path, made: list[Pair]) -> None:
+        made.append(a_pair())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+
+    monkeypatch.setattr(overload, "measure", measure)
+
+    one = overload.of_size(20, Namespace(seconds=2.0, pairs=2, burst=0, deaf=0), tmp_path)
+
+    assert one.why_not == str(error)
+    assert one.ratio == pytest.approx(1.3)

@@ -80,6 +80,13 @@ def test_a_manifest_of_a_later_version_or_that_is_torn_is_refused(backup: Path) 
     assert "can't be read" in torn
 
 
+def test_a_manifest_with_a_damaged_byte_is_refused_in_words(backup: Path) -> None:
+    path = backup / MANIFEST_FILE
+    path.write_bytes(path.read_bytes().replace(b"CALLS_07", b"CALLS_\xff7"))
+
+    assert "can't be read" in problem(backup)
+
+
 def test_a_stream_that_this_release_does_not_keep_is_never_looked_for(backup: Path) -> None:
     edit(backup, streams=[{"stream": "../CALLS_03", "messages": 1, "bytes": 1, "files": {}}])
 

@@ -105,7 +105,7 @@ def _decoded(path: Path) -> Manifest:
             problem = f"{path} is of version {version}, of a later release"
             raise BadInput("FOLDER", problem, f"version {VERSION} and before")
         return msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadInput("FOLDER", f"{path} can't be read: {error}", _ALLOWED) from error
 
 
