@@ -162,9 +162,9 @@ def reason(failed: BaseException) -> str:
     return str(failed) or type(failed).__name__
 
 
-async def found(seconds: float) -> int:
-    """What `trunkline load --find` finds on this machine. Raises SystemExit."""
-    command = (sys.executable, "-m", "trunkline.cli.main", "load", "--find", "--target-ms", TARGET, "--json")
+async def found(seconds: float, target_ms: str) -> int:
+    """What `trunkline load --find --target-ms` finds on this machine. Raises SystemExit."""
+    command = (sys.executable, "-m", "trunkline.cli.main", "load", "--find", "--target-ms", target_ms, "--json")
     options = ("--calls", "20", "--seconds", f"{min(seconds, FIND_S):g}", "--workers", WORKERS)
     process = await asyncio.create_subprocess_exec(*command, *options, stdout=asyncio.subprocess.PIPE)
     told, _ = await process.communicate()
@@ -181,6 +181,7 @@ def main() -> None:
     parser.add_argument(
         "--find", action="store_true", help=f"as many as `trunkline load --find` finds, and {ROOMY:g} of that, instead"
     )
+    parser.add_argument("--target-ms", default=TARGET, help=f"of that search (default: {TARGET})")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run, up to 600")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--burst", type=int, default=200, help="who dial at once, in the middle of a crowded run")
@@ -194,7 +195,7 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     where = machine()
-    highest = asyncio.run(found(parsed.seconds)) if parsed.find else 0
+    highest = asyncio.run(found(parsed.seconds, parsed.target_ms)) if parsed.find else 0
     sizes = (highest, round(ROOMY * highest)) if highest else (parsed.capacity,)
     made = [of_size(calls, parsed, out / f"{calls}-calls") for calls in sizes]
     results = Results(where, WORKERS, highest, made)
