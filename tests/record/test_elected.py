@@ -231,6 +231,23 @@ def test_behind_a_leader_that_nobody_tells_of_an_owner_comes_first_too(
     assert found_seq == WAITING
 
 
+def test_a_taker_whose_write_is_stored_already_waits_for_nobody(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its acknowledgement was lost, and so was the answer to its first question."""
+    monkeypatch.setattr(nats_writes, "OWNERS_TURN_S", NEVER_S)
+
+    async def main() -> int:
+        async with election_at(nats_server) as election:
+            taker = await election.writer()
+            await election.lead()
+            await stored(taker.put(TAKERS, limit_s=NEVER_S))
+            taker.lost, taker.lost_s = 1, 0.0
+            return (await stored(taker.put(TAKERS, limit_s=NEVER_S)))[0]
+
+    assert asyncio.run(main()) == 1
+
+
 def test_a_taker_publishes_nothing_before_a_leader_has_answered(nats_server: NatsServer) -> None:
     async def main() -> int:
         async with election_at(nats_server) as election:

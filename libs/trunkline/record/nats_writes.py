@@ -253,13 +253,13 @@ class NatsWrites:
                     raise WrongSequence(write.call, write.expected_seq, last.seq)
             elif last is None:
                 unanswered = True
+            elif last.entry == write.entry:
+                return last.seq
             elif write.behind_owner and unanswered:  # whoever it is that answers now: what the owner has waiting first
                 unanswered = False
                 await asyncio.sleep(OWNERS_TURN_S)
                 continue
             else:
-                if last.entry == write.entry:
-                    return last.seq
                 if last.seq != write.expected_seq:
                     raise WrongSequence(write.call, write.expected_seq, last.seq)
                 if self._behind_s(write):  # an election was heard meanwhile
